@@ -1,0 +1,45 @@
+"""Sagadesk: run, watch and repair sagas in Django.
+
+Importing this needs no app registry: each name is loaded when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sagas.author import SagaOrchestrator as SagaOrchestrator
+    from sagas.core.definition import CANNOT_UNDO as CANNOT_UNDO
+    from sagas.core.definition import Retry as Retry
+    from sagas.core.definition import SagaStep as SagaStep
+    from sagas.core.words import SagaState as SagaState
+    from sagas.registry import Rejected as Rejected
+    from sagas.registry import command as command
+    from sagas.registry import subscribe as subscribe
+
+__all__ = [
+    "CANNOT_UNDO",
+    "Rejected",
+    "Retry",
+    "SagaOrchestrator",
+    "SagaState",
+    "SagaStep",
+    "command",
+    "subscribe",
+]
+
+_HOME = {
+    "CANNOT_UNDO": "sagas.core.definition",
+    "Rejected": "sagas.registry",
+    "Retry": "sagas.core.definition",
+    "SagaOrchestrator": "sagas.author",
+    "SagaState": "sagas.core.words",
+    "SagaStep": "sagas.core.definition",
+    "command": "sagas.registry",
+    "subscribe": "sagas.registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,85 @@
+"""What saga authors write and call: a class with a type and steps.
+
+Importing it needs no app registry, so an app may define its sagas anywhere; the orchestrator is loaded on first use.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from pydantic import BaseModel
+
+from sagas import registry
+from sagas.core.definition import SagaStep
+
+if TYPE_CHECKING:
+    from sagas.models import Saga
+
+
+class SagaOrchestrator:
+    """Subclass it, name a ``saga_type`` and return steps from ``define_steps``: that is a complete saga.
+
+    Hooks, plain or ``async def``, called at least once, after the commit:
+    ``on_saga_completed(saga)`` and ``on_saga_failed(saga)``; with a leading underscore they work too.
+    """
+
+    saga_type: Any
+    """The saga type's name: an attribute or a property."""
+    data_model: ClassVar[type[BaseModel] | None] = None
+    """Checks the data that a saga is started with, and edited to."""
+    hold_on_failure: ClassVar[bool] = False
+    """A failing step waits for an operator's decision instead of rolling back by itself."""
+    sample_data: ClassVar[Mapping[str, Any] | None] = None
+    """Data with which the start-up check may call ``define_steps``."""
+
+    def __init__(self, saga_store: Any = None, event_publisher: Any = None) -> None:
+        """Take, and ignore, a store and a publisher: the database is both."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        registry.add_saga_class(cls)
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        """Return the steps for this data. Plain values in, plain values out: it is called once, at the start."""
+        raise TypeError(f"{type(self).__name__} must define define_steps(self, data) and return SagaSteps.")
+
+    def start(self, data: Mapping[str, Any], **options: Any) -> "Saga":
+        """Start a saga of this type; options are ``correlation_id`` and ``idempotency_key``."""
+        from sagas import orchestrator
+
+        return orchestrator.start(self.saga_type, data, **options).saga
+
+    async def astart(self, data: Mapping[str, Any], **options: Any) -> "Saga":
+        """Start a saga of this type, from asynchronous code."""
+        return await sync_to_async(self.start)(data, **options)
+
+    def handle_step_completed(self, saga_id: UUID | str, step_name: str, result: Any = None) -> bool:
+        """Answer a step's open action with success; False if the reply was late."""
+        from sagas import orchestrator
+
+        return orchestrator.step_completed(saga_id, step_name, result)
+
+    def handle_step_failed(self, saga_id: UUID | str, step_name: str, error: str = "") -> bool:
+        """Answer a step's open action with a rejection; False if the reply was late."""
+        from sagas import orchestrator
+
+        return orchestrator.step_failed(saga_id, step_name, error)
+
+    def handle_compensation_completed(self, saga_id: UUID | str, step_name: str) -> bool:
+        """Answer a step's open undo with success; False if the reply was late."""
+        from sagas import orchestrator
+
+        return orchestrator.compensation_completed(saga_id, step_name)
+
+    async def ahandle_step_completed(self, saga_id: UUID | str, step_name: str, result: Any = None) -> bool:
+        """Answer as :meth:`handle_step_completed` does, from asynchronous code."""
+        return await sync_to_async(self.handle_step_completed)(saga_id, step_name, result)
+
+    async def ahandle_step_failed(self, saga_id: UUID | str, step_name: str, error: str = "") -> bool:
+        """Answer as :meth:`handle_step_failed` does, from asynchronous code."""
+        return await sync_to_async(self.handle_step_failed)(saga_id, step_name, error)
+
+    async def ahandle_compensation_completed(self, saga_id: UUID | str, step_name: str) -> bool:
+        """Answer as :meth:`handle_compensation_completed` does, from asynchronous code."""
+        return await sync_to_async(self.handle_compensation_completed)(saga_id, step_name)

@@ -1,0 +1,63 @@
+"""The typed settings: ``SAGAS = {...}`` in Django's settings, each with its default."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of Sagadesk's settings. Durations are seconds."""
+
+    LEASE: float = 30.0
+    """How long a worker may be silent before what it holds is given to another."""
+    CONCURRENCY: int = 8
+    """Handlers that one worker process runs at the same time."""
+    BUDGET: float = 20.0
+    """How long one RQ job goes on serving its queues before it makes room."""
+    MAX_JOBS: int = 10_000
+    """RQ jobs after which a worker process ends, to be started afresh."""
+    CLOCK: float = 1.0
+    """Between two looks of the clock."""
+    ALIVE: float = 10.0
+    """A process that has been silent for longer counts as gone."""
+    QUEUES: Mapping[str, str] = field(default_factory=dict)
+    """Service name -> queue, where it is not the service's name in lower case without "Service"."""
+    DELIVERY_RETRY_CAP: float = 300.0
+    """The longest wait between two deliveries of an event to a subscriber that fails."""
+
+
+class ImpossibleSetting(ValueError):
+    """A setting that is unknown or has an impossible value. Its text says which and why."""
+
+
+def read(given: Mapping[str, Any]) -> Settings:
+    """Check and return the settings. Raises :class:`ImpossibleSetting`."""
+    known = {f.name: f for f in fields(Settings)}
+    for name, value in given.items():
+        if name not in known:
+            raise ImpossibleSetting(f"SAGAS[{name!r}] is not a setting; there are {', '.join(known)}.")
+        if name == "QUEUES":
+            if not isinstance(value, Mapping):
+                raise ImpossibleSetting(f"SAGAS['QUEUES'] must map service names to queues, not {value!r}.")
+        elif not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+            raise ImpossibleSetting(f"SAGAS[{name!r}] must be a number above 0, not {value!r}.")
+    return Settings(**given)
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings in force."""
+    return read(getattr(django_settings, "SAGAS", {}))
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "SAGAS":
+        settings.cache_clear()
+
+
+setting_changed.connect(_forget)

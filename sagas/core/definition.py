@@ -1,0 +1,283 @@
+"""What a saga is made of: steps, their graph, their policies. Plain values only.
+
+A definition is pinned as data when a saga starts, so nothing here holds a function:
+actions and compensations are names, looked up when they are needed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Final
+
+#: ``compensation=CANNOT_UNDO``: a rollback stops at this step and asks an operator.
+CANNOT_UNDO: Final = "CANNOT_UNDO"
+
+
+class InvalidDefinition(ValueError):
+    """A saga definition that could not run, or could not be rolled back. Its text says why."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often, and how far apart, a command without a definite answer is sent again.
+
+    Exponential back-off with full jitter (Brooker, "Exponential Backoff And Jitter", 2015):
+    the n-th wait is drawn evenly from zero to ``first * factor ** (n - 1)``, at most ``cap``.
+    Seconds throughout.
+    """
+
+    max_attempts: int = 5
+    first: float = 1.0
+    factor: float = 2.0
+    cap: float = 60.0
+
+    def delay(self, failures: int, jitter: float) -> timedelta:
+        """Return the wait after so many failures; ``jitter`` is drawn from [0, 1)."""
+        # The exponent is bounded so that an operator's hundredth retry does not overflow a float.
+        ceiling = min(self.cap, self.first * self.factor ** min(failures - 1, 64))
+        return timedelta(seconds=ceiling * jitter)
+
+
+ACTION_RETRY: Final = Retry(max_attempts=5)
+UNDO_RETRY: Final = Retry(max_attempts=10)
+
+
+@dataclass(frozen=True)
+class SagaStep:
+    """One step: an action at a participant, and the compensation that undoes it."""
+
+    name: str
+    """Unique in its saga; the step's address for ever."""
+    action: str
+    """The command to send, such as ``PaymentService.ProcessPayment``."""
+    compensation: str | None = None
+    """The command that undoes it; None: nothing to undo; ``CANNOT_UNDO``: only a person can settle it."""
+    needs: tuple[str, ...] | None = None
+    """Names of the steps that must be completed first; None: the step before this one."""
+    pivot: bool = False
+    """The point of no return: once it is completed, the saga only goes forward."""
+    retriable: bool = False
+    """It can only succeed in the end; required of every step after the pivot."""
+    hold: bool = False
+    """When it fails, wait for an operator instead of rolling back."""
+    timeout: float = 300.0
+    """Seconds one attempt may take, from its claim; then its outcome is unknown."""
+    retry: Retry = ACTION_RETRY
+    undo_retry: Retry = UNDO_RETRY
+    probe: str | None = None
+    """The command that asks what became of the action."""
+    input: Mapping[str, Any] | None = None
+    """Values laid over the saga's data for this step alone."""
+    undoes: str | None = None
+    """For the one step of a repair saga: the idempotency key of the effect that its action undoes."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.timeout, timedelta):
+            object.__setattr__(self, "timeout", self.timeout.total_seconds())
+        if self.needs is not None:
+            needs = (self.needs,) if isinstance(self.needs, str) else tuple(self.needs)
+            object.__setattr__(self, "needs", needs)
+
+
+@dataclass(frozen=True)
+class SagaDefinition:
+    """A saga's steps as a checked dependency graph.
+
+    Raises :class:`InvalidDefinition` for no steps, unnamed or duplicate steps, unknown or
+    circular ``needs``, a second pivot, a step beside the pivot, and a step behind the pivot
+    that is not retriable.
+    """
+
+    saga_type: str
+    steps: tuple[SagaStep, ...]
+    _needs: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        needs: dict[str, tuple[str, ...]] = {}
+        before: tuple[str, ...] = ()
+        for step in self.steps:
+            needs[step.name] = before if step.needs is None else step.needs
+            before = (step.name,)
+        object.__setattr__(self, "_needs", needs)
+        for problem in problems(self):
+            raise InvalidDefinition(f"{self.saga_type}: {problem}")
+
+    def step(self, name: str) -> SagaStep:
+        """Return the step of that name; KeyError if there is none."""
+        return self._by_name[name]
+
+    def needs(self, name: str) -> tuple[str, ...]:
+        """Return the names of the steps that this one stands on, directly."""
+        return self._needs[name]
+
+    def dependents(self, name: str) -> tuple[str, ...]:
+        """Return the names of the steps that stand on this one, directly."""
+        return self._dependents[name]
+
+    def ancestors(self, name: str) -> frozenset[str]:
+        """Return the names of all steps that this one stands on, directly or not."""
+        return frozenset(_reach(self.needs, name))
+
+    @cached_property
+    def pivot(self) -> SagaStep | None:
+        """The point of no return, if the saga has one."""
+        return next((step for step in self.steps if step.pivot), None)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The steps' names, in the order in which they were defined."""
+        return tuple(step.name for step in self.steps)
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The steps' names, each behind all that it needs."""
+        placed: dict[str, None] = {}
+        while len(placed) < len(self.steps):
+            for name in self.names:
+                if name not in placed and all(need in placed for need in self._needs[name]):
+                    placed[name] = None
+        return tuple(placed)
+
+    @cached_property
+    def _by_name(self) -> dict[str, SagaStep]:
+        return {step.name: step for step in self.steps}
+
+    @cached_property
+    def _dependents(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {name: [] for name in self.names}
+        for name in self.names:
+            for need in self._needs[name]:
+                found[need].append(name)
+        return {name: tuple(those) for name, those in found.items()}
+
+    def document(self) -> dict[str, Any]:
+        """Return the definition as plain data, defaults left out."""
+        return {"saga_type": self.saga_type, "steps": [_step_document(step) for step in self.steps]}
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the document: equal definitions are stored once."""
+        text = json.dumps(self.document(), sort_keys=True, separators=(",", ":"), default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "SagaDefinition":
+        """Read back what :meth:`document` wrote."""
+        return cls(document["saga_type"], tuple(_step_from(step) for step in document["steps"]))
+
+
+_DEFAULTS = {f.name: f.default for f in fields(SagaStep)}
+
+
+def _step_document(step: SagaStep) -> dict[str, Any]:
+    document = {}
+    for name, default in _DEFAULTS.items():
+        value = getattr(step, name)
+        if value != default:
+            document[name] = asdict(value) if isinstance(value, Retry) else value
+    if "needs" in document:
+        document["needs"] = list(document["needs"])
+    return document
+
+
+def _step_from(document: Mapping[str, Any]) -> SagaStep:
+    values = dict(document)
+    for name in ("retry", "undo_retry"):
+        if name in values:
+            values[name] = Retry(**values[name])
+    return SagaStep(**values)
+
+
+def problems(definition: SagaDefinition) -> Iterable[str]:
+    """Yield everything that is wrong with a definition, a sentence each."""
+    if not definition.steps:
+        yield "it has no steps; define_steps must return at least one SagaStep."
+        return
+    names = [step.name for step in definition.steps]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        yield f"step names must be unique; used twice: {', '.join(twice)}."
+        return
+    shape = [*_malformed(definition), *_unknown_needs(definition)]
+    yield from shape
+    if shape:
+        return
+    circle = _circle(definition)
+    if circle:
+        yield f"its steps need each other in a circle: {' → '.join(circle)}."
+        return
+    yield from _pivot_problems(definition)
+
+
+def _malformed(definition: SagaDefinition) -> Iterable[str]:
+    for step in definition.steps:
+        if not isinstance(step.name, str) or not step.name or len(step.name) > 100:
+            yield f"a step's name must be a text of 1 to 100 characters, not {step.name!r}."
+        if not isinstance(step.action, str) or not step.action:
+            yield f"step {step.name} has no action; name the command that it sends."
+        if step.compensation is not None and not (isinstance(step.compensation, str) and step.compensation):
+            yield f"step {step.name}: compensation must be a command's name, None or CANNOT_UNDO."
+        if not step.timeout > 0:
+            yield f"step {step.name}: timeout must be more than 0 seconds, not {step.timeout}."
+        for label, retry in (("retry", step.retry), ("undo_retry", step.undo_retry)):
+            if retry.max_attempts < 1 or retry.first < 0 or retry.factor < 1 or retry.cap < 0:
+                yield f"step {step.name}: {label} needs max_attempts ≥ 1, first ≥ 0, factor ≥ 1 and cap ≥ 0."
+
+
+def _unknown_needs(definition: SagaDefinition) -> Iterable[str]:
+    names = {step.name for step in definition.steps}
+    for step in definition.steps:
+        for need in definition.needs(step.name):
+            if need not in names:
+                yield f"step {step.name} needs {need}, which is not a step of this saga."
+
+
+def _circle(definition: SagaDefinition) -> list[str]:
+    """Return one circle as a path that ends where it began, or nothing."""
+    done: set[str] = set()
+
+    def walk(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in done:
+            return []
+        for need in definition.needs(name):
+            found = walk(need, [*path, name])
+            if found:
+                return found
+        done.add(name)
+        return []
+
+    return next((found for step in definition.steps if (found := walk(step.name, []))), [])
+
+
+def _pivot_problems(definition: SagaDefinition) -> Iterable[str]:
+    pivots = [step.name for step in definition.steps if step.pivot]
+    if len(pivots) > 1:
+        yield f"it has more than one pivot: {', '.join(pivots)}."
+        return
+    if not pivots:
+        return
+    pivot = pivots[0]
+    before, after = _reach(definition.needs, pivot), _reach(definition.dependents, pivot)
+    for step in definition.steps:
+        if step.name == pivot:
+            continue
+        if step.name not in before and step.name not in after:
+            yield f"step {step.name} stands beside the pivot {pivot}; it must come before or after it."
+        elif step.name in after and not step.retriable:
+            yield f"step {step.name} comes after the pivot {pivot} and is not retriable; set retriable=True."
+
+
+def _reach(neighbours: Any, start: str) -> set[str]:
+    found: set[str] = set()
+    todo = list(neighbours(start))
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            todo.extend(neighbours(name))
+    return found

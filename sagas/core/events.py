@@ -1,0 +1,237 @@
+"""What happened to a saga: the events that are kept, in order, for ever.
+
+Every event carries the version of the transition that decided it; one transition may
+decide several. Folding a saga's events with :func:`sagas.core.machine.evolve` gives its rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, get_args
+
+from sagas.core.words import Attention, Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Event:
+    at: datetime
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StepEvent(_Event):
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaStarted(_Event):
+    """The saga is recorded."""
+
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaCompensating(_Event):
+    """The saga turned back."""
+
+    error: str
+    step: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaCompleted(_Event):
+    """Every step is completed or skipped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaFailed(_Event):
+    """Everything that had to be undone is undone or settled."""
+
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaPaused(_Event):
+    """An operator said: nothing more is claimed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaResumed(_Event):
+    """An operator said: go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataEdited(_Event):
+    """An operator replaced the data; the steps in ``keeping`` go on with the data they were sent with."""
+
+    data: Mapping[str, Any]
+    keeping: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepDispatched(_StepEvent):
+    """The action is due; its number is this event's sequence. Recorded before any call."""
+
+    generation: int
+    budget: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRescheduled(_StepEvent):
+    """The action is due again, under the same key."""
+
+    attempt: int
+    budget: int
+    due_at: datetime
+    error: str | None = None
+    unresolved: bool
+    inbox: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOutcomeUnknown(_StepEvent):
+    """No further attempt is due, and whether the action had its effect is not known."""
+
+    error: str
+    inbox: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCompleted(_StepEvent):
+    """The action had its effect."""
+
+    result: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFailed(_StepEvent):
+    """The participant, or an operator, says that the action had no effect."""
+
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepHeld(_StepEvent):
+    """Nothing goes on for the action until a person decides."""
+
+    code: Attention
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepWithdrawn(_StepEvent):
+    """The action was due, but nobody had claimed it when the saga turned back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSkipped(_StepEvent):
+    """An operator goes on without the step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoDispatched(_StepEvent):
+    """The undo is due; its number is this event's sequence. Recorded before any call."""
+
+    generation: int
+    attempt: int
+    budget: int
+    due_at: datetime
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoRescheduled(_StepEvent):
+    """The undo is due again, under the same key."""
+
+    attempt: int
+    budget: int
+    due_at: datetime
+    error: str | None = None
+    unresolved: bool
+    inbox: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoHeld(_StepEvent):
+    """Nothing goes on for the undo until a person decides."""
+
+    code: Attention
+    error: str
+    outcome: Outcome | None = None
+    """Of the last attempt, where there was one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCompensated(_StepEvent):
+    """The undo is done."""
+
+    result: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLeftStanding(_StepEvent):
+    """The rollback passes: what the action did, or may have done, stays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LateEffectFound(_StepEvent):
+    """An effect became known after its command was closed, from a participant without an inbox."""
+
+    result: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LateEffectSettled(_StepEvent):
+    """An operator took care of a late effect."""
+
+
+SagaEvent = (
+    SagaStarted | SagaCompensating | SagaCompleted | SagaFailed | SagaPaused | SagaResumed | DataEdited
+)
+StepEvent = (
+    StepDispatched
+    | StepRescheduled
+    | StepOutcomeUnknown
+    | StepCompleted
+    | StepFailed
+    | StepHeld
+    | StepWithdrawn
+    | StepSkipped
+    | UndoDispatched
+    | UndoRescheduled
+    | UndoHeld
+    | StepCompensated
+    | StepLeftStanding
+    | LateEffectFound
+    | LateEffectSettled
+)
+Event = SagaEvent | StepEvent
+
+EVENT_TYPES: dict[str, type[Event]] = {t.__name__: t for t in (*get_args(SagaEvent), *get_args(StepEvent))}
+_KEPT_APART = frozenset({"at", "version", "step"})
+_OWN_FIELDS = {t: tuple(f.name for f in fields(t) if f.name not in _KEPT_APART) for t in EVENT_TYPES.values()}
+
+
+def event_data(event: Event) -> dict[str, Any]:
+    """Return what is particular to an event as plain data; step, version and time have columns of their own."""
+    data = {}
+    for name in _OWN_FIELDS[type(event)]:
+        value = getattr(event, name)
+        data[name] = value.isoformat() if isinstance(value, datetime) else value
+    return data
+
+
+def event_from(name: str, *, at: datetime, version: int, step: str | None, data: Mapping[str, Any]) -> Event:
+    """Read an event back from its row's columns; KeyError for a name that is not an event's."""
+    values: dict[str, Any] = dict(data)
+    if "due_at" in values:
+        values["due_at"] = datetime.fromisoformat(values["due_at"])
+    if "code" in values:
+        values["code"] = Attention(values["code"])
+    if values.get("outcome"):
+        values["outcome"] = Outcome(values["outcome"])
+    if "keeping" in values:
+        values["keeping"] = tuple(values["keeping"])
+    if step is not None:
+        values["step"] = step
+    return EVENT_TYPES[name](at=at, version=version, **values)

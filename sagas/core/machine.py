@@ -1,0 +1,291 @@
+"""The law of a saga's life: what may follow what, and what an event does to the progress.
+
+All that can happen stands in the two tables. A pair that is not listed cannot happen;
+a state that has no row is final. ``decide`` proposes events, ``evolve`` applies them and
+refuses what the tables do not allow.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sagas.core import events as e
+from sagas.core.progress import Progress, StepProgress
+from sagas.core.words import Attention, Direction, Outcome
+from sagas.core.words import SagaState as S
+from sagas.core.words import StepStatus as T
+
+#: (saga's state, event) -> the saga's next state. Step events not listed leave it as it is,
+#: except in a terminal state, where only LATE_EFFECTS may still be recorded.
+TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
+    (S.STARTED, e.SagaStarted): S.STARTED,
+    (S.STARTED, e.StepDispatched): S.PENDING,
+    (S.STARTED, e.StepSkipped): S.PENDING,
+    (S.STARTED, e.SagaCompensating): S.COMPENSATING,
+    (S.STARTED, e.SagaPaused): S.STARTED,
+    (S.STARTED, e.SagaResumed): S.STARTED,
+    (S.STARTED, e.DataEdited): S.STARTED,
+    (S.PENDING, e.StepDispatched): S.PENDING,
+    (S.PENDING, e.StepRescheduled): S.PENDING,
+    (S.PENDING, e.StepOutcomeUnknown): S.PENDING,
+    (S.PENDING, e.StepCompleted): S.PENDING,
+    (S.PENDING, e.StepFailed): S.PENDING,
+    (S.PENDING, e.StepHeld): S.PENDING,
+    (S.PENDING, e.StepSkipped): S.PENDING,
+    (S.PENDING, e.SagaPaused): S.PENDING,
+    (S.PENDING, e.SagaResumed): S.PENDING,
+    (S.PENDING, e.DataEdited): S.PENDING,
+    (S.PENDING, e.LateEffectFound): S.PENDING,
+    (S.PENDING, e.LateEffectSettled): S.PENDING,
+    (S.PENDING, e.SagaCompensating): S.COMPENSATING,
+    (S.PENDING, e.SagaCompleted): S.COMPLETED,
+    (S.COMPENSATING, e.StepWithdrawn): S.COMPENSATING,
+    (S.COMPENSATING, e.StepOutcomeUnknown): S.COMPENSATING,
+    (S.COMPENSATING, e.StepCompleted): S.COMPENSATING,
+    (S.COMPENSATING, e.StepFailed): S.COMPENSATING,
+    (S.COMPENSATING, e.StepHeld): S.COMPENSATING,
+    (S.COMPENSATING, e.UndoDispatched): S.COMPENSATING,
+    (S.COMPENSATING, e.UndoRescheduled): S.COMPENSATING,
+    (S.COMPENSATING, e.UndoHeld): S.COMPENSATING,
+    (S.COMPENSATING, e.StepCompensated): S.COMPENSATING,
+    (S.COMPENSATING, e.StepLeftStanding): S.COMPENSATING,
+    (S.COMPENSATING, e.SagaPaused): S.COMPENSATING,
+    (S.COMPENSATING, e.SagaResumed): S.COMPENSATING,
+    (S.COMPENSATING, e.DataEdited): S.COMPENSATING,
+    (S.COMPENSATING, e.LateEffectFound): S.COMPENSATING,
+    (S.COMPENSATING, e.LateEffectSettled): S.COMPENSATING,
+    (S.COMPENSATING, e.SagaFailed): S.FAILED,
+}
+
+#: What may still be recorded about a terminal saga; it never changes the state.
+LATE_EFFECTS = frozenset({e.LateEffectFound, e.LateEffectSettled})
+
+#: (step's status, event) -> the step's next status.
+STEP_TRANSITIONS: Mapping[tuple[T, type[e.StepEvent]], T] = {
+    (T.PENDING, e.StepDispatched): T.EXECUTING,
+    (T.PENDING, e.StepSkipped): T.SKIPPED,
+    (T.EXECUTING, e.StepRescheduled): T.EXECUTING,
+    (T.EXECUTING, e.StepOutcomeUnknown): T.EXECUTING,
+    (T.EXECUTING, e.StepHeld): T.EXECUTING,
+    (T.EXECUTING, e.StepCompleted): T.COMPLETED,
+    (T.EXECUTING, e.StepFailed): T.FAILED,
+    (T.EXECUTING, e.StepWithdrawn): T.PENDING,
+    (T.EXECUTING, e.StepSkipped): T.SKIPPED,
+    (T.EXECUTING, e.UndoDispatched): T.COMPENSATING,
+    (T.EXECUTING, e.UndoHeld): T.EXECUTING,
+    (T.EXECUTING, e.StepCompensated): T.COMPENSATED,
+    (T.EXECUTING, e.StepLeftStanding): T.COMPLETED,
+    (T.FAILED, e.StepHeld): T.FAILED,
+    (T.FAILED, e.StepDispatched): T.EXECUTING,
+    (T.FAILED, e.StepCompleted): T.COMPLETED,
+    (T.FAILED, e.StepSkipped): T.SKIPPED,
+    (T.COMPLETED, e.UndoDispatched): T.COMPENSATING,
+    (T.COMPLETED, e.UndoHeld): T.COMPLETED,
+    (T.COMPLETED, e.StepCompensated): T.COMPENSATED,
+    (T.COMPLETED, e.StepLeftStanding): T.COMPLETED,
+    (T.COMPENSATING, e.UndoDispatched): T.COMPENSATING,
+    (T.COMPENSATING, e.UndoRescheduled): T.COMPENSATING,
+    (T.COMPENSATING, e.UndoHeld): T.COMPENSATING,
+    (T.COMPENSATING, e.StepCompensated): T.COMPENSATED,
+    (T.COMPENSATING, e.StepLeftStanding): T.COMPLETED,
+    **{(status, event): status for status in T for event in (e.LateEffectFound, e.LateEffectSettled)},
+}
+
+
+class IllegalTransition(RuntimeError):
+    """An event that the tables do not allow: a bug of ours. Nothing was changed."""
+
+
+def next_state(state: S, event: type[e.Event]) -> S:
+    """Look up where an event leads; IllegalTransition if it leads nowhere."""
+    if event in LATE_EFFECTS and state not in (S.STARTED,):
+        return state
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransition(f"{event.__name__} cannot happen to a saga that is {state}") from None
+
+
+def next_status(status: T, event: type[e.StepEvent]) -> T:
+    """Look up where an event leads a step; IllegalTransition if it leads nowhere."""
+    try:
+        return STEP_TRANSITIONS[status, event]
+    except KeyError:
+        raise IllegalTransition(f"{event.__name__} cannot happen to a step that is {status}") from None
+
+
+def evolve(progress: Progress, event: e.Event) -> Progress:
+    """Return the progress after an event. Raises :class:`IllegalTransition`, and then nothing changed."""
+    state = next_state(progress.state, type(event))
+    changes: dict[str, Any] = {
+        "state": state,
+        "version": event.version,
+        "sequence": progress.sequence + 1,
+        "updated_at": event.at,
+    }
+    if isinstance(event, e.SagaEvent):
+        changes |= _saga_changes(progress, event)
+    else:
+        before = progress.steps[event.step]
+        after = replace(
+            before,
+            status=next_status(before.status, type(event)),
+            **_step_changes(before, event, number=progress.sequence + 1),
+        )
+        changes["steps"] = {**progress.steps, event.step: after}
+    return replace(progress, **changes)
+
+
+def fold(progress: Progress, events: Iterable[e.Event]) -> Progress:
+    """Return the progress after all these events."""
+    for event in events:
+        progress = evolve(progress, event)
+    return progress
+
+
+def _saga_changes(progress: Progress, event: e.SagaEvent) -> dict[str, Any]:
+    match event:
+        case e.SagaStarted(data=data, at=at):
+            return {"data": data, "created_at": at}
+        case e.SagaCompensating(error=error):
+            # The rollback answers what held a rejected step: there is nothing left to decide about it.
+            held = {n: s for n, s in progress.steps.items() if s.attention is Attention.HELD}
+            calm = {n: replace(s, attention=None) for n, s in held.items()}
+            return {"error": error, "steps": {**progress.steps, **calm}}
+        case e.SagaCompleted(at=at):
+            return {"finished_at": at, "paused": False}
+        case e.SagaFailed(error=error, at=at):
+            return {"finished_at": at, "error": error, "paused": False}
+        case e.SagaPaused():
+            return {"paused": True}
+        case e.SagaResumed():
+            return {"paused": False}
+        case e.DataEdited(data=data, keeping=keeping):
+            kept = {n: replace(progress.steps[n], input=progress.data) for n in keeping}
+            return {"data": data, "steps": {**progress.steps, **kept}}
+
+
+#: The open command is closed, nothing is due for it, and nobody is asked about it.
+_CLOSED: dict[str, Any] = {
+    "open": None,
+    "scheduled": False,
+    "due_at": None,
+    "attention": None,
+    "unresolved": False,
+    "input": None,
+}
+#: Nothing is due, but a definite reply would still be taken.
+_AT_REST: dict[str, Any] = {"scheduled": False, "due_at": None}
+
+
+def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[str, Any]:
+    match event:
+        case e.StepDispatched(generation=generation, budget=budget, at=at):
+            return {
+                **_CLOSED,
+                "open": Direction.DO,
+                "scheduled": True,
+                "action_number": number,
+                "generation": generation,
+                "attempt": 1,
+                "budget": budget,
+                "due_at": at,
+                "outcome": None,
+                "action_outcome": None,
+                "error": None,
+                "dispatched_at": at,
+            }
+        case e.UndoDispatched(
+            generation=generation, attempt=attempt, budget=budget, due_at=due_at, error=error
+        ):
+            found_out = {} if step.status is not T.EXECUTING else {"action_outcome": Outcome.UNKNOWN}
+            return {
+                **_CLOSED,
+                **found_out,
+                "open": Direction.UNDO,
+                "scheduled": True,
+                "undo_number": number,
+                "undo_generation": generation,
+                "attempt": attempt,
+                "budget": budget,
+                "due_at": due_at,
+                "outcome": Outcome.REJECTED if error else None,
+                "error": error,
+            }
+        case e.StepRescheduled() | e.UndoRescheduled():
+            return {
+                "scheduled": True,
+                "attention": None,
+                "attempt": event.attempt,
+                "budget": event.budget,
+                "due_at": event.due_at,
+                "outcome": Outcome.UNKNOWN if event.unresolved else step.outcome,
+                "unresolved": event.unresolved,
+                "inbox": event.inbox,
+                "error": event.error,
+            }
+        case e.StepOutcomeUnknown(error=error, inbox=inbox):
+            return {
+                **_AT_REST,
+                "attention": None,
+                "outcome": Outcome.UNKNOWN,
+                "unresolved": True,
+                "inbox": inbox,
+                "error": error,
+            }
+        case e.StepHeld(code=code, error=error):
+            return {**_AT_REST, "attention": code, "error": error}
+        case e.UndoHeld(code=Attention.CANNOT_UNDO as code):
+            return {"attention": code}
+        case e.UndoHeld(code=code, error=error, outcome=outcome):
+            return {**_AT_REST, **_after_undo(outcome), "attention": code, "error": error}
+        case _:
+            return _verdict(step, event)
+
+
+def _after_undo(outcome: Outcome | None) -> dict[str, Any]:
+    match outcome:
+        case Outcome.REJECTED:  # the participant closed the key: another try is another command
+            return {"open": None, "unresolved": False, "outcome": outcome}
+        case Outcome.UNKNOWN:
+            return {"unresolved": True, "outcome": outcome}
+        case _:
+            return {}
+
+
+def _verdict(step: StepProgress, event: e.StepEvent) -> dict[str, Any]:
+    match event:
+        case e.StepCompleted(result=result, at=at):
+            done = Outcome.COMPLETED
+            found = {
+                "outcome": done,
+                "action_outcome": done,
+                "result": result,
+                "error": None,
+                "executed_at": at,
+            }
+            return _CLOSED | found
+        case e.StepFailed(error=error):
+            return _CLOSED | {"outcome": Outcome.REJECTED, "action_outcome": Outcome.REJECTED, "error": error}
+        case e.StepWithdrawn():
+            return _CLOSED | {"attempt": 0, "budget": 0, "outcome": None, "error": None}
+        case e.StepSkipped():
+            return _CLOSED | {"result": None}
+        case e.StepCompensated(at=at):
+            asks = (
+                Attention.LATE_EFFECT if step.late_effect else None
+            )  # the undo may have come before the effect
+            found = {"outcome": Outcome.COMPLETED, "error": None, "compensated_at": at, "attention": asks}
+            return _CLOSED | found
+        case e.StepLeftStanding():
+            return _CLOSED | {"standing": True}
+        case e.LateEffectFound(result=result):
+            # An undo that is under way, or stuck, goes first: once it is done, the effect is asked about.
+            return {
+                "attention": step.attention if step.status is T.COMPENSATING else Attention.LATE_EFFECT,
+                "action_outcome": Outcome.COMPLETED,
+                "result": result,
+            }
+        case e.LateEffectSettled():
+            return {"attention": None}
+    raise IllegalTransition(f"{type(event).__name__} changes nothing")  # unreachable: the match is exhaustive

@@ -1,0 +1,135 @@
+"""What can happen to a saga: a start, a reply to one of its commands, an operator's verb."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sagas.core.words import Attention, Verdict
+
+
+@dataclass(frozen=True)
+class Now:
+    """What the shell knows at this moment, and the core must not ask for."""
+
+    at: datetime
+    jitter: float = 1.0
+    """Drawn from [0, 1]; spreads retries."""
+    claimed: frozenset[int] = frozenset()
+    """Numbers of the saga's commands that a worker holds."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Begin."""
+
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The participant did it."""
+
+    number: int
+    result: Any = None
+    inbox: bool = True
+    """Whether the participant remembers keys, so that repeated and late calls have no second effect."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The participant said no, explicitly: no effect."""
+
+    number: int
+    reason: str
+    inbox: bool = True
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A time-out, a crash, a broken connection: it may or may not have had its effect."""
+
+    number: int
+    error: str
+    inbox: bool = True
+    retry_after: float | None = None
+    """Seconds that the participant asked us to wait."""
+
+
+@dataclass(frozen=True)
+class Unserved:
+    """The command never reached a participant, for a reason that only we can mend."""
+
+    number: int
+    error: str
+    code: Attention = Attention.NO_HANDLER
+
+
+Reply = Completed | Rejected | Unknown | Unserved
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Send the step's action, or its undo, again: now, and with a fresh budget."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class Compensate:
+    """Roll back now."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Go on without the step."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class Resolve:
+    """Settle by hand what became of the step's open command."""
+
+    step: str
+    outcome: Verdict
+    result: Any = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Replace the saga's data. Commands that were already sent keep their input."""
+
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Claim nothing more for this saga."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Claim again."""
+
+
+@dataclass(frozen=True)
+class Approve:
+    """Answer yes to a step that waits for a person."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class Reject:
+    """Answer no to a step that waits for a person."""
+
+    step: str
+    reason: str = ""
+
+
+Verb = Retry | Compensate | Skip | Resolve | Edit | Pause | Resume | Approve | Reject
+Message = Start | Reply | Verb

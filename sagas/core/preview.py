@@ -1,0 +1,113 @@
+"""What a verb would do: the same decision, run and thrown away, and then played on to its likely end."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sagas.core import messages as m
+from sagas.core.commands import DueCommand, due_command, idempotency_key
+from sagas.core.decide import decide
+from sagas.core.definition import CANNOT_UNDO, SagaDefinition
+from sagas.core.machine import fold
+from sagas.core.progress import Progress
+from sagas.core.words import TERMINAL, Attention, SagaState, StepStatus
+
+
+@dataclass(frozen=True)
+class PlannedCommand:
+    """A command that would be called."""
+
+    step: str
+    direction: str
+    command: str
+    key: str
+    repeated: bool
+    """The same key was sent before: a participant with an inbox answers what it remembers."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a verb would do, before it does it."""
+
+    state: SagaState
+    """The saga's state right after the verb."""
+    calls: tuple[PlannedCommand, ...]
+    """Due at once."""
+    then: tuple[PlannedCommand, ...]
+    """What would follow, if every call succeeds."""
+    awaited: tuple[str, ...]
+    """Steps whose call is under way; its reply or time-out is awaited."""
+    untouched: tuple[str, ...]
+    """Completed steps that are not run again."""
+    standing: tuple[str, ...]
+    """Steps whose effect would stay after a rollback."""
+    asks: tuple[str, ...] = field(default=())
+    """Steps at which a person would be asked."""
+    ends: SagaState | None = None
+    """The state it would end in, if every call succeeds; None if a person must decide first."""
+
+
+#: More than any definition has steps; a preview must end even if the machine had a fault.
+_MANY = 1_000
+
+
+def preview(
+    definition: SagaDefinition, progress: Progress, message: m.Message, now: m.Now, saga_id: UUID
+) -> Preview:
+    """Return what a message would do. Raises :class:`~sagas.core.decide.Refused` where the message would be."""
+    after = fold(progress, decide(definition, progress, message, now))
+    known = _due(definition, progress)
+    calls = [c for c in _due(definition, after) if c not in known and c.number not in now.claimed]
+    then, end = _play_on(definition, after, now)
+    new = {c.number for c in calls}
+    return Preview(
+        state=after.state,
+        calls=tuple(_planned(c, saga_id, progress) for c in calls),
+        then=tuple(
+            _planned(c, saga_id, progress)
+            for c in then
+            if c.number not in new and c.number not in now.claimed
+        ),
+        awaited=tuple(s.name for s in after.steps.values() if s.scheduled and s.number in now.claimed),
+        untouched=tuple(n for n in definition.names if _completed(after, n) and _completed(end, n)),
+        standing=_standing(definition, end),
+        asks=tuple(s.name for s in end.steps.values() if s.attention),
+        ends=end.state if end.state in TERMINAL else None,
+    )
+
+
+def _completed(progress: Progress, name: str) -> bool:
+    return progress.steps[name].status is StepStatus.COMPLETED
+
+
+def _due(definition: SagaDefinition, progress: Progress) -> list[DueCommand]:
+    return [c for step in progress.steps.values() if (c := due_command(definition, step))]
+
+
+def _planned(command: DueCommand, saga_id: UUID, before: Progress) -> PlannedCommand:
+    key = idempotency_key(saga_id, command.step, command.direction, command.generation)
+    repeated = before.steps[command.step].number_of(command.direction) == command.number
+    return PlannedCommand(command.step, command.direction.value, command.name, key, repeated)
+
+
+def _play_on(definition: SagaDefinition, progress: Progress, now: m.Now) -> tuple[list[DueCommand], Progress]:
+    """Answer every due command with success until nothing is due; return the commands in order, and the end."""
+    sent: list[DueCommand] = []
+    while len(sent) < _MANY and (due := _due(definition, progress)):
+        sent.append(due[0])
+        events = decide(definition, progress, m.Completed(due[0].number), m.Now(now.at))
+        progress = fold(progress, events)
+    return sent, progress
+
+
+def _standing(definition: SagaDefinition, end: Progress) -> tuple[str, ...]:
+    if end.state not in {SagaState.FAILED, SagaState.COMPENSATING}:
+        return ()
+    return tuple(
+        name
+        for name, step in end.steps.items()
+        if (
+            step.status is StepStatus.COMPLETED
+            and (step.standing or definition.step(name).compensation in {None, CANNOT_UNDO})
+        )
+        or step.attention is Attention.CANNOT_UNDO
+    )

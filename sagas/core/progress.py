@@ -1,0 +1,98 @@
+"""Where a saga stands: the value that events fold into, and that the rows repeat."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sagas.core.definition import SagaDefinition
+from sagas.core.words import URGENCY, Attention, Direction, Outcome, SagaState, StepStatus
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """Where one step stands, and what is known of its two commands."""
+
+    name: str
+    status: StepStatus = StepStatus.PENDING
+    attention: Attention | None = None
+    open: Direction | None = None
+    """Which command a definite reply would answer."""
+    scheduled: bool = False
+    """Whether due work exists for the open command."""
+    action_number: int | None = None
+    undo_number: int | None = None
+    generation: int = 0
+    undo_generation: int = 0
+    attempt: int = 0
+    """The open command's current attempt, counted from 1."""
+    budget: int = 0
+    """The attempt after which retries are spent."""
+    due_at: datetime | None = None
+    outcome: Outcome | None = None
+    """Of the last attempt, of whichever command."""
+    action_outcome: Outcome | None = None
+    """What is known of the action, once its command is closed."""
+    unresolved: bool = False
+    """An attempt of the open command may have had its effect."""
+    inbox: bool = True
+    """Whether the participant remembers keys, as far as its replies told."""
+    result: Any = None
+    error: str | None = None
+    input: Mapping[str, Any] | None = None
+    """The data that the open command was sent with, where an edit has changed it since."""
+    standing: bool = False
+    """A rollback passed it by: what it did stays."""
+    dispatched_at: datetime | None = None
+    executed_at: datetime | None = None
+    compensated_at: datetime | None = None
+
+    @property
+    def number(self) -> int | None:
+        """The open command's number."""
+        return self.number_of(self.open) if self.open else None
+
+    def number_of(self, direction: Direction) -> int | None:
+        """Return the number of the latest command in that direction."""
+        return self.action_number if direction is Direction.DO else self.undo_number
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the action may have had its effect, and no attempt is due that would tell."""
+        return self.status is StepStatus.EXECUTING and self.unresolved and not self.scheduled
+
+    @property
+    def late_effect(self) -> bool:
+        """Whether the action's effect became known only after its command was closed."""
+        return self.action_outcome is Outcome.COMPLETED and self.executed_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a saga stands."""
+
+    steps: Mapping[str, StepProgress]
+    state: SagaState = SagaState.STARTED
+    data: Mapping[str, Any] | None = None
+    paused: bool = False
+    error: str | None = None
+    version: int = 0
+    sequence: int = 0
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @classmethod
+    def blank(cls, definition: SagaDefinition) -> "Progress":
+        """Return the progress of a saga of which nothing is recorded yet."""
+        return cls({name: StepProgress(name) for name in definition.names})
+
+    @property
+    def attention(self) -> Attention | None:
+        """The most urgent of the steps' codes."""
+        codes = [step.attention for step in self.steps.values() if step.attention]
+        return max(codes, key=lambda code: URGENCY[code], default=None)
+
+    def awaiting(self, number: int) -> StepProgress | None:
+        """Return the step whose open command has that number."""
+        return next((step for step in self.steps.values() if step.number == number), None)

@@ -1,0 +1,202 @@
+"""What each of an operator's verbs decides, and when it is refused, with the reason (DESIGN 4, Verbs)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sagas.core import events as e
+from sagas.core import messages as m
+from sagas.core.decide import Draft, Refused
+from sagas.core.progress import StepProgress
+from sagas.core.words import FORWARD, Attention, Direction, Outcome, SagaState, StepStatus, Verdict
+
+
+def act(draft: Draft, verb: Any) -> None:
+    """Decide a verb; :class:`Refused` if it does not apply."""
+    _VERBS[type(verb)](draft, verb)
+
+
+def _step(draft: Draft, name: str) -> StepProgress:
+    if name not in draft.progress.steps:
+        known = ", ".join(draft.definition.names)
+        raise Refused(f"This saga has no step {name!r}; it has {known}.")
+    return draft.step(name)
+
+
+def _unclaimed(draft: Draft, step: StepProgress) -> None:
+    if draft.claimed(step):
+        what = "undo" if step.open is Direction.UNDO else "action"
+        raise Refused(
+            f"The {what} of {step.name} is being executed right now; wait for its reply or time-out."
+        )
+
+
+def _not_over(draft: Draft) -> None:
+    if draft.over:
+        raise Refused(f"The saga is {draft.progress.state}; that is final.")
+
+
+def _retry(draft: Draft, verb: m.Retry) -> None:
+    _not_over(draft)
+    step = _step(draft, verb.step)
+    _unclaimed(draft, step)
+    undoing = step.status is StepStatus.COMPENSATING
+    waiting = step.scheduled and step.attempt > 1
+    if not step.attention and not waiting:
+        raise Refused(
+            f"{step.name} is {step.status}; only a step in back-off or at attention can be retried."
+        )
+    if step.attention is Attention.CANNOT_UNDO:
+        raise Refused(f"{step.name} cannot be undone, so there is nothing to retry; settle it with resolve.")
+    if step.attention is Attention.LATE_EFFECT:
+        raise Refused(f"{step.name} had its effect too late; compensate it, or resolve it as waived.")
+    if not undoing and draft.progress.state is SagaState.COMPENSATING:
+        raise Refused(f"The saga is rolling back, so {step.name} is not tried again; settle it with resolve.")
+    if undoing:
+        _retry_undo(draft, step)
+    elif step.status is StepStatus.FAILED:
+        draft.dispatch_action(step.name)
+    else:
+        _reschedule(draft, step, e.StepRescheduled, draft.definition.step(step.name).retry.max_attempts)
+
+
+def _retry_undo(draft: Draft, step: StepProgress) -> None:
+    if step.open is None:  # rejected: the participant closed that key
+        draft.dispatch_undo(step)
+    else:
+        _reschedule(draft, step, e.UndoRescheduled, draft.definition.step(step.name).undo_retry.max_attempts)
+
+
+def _reschedule(draft: Draft, step: StepProgress, event: type[e.Event], attempts: int) -> None:
+    attempt = step.attempt if step.scheduled else step.attempt + 1
+    draft.add(
+        event,
+        step=step.name,
+        attempt=attempt,
+        budget=attempt + attempts - 1,
+        due_at=draft.now.at,
+        error=step.error,
+        unresolved=step.unresolved,
+        inbox=step.inbox,
+    )
+
+
+def _compensate(draft: Draft, verb: m.Compensate) -> None:
+    _not_over(draft)
+    if draft.progress.state is SagaState.COMPENSATING:
+        raise Refused("The saga is already rolling back.")
+    if draft.pivot_passed and draft.definition.pivot:
+        raise Refused(
+            f"The point of no return, {draft.definition.pivot.name}, is passed; the saga only goes forward."
+        )
+    draft.turn_back(verb.reason or "rolled back by an operator")
+
+
+def _skip(draft: Draft, verb: m.Skip) -> None:
+    _not_over(draft)
+    step = _step(draft, verb.step)
+    if draft.progress.state not in FORWARD:
+        raise Refused("The saga is rolling back; a step can only be skipped on the way forward.")
+    _unclaimed(draft, step)
+    if step.status not in {StepStatus.PENDING, StepStatus.EXECUTING, StepStatus.FAILED}:
+        raise Refused(f"{step.name} is {step.status}; only a step that has not happened can be skipped.")
+    if step.attention is Attention.LATE_EFFECT:
+        raise Refused(f"{step.name} had its effect too late; compensate it, or resolve it as waived.")
+    if step.unresolved:
+        raise Refused(f"{step.name} may have had its effect; say what became of it with resolve.")
+    draft.add(e.StepSkipped, step=step.name)
+    draft.advance()
+
+
+def _resolve(draft: Draft, verb: m.Resolve) -> None:
+    step = _step(draft, verb.step)
+    if step.attention is Attention.LATE_EFFECT:
+        _resolve_late_effect(draft, step, verb)
+        return
+    _not_over(draft)
+    _unclaimed(draft, step)
+    if not step.attention and not step.unresolved:
+        raise Refused(f"{step.name} is {step.status}; only a step at attention, or unknown, can be resolved.")
+    undoing = step.status is StepStatus.COMPENSATING or step.attention is Attention.CANNOT_UNDO
+    _resolve_undo(draft, step, verb) if undoing else _resolve_action(draft, step, verb)
+
+
+def _resolve_late_effect(draft: Draft, step: StepProgress, verb: m.Resolve) -> None:
+    if verb.outcome is Verdict.NONE:
+        raise Refused(
+            f"{step.name} is known to have had its effect; resolve it as waived, or as done once undone."
+        )
+    draft.add(e.LateEffectSettled, step=step.name)
+    if step.status is StepStatus.FAILED and draft.progress.state in FORWARD:
+        draft.add(e.StepHeld, step=step.name, code=Attention.HELD, error=step.error or "")  # as it was before
+
+
+def _resolve_action(draft: Draft, step: StepProgress, verb: m.Resolve) -> None:
+    match verb.outcome:
+        case Verdict.DONE:
+            draft.add(e.StepCompleted, step=step.name, result=verb.result)
+            draft.advance()
+        case Verdict.NONE if step.status is StepStatus.FAILED:
+            raise Refused(f"{step.name} is already known to have failed; retry it, skip it, or roll back.")
+        case Verdict.NONE:
+            draft.reject(step, verb.reason or "an operator found that it had no effect")
+        case Verdict.WAIVED:
+            raise Refused("Only an undo can be waived; resolve an action as done or none.")
+
+
+def _resolve_undo(draft: Draft, step: StepProgress, verb: m.Resolve) -> None:
+    match verb.outcome:
+        case Verdict.DONE:
+            draft.add(e.StepCompensated, step=step.name, result=verb.result)
+        case Verdict.WAIVED:
+            draft.add(e.StepLeftStanding, step=step.name)
+        case Verdict.NONE:
+            raise Refused("An undo is resolved as done (it is undone) or waived (it stays).")
+    draft.advance()
+
+
+def _edit(draft: Draft, verb: m.Edit) -> None:
+    _not_over(draft)
+    held = [s.name for s in draft.progress.steps.values() if draft.claimed(s)]
+    if held:
+        raise Refused(
+            f"{', '.join(held)} is being executed right now; edit when it has answered, or pause first."
+        )
+    sent = tuple(s.name for s in draft.progress.steps.values() if s.open and _was_sent(s) and s.input is None)
+    draft.add(e.DataEdited, data=verb.data, keeping=sent)
+
+
+def _was_sent(step: StepProgress) -> bool:
+    return step.unresolved or step.attempt > 1 or step.outcome is Outcome.UNKNOWN
+
+
+def _pause(draft: Draft, _: m.Pause) -> None:
+    _not_over(draft)
+    if draft.progress.paused:
+        raise Refused("The saga is already paused.")
+    draft.add(e.SagaPaused)
+
+
+def _resume(draft: Draft, _: m.Resume) -> None:
+    _not_over(draft)
+    if not draft.progress.paused:
+        raise Refused("The saga is not paused.")
+    draft.add(e.SagaResumed)
+
+
+def _answer(draft: Draft, verb: m.Approve | m.Reject) -> None:
+    _not_over(draft)
+    step = _step(draft, verb.step)
+    raise Refused(f"{step.name} is {step.status}; it is not waiting for an approval.")
+
+
+_VERBS: dict[type, Callable[[Draft, Any], None]] = {
+    m.Retry: _retry,
+    m.Compensate: _compensate,
+    m.Skip: _skip,
+    m.Resolve: _resolve,
+    m.Edit: _edit,
+    m.Pause: _pause,
+    m.Resume: _resume,
+    m.Approve: _answer,
+    m.Reject: _answer,
+}

@@ -1,0 +1,10 @@
+"""The engine: claims due work, runs it, hands the outcomes to the orchestrator in groups.
+
+It writes leases, never state.
+"""
+
+from sagas.engine.claims import reap
+from sagas.engine.liveness import Life
+from sagas.engine.pump import Pump
+
+__all__ = ["Life", "Pump", "reap"]

@@ -1,0 +1,82 @@
+"""Calling a handler, and saying what came of it in the core's words."""
+
+import asyncio
+import json
+from typing import Any
+
+from pydantic import ValidationError
+
+from sagas import registry
+from sagas.core import messages as m
+from sagas.engine.work import Work
+from sagas.orchestrator import outbox
+
+
+class Unserved(Exception):
+    """Nobody handles the command here."""
+
+
+def function_of(work: Work) -> Any:
+    """Return the plain or asynchronous function to call for this work, ready to be called without arguments.
+
+    Raises :class:`Unserved` if there is none.
+    """
+    if work.command is not None:
+        handler = registry.handler(work.name)
+        if handler is None:
+            raise Unserved(f"no handler is registered for {work.name}")
+        _validate(handler, work)
+        return handler.function, work.command
+    return _subscriber(work), work.event
+
+
+def _validate(handler: registry.Command, work: Work) -> None:
+    if handler.model is None or work.command is None:
+        return
+    try:
+        work.command.input = handler.model.model_validate(dict(work.command))
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise registry.Rejected(f"{where}: {first['msg']}") from wrong
+
+
+def _subscriber(work: Work) -> Any:
+    event = work.event.name if work.event is not None else ""
+    if work.name == outbox.HOOK:
+        return lambda _: outbox.call_hook(work.saga_id, event)
+    subscriber = registry.subscriber(event, work.name)
+    if subscriber is None:
+        raise Unserved(f"the subscriber {work.name} of {event} is no longer registered")
+    return subscriber.function
+
+
+def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
+    """Return the reply that a handler's result or exception amounts to."""
+    handler = registry.handler(work.name)
+    inbox = handler.inbox if handler else False
+    match fault:
+        case None:
+            return _completed(work, result, inbox)
+        case registry.Rejected():
+            return m.Rejected(work.number, _text(fault) or "rejected", inbox)
+        case Unserved():
+            return m.Unserved(work.number, _text(fault))
+        case TimeoutError() | asyncio.CancelledError():
+            return m.Unknown(work.number, _text(fault) or f"no reply within {work.timeout:g} s", inbox)
+        case _:
+            return m.Unknown(work.number, f"{type(fault).__name__}: {_text(fault)}"[:2000], inbox)
+
+
+def _completed(work: Work, result: Any, inbox: bool) -> m.Reply:
+    try:
+        text = json.dumps(result, allow_nan=False)
+        if "\\u0000" in text:
+            raise ValueError("it contains the NUL character")
+    except (TypeError, ValueError, RecursionError) as wrong:
+        return m.Unknown(work.number, f"{work.name} did not return plain JSON: {wrong}", inbox)
+    return m.Completed(work.number, json.loads(text), inbox)
+
+
+def _text(fault: BaseException) -> str:
+    return str(fault).replace("\x00", "")[:2000]

@@ -1,0 +1,138 @@
+"""Leases: taking due work, keeping it, and taking it back from who has died.
+
+Taking is one short transaction; PostgreSQL skips what others are taking, SQLite has one writer anyway.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import transaction
+
+from sagas import orchestrator, registry, rows
+from sagas.clock import database_now
+from sagas.conf import settings
+from sagas.core import messages as m
+from sagas.core.words import Direction
+from sagas.engine.work import DomainEvent, Facts, Sent, Work, command_work
+from sagas.models import Due
+from sagas.orchestrator import ledger
+
+#: Seconds that a subscriber or hook may take.
+DELIVERY_TIMEOUT = 60.0
+#: How many lost leases one look takes back.
+REAPED_AT_ONCE = 100
+
+
+def claim(queues: Collection[str], limit: int, worker: str) -> list[Work]:
+    """Take up to so many pieces of work that are due on these queues."""
+    with transaction.atomic():
+        now = database_now()
+        free = Due.objects.filter(queue__in=list(queues), due_at__lte=now, lease_token=None, paused=False)
+        taken = list(free.select_for_update(skip_locked=True).order_by("due_at", "id")[:limit])
+        if not taken:
+            return []
+        known = facts({row.saga_id for row in taken if row.kind == Due.COMMAND})
+        work = [_work(row, known, now) for row in taken]
+        rows.update(
+            Due,
+            ("id",),
+            ("lease_token", "lease_until", "claimed_at", "timeout_at", "worker"),
+            [
+                (row.pk, each.token, lease_end(now), now, now + timedelta(seconds=each.timeout), worker)
+                for row, each in zip(taken, work, strict=True)
+            ],
+        )
+        return work
+
+
+def facts(ids: Collection[UUID]) -> dict[UUID, Facts]:
+    """Read what the commands of these sagas need."""
+    return {held.id: facts_of(held) for held in ledger.read(ids)}
+
+
+def facts_of(held: ledger.Held) -> Facts:
+    """Return what the commands of a loaded saga need."""
+    return Facts(held.id, held.saga_type, held.correlation_id, held.definition, held.progress)
+
+
+def lease_end(now: datetime) -> datetime:
+    """Return when a lease taken or renewed now ends."""
+    return now + timedelta(seconds=settings().LEASE)
+
+
+def _work(row: Due, known: dict[UUID, Facts], now: datetime) -> Work:
+    if row.kind == Due.DELIVERY:
+        event = DomainEvent(row.event or "", row.payload or {})
+        return Work(uuid4(), row.saga_id, row.name, row.attempt, DELIVERY_TIMEOUT, event=event)
+    about = known[row.saga_id]
+    sent = Sent(
+        row.step or "",
+        Direction(row.direction or ""),
+        row.name,
+        row.number or 0,
+        row.generation or 0,
+        row.attempt,
+    )
+    deadline = now + timedelta(seconds=about.definition.step(sent.step).timeout)
+    return command_work(about, sent, uuid4(), deadline)
+
+
+def renew(tokens: Collection[UUID]) -> None:
+    """Keep what is still being worked on; what was lost meanwhile stays lost."""
+    Due.objects.filter(lease_token__in=list(tokens)).update(lease_until=lease_end(database_now()))
+
+
+def delivered(tokens: Collection[UUID]) -> None:
+    """Remove events that their subscribers have taken."""
+    Due.objects.filter(lease_token__in=list(tokens), kind=Due.DELIVERY).delete()
+
+
+def put_off(work: Work, wait: float, error: str) -> None:
+    """Give work back, to be tried again later."""
+    released: dict[str, Any] = {
+        "lease_token": None,
+        "lease_until": None,
+        "claimed_at": None,
+        "timeout_at": None,
+    }
+    due_at = database_now() + timedelta(seconds=wait)
+    tries = work.attempt + 1 if work.event is not None else work.attempt
+    held = Due.objects.filter(lease_token=work.token)
+    held.update(due_at=due_at, attempt=tries, error=error[:2000], worker=None, **released)
+
+
+def hand_back(tokens: Iterable[UUID]) -> None:
+    """Give back work that was claimed but never begun."""
+    Due.objects.filter(lease_token__in=list(tokens)).update(
+        lease_token=None, lease_until=None, claimed_at=None, timeout_at=None, worker=None
+    )
+
+
+def reap() -> int:
+    """Take back what workers held that have gone silent; return how much it was.
+
+    A lost lease is an attempt of unknown outcome: the worker may have died before, in or after the call.
+    """
+    lost = Due.objects.filter(lease_token__isnull=False, lease_until__lt=database_now())
+    listed = list(lost.order_by("lease_until")[:REAPED_AT_ONCE])
+    commands = [row for row in listed if row.kind == Due.COMMAND]
+    if commands:
+        orchestrator.deliver([_lost(row) for row in commands])
+    for row in listed:
+        if row.kind == Due.DELIVERY and row.lease_token:
+            event = DomainEvent(row.event or "", {})
+            put_off(
+                Work(row.lease_token, row.saga_id, row.name, row.attempt, 0, event=event),
+                0,
+                "its worker was lost",
+            )
+    return len(listed)
+
+
+def _lost(row: Due) -> orchestrator.Answered:
+    handler = registry.handler(row.name)
+    error = f"the worker {row.worker or ''} was lost in attempt {row.attempt}"
+    unknown = m.Unknown(row.number or 0, error, inbox=handler.inbox if handler else False)
+    return orchestrator.Answered(row.saga_id, unknown, row.lease_token)

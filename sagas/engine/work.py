@@ -1,0 +1,134 @@
+"""A piece of due work as a handler gets it: its input, and the envelope around it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sagas.core.commands import idempotency_key
+from sagas.core.definition import SagaDefinition
+from sagas.core.progress import Progress
+from sagas.core.words import Direction
+
+
+@dataclass(frozen=True)
+class Meta:
+    """The envelope of a command."""
+
+    number: int
+    key: str
+    """The idempotency key: the same for all attempts."""
+    undoes: str | None
+    """In an undo, the key of the action that it undoes."""
+    attempt: int
+    deadline: datetime
+    correlation_id: str
+    saga_id: str
+    step: str
+    direction: str
+
+
+class CommandInput(Mapping[str, Any]):
+    """What a handler gets: the saga's data on top, and ``saga_id``, ``step_name``, ``results`` with it."""
+
+    def __init__(self, name: str, values: Mapping[str, Any], meta: Meta) -> None:
+        self.name = name
+        self.meta = meta
+        self.input: Any = None
+        """The validated model, where the handler asked for one."""
+        self._values = values
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.meta.key} attempt {self.meta.attempt}>"
+
+
+class DomainEvent(dict[str, Any]):
+    """What a subscriber gets: the event's values; ``name`` says which event it is."""
+
+    def __init__(self, name: str, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Work:
+    """Claimed work: this process holds it until the lease ends."""
+
+    token: UUID
+    saga_id: UUID
+    name: str
+    """The command's name, or the subscriber's."""
+    attempt: int
+    timeout: float
+    """Seconds it may take, from now."""
+    number: int = 0
+    """The command's number; 0 for a delivery."""
+    command: CommandInput | None = None
+    event: DomainEvent | None = None
+    saga_type: str = field(default="")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What of a saga its commands' inputs are made of."""
+
+    saga_id: UUID
+    saga_type: str
+    correlation_id: str
+    definition: SagaDefinition
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Which command is sent, and how often it was before."""
+
+    step: str
+    direction: Direction
+    name: str
+    number: int
+    generation: int
+    attempt: int
+
+
+def command_work(facts: Facts, sent: Sent, token: UUID, deadline: datetime) -> Work:
+    """Return a claimed command with all that its handler needs."""
+    pinned, at = facts.definition.step(sent.step), facts.progress.steps[sent.step]
+    saga_id = str(facts.saga_id)
+    ancestors = facts.definition.ancestors(sent.step)
+    values: dict[str, Any] = {
+        **((at.input if at.input is not None else facts.progress.data) or {}),
+        "saga_id": saga_id,
+        "step_name": sent.step,
+        "results": {
+            name: facts.progress.steps[name].result for name in facts.definition.names if name in ancestors
+        },
+    }
+    undoes = pinned.undoes
+    if sent.direction is Direction.UNDO:
+        values["original_result"] = at.result
+        undoes = idempotency_key(saga_id, sent.step, Direction.DO, at.generation)
+    values |= pinned.input or {}
+    meta = Meta(
+        number=sent.number,
+        key=idempotency_key(saga_id, sent.step, sent.direction, sent.generation),
+        undoes=undoes,
+        attempt=sent.attempt,
+        deadline=deadline,
+        correlation_id=facts.correlation_id,
+        saga_id=saga_id,
+        step=sent.step,
+        direction=sent.direction.value,
+    )
+    command = CommandInput(sent.name, values, meta)
+    return Work(token, facts.saga_id, sent.name, sent.attempt, pinned.timeout, sent.number, command)

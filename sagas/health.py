@@ -1,0 +1,52 @@
+"""Is somebody there to do the work? What the desk's banner, ``/readyz`` and ``/metrics`` say."""
+
+from datetime import datetime
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from sagas import jobs
+from sagas.clock import database_now
+from sagas.conf import settings
+from sagas.models import Due, Process
+
+
+def health() -> dict[str, Any]:
+    """Return who is alive, which queues nobody serves, and how long the oldest due work has waited, in seconds."""
+    now = database_now()
+    processes = [_process(each, now) for each in Process.objects.order_by("kind", "name")]
+    alive = [each for each in processes if each["alive"]]
+    workers = [each for each in alive if each["kind"] == Process.WORKER]
+    served = {queue for worker in workers for queue in worker["queues"]}
+    ripe = Due.objects.filter(due_at__lte=now, lease_token=None, paused=False)
+    waiting = set(ripe.values_list("queue", flat=True).distinct())
+    oldest = ripe.order_by("due_at").values_list("due_at", flat=True).first()
+    return {
+        "workers": [each for each in processes if each["kind"] == Process.WORKER],
+        "workers_alive": len(workers),
+        "clock": any(each["kind"] == Process.CLOCK for each in alive),
+        "queues_unserved": sorted(waiting - served),
+        "oldest_due_seconds": (now - oldest).total_seconds() if oldest else None,
+        "redis": redis_answers(),
+    }
+
+
+def redis_answers() -> bool:
+    """Whether Redis answers."""
+    try:
+        return bool(jobs.connection().ping())
+    except (RedisError, OSError):
+        return False
+
+
+def _process(process: Process, now: datetime) -> dict[str, Any]:
+    silent = (now - process.seen_at).total_seconds()
+    return {
+        "name": process.name,
+        "kind": process.kind,
+        "queues": process.queues,
+        "busy": process.busy,
+        "seen_at": process.seen_at.isoformat(),
+        "silent_seconds": silent,
+        "alive": silent < settings().ALIVE,
+    }

@@ -1,0 +1,90 @@
+"""The participant's inbox: however often a command arrives, and in whatever order, it has one effect.
+
+A participant keeps a table derived from :class:`Inbox` beside its own tables, and wraps its
+handlers with :func:`once`. The effect and the remembered reply, completed or rejected, are one
+transaction. An undo that finds no effect leaves a tombstone under its action's key, and an
+action that arrives at a tombstone is refused.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.db import models, router, transaction
+from django.db.models.functions import Now
+
+from sagas.registry import Rejected, _is_async
+
+
+class Inbox(models.Model):
+    """Derive a participant's own table from this one."""
+
+    COMPLETED, REJECTED, CANCELLED = "completed", "rejected", "cancelled"
+
+    key = models.CharField(max_length=250, primary_key=True, help_text="The command's idempotency key.")
+    command = models.CharField(max_length=200)
+    outcome = models.CharField(
+        max_length=16, blank=True, help_text="Empty only inside the transaction that decides it."
+    )
+    reply = models.JSONField(null=True, help_text="What was answered, and is answered again.")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.key
+
+    def answer(self) -> Any:
+        """Give the remembered reply once more: return the result, or raise the rejection."""
+        if self.outcome == self.COMPLETED:
+            return self.reply
+        raise Rejected("cancelled" if self.outcome == self.CANCELLED else str(self.reply))
+
+
+def once(inbox: type[Inbox]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Wrap a handler so that its effect happens once per key, together with its remembered reply.
+
+    The handler runs inside a transaction of the inbox' database: its own writes belong there, and
+    whatever is slow or reaches outside does not. An undo is only called when there is an effect to undo.
+    Raises TypeError for an ``async def`` handler: a transaction cannot be held across an await.
+    """
+
+    def wrap(handler: Callable[..., Any]) -> Callable[..., Any]:
+        if _is_async(handler):
+            raise TypeError(f"{handler.__qualname__}: a handler with an inbox must be a plain function.")
+
+        @wraps(handler)
+        def remembered(command: Any) -> Any:
+            with transaction.atomic(using=router.db_for_write(inbox)):
+                entry = _take(inbox, command.meta.key, command.name)
+                if not entry.outcome:
+                    _decide(inbox, entry, handler, command)
+            return entry.answer()
+
+        remembered.saga_inbox = True  # type: ignore[attr-defined]
+        return remembered
+
+    return wrap
+
+
+def _take(inbox: type[Inbox], key: str, command: str, outcome: str = "") -> Inbox:
+    """Return the locked entry for a key, made now if need be; waits for whoever is deciding about it."""
+    inbox._default_manager.bulk_create(
+        [inbox(key=key, command=command, outcome=outcome)], ignore_conflicts=True
+    )
+    return inbox._default_manager.select_for_update().get(key=key)
+
+
+def _decide(inbox: type[Inbox], entry: Inbox, handler: Callable[..., Any], command: Any) -> None:
+    undoes = command.meta.undoes
+    if undoes and _take(inbox, undoes, command.name, Inbox.CANCELLED).outcome != Inbox.COMPLETED:
+        entry.outcome, entry.reply = Inbox.COMPLETED, {"undone": False, "reason": "there was no effect"}
+    else:
+        try:
+            with transaction.atomic(using=router.db_for_write(inbox)):
+                entry.reply = handler(command)
+            entry.outcome = Inbox.COMPLETED
+        except Rejected as no:
+            entry.outcome, entry.reply = Inbox.REJECTED, str(no)
+    entry.save(update_fields=["outcome", "reply"])

@@ -1,0 +1,360 @@
+"""The rows: sagas, their steps and events, the work that is due, and what operators did.
+
+Saga and step rows are a projection of the saga's events, and due rows follow from them.
+Only the orchestrator writes them; the engine writes the lease columns of due rows.
+"""
+
+import hashlib
+import secrets
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from sagas.core.ids import uuid7
+from sagas.core.words import FORWARD, TERMINAL, Attention, Direction, Outcome, SagaState, StepStatus
+
+# Plain strings: a migration must not import the enum it was made from.
+STATES = [(str(s.value), s.value) for s in SagaState]
+STATUSES = [(str(s.value), s.value) for s in StepStatus]
+ATTENTIONS = [(str(a.value), a.value.replace("_", " ")) for a in Attention]
+DIRECTIONS = [(str(d.value), d.value) for d in Direction]
+OUTCOMES = [(str(o.value), o.value) for o in Outcome]
+FINISHED = Q(state__in=sorted(s.value for s in TERMINAL))
+
+
+def _known(field: str, choices: list[tuple[str, str]]) -> Q:
+    return Q(**{f"{field}__in": [value for value, _ in choices]})
+
+
+class Definition(models.Model):
+    """A saga definition as it was when a saga started with it, kept once however many did."""
+
+    digest = models.CharField(max_length=64, primary_key=True, editable=False)
+    saga_type = models.CharField(max_length=100, editable=False)
+    document = models.JSONField(editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.saga_type} {self.digest[:8]}"
+
+
+class SagaQuerySet(models.QuerySet["Saga"]):
+    """Adjectives for sagas."""
+
+    def active(self) -> "SagaQuerySet":
+        """Not terminal."""
+        return self.filter(state__in=[s.value for s in SagaState if s not in TERMINAL])
+
+    def forward(self) -> "SagaQuerySet":
+        """On the way to completion."""
+        return self.filter(state__in=[s.value for s in FORWARD])
+
+    def at_attention(self) -> "SagaQuerySet":
+        """Waiting for a person's decision."""
+        return self.filter(attention__isnull=False)
+
+
+class Saga(models.Model):
+    """One run of a saga definition, and the row to lock while deciding about it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    saga_type = models.CharField(max_length=100)
+    definition = models.ForeignKey(Definition, on_delete=models.PROTECT, related_name="sagas", editable=False)
+    correlation_id = models.CharField(max_length=200, db_index=True)
+    idempotency_key = models.CharField(
+        max_length=200, null=True, blank=True, help_text="Starting twice with one key starts one saga."
+    )
+    fingerprint = models.CharField(max_length=64, help_text="Of the data it was started with.")
+    state = models.CharField(max_length=16, choices=STATES, default=SagaState.STARTED.value)
+    attention = models.CharField(max_length=32, choices=ATTENTIONS, null=True, blank=True)
+    waiting = models.JSONField(null=True, blank=True)
+    paused = models.BooleanField(default=False)
+    version = models.PositiveIntegerField(default=0)
+    sequence = models.PositiveIntegerField(default=0, help_text="Of its latest event.")
+    data = models.JSONField(default=dict)
+    error = models.TextField(null=True, blank=True, help_text="Why it rolled back.")
+    origin = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="successors", editable=False
+    )
+    origin_kind = models.CharField(max_length=16, blank=True, help_text="restart or repair, of the origin.")
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = SagaQuerySet.as_manager()
+
+    class Meta:
+        permissions = [
+            ("start_saga", "Can start sagas"),
+            ("retry_saga", "Can retry steps and undos"),
+            ("compensate_saga", "Can roll sagas back"),
+            ("skip_saga", "Can skip steps"),
+            ("resolve_saga", "Can settle steps by hand"),
+            ("edit_saga", "Can edit a saga's data"),
+            ("pause_saga", "Can pause and resume sagas"),
+            ("approve_saga", "Can answer approvals"),
+            ("restart_saga", "Can restart failed sagas"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["saga_type", "idempotency_key"], name="saga_starts_once_per_key"),
+            models.CheckConstraint(condition=_known("state", STATES), name="saga_state_known"),
+            models.CheckConstraint(
+                condition=Q(attention__isnull=True) | _known("attention", ATTENTIONS),
+                name="saga_attention_known",
+            ),
+            models.CheckConstraint(
+                condition=(FINISHED & Q(finished_at__isnull=False))
+                | (~FINISHED & Q(finished_at__isnull=True)),
+                name="saga_finished_at_iff_finished",
+            ),
+            models.CheckConstraint(
+                condition=Q(version__lte=F("sequence")), name="saga_events_for_each_version"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["state", "-id"], name="saga_by_state"),
+            models.Index(fields=["saga_type", "-id"], name="saga_by_type"),
+            models.Index(fields=["-updated_at"], name="saga_by_change"),
+            models.Index(fields=["-id"], name="saga_at_attention", condition=Q(attention__isnull=False)),
+            models.Index(fields=["-id"], name="saga_unfinished", condition=~FINISHED),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.saga_type} {self.correlation_id}"
+
+    @property
+    def saga_id(self) -> uuid.UUID:
+        """The saga's id, by the name that saga authors know."""
+        return self.id
+
+
+class Step(models.Model):
+    """Where one step of a saga stands: a projection of :class:`sagas.core.progress.StepProgress`."""
+
+    saga = models.ForeignKey(Saga, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=100)
+    action = models.CharField(max_length=200)
+    compensation = models.CharField(max_length=200, null=True, blank=True)
+    status = models.CharField(max_length=16, choices=STATUSES, default=StepStatus.PENDING.value)
+    attention = models.CharField(max_length=32, choices=ATTENTIONS, null=True, blank=True)
+    open = models.CharField(max_length=4, choices=DIRECTIONS, null=True, blank=True)
+    scheduled = models.BooleanField(default=False)
+    action_number = models.PositiveIntegerField(null=True, blank=True)
+    undo_number = models.PositiveIntegerField(null=True, blank=True)
+    generation = models.PositiveIntegerField(default=0)
+    undo_generation = models.PositiveIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=0)
+    budget = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=16, choices=OUTCOMES, null=True, blank=True)
+    action_outcome = models.CharField(max_length=16, choices=OUTCOMES, null=True, blank=True)
+    unresolved = models.BooleanField(default=False)
+    inbox = models.BooleanField(default=True)
+    result = models.JSONField(null=True, blank=True)
+    error = models.TextField(null=True, blank=True)
+    input = models.JSONField(null=True, blank=True)
+    standing = models.BooleanField(default=False)
+    dispatched_at = models.DateTimeField(null=True, blank=True)
+    executed_at = models.DateTimeField(null=True, blank=True)
+    compensated_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["saga", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["saga", "name"], name="step_addressed_by_name"),
+            models.UniqueConstraint(fields=["saga", "position"], name="step_has_one_place"),
+            models.CheckConstraint(condition=_known("status", STATUSES), name="step_status_known"),
+            models.CheckConstraint(
+                condition=Q(attention__isnull=True) | _known("attention", ATTENTIONS),
+                name="step_attention_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(scheduled=False) | Q(open__isnull=False, due_at__isnull=False),
+                name="step_scheduled_only_while_open",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["attention"], name="step_at_attention", condition=Q(attention__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Event(models.Model):
+    """One entry of a saga's event log. Never changed, never deleted while the saga is kept."""
+
+    saga = models.ForeignKey(Saga, on_delete=models.CASCADE, related_name="events")
+    sequence = models.PositiveIntegerField(help_text="Gapless, per saga.")
+    version = models.PositiveIntegerField(help_text="Of the transition that decided it.")
+    type = models.CharField(max_length=40)
+    step = models.CharField(max_length=100, null=True, blank=True)
+    data = models.JSONField(default=dict)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["saga", "sequence"]
+        constraints = [
+            models.UniqueConstraint(fields=["saga", "sequence"], name="event_sequence_gapless_per_saga"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.type}"
+
+
+class Due(models.Model):
+    """Work that has to be done at a time: a command for a participant, or an event for a subscriber.
+
+    A row without a lease is free to claim once it is due. A lease is for liveness only:
+    what a reply may change is decided by the number of the command that it answers.
+    """
+
+    COMMAND, DELIVERY = "command", "delivery"
+    KINDS = [(COMMAND, "command"), (DELIVERY, "delivery")]
+
+    kind = models.CharField(max_length=8, choices=KINDS)
+    saga = models.ForeignKey(Saga, on_delete=models.CASCADE, related_name="due")
+    queue = models.CharField(max_length=100)
+    due_at = models.DateTimeField()
+    paused = models.BooleanField(default=False)
+    name = models.CharField(max_length=200, help_text="The command's name, or the subscriber's.")
+    attempt = models.PositiveIntegerField(default=1)
+    step = models.CharField(max_length=100, null=True, blank=True)
+    direction = models.CharField(max_length=4, choices=DIRECTIONS, null=True, blank=True)
+    number = models.PositiveIntegerField(null=True, blank=True)
+    generation = models.PositiveIntegerField(null=True, blank=True)
+    event = models.CharField(max_length=100, null=True, blank=True)
+    payload = models.JSONField(null=True, blank=True)
+    error = models.TextField(null=True, blank=True)
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    timeout_at = models.DateTimeField(null=True, blank=True)
+    worker = models.CharField(max_length=100, null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "due work"
+        constraints = [
+            models.UniqueConstraint(fields=["saga", "number"], name="due_once_per_command"),
+            models.CheckConstraint(
+                condition=Q(lease_token__isnull=True, lease_until__isnull=True)
+                | Q(lease_token__isnull=False, lease_until__isnull=False),
+                name="due_lease_is_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="delivery", event__isnull=False)
+                | Q(kind="command", number__isnull=False, step__isnull=False),
+                name="due_says_what",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["queue", "due_at"],
+                name="due_free",
+                condition=Q(lease_token__isnull=True, paused=False),
+            ),
+            models.Index(fields=["lease_until"], name="due_leased", condition=Q(lease_token__isnull=False)),
+            models.Index(fields=["lease_token"], name="due_by_token", condition=Q(lease_token__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.queue})"
+
+
+class LateReply(models.Model):
+    """A reply to a command that was closed, or is not known: kept apart, it changed nothing."""
+
+    saga_id = models.UUIDField(db_index=True)
+    step = models.CharField(max_length=100, blank=True)
+    number = models.PositiveIntegerField(null=True, blank=True)
+    kind = models.CharField(max_length=16)
+    payload = models.JSONField(null=True, blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "late replies"
+
+    def __str__(self) -> str:
+        return f"late {self.kind} for {self.step or self.number}"
+
+
+class OperatorAction(models.Model):
+    """What an operator did to a saga, and the answer that was given: the audit trail.
+
+    Written in the transaction that it describes. The action id makes repeating harmless.
+    """
+
+    action_id = models.CharField(max_length=100)
+    saga = models.ForeignKey(Saga, on_delete=models.CASCADE, related_name="actions")
+    verb = models.CharField(max_length=16)
+    step = models.CharField(max_length=100, null=True, blank=True)
+    operator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="saga_actions"
+    )
+    operator_name = models.CharField(max_length=200)
+    via = models.CharField(max_length=16, help_text="desk, admin, api or command.")
+    reason = models.TextField()
+    request = models.JSONField(default=dict)
+    version_before = models.PositiveIntegerField()
+    version_after = models.PositiveIntegerField()
+    answer = models.JSONField(default=dict)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        constraints = [models.UniqueConstraint(fields=["action_id"], name="action_happens_once")]
+        indexes = [models.Index(fields=["-at"], name="action_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.operator_name}: {self.verb}"
+
+
+class Process(models.Model):
+    """A worker or a clock that says it is alive."""
+
+    WORKER, CLOCK = "worker", "clock"
+
+    name = models.CharField(max_length=100, primary_key=True)
+    kind = models.CharField(max_length=8, choices=[(WORKER, "worker"), (CLOCK, "clock")])
+    queues = models.JSONField(default=list)
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    busy = models.PositiveIntegerField(default=0, help_text="Handlers running.")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "processes"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Token(models.Model):
+    """A bearer token for the API. Only its hash is kept."""
+
+    digest = models.CharField(max_length=64, primary_key=True, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saga_tokens")
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"token of {self.user}"
+
+    @classmethod
+    def issue(cls, user: Any) -> str:
+        """Make a token for a user and return its text, which is shown only now."""
+        text = "sd_" + secrets.token_urlsafe(32)
+        cls.objects.create(digest=cls.digest_of(text), user=user)
+        return text
+
+    @staticmethod
+    def digest_of(text: str) -> str:
+        """Return what is kept of a token's text."""
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,64 @@
+"""The verbs: start, deliver, retry, compensate and the rest.
+
+The only writer of saga state. It knows neither RQ nor Channels: it records due work, and sends a signal.
+"""
+
+from sagas.orchestrator.actions import act, permission, preview
+from sagas.orchestrator.asked import (
+    STEP_VERBS,
+    VERBS,
+    Answer,
+    Asked,
+    Conflict,
+    Forbidden,
+    Invalid,
+    KeyTaken,
+    NotFound,
+    OrchestratorError,
+    Plan,
+    Refused,
+)
+from sagas.orchestrator.replies import (
+    Answered,
+    Delivered,
+    as_uuid,
+    compensation_completed,
+    deliver,
+    step_completed,
+    step_failed,
+)
+from sagas.orchestrator.snapshot import events, snapshot, snapshots
+from sagas.orchestrator.start import Started, definition_for, make_definition, start, start_many
+
+__all__ = [
+    "STEP_VERBS",
+    "VERBS",
+    "Answer",
+    "Answered",
+    "Asked",
+    "Conflict",
+    "Delivered",
+    "Forbidden",
+    "Invalid",
+    "KeyTaken",
+    "NotFound",
+    "OrchestratorError",
+    "Plan",
+    "Refused",
+    "Started",
+    "act",
+    "as_uuid",
+    "compensation_completed",
+    "definition_for",
+    "deliver",
+    "events",
+    "make_definition",
+    "permission",
+    "preview",
+    "snapshot",
+    "snapshots",
+    "start",
+    "start_many",
+    "step_completed",
+    "step_failed",
+]

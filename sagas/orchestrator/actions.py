@@ -1,0 +1,288 @@
+"""The operators' door: permission, reason, version, preview, decision and audit, once for every face."""
+
+import getpass
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from sagas import registry
+from sagas.core import messages as m
+from sagas.core.commands import idempotency_key
+from sagas.core.decide import Refused
+from sagas.core.definition import CANNOT_UNDO, SagaDefinition, SagaStep
+from sagas.core.preview import preview as preview_of
+from sagas.core.words import Attention, Direction, SagaState, Verdict
+from sagas.models import OperatorAction, Saga
+from sagas.orchestrator import ledger
+from sagas.orchestrator.asked import (
+    STEP_VERBS,
+    VERBS,
+    Answer,
+    Asked,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Plan,
+)
+from sagas.orchestrator.plan import plan_of, plan_of_new
+from sagas.orchestrator.replies import as_uuid
+from sagas.orchestrator.snapshot import snapshot
+from sagas.orchestrator.start import Opening, check_data, definition_for, plain, record
+
+#: Verbs that share a permission with another.
+_PERMISSIONS = {"resume": "pause", "reject": "approve"}
+
+
+def permission(verb: str) -> str:
+    """Return the permission that a verb needs."""
+    return f"sagas.{_PERMISSIONS.get(verb, verb)}_saga"
+
+
+def act(saga_id: UUID | str, verb: str, asked: Asked) -> Answer:
+    """Carry out an operator's verb, and record it, in one transaction.
+
+    Raises NotFound, Forbidden, Invalid, and Conflict where the verb does not apply or the saga
+    has moved on since the operator looked. The same action id again returns the stored answer.
+    """
+    pk = as_uuid(saga_id)
+    _check(pk, verb, asked)
+    try:
+        with transaction.atomic():
+            group, held = _lock(pk)
+            stored = _stored(pk, verb, asked)
+            if stored:
+                return stored
+            message = _allowed(group, held, verb, asked)
+            before = held.progress.version
+            created = _restart(held, asked) if verb == "restart" else _carry_out(group, held, verb, message)
+            group.write()
+            return _record(group, held, verb, asked, before, created)
+    except IntegrityError:
+        stored = _stored(pk, verb, asked)  # the same action id, at the same moment, through another door
+        if stored is None:
+            raise
+        return stored
+
+
+def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
+    """Say what :func:`act` would do, and change nothing. Raises as :func:`act` does."""
+    pk = as_uuid(saga_id)
+    _check(pk, verb, asked, reason=False)
+    with transaction.atomic():
+        group, held = _lock(pk)
+        message = _allowed(group, held, verb, asked)
+        if verb == "restart" or _is_repair(held, verb):
+            opening = _opening(held, asked) if verb == "restart" else _repair(held)[1]
+            return plan_of_new(verb, held, opening)
+        assert message is not None  # only restart has none
+        try:
+            planned = preview_of(held.definition, held.progress, message, group.moment(held), pk)
+        except Refused as no:
+            raise _conflict(held, str(no)) from no
+        return plan_of(verb, asked.step, held, planned)
+
+
+def _check(pk: UUID, verb: str, asked: Asked, *, reason: bool = True) -> None:
+    if verb not in VERBS:
+        raise Invalid("verb", f"{verb!r} is not a verb; there are {', '.join(VERBS)}")
+    if asked.operator is None and asked.via != "command":
+        raise Forbidden("Nobody is logged in.")
+    if asked.operator is not None and not asked.operator.has_perm(permission(verb)):
+        raise Forbidden(
+            f"You may not {VERBS[verb].lower()} sagas; it needs the permission {permission(verb)}."
+        )
+    if not Saga.objects.filter(pk=pk).exists():
+        raise NotFound(f"There is no saga {pk}.")
+    if reason and (not isinstance(asked.reason, str) or not asked.reason.strip()):
+        raise Invalid("reason", "is required: say why, for whoever reads the audit trail")
+    if "\x00" in (asked.reason or "") + (asked.evidence or "") + (asked.action_id or "") + (asked.step or ""):
+        raise Invalid("reason", "must not contain the NUL character")
+    if verb in STEP_VERBS and not asked.step:
+        raise Invalid("step", f"is required: {verb} is about one step")
+    if asked.action_id is not None and not 0 < len(asked.action_id) <= 100:
+        raise Invalid("action_id", "must be a text of 1 to 100 characters")
+    if asked.version is not None and (isinstance(asked.version, bool) or not isinstance(asked.version, int)):
+        raise Invalid("version", "must be a whole number")
+
+
+def _lock(pk: UUID) -> tuple[ledger.Group, ledger.Held]:
+    group = ledger.Group()
+    group.lock([pk])
+    if pk not in group.sagas:
+        raise NotFound(f"There is no saga {pk}.")
+    return group, group.sagas[pk]
+
+
+def _allowed(group: ledger.Group, held: ledger.Held, verb: str, asked: Asked) -> m.Message | None:
+    if asked.version is not None and asked.version != held.progress.version:
+        raise _conflict(
+            held, f"The saga has moved on: you saw version {asked.version}, it is {held.progress.version}."
+        )
+    return _message(held, verb, asked)
+
+
+def _message(held: ledger.Held, verb: str, asked: Asked) -> m.Message | None:
+    step = asked.step or ""
+    if verb in STEP_VERBS and step not in held.progress.steps:
+        raise Invalid("step", f"The saga has no step {step!r}; it has {', '.join(held.definition.names)}.")
+    match verb:
+        case "retry":
+            return m.Retry(step)
+        case "compensate":
+            return m.Compensate(f"rolled back by {_name(asked)}: {asked.reason}" if asked.reason else "")
+        case "skip":
+            return m.Skip(step)
+        case "resolve":
+            return m.Resolve(step, _verdict(asked), _result(asked), asked.reason)
+        case "edit":
+            return m.Edit(_edited(held, asked))
+        case "pause":
+            return m.Pause()
+        case "resume":
+            return m.Resume()
+        case "approve":
+            return m.Approve(step)
+        case "reject":
+            return m.Reject(step, asked.reason)
+        case _:
+            return None
+
+
+def _verdict(asked: Asked) -> Verdict:
+    try:
+        return Verdict(asked.outcome or "")
+    except ValueError:
+        raise Invalid("outcome", f"must be done, none or waived, not {asked.outcome!r}") from None
+
+
+def _result(asked: Asked) -> Any:
+    return plain({"result": asked.result}, "result")["result"]
+
+
+def _edited(held: ledger.Held, asked: Asked) -> dict[str, Any]:
+    if asked.data is None:
+        raise Invalid("data", "is required: the whole of the saga's data as it shall be")
+    author = registry.saga_type(held.saga_type)
+    return check_data(author, asked.data) if author else plain(asked.data)
+
+
+def _carry_out(group: ledger.Group, held: ledger.Held, verb: str, message: m.Message | None) -> UUID | None:
+    assert message is not None  # only restart has none
+    try:
+        if _is_repair(held, verb):
+            return _start_repair(group, held)
+        group.decide(held, message)
+    except Refused as no:
+        raise _conflict(held, str(no)) from no
+    return None
+
+
+def _is_repair(held: ledger.Held, verb: str) -> bool:
+    return verb == "compensate" and held.progress.attention is Attention.LATE_EFFECT
+
+
+def _repair(held: ledger.Held) -> tuple[str, Opening]:
+    """Return the step with a late effect, and a one-step saga that undoes it (DESIGN 4, rule 1)."""
+    step = next(s for s in held.progress.steps.values() if s.attention is Attention.LATE_EFFECT)
+    pinned = held.definition.step(step.name)
+    if pinned.compensation is None or pinned.compensation == CANNOT_UNDO:
+        raise _conflict(held, f"{step.name} names no compensation; settle its late effect with resolve.")
+    undo = SagaStep(
+        name=f"undo_{step.name}"[:100],
+        action=pinned.compensation,
+        retry=pinned.undo_retry,
+        timeout=pinned.timeout,
+        hold=True,
+        undoes=idempotency_key(held.id, step.name, Direction.DO, step.generation),
+        input={"original_result": step.result},
+    )
+    pin = SagaDefinition(held.saga_type, (undo,))
+    return step.name, Opening(
+        pin, held.progress.data or {}, held.correlation_id, origin=held.id, origin_kind="repair"
+    )
+
+
+def _start_repair(group: ledger.Group, held: ledger.Held) -> UUID:
+    step, opening = _repair(held)
+    group.decide(held, m.Resolve(step, Verdict.DONE))
+    return record([opening])[0].id
+
+
+def _opening(held: ledger.Held, asked: Asked) -> Opening:
+    if held.progress.state is not SagaState.FAILED:
+        raise _conflict(held, f"The saga is {held.progress.state}; only one that failed can be restarted.")
+    author = registry.saga_type(held.saga_type)
+    if author is None:
+        raise _conflict(held, f"The saga type {held.saga_type} is no longer defined.")
+    data = check_data(author, held.progress.data)
+    pin = definition_for(author, data)
+    return Opening(pin, data, held.correlation_id, origin=held.id, origin_kind="restart")
+
+
+def _restart(held: ledger.Held, asked: Asked) -> UUID:
+    return record([_opening(held, asked)])[0].id
+
+
+def _stored(pk: UUID, verb: str, asked: Asked) -> Answer | None:
+    if asked.action_id is None:
+        return None
+    known = OperatorAction.objects.filter(action_id=asked.action_id).first()
+    if known is None:
+        return None
+    if (known.saga_id, known.verb, known.step) != (pk, verb, asked.step):
+        raise Invalid("action_id", f"was already used, to {known.verb} saga {known.saga_id}")
+    created = known.answer.get("created")
+    return Answer(known.answer["saga"], verb, repeated=True, created=UUID(created) if created else None)
+
+
+def _record(
+    group: ledger.Group, held: ledger.Held, verb: str, asked: Asked, before: int, created: UUID | None
+) -> Answer:
+    after = snapshot(Saga.objects.get(pk=held.id))
+    request = {
+        k: v for k in ("outcome", "result", "evidence", "data") if (v := getattr(asked, k)) is not None
+    }
+    if verb == "edit":
+        request["before"] = held.before.data
+    OperatorAction.objects.create(
+        action_id=asked.action_id or f"{held.id}:{before}:{verb}:{asked.step or ''}:{group.now.timestamp()}",
+        saga_id=held.id,
+        verb=verb,
+        step=asked.step,
+        operator=asked.operator,
+        operator_name=_name(asked),
+        via=asked.via,
+        reason=asked.reason,
+        request=request,
+        version_before=before,
+        version_after=held.progress.version,
+        answer={"saga": after, "created": str(created) if created else None},
+        at=group.now,
+    )
+    return Answer(after, verb, created=created)
+
+
+def _name(asked: Asked) -> str:
+    if asked.operator is not None:
+        return str(asked.operator.get_username())
+    try:
+        return f"shell:{getpass.getuser()}"
+    except (KeyError, OSError):  # a process whose user has no name
+        return "shell"
+
+
+def _conflict(held: ledger.Held, text: str) -> Conflict:
+    last = OperatorAction.objects.filter(saga_id=held.id).order_by("-at", "-id").first()
+    moved_by = None
+    if last is not None and last.version_after == held.before.version:
+        moved_by = {
+            "operator": last.operator_name,
+            "verb": last.verb,
+            "step": last.step,
+            "reason": last.reason,
+        }
+        moved_by["at"] = last.at.isoformat()
+        text = f"{text} {last.operator_name} did that: {VERBS.get(last.verb, last.verb).lower()}, {last.reason!r}."
+    return Conflict(text, snapshot(Saga.objects.get(pk=held.id)), moved_by)

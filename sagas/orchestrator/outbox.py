@@ -1,0 +1,83 @@
+"""Events for subscribers and hooks, recorded as due work in the transaction that they tell of."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+
+from sagas import registry
+from sagas.core import events as e
+from sagas.models import Due
+
+if TYPE_CHECKING:
+    from sagas.orchestrator.ledger import Held
+
+#: The subscriber that stands for a saga author's own hooks.
+HOOK = "hook"
+#: Event -> the author's hook for it; the spelling with a leading underscore works too.
+HOOKS = {e.SagaCompleted: "on_saga_completed", e.SagaFailed: "on_saga_failed"}
+
+
+def deliveries(held: "Held", now: datetime) -> Iterator[tuple[Any, ...]]:
+    """Yield a due row for each subscriber of what was decided about a saga; none where nobody listens."""
+    for event in held.events:
+        named = _domain_event(held, event)
+        if named is None:
+            continue
+        name, payload = named
+        if type(event) in HOOKS and hook(held.saga_type, HOOKS[type(event)]):
+            yield _row(held, now, registry.EVENTS_QUEUE, HOOK, name, payload)
+        for subscriber in registry.subscribers(name):
+            yield _row(held, now, subscriber.queue, subscriber.name, name, payload)
+
+
+def hook(saga_type: str, name: str) -> Any | None:
+    """Return the author's hook of that name, bound, or None if the author wrote none."""
+    author = registry.saga_type(saga_type)
+    for spelling in (name, f"_{name}"):
+        found = getattr(author, spelling, None)
+        if found is not None:
+            return found
+    return None
+
+
+def call_hook(saga_id: UUID, event: str) -> Any:
+    """Call the author's hook for a terminal saga with its snapshot; awaits it if it is asynchronous."""
+    from sagas.orchestrator.view import SagaView  # a view is made of a snapshot, which stands above
+
+    view = SagaView.of(saga_id)
+    name = HOOKS[e.SagaCompleted if event == f"{view.saga_type}Completed" else e.SagaFailed]
+    function = hook(view.saga_type, name)
+    if function is None:
+        return None
+    return async_to_sync(function)(view) if iscoroutinefunction(function) else function(view)
+
+
+def _row(
+    held: "Held", now: datetime, queue: str, subscriber: str, event: str, payload: Any
+) -> tuple[Any, ...]:
+    return Due.DELIVERY, held.id, queue, now, False, subscriber, 1, event, payload
+
+
+def _domain_event(held: "Held", event: e.Event) -> tuple[str, dict[str, Any]] | None:
+    saga_id = str(held.id)
+    match event:
+        case e.StepCompleted(step=step, result=result):
+            return "SagaStepCompleted", {"saga_id": saga_id, "step_name": step, "result": result}
+        case e.StepFailed(step=step, error=error):
+            return "SagaStepFailed", {"saga_id": saga_id, "step_name": step, "error": error}
+        case e.StepCompensated(step=step):
+            return "SagaCompensationCompleted", {"saga_id": saga_id, "step_name": step}
+        case e.SagaCompleted():
+            return f"{held.saga_type}Completed", {**(held.progress.data or {}), "saga_id": saga_id}
+        case e.SagaFailed(error=error):
+            return f"{held.saga_type}Failed", {
+                **(held.progress.data or {}),
+                "saga_id": saga_id,
+                "error": error,
+            }
+        case _:
+            return None

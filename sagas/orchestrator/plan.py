@@ -1,0 +1,98 @@
+"""A preview in sentences: what a verb will do, for people, before it does it."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from sagas.core.preview import PlannedCommand, Preview
+from sagas.core.words import SagaState
+from sagas.orchestrator.asked import Plan
+from sagas.orchestrator.ledger import Held
+from sagas.orchestrator.start import Opening
+
+
+def plan_of(verb: str, step: str | None, held: Held, planned: Preview) -> Plan:
+    """Put a preview into words."""
+    return Plan(
+        verb=verb,
+        step=step,
+        version=held.progress.version,
+        state=planned.state.value,
+        sentences=tuple(_sentences(verb, step, held, planned)),
+        calls=tuple(asdict(call) for call in planned.calls),
+        then=tuple(asdict(call) for call in planned.then),
+        awaited=planned.awaited,
+        untouched=planned.untouched,
+        standing=planned.standing,
+        asks=planned.asks,
+        ends=planned.ends.value if planned.ends else None,
+    )
+
+
+def plan_of_new(verb: str, held: Held, opening: Opening) -> Plan:
+    """Put into words what a verb would do that starts another saga."""
+    first = [step for step in opening.pin.steps if not opening.pin.needs(step.name)]
+    names = ", ".join(step.action for step in first)
+    what = "the late effect's undo" if verb == "compensate" else "the same type, data and correlation id"
+    return Plan(
+        verb=verb,
+        step=None,
+        version=held.progress.version,
+        state=held.progress.state.value,
+        sentences=(
+            f"A new saga is started with {what}; it begins with {names}, under keys of its own.",
+            f"This saga stays {held.progress.state.value}; the two are linked.",
+        ),
+        then=tuple(
+            {"step": s.name, "direction": "do", "command": s.action, "key": "", "repeated": False}
+            for s in opening.pin.steps
+        ),
+    )
+
+
+def _sentences(verb: str, step: str | None, held: Held, planned: Preview) -> Iterator[str]:
+    paused = held.progress.paused
+    yield from _special(verb, step, held)
+    for call in planned.calls:
+        yield _call(call, paused and verb != "resume")
+    for name in planned.awaited:
+        yield f"{name} is being executed right now; its reply or time-out is awaited."
+    if planned.then:
+        calls = ", then ".join(call.command for call in planned.then)
+        yield f"If every call succeeds, {calls} would follow."
+    if planned.untouched and planned.state is not SagaState.COMPENSATING:
+        yield f"Not run again: {', '.join(planned.untouched)}."
+    if planned.standing:
+        yield f"Left standing, because it has nothing to undo or cannot be undone: {', '.join(planned.standing)}."
+    if planned.asks:
+        yield f"A person will still have to decide about {', '.join(planned.asks)}."
+    if planned.ends:
+        end = "failed (rolled back)" if planned.ends is SagaState.FAILED else planned.ends.value
+        yield f"The saga would end {end}."
+
+
+def _call(call: PlannedCommand, paused: bool) -> str:
+    when = "becomes due, and is called when the saga is resumed," if paused else "is called"
+    again = "the same key as before, so a participant with an inbox answers what it remembers"
+    key = again if call.repeated else "a new key"
+    return f"{call.command} {when} for {call.step}, under {key}."
+
+
+def _special(verb: str, step: str | None, held: Held) -> Iterator[str]:
+    match verb:
+        case "skip":
+            yield f"{step} is left out: its action is not called, its result is null, there is nothing to undo."
+        case "resolve":
+            yield f"Your word settles {step}; no participant is asked."
+        case "pause":
+            yield "Nothing more is claimed for this saga, in either direction; what is running is awaited."
+        case "resume":
+            yield "What is due is claimed again."
+        case "edit":
+            yield from _edit(held)
+
+
+def _edit(held: Held) -> Iterator[str]:
+    yield "Commands from now on get the new data."
+    sent = [s.name for s in held.progress.steps.values() if s.open and (s.attempt > 1 or s.unresolved)]
+    if sent:
+        yield f"Already sent, and repeated with the data they were sent with: {', '.join(sent)}."

@@ -1,0 +1,155 @@
+"""Replies: what became of commands, taken in groups, one transaction for all of them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from sagas.core import messages as m
+from sagas.core.progress import StepProgress
+from sagas.core.words import Direction
+from sagas.models import LateReply
+from sagas.orchestrator import ledger
+from sagas.orchestrator.asked import Invalid, NotFound
+from sagas.orchestrator.start import plain
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A reply, and the lease under which it was found out; None for one from outside."""
+
+    saga_id: UUID
+    reply: m.Reply
+    lease_token: UUID | None = None
+
+
+@dataclass
+class Delivered:
+    """What became of a group of replies."""
+
+    claimed: list[tuple[ledger.Held, Any, ledger.Lease]]
+    """Commands that were dispatched and leased to the caller at once."""
+    undecided: list[tuple[Answered, Exception]]
+    """Replies of sagas that could not be decided; nothing of them was written."""
+
+
+def deliver(answers: Sequence[Answered], claim: ledger.Claim | None = None) -> Delivered:
+    """Take replies and commit all that they decide, and what they make due next, in one transaction.
+
+    A saga that cannot be decided drops out; the others are committed.
+    """
+    with transaction.atomic():
+        group = ledger.Group(claim)
+        group.lock(answer.saga_id for answer in answers)
+        late: list[LateReply] = []
+        undecided: list[tuple[Answered, Exception]] = []
+        broken: set[UUID] = set()
+        for answer in answers:
+            held = group.sagas.get(answer.saga_id)
+            if answer.saga_id in broken:
+                continue
+            try:
+                if held is None or not _take(group, held, answer):
+                    late.append(_late(held, answer))
+            except Exception as fault:  # one saga's fault is not its neighbours'
+                log.exception("saga %s cannot be decided", answer.saga_id)
+                broken.add(answer.saga_id)
+                del group.sagas[answer.saga_id]
+                undecided += [(each, fault) for each in answers if each.saga_id == answer.saga_id]
+        group.write()
+        LateReply.objects.bulk_create([each for each in late if each.saga_id not in broken])
+    return Delivered(group.claimed, undecided)
+
+
+def _take(group: ledger.Group, held: ledger.Held, answer: Answered) -> bool:
+    """Decide a reply; False if it is late."""
+    if answer.lease_token is not None and _superseded(held, answer):
+        return False
+    return bool(group.decide(held, answer.reply))
+
+
+def _superseded(held: ledger.Held, answer: Answered) -> bool:
+    """Whether the lease was lost meanwhile, and with it the right to speak for the command.
+
+    A definite reply still counts while nobody else holds the command: refusing it could only
+    make the participant repeat itself. An unknown outcome was recorded when the lease was lost.
+    """
+    row = held.due.get(answer.reply.number)
+    if row is not None and row.lease_token == answer.lease_token:
+        return False
+    if isinstance(answer.reply, m.Completed | m.Rejected):
+        return row is not None and row.lease_token is not None
+    return True
+
+
+def _late(held: ledger.Held | None, answer: Answered) -> LateReply:
+    reply = answer.reply
+    steps = held.progress.steps.values() if held else ()
+    step = next((s.name for s in steps if reply.number in (s.action_number, s.undo_number)), "")
+    kind = type(reply).__name__.lower()
+    payload = reply.result if isinstance(reply, m.Completed) else _why(reply)
+    return LateReply(saga_id=answer.saga_id, step=step, number=reply.number, kind=kind, payload=payload)
+
+
+def _why(reply: m.Reply) -> str:
+    return reply.reason if isinstance(reply, m.Rejected) else getattr(reply, "error", "")
+
+
+def step_completed(saga_id: UUID | str, step_name: str, result: Any = None) -> bool:
+    """Answer a step's open action with success. False: it was late, and is recorded apart."""
+    result = plain({"result": result}, "result")["result"]
+    return _outside(saga_id, step_name, Direction.DO, lambda number: m.Completed(number, result))
+
+
+def step_failed(saga_id: UUID | str, step_name: str, error: str = "") -> bool:
+    """Answer a step's open action with a rejection. False: it was late, and is recorded apart."""
+    return _outside(saga_id, step_name, Direction.DO, lambda number: m.Rejected(number, str(error)))
+
+
+def compensation_completed(saga_id: UUID | str, step_name: str) -> bool:
+    """Answer a step's open undo with success. False: it was late, and is recorded apart."""
+    return _outside(saga_id, step_name, Direction.UNDO, lambda number: m.Completed(number))
+
+
+def _outside(saga_id: UUID | str, step_name: str, direction: Direction, reply: Any) -> bool:
+    """Take a reply that names a step instead of a command: it answers that step's open one, or is late."""
+    pk = as_uuid(saga_id)
+    with transaction.atomic():
+        group = ledger.Group()
+        group.lock([pk])
+        held = group.sagas.get(pk)
+        step = held.progress.steps.get(step_name) if held else None
+        if held is None or step is None:
+            kind = type(reply(0)).__name__.lower()
+            LateReply.objects.create(saga_id=pk, step=str(step_name)[:100], kind=kind)
+        elif _take(group, held, Answered(pk, reply(_open_number(step, direction)))):
+            group.write()
+            return True
+        else:
+            _late(held, Answered(pk, reply(step.number_of(direction) or 0))).save()
+    if held is None:
+        raise NotFound(f"There is no saga {saga_id}; the reply is recorded among the late ones.")
+    if step is None:
+        raise Invalid(
+            "step", f"The saga has no step {step_name!r}; it has {', '.join(held.definition.names)}."
+        )
+    return False
+
+
+def _open_number(step: StepProgress, direction: Direction) -> int:
+    """Return the open command's number; -1, which no command has, if that one is not open."""
+    number = step.number if step.open is direction else None
+    return -1 if number is None else number
+
+
+def as_uuid(saga_id: UUID | str) -> UUID:
+    """Return a saga's id as a UUID; NotFound for what cannot be one."""
+    try:
+        return saga_id if isinstance(saga_id, UUID) else UUID(str(saga_id))
+    except ValueError:
+        raise NotFound(f"{str(saga_id)[:100]!r} is not a saga's id; an id is a UUID.") from None

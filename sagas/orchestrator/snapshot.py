@@ -1,0 +1,173 @@
+"""A saga as plain data: one representation for the API, the command line, hooks and pages."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sagas.clock import database_now
+from sagas.core import messages as m
+from sagas.core.commands import idempotency_key
+from sagas.core.decide import Refused, decide
+from sagas.core.definition import CANNOT_UNDO, SagaDefinition
+from sagas.core.words import Attention, Direction, SagaState, StepStatus, Verdict
+from sagas.models import Due, Event, OperatorAction, Saga, Step
+from sagas.orchestrator import ledger, why
+from sagas.orchestrator.asked import VERBS
+
+_STEP_FIELDS = (
+    "name", "position", "status", "attention", "attempt", "budget", "action", "compensation", "result", "error",
+    "outcome", "standing", "generation", "undo_generation", "scheduled", "unresolved",
+)  # fmt: skip
+_STEP_TIMES = ("due_at", "dispatched_at", "executed_at", "compensated_at")
+
+
+def snapshot(saga: Saga) -> dict[str, Any]:
+    """Return one saga as plain JSON data."""
+    return snapshots([saga])[0]
+
+
+def snapshots(sagas: Iterable[Saga]) -> list[dict[str, Any]]:
+    """Return sagas as plain JSON data; the number of queries does not depend on how many they are."""
+    listed = list(sagas)
+    ids = [saga.pk for saga in listed]
+    steps: dict[UUID, list[Step]] = {pk: [] for pk in ids}
+    for step in Step.objects.filter(saga_id__in=ids).order_by("saga_id", "position"):
+        steps[step.saga_id].append(step)
+    due: dict[UUID, dict[int, Due]] = {pk: {} for pk in ids}
+    for row in Due.objects.filter(saga_id__in=ids, kind=Due.COMMAND):
+        due[row.saga_id][row.number or 0] = row
+    now = database_now()
+    return [_snapshot(saga, steps[saga.pk], due[saga.pk], now) for saga in listed]
+
+
+def _snapshot(saga: Saga, steps: Sequence[Step], due: Mapping[int, Due], now: datetime) -> dict[str, Any]:
+    pinned = ledger.definition(saga.definition_id)
+    described = [_step(saga, step, pinned, due) for step in steps]
+    document = {
+        "id": str(saga.pk),
+        "type": saga.saga_type,
+        "state": saga.state,
+        "attention": saga.attention,
+        "waiting": saga.waiting,
+        "paused": saga.paused,
+        "version": saga.version,
+        "sequence": saga.sequence,
+        "current": _current(steps),
+        "correlation_id": saga.correlation_id,
+        "idempotency_key": saga.idempotency_key,
+        "data": saga.data,
+        "error": saga.error,
+        "origin": str(saga.origin_id) if saga.origin_id else None,
+        "origin_kind": saga.origin_kind,
+        "created_at": _iso(saga.created_at),
+        "updated_at": _iso(saga.updated_at),
+        "finished_at": _iso(saga.finished_at),
+        "steps": described,
+    }
+    document["verbs"] = _verbs(saga, steps, pinned, due, now)
+    document["why"] = why.explain(document, now)
+    return document
+
+
+def _step(saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due]) -> dict[str, Any]:
+    policy = pinned.step(step.name)
+    row = due.get((step.action_number if step.open == Direction.DO else step.undo_number) or 0)
+    described = {name: getattr(step, name) for name in _STEP_FIELDS}
+    described |= {name: _iso(getattr(step, name)) for name in _STEP_TIMES}
+    claimed = row is not None and row.lease_token is not None
+    described |= {
+        "direction": step.open,
+        "claimed": claimed,
+        "claimed_at": _iso(row.claimed_at) if row and claimed else None,
+        "timeout_at": _iso(row.timeout_at) if row and claimed else None,
+        "worker": row.worker if row and claimed else None,
+        "queue": row.queue if row else None,
+        "timeout": policy.timeout,
+        "needs": list(pinned.needs(step.name)),
+        "pivot": policy.pivot,
+        "retriable": policy.retriable,
+        "hold": policy.hold,
+        "cannot_undo": policy.compensation == CANNOT_UNDO,
+        "key": _key(saga, step, Direction.DO, step.generation),
+        "undo_key": _key(saga, step, Direction.UNDO, step.undo_generation),
+    }
+    return described
+
+
+def _key(saga: Saga, step: Step, direction: Direction, generation: int) -> str | None:
+    return idempotency_key(saga.pk, step.name, direction, generation) if generation else None
+
+
+def _current(steps: Sequence[Step]) -> str | None:
+    busy = {StepStatus.EXECUTING.value, StepStatus.COMPENSATING.value}
+    return next((s.name for s in steps if s.status in busy or s.attention), None)
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
+
+
+def _verbs(
+    saga: Saga, steps: Sequence[Step], pinned: SagaDefinition, due: Mapping[int, Due], now: datetime
+) -> list[dict[str, Any]]:
+    """Return every verb, per step where it is about one, and whether it applies; asked of the same decision."""
+    values = {
+        name: getattr(saga, name) for name in (*ledger.PROGRESS_COLUMNS, "id", "saga_type", "correlation_id")
+    }
+    rows = [{"id": s.pk, "name": s.name, **{c: getattr(s, c) for c in ledger.STEP_COLUMNS}} for s in steps]
+    claims = {n: ledger.DueRow(row.pk, n, row.lease_token) for n, row in due.items()}
+    held = ledger.held_from({**values, "definition_id": saga.definition_id}, rows, claims)
+    moment = m.Now(now, 1.0, held.claimed)
+    return [_applies(held, moment, *asked) for asked in _questions(held)]
+
+
+def _questions(held: ledger.Held) -> Iterable[tuple[str, str | None, m.Message | None]]:
+    yield "compensate", None, m.Compensate()
+    yield "pause", None, m.Pause()
+    yield "resume", None, m.Resume()
+    yield "edit", None, m.Edit(held.progress.data or {})
+    yield "restart", None, None
+    for step in held.progress.steps.values():
+        yield "retry", step.name, m.Retry(step.name)
+        yield "skip", step.name, m.Skip(step.name)
+        undoing = step.status is StepStatus.COMPENSATING or step.attention is not None
+        yield "resolve", step.name, m.Resolve(step.name, Verdict.DONE if undoing else Verdict.NONE)
+
+
+def _applies(
+    held: ledger.Held, now: m.Now, verb: str, step: str | None, message: m.Message | None
+) -> dict[str, Any]:
+    reason = None
+    if verb == "restart":
+        if held.progress.state is not SagaState.FAILED:
+            reason = f"The saga is {held.progress.state}; only one that failed can be restarted."
+    elif verb == "compensate" and held.progress.attention is Attention.LATE_EFFECT:
+        pass  # it starts a repair saga instead
+    elif message is not None:
+        try:
+            decide(held.definition, held.progress, message, now)
+        except Refused as no:
+            reason = str(no)
+    return {"verb": verb, "step": step, "label": VERBS[verb], "applies": reason is None, "reason": reason}
+
+
+def events(saga_id: UUID, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+    """Return a saga's event log as plain data, with the operator's name where one decided it."""
+    actions = OperatorAction.objects.filter(saga_id=saga_id)
+    by_version = {a.version_after: a for a in actions if a.version_after > a.version_before}
+    log = Event.objects.filter(saga_id=saga_id, sequence__gt=after).order_by("sequence")[:limit]
+    return [_event(event, by_version.get(event.version)) for event in log]
+
+
+def _event(event: Event, action: OperatorAction | None) -> dict[str, Any]:
+    return {
+        "sequence": event.sequence,
+        "version": event.version,
+        "type": event.type,
+        "step": event.step,
+        "data": event.data,
+        "at": _iso(event.at),
+        "operator": action.operator_name if action else None,
+        "reason": action.reason if action else None,
+    }

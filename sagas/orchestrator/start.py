@@ -1,0 +1,209 @@
+"""Starting sagas: check the data, pin the definition, record it all; one saga or a thousand."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from pydantic import BaseModel, ValidationError
+
+from sagas import registry, rows
+from sagas.core import messages as m
+from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
+from sagas.core.ids import uuid7
+from sagas.models import Saga
+from sagas.orchestrator import ledger
+from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
+
+
+@dataclass(frozen=True)
+class Started:
+    """A saga that is recorded, and whether this call recorded it."""
+
+    saga: Saga
+    created: bool
+
+
+@dataclass(frozen=True)
+class Opening:
+    """All that is needed to record one saga."""
+
+    pin: SagaDefinition
+    data: Mapping[str, Any]
+    correlation_id: str | None = None
+    idempotency_key: str | None = None
+    origin: UUID | None = None
+    origin_kind: str = ""
+
+
+def start(
+    saga_type: str,
+    data: Mapping[str, Any],
+    *,
+    correlation_id: str | None = None,
+    idempotency_key: str | None = None,
+) -> Started:
+    """Record a saga and make its first steps due; when this returns, and the caller commits, it is durable.
+
+    The same idempotency key again returns the same saga. Raises NotFound for an unknown type,
+    Invalid for data that the type does not accept, KeyTaken if the key was used with other data.
+    """
+    author = _author(saga_type)
+    checked = check_data(author, data)
+    _check_text("correlation_id", correlation_id)
+    _check_text("idempotency_key", idempotency_key)
+    if idempotency_key is not None:
+        present = _present(saga_type, idempotency_key, checked)
+        if present:
+            return Started(present, created=False)
+    opening = Opening(definition_for(author, checked), checked, correlation_id, idempotency_key)
+    try:
+        with transaction.atomic():
+            return Started(record([opening])[0], created=True)
+    except IntegrityError:
+        present = _present(saga_type, idempotency_key, checked) if idempotency_key is not None else None
+        if present is None:
+            raise
+        return Started(present, created=False)
+
+
+def start_many(saga_type: str, datas: Sequence[Mapping[str, Any]]) -> list[Saga]:
+    """Record many sagas of a type in one transaction: all, or none. Raises as :func:`start` does."""
+    author = _author(saga_type)
+    checked = [check_data(author, data) for data in datas]
+    openings = [Opening(definition_for(author, data), data) for data in checked]
+    with transaction.atomic():
+        return record(openings)
+
+
+def record(openings: Sequence[Opening]) -> list[Saga]:
+    """Write new sagas with their first steps due, in the caller's transaction."""
+    group = ledger.Group()
+    held = []
+    for opening in openings:
+        saga_id = uuid7()
+        each = group.add(
+            saga_id, opening.correlation_id or correlation_of(opening) or str(saga_id), opening.pin
+        )
+        group.decide(each, m.Start(opening.data))
+        held.append(each)
+    values = [_saga_values(each, opening) for each, opening in zip(held, openings, strict=True)]
+    rows.insert(Saga, _COLUMNS, values)
+    group.write()
+    return [_saga(dict(zip(_COLUMNS, row, strict=True))) for row in values]
+
+
+_COLUMNS = (
+    "id", "saga_type", "definition_id", "correlation_id", "idempotency_key", "fingerprint", "origin_id",
+    "origin_kind", "created_at", *(c.rstrip("=") for c in ledger.SAGA_COLUMNS),
+)  # fmt: skip
+
+
+def _saga_values(held: ledger.Held, opening: Opening) -> tuple[Any, ...]:
+    return (
+        held.id, held.saga_type, ledger.pin(opening.pin), held.correlation_id, opening.idempotency_key,
+        _fingerprint(opening.data), opening.origin, opening.origin_kind, held.progress.created_at,
+        *ledger.saga_row_values(held),
+    )  # fmt: skip
+
+
+def _saga(values: dict[str, Any]) -> Saga:
+    saga = Saga(**values)
+    saga._state.adding, saga._state.db = False, "default"
+    return saga
+
+
+def _author(saga_type: str) -> Any:
+    author = registry.saga_type(saga_type) if isinstance(saga_type, str) else None
+    if author is None:
+        known = ", ".join(sorted(registry.saga_types())) or "none"
+        raise NotFound(f"There is no saga type {saga_type!r}; defined are: {known}.")
+    return author
+
+
+def definition_for(author: Any, data: Mapping[str, Any]) -> SagaDefinition:
+    """Ask an author's class for its steps. Raises Invalid if they do not make a saga, or the data does not do."""
+    try:
+        steps = author.define_steps(dict(data))
+    except KeyError as missing:
+        raise Invalid(f"data.{missing.args[0] if missing.args else '?'}", "is required") from missing
+    except Invalid:
+        raise
+    except (TypeError, ValueError, AttributeError) as wrong:
+        raise Invalid("data", f"{author.saga_type} cannot be defined with it: {wrong}") from wrong
+    try:
+        return make_definition(author, steps)
+    except InvalidDefinition as wrong:
+        raise Invalid("type", str(wrong)) from wrong
+
+
+def make_definition(author: Any, steps: Any) -> SagaDefinition:
+    """Check what ``define_steps`` returned. Raises InvalidDefinition."""
+    listed = list(steps or ())
+    for step in listed:
+        if not isinstance(step, SagaStep):
+            raise InvalidDefinition(
+                f"{author.saga_type}: define_steps must return SagaStep objects, not {step!r}."
+            )
+    if getattr(author, "hold_on_failure", False):
+        listed = [_held(step) for step in listed]
+    return SagaDefinition(author.saga_type, tuple(listed))
+
+
+def _held(step: SagaStep) -> SagaStep:
+    from dataclasses import replace
+
+    return replace(step, hold=True)
+
+
+def check_data(author: Any, data: Any) -> dict[str, Any]:
+    """Return the data as it is stored: plain JSON. Raises Invalid with the field and the reason."""
+    if not isinstance(data, Mapping):
+        raise Invalid("data", f"must be an object, not {type(data).__name__}")
+    model: type[BaseModel] | None = getattr(author, "data_model", None)
+    if model is not None:
+        try:
+            data = model.model_validate(dict(data)).model_dump(mode="json", exclude_unset=True)
+        except ValidationError as wrong:
+            first = wrong.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in ("data", *first["loc"]))
+            raise Invalid(where, first["msg"]) from wrong
+    return plain(data)
+
+
+def plain(data: Mapping[str, Any], field: str = "data") -> dict[str, Any]:
+    """Return data as both databases can store it. Raises Invalid for what JSON, or PostgreSQL, has no room for."""
+    try:
+        text = json.dumps(data, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as wrong:
+        raise Invalid(field, f"must be plain JSON: {wrong}") from wrong
+    if "\\u0000" in text:
+        raise Invalid(field, "must not contain the NUL character")
+    return json.loads(text)  # type: ignore[no-any-return]
+
+
+def _check_text(field: str, value: str | None) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or not value.strip() or len(value) > 200 or "\x00" in value:
+        raise Invalid(field, "must be a text of 1 to 200 characters")
+
+
+def correlation_of(opening: Opening) -> str | None:
+    """Return the correlation id that the data itself brings, if any."""
+    value = opening.data.get("correlation_id")
+    return value if isinstance(value, str) and 0 < len(value) <= 200 else None
+
+
+def _fingerprint(data: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def _present(saga_type: str, key: str, data: Mapping[str, Any]) -> Saga | None:
+    saga = Saga.objects.filter(saga_type=saga_type, idempotency_key=key).first()
+    if saga and saga.fingerprint != _fingerprint(data):
+        raise KeyTaken(f"The key {key!r} already started saga {saga.id}, with other data.", saga.id)
+    return saga

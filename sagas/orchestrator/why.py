@@ -1,0 +1,98 @@
+"""Why is it not moving? One line for every saga: what is, what it means, what would help."""
+
+from datetime import datetime
+from typing import Any
+
+from sagas.core.words import Attention
+
+#: Attention code -> (what it means, the verbs that would help, most likely first).
+_MEANING: dict[str, tuple[str, tuple[str, ...]]] = {
+    Attention.HELD: ("It is held for your decision", ("retry", "compensate", "skip", "resolve")),
+    Attention.RETRIES_SPENT: (
+        "Its retries are spent, and it may or may not have had its effect",
+        ("retry", "compensate", "resolve"),
+    ),
+    Attention.OUTCOME_UNKNOWN: (
+        "It may or may not have had its effect, and its participant cannot tell: find out, then settle it",
+        ("resolve", "retry"),
+    ),
+    Attention.CANNOT_UNDO: (
+        "It cannot be undone by a command: undo it by hand, or let it stand",
+        ("resolve",),
+    ),
+    Attention.NO_HANDLER: (
+        "Nobody handles its command: deploy the handler, then retry",
+        ("retry", "compensate"),
+    ),
+    Attention.MISCONFIGURED: ("Its call is misconfigured: mend that, then retry", ("retry", "compensate")),
+    Attention.EXPECTATION_MISSED: ("What was expected of it did not happen in time", ("retry", "resolve")),
+    Attention.COMPENSATION_FAILED: (
+        "Its undo keeps failing, so its effect still stands: retry the undo, or settle it by hand",
+        ("retry", "resolve"),
+    ),
+    Attention.LATE_EFFECT: (
+        "Its effect became known too late and still stands: undo it with a repair saga, or waive it",
+        ("compensate", "resolve"),
+    ),
+}
+
+
+def explain(saga: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return ``{text, kind, verbs}`` for a snapshot: the line, and the verbs that would help and apply now."""
+    kind, text, step, helpful = _line(saga, now)
+    applicable = [v for v in saga["verbs"] if v["applies"] and v["step"] in (None, step)]
+    picked = [v for name in helpful for v in applicable if v["verb"] == name]
+    return {
+        "text": text,
+        "kind": kind,
+        "verbs": [{k: v[k] for k in ("verb", "step", "label")} for v in picked],
+    }
+
+
+def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:
+    asking = (
+        [step for step in saga["steps"] if step["attention"] == saga["attention"]]
+        if saga["attention"]
+        else []
+    )
+    if asking:
+        step = asking[0]
+        meaning, verbs = _MEANING[step["attention"]]
+        error = f" ({step['error']})" if step["error"] else ""
+        return "attention", f"{_command(step)} of {step['name']}{error}. {meaning}.", step["name"], verbs
+    if saga["state"] == "completed":
+        return "over", "It is completed: every step is done, or was skipped by a named operator.", None, ()
+    if saga["state"] == "failed":
+        return "over", f"It was rolled back: {saga['error']}.", None, ("restart",)
+    if saga["paused"]:
+        return "paused", "An operator paused it: nothing is claimed until it is resumed.", None, ("resume",)
+    return _moving(saga, now)
+
+
+def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:
+    open_steps = [step for step in saga["steps"] if step["scheduled"]]
+    if not open_steps:
+        return "moving", "It is about to go on.", None, ()
+    step = min(open_steps, key=lambda s: s["due_at"])
+    what = f"{_command(step)} of {step['name']}"
+    tries = f"attempt {step['attempt']} of {step['budget']}"
+    if step["claimed"]:
+        return (
+            "moving",
+            f"{what} is running: {tries}, times out at {{{step['timeout_at']}}}.",
+            step["name"],
+            (),
+        )
+    if datetime.fromisoformat(step["due_at"]) > now:
+        error = f" ({step['error']})" if step["error"] else ""
+        text = f"{what} had no success{error}; {tries} begins at {{{step['due_at']}}}."
+        return "backoff", text, step["name"], ("retry", "compensate")
+    text = (
+        f"{what} is due since {{{step['due_at']}}} on queue {step['queue']}, and no worker has taken it yet."
+    )
+    return "queued", text, step["name"], ()
+
+
+def _command(step: dict[str, Any]) -> str:
+    undoing = step["direction"] == "undo" or step["status"] == "compensating"
+    return str(step["compensation"] if undoing else step["action"])

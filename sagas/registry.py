@@ -1,0 +1,205 @@
+"""Saga types, command handlers and subscribers, by name. What a name means is looked up when it is needed."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from sagas.conf import settings
+
+Handler = Callable[..., Any]
+
+#: The queue for what belongs to no service.
+DEFAULT_QUEUE = "default"
+#: The queue for hooks and subscribers.
+EVENTS_QUEUE = "events"
+
+
+class Rejected(Exception):
+    """A participant's explicit no: the command had no effect. Its text is the reason."""
+
+
+class SagaType(Protocol):
+    """What the registry needs to know of a saga author's class; see ``sagas.SagaOrchestrator``."""
+
+    saga_type: Any
+
+    def define_steps(self, data: Mapping[str, Any]) -> Any:
+        """Return the steps for this data."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A handler, and how it wants to be called."""
+
+    name: str
+    function: Handler
+    queue: str
+    inbox: bool
+    """It remembers keys, so that calling it again has no second effect."""
+    model: type[BaseModel] | None = None
+    is_async: bool = False
+
+
+@dataclass(frozen=True)
+class Subscriber:
+    """A function that wants to hear of an event, at least once."""
+
+    name: str
+    event: str
+    function: Handler
+    queue: str
+    is_async: bool = False
+
+
+class AlreadyRegistered(ValueError):
+    """Two different functions or classes claim one name."""
+
+
+_commands: dict[str, Command] = {}
+_subscribers: dict[str, dict[str, Subscriber]] = {}
+_saga_classes: dict[str, type[Any]] = {}
+_saga_types: dict[str, Any] = {}
+
+
+def queue_for(command: str) -> str:
+    """Return the queue of a command: its service's own, such as ``payment`` for ``PaymentService.Refund``."""
+    known = _commands.get(command)
+    return known.queue if known else _service_queue(command)
+
+
+def _service_queue(command: str) -> str:
+    service, dot, _ = command.partition(".")
+    if not dot:
+        return DEFAULT_QUEUE
+    if service in settings().QUEUES:
+        return settings().QUEUES[service]
+    stem = service.removesuffix("Service") or service
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", stem).lower()
+
+
+def _is_async(function: Handler) -> bool:
+    return inspect.iscoroutinefunction(inspect.unwrap(function))
+
+
+def command(
+    name: str, *, queue: str | None = None, model: type[BaseModel] | None = None, inbox: bool | None = None
+) -> Callable[[Handler], Handler]:
+    """Register a function, plain or ``async def``, as the handler of a command.
+
+    The function takes one argument, a mapping: the saga's data, ``saga_id``, ``step_name``,
+    ``results`` and, in an undo, ``original_result``; ``.meta`` is the envelope, and ``.input``
+    the validated ``model``. Raising :class:`Rejected` says that nothing was done.
+
+    ``inbox`` says that repeating it has no second effect; handlers made with
+    :func:`sagas.inbox.once` say so by themselves.
+    """
+
+    def register(function: Handler) -> Handler:
+        has_inbox = getattr(function, "saga_inbox", False) if inbox is None else inbox
+        entry = Command(name, function, queue or _service_queue(name), has_inbox, model, _is_async(function))
+        present = _commands.get(name)
+        if present and not _same(present.function, function):
+            raise AlreadyRegistered(f"The command {name} is already handled by {_where(present.function)}.")
+        _commands[name] = entry
+        return function
+
+    return register
+
+
+def subscribe(
+    event: str, *, name: str | None = None, queue: str = EVENTS_QUEUE
+) -> Callable[[Handler], Handler]:
+    """Register a function, plain or ``async def``, to hear of an event, at least once.
+
+    Events: ``SagaStepCompleted``, ``SagaStepFailed``, ``SagaCompensationCompleted``,
+    ``<SagaType>Completed``, ``<SagaType>Failed``. The function takes the event's mapping.
+    """
+
+    def register(function: Handler) -> Handler:
+        label = name or _where(function)
+        _subscribers.setdefault(event, {})[label] = Subscriber(
+            label, event, function, queue, _is_async(function)
+        )
+        return function
+
+    return register
+
+
+def _where(function: Any) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    return _where(one) == _where(other)
+
+
+def add_saga_class(saga_class: type[Any]) -> None:
+    """Remember a saga author's class; it is instantiated when its type is first asked for."""
+    _saga_classes[_where(saga_class)] = saga_class
+
+
+def _instances() -> dict[str, Any]:
+    for where in list(_saga_classes):
+        instance = _instantiate(_saga_classes.pop(where))
+        saga_type = getattr(instance, "saga_type", None)
+        if not isinstance(saga_type, str) or not saga_type:
+            continue  # an abstract base: it names no type
+        present = _saga_types.get(saga_type)
+        if present and not _same(type(present), type(instance)):
+            raise AlreadyRegistered(
+                f"The saga type {saga_type} is already defined by {_where(type(present))}."
+            )
+        _saga_types[saga_type] = instance
+    return _saga_types
+
+
+def _instantiate(saga_class: type[Any]) -> Any:
+    """Make an instance, giving None for whatever store or publisher its constructor insists on."""
+    parameters = list(inspect.signature(saga_class).parameters.values())
+    needed = [
+        None
+        for p in parameters
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    return saga_class(*needed)
+
+
+def saga_types() -> Mapping[str, Any]:
+    """Return every saga type by its name."""
+    return _instances()
+
+
+def saga_type(name: str) -> Any | None:
+    """Return the saga author's object for a type, or None."""
+    return _instances().get(name)
+
+
+def handler(name: str) -> Command | None:
+    """Return the handler of a command, or None."""
+    return _commands.get(name)
+
+
+def commands() -> Mapping[str, Command]:
+    """Return every registered handler by its command's name."""
+    return _commands
+
+
+def subscribers(event: str) -> tuple[Subscriber, ...]:
+    """Return who wants to hear of an event."""
+    return tuple(_subscribers.get(event, {}).values())
+
+
+def subscriber(event: str, name: str) -> Subscriber | None:
+    """Return a subscriber by name, or None."""
+    return _subscribers.get(event, {}).get(name)
+
+
+def queues() -> tuple[str, ...]:
+    """Return every queue that some handler or subscriber is served by."""
+    named = {c.queue for c in _commands.values()}
+    named |= {s.queue for those in _subscribers.values() for s in those.values()}
+    return tuple(sorted(named | {DEFAULT_QUEUE, EVENTS_QUEUE}))

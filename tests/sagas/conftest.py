@@ -1,0 +1,53 @@
+"""What the tests of the orchestrator and the engine share."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from sagas.engine import Pump
+from sagas.models import Saga
+from sagas.orchestrator import Asked, ledger
+from tests.sagas import shop
+
+QUEUES = ("fetch", "pay", "post", "default", "events")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_definitions() -> Iterator[None]:
+    """The cache of pinned definitions must not outlive the test's database."""
+    ledger.forget_definitions()
+    yield
+    ledger.forget_definitions()
+
+
+@pytest.fixture
+def world() -> Iterator[shop.World]:
+    """The services of one test."""
+    with shop.world() as made:
+        yield made
+
+
+@pytest.fixture
+def pump() -> Pump:
+    """A pump that serves everything, as one worker would."""
+    return Pump(QUEUES, "test-worker")
+
+
+@pytest.fixture
+def errand(world: shop.World) -> Callable[..., Saga]:
+    """Start an errand."""
+    return lambda **data: shop.Errand().start({"item": "book", **data})
+
+
+@pytest.fixture
+def operator(db: None) -> Any:
+    """A superuser."""
+    return get_user_model().objects.create_superuser("olga", password="x")
+
+
+@pytest.fixture
+def asked(operator: Any) -> Callable[..., Asked]:
+    """Ask as that operator."""
+    return lambda **more: Asked(**{"operator": operator, "via": "desk", "reason": "because", **more})

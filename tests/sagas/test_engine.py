@@ -1,0 +1,357 @@
+"""The engine against real rows: claiming, running, committing in groups, and what happens when things die."""
+
+import asyncio
+import threading
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from sagas import SagaOrchestrator, SagaStep, command, orchestrator
+from sagas.core.events import event_from
+from sagas.core.machine import fold
+from sagas.core.messages import Completed
+from sagas.core.progress import Progress
+from sagas.engine import Pump, claims, reap
+from sagas.models import Due, LateReply, Saga, Step
+from sagas.orchestrator import ledger
+from tests.sagas import shop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run(pump: Pump) -> None:
+    pump.run(budget=30)
+
+
+def rest(pump: Pump, saga: Saga) -> Saga:
+    """Run until the saga is at rest, making every back-off due at once."""
+    for _ in range(30):
+        run(pump)
+        saga.refresh_from_db()
+        waiting = Due.objects.filter(saga=saga, paused=False)
+        if not waiting.exists():
+            return saga
+        waiting.update(due_at=Now())
+    raise AssertionError(f"{saga} does not come to rest: {list(waiting.values())}")
+
+
+def refold(saga: Saga) -> Progress:
+    """Fold the saga's event log from nothing."""
+    definition = ledger.definition(saga.definition_id)
+    log = [
+        event_from(e.type, at=e.at, version=e.version, step=e.step, data=e.data)
+        for e in saga.events.order_by("sequence")
+    ]
+    return fold(Progress.blank(definition), log)
+
+
+def assert_rows_are_the_fold(saga: Saga) -> None:
+    (held,) = ledger.read([saga.pk])
+    assert held.progress == refold(saga)
+
+
+def test_an_errand_runs_through(errand: Any, pump: Pump, world: shop.World) -> None:
+    saga = errand()
+    run(pump)
+    saga.refresh_from_db()
+    assert saga.state == "completed"
+    assert world.names == ["FetchService.Fetch", "PayService.Pay", "PostService.Post"]
+    assert not Due.objects.exists()
+    assert_rows_are_the_fold(saga)
+
+
+def test_a_handler_gets_the_data_the_results_and_the_envelope(
+    errand: Any, pump: Pump, world: shop.World
+) -> None:
+    saga = errand(extra={"deep": [1]})
+    world.behaviour["PostService.Post"] = shop.reject()
+    rest(pump, saga)
+    pay = next(sent for sent in world.calls if sent.name == "PayService.Pay")
+    assert dict(pay)["extra"] == {"deep": [1]}
+    assert pay["saga_id"] == str(saga.pk)
+    assert pay["step_name"] == "pay"
+    assert pay["results"] == {"fetch": {"by": "FetchService.Fetch"}}
+    assert pay.meta.key == f"{saga.pk}:pay:do:1"
+    refund = next(sent for sent in world.calls if sent.name == "PayService.Refund")
+    assert refund["original_result"] == {"by": "PayService.Pay"}
+    assert refund.meta.undoes == pay.meta.key
+
+
+def test_a_rejection_rolls_back_in_reverse_order(errand: Any, pump: Pump, world: shop.World) -> None:
+    world.behaviour["PostService.Post"] = shop.reject("no post today")
+    saga = rest(pump, errand())
+    assert (saga.state, saga.error) == ("failed", "no post today")
+    assert world.names[-2:] == ["PayService.Refund", "FetchService.Return"]
+    assert_rows_are_the_fold(saga)
+
+
+def test_a_failing_first_step_ends_in_failed(errand: Any, pump: Pump, world: shop.World) -> None:
+    world.behaviour["FetchService.Fetch"] = shop.reject()
+    assert rest(pump, errand()).state == "failed"
+    assert world.names == ["FetchService.Fetch"]
+
+
+def test_an_error_is_retried_with_the_same_key(errand: Any, pump: Pump, world: shop.World) -> None:
+    world.behaviour["PayService.Pay"] = shop.fail(times=2)
+    assert rest(pump, errand()).state == "completed"
+    tries = [sent.meta for sent in world.calls if sent.name == "PayService.Pay"]
+    assert [meta.attempt for meta in tries] == [1, 2, 3]
+    assert len({meta.key for meta in tries}) == 1
+
+
+def test_an_unknown_outcome_is_undone_like_a_completed_step(
+    errand: Any, pump: Pump, world: shop.World
+) -> None:
+    world.behaviour["PayService.Pay"] = shop.fail()
+    saga = rest(pump, errand())
+    assert saga.state == "failed"
+    assert world.count["PayService.Pay"] == 3
+    assert world.count["PayService.Refund"] == 1
+    refund = next(sent for sent in world.calls if sent.name == "PayService.Refund")
+    assert refund["original_result"] is None
+    assert_rows_are_the_fold(saga)
+
+
+def test_an_undo_that_keeps_failing_asks_for_attention(errand: Any, pump: Pump, world: shop.World) -> None:
+    world.behaviour["PostService.Post"] = shop.reject()
+    world.behaviour["PayService.Refund"] = shop.fail()
+    saga = rest(pump, errand())
+    assert (saga.state, saga.attention) == ("compensating", "compensation_failed")
+    assert world.count["PayService.Refund"] == 3
+    assert world.count["FetchService.Return"] == 0, (
+        "nothing is undone while something that relies on it stands"
+    )
+
+
+def test_branches_run_side_by_side_and_meet(errand: Any, pump: Pump, world: shop.World) -> None:
+    together = threading.Barrier(2, timeout=20)
+    for name in ("FetchService.Fetch", "PayService.Pay"):
+        world.behaviour[name] = lambda _: together.wait() and None
+    assert rest(pump, errand(branches=True)).state == "completed"
+    assert world.names[-1] == "PostService.Post"
+
+
+def test_a_branch_that_fails_waits_for_the_one_that_runs(errand: Any, pump: Pump, world: shop.World) -> None:
+    paying, rejected = threading.Event(), threading.Event()
+
+    def pay(_: Any) -> Any:
+        paying.set()
+        assert rejected.wait(20)
+        return {"paid": 1}
+
+    def fetch(_: Any) -> Any:
+        assert paying.wait(20)
+        rejected.set()
+        return shop.reject("gone")(_)
+
+    world.behaviour |= {"PayService.Pay": pay, "FetchService.Fetch": fetch}
+    saga = rest(pump, errand(branches=True))
+    assert saga.state == "failed"
+    assert world.count["PayService.Refund"] == 1
+
+
+def test_many_sagas_share_their_commits(
+    world: shop.World, pump: Pump, django_assert_max_num_queries: Any
+) -> None:
+    orchestrator.start_many("Errand", [{"item": str(i)} for i in range(40)])
+    with django_assert_max_num_queries(40 * 3 * 12):
+        run(pump)
+    assert Saga.objects.filter(state="completed").count() == 40
+
+
+def test_a_lost_lease_is_an_attempt_of_unknown_outcome(errand: Any, pump: Pump, world: shop.World) -> None:
+    saga = errand()
+    (work,) = claims.claim(["fetch"], 10, "doomed")
+    assert claims.claim(["fetch"], 10, "other") == [], "it is held"
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+    assert reap() == 1
+    step = Step.objects.get(saga=saga, name="fetch")
+    assert (step.attempt, step.outcome, step.unresolved) == (2, "unknown", True)
+    assert "doomed" in (step.error or "")
+    assert rest(pump, saga).state == "completed"
+    assert work.command is not None
+    assert world.calls[0].meta.key == work.command.meta.key
+
+
+def test_a_zombie_cannot_speak_for_a_command_that_another_holds(errand: Any, world: shop.World) -> None:
+    saga = errand()
+    (work,) = claims.claim(["fetch"], 1, "zombie")
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+    reap()
+    Due.objects.update(due_at=Now())
+    (again,) = claims.claim(["fetch"], 1, "successor")
+    before = Saga.objects.get(pk=saga.pk).version
+    reply = orchestrator.Answered(saga.pk, _completed(work.number), work.token)
+    orchestrator.deliver([reply])
+    assert Saga.objects.get(pk=saga.pk).version == before
+    assert LateReply.objects.get().step == "fetch"
+    orchestrator.deliver([orchestrator.Answered(saga.pk, _completed(again.number), again.token)])
+    assert Saga.objects.get(pk=saga.pk).version == before + 1
+
+
+def test_a_definite_reply_counts_while_nobody_else_holds_the_command(errand: Any, world: shop.World) -> None:
+    saga = errand()
+    (work,) = claims.claim(["fetch"], 1, "slow")
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+    reap()
+    orchestrator.deliver([orchestrator.Answered(saga.pk, _completed(work.number), work.token)])
+    assert Step.objects.get(saga=saga, name="fetch").status == "completed"
+
+
+def _completed(number: int) -> Completed:
+    return Completed(number, {"late": True})
+
+
+def test_a_repeated_reply_changes_nothing(errand: Any, world: shop.World) -> None:
+    saga = errand()
+    assert orchestrator.step_completed(saga.pk, "fetch", {"n": 1})
+    version = Saga.objects.get(pk=saga.pk).version
+    for _ in range(3):
+        assert not orchestrator.step_completed(saga.pk, "fetch", {"n": 2})
+    assert Saga.objects.get(pk=saga.pk).version == version
+    assert LateReply.objects.count() == 3
+    assert Step.objects.get(saga=saga, name="fetch").result == {"n": 1}
+
+
+def test_a_reply_to_a_step_that_is_not_open_is_late(errand: Any, world: shop.World) -> None:
+    saga = errand()
+    assert not orchestrator.step_completed(saga.pk, "post", {})
+    assert not orchestrator.compensation_completed(saga.pk, "fetch")
+    with pytest.raises(orchestrator.Invalid, match="no step 'nothing'"):
+        orchestrator.step_completed(saga.pk, "nothing", {})
+    with pytest.raises(orchestrator.NotFound):
+        orchestrator.step_failed(uuid4(), "fetch", "x")
+    assert LateReply.objects.count() == 4, "even those are recorded"
+
+
+def test_a_hung_handler_costs_its_own_slot_only(world: shop.World) -> None:
+    release = threading.Event()
+    pump = Pump(("hang", "fetch", "pay", "post"), "test-worker")
+    hanging = Hanging().start({"item": "x"})
+    Hanging.wait_for = release
+    others = orchestrator.start_many("Errand", [{"item": str(i)} for i in range(5)])
+    run(pump)
+    assert Saga.objects.filter(pk__in=[o.pk for o in others], state="completed").count() == 5
+    hanging.refresh_from_db()
+    assert (hanging.state, hanging.attention) == ("pending", "outcome_unknown")
+    assert len(pump.hung) == 1
+    release.set()
+
+
+class Hanging(SagaOrchestrator):
+    saga_type = "Hanging"
+    wait_for: threading.Event
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [SagaStep("hang", "HangService.Hang", timeout=0.2, retry=shop.Retry(max_attempts=1))]
+
+
+@command("HangService.Hang")
+def hang(_: Any) -> None:
+    Hanging.wait_for.wait(30)
+
+
+@command("AsyncService.Sleep")
+async def sleep(sent: Any) -> Any:
+    await asyncio.sleep(0)
+    if sent.get("hang"):
+        await asyncio.Event().wait()
+    return {"slept": True}
+
+
+class Asynchronous(SagaOrchestrator):
+    saga_type = "Asynchronous"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        retry = shop.Retry(max_attempts=1)
+        return [SagaStep("sleep", "AsyncService.Sleep", timeout=0.3 if data.get("hang") else 20, retry=retry)]
+
+
+@pytest.mark.parametrize(
+    ("data", "end"), [({}, ("completed", None)), ({"hang": 1}, ("pending", "outcome_unknown"))]
+)
+def test_handlers_may_be_asynchronous_and_are_timed_out(data: Any, end: Any) -> None:
+    saga = Asynchronous().start(data)
+    run(Pump(["async"], "test-worker"))
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == end
+
+
+class Orphaned(SagaOrchestrator):
+    saga_type = "Orphaned"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [SagaStep("call", "GoneService.Call")]
+
+
+def test_a_command_that_nobody_handles_asks_for_attention(asked: Any) -> None:
+    saga = Orphaned().start({})
+    pump = Pump(["gone"], "test-worker")
+    run(pump)
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == ("pending", "no_handler")
+    command("GoneService.Call")(lambda _: {"back": True})
+    orchestrator.act(saga.pk, "retry", asked(step="call"))
+    run(pump)
+    saga.refresh_from_db()
+    assert saga.state == "completed"
+
+
+def test_what_is_not_plain_json_is_no_result(errand: Any, pump: Pump, world: shop.World) -> None:
+    world.behaviour["FetchService.Fetch"] = lambda _: object()
+    saga = errand(hold=True)
+    rest(pump, saga)
+    step = Step.objects.get(saga=saga, name="fetch")
+    assert saga.attention == "retries_spent"
+    assert "plain JSON" in (step.error or "")
+
+
+def test_a_saga_that_cannot_be_decided_does_not_hold_up_the_others(
+    errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisoned, healthy = errand(), errand()
+    decide = ledger.Group.decide
+
+    def breaks(group: Any, held: Any, message: Any) -> Any:
+        if held.id == poisoned.pk:
+            raise RuntimeError("poison")
+        return decide(group, held, message)
+
+    monkeypatch.setattr(ledger.Group, "decide", breaks)
+    run(pump)
+    healthy.refresh_from_db()
+    poisoned.refresh_from_db()
+    assert (healthy.state, poisoned.state) == ("completed", "pending")
+    due = Due.objects.get(saga=poisoned)
+    assert due.lease_token is None
+    assert "poison" in (due.error or "")
+    monkeypatch.setattr(ledger.Group, "decide", decide)
+    assert rest(pump, poisoned).state == "completed"
+
+
+def test_nobody_writes_without_the_lock_unnoticed(errand: Any) -> None:
+    saga = errand()
+
+    @transaction.atomic
+    def write() -> None:
+        group = ledger.Group()
+        group.lock([saga.pk])
+        Saga.objects.filter(pk=saga.pk).update(version=F("version") + 1, sequence=F("sequence") + 1)
+        group.decide(group.sagas[saga.pk], _completed(2))
+        group.write()
+
+    with pytest.raises(ledger.MovedOn):
+        write()
+    assert Step.objects.get(saga=saga, name="fetch").status == "executing"
+
+
+def test_work_is_not_begun_before_it_is_due(errand: Any, pump: Pump, world: shop.World) -> None:
+    errand()
+    Due.objects.update(due_at=Now() + timedelta(hours=1))
+    run(pump)
+    assert world.calls == []

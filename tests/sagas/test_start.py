@@ -1,0 +1,161 @@
+"""Starting sagas: what is recorded, what is refused, and that one key starts one saga."""
+
+import threading
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import IntegrityError, connection, transaction
+from pydantic import BaseModel, PositiveInt
+
+from sagas import SagaOrchestrator, SagaStep, orchestrator
+from sagas.models import Definition, Due, Event, Saga, Step
+from tests.sagas import shop
+
+pytestmark = pytest.mark.django_db
+
+
+class CheckedData(BaseModel):
+    count: PositiveInt
+    nested: dict[str, int] = {}
+
+
+class Checked(SagaOrchestrator):
+    saga_type = "Checked"
+
+    data_model = CheckedData
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [SagaStep(f"step{i}", "FetchService.Fetch") for i in range(data["count"])]
+
+
+def test_a_started_saga_is_recorded_with_its_first_step_due(errand: Any) -> None:
+    saga = Saga.objects.get(pk=errand().pk)
+    assert (saga.state, saga.version, saga.sequence) == ("pending", 1, 2)
+    assert list(saga.steps.values_list("name", "status")) == [
+        ("fetch", "executing"),
+        ("pay", "pending"),
+        ("post", "pending"),
+    ]
+    assert list(saga.events.values_list("sequence", "version", "type")) == [
+        (1, 1, "SagaStarted"),
+        (2, 1, "StepDispatched"),
+    ]
+    due = Due.objects.get(saga=saga)
+    assert (due.queue, due.name, due.number, due.lease_token) == ("fetch", "FetchService.Fetch", 2, None)
+
+
+def test_equal_definitions_are_stored_once(errand: Any) -> None:
+    errand()
+    errand(item="pen")
+    assert Definition.objects.count() == 1
+
+
+def test_one_key_starts_one_saga(world: Any) -> None:
+    first = orchestrator.start("Errand", {"item": "a"}, idempotency_key="k")
+    again = orchestrator.start("Errand", {"item": "a"}, idempotency_key="k")
+    assert (first.created, again.created, again.saga.pk) == (True, False, first.saga.pk)
+
+
+def test_a_key_used_with_other_data_names_the_saga(world: Any) -> None:
+    first = orchestrator.start("Errand", {"item": "a"}, idempotency_key="k")
+    with pytest.raises(orchestrator.KeyTaken, match=str(first.saga.pk)) as caught:
+        orchestrator.start("Errand", {"item": "b"}, idempotency_key="k")
+    assert caught.value.saga_id == first.saga.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_key_starts_one_saga_even_at_the_same_moment(world: Any) -> None:
+    barrier, found = threading.Barrier(4), []
+
+    def begin() -> None:
+        barrier.wait()
+        try:
+            found.append(orchestrator.start("Errand", {"item": "a"}, idempotency_key="k").saga.pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(set(found)) == 1
+    assert Saga.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("saga_type", "data", "error", "says"),
+    [
+        ("Nobody", {}, orchestrator.NotFound, "Errand"),
+        ("Errand", {}, orchestrator.Invalid, "item"),
+        ("Errand", [], orchestrator.Invalid, "must be an object"),
+        ("Errand", {"item": "a\x00b"}, orchestrator.Invalid, "NUL"),
+        ("Errand", {"item": float("nan")}, orchestrator.Invalid, "JSON"),
+        ("Errand", {"item": object()}, orchestrator.Invalid, "JSON"),
+        ("Checked", {"count": -1}, orchestrator.Invalid, "data.count"),
+        ("Checked", {"count": 1, "nested": {"a": "x"}}, orchestrator.Invalid, "data.nested.a"),
+        ("Checked", {}, orchestrator.Invalid, "data.count"),
+    ],
+)
+def test_what_cannot_be_started_is_refused_with_the_field_and_the_reason(
+    saga_type: str, data: Any, error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        orchestrator.start(saga_type, data)
+    assert not Saga.objects.exists()
+
+
+def test_a_start_that_the_caller_rolls_back_never_was(errand: Any) -> None:
+
+    @transaction.atomic
+    def caller() -> None:
+        errand()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        caller()
+    assert not Saga.objects.exists()
+    assert not Due.objects.exists()
+
+
+def test_many_are_started_in_a_number_of_statements_that_does_not_depend_on_how_many(
+    world: Any, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(14):
+        sagas = orchestrator.start_many("Errand", [{"item": str(i)} for i in range(50)])
+    assert len(sagas) == Saga.objects.count() == 50
+    assert Step.objects.count() == 150
+    assert Event.objects.count() == 100
+
+
+def test_a_correlation_id_is_the_callers_or_the_datas_or_the_sagas_own(world: Any) -> None:
+    given = orchestrator.start("Errand", {"item": "a"}, correlation_id="ord-1").saga
+    brought = orchestrator.start("Errand", {"item": "a", "correlation_id": "ord-2"}).saga
+    own = orchestrator.start("Errand", {"item": "a"}).saga
+    assert (given.correlation_id, brought.correlation_id, own.correlation_id) == (
+        "ord-1",
+        "ord-2",
+        str(own.pk),
+    )
+
+
+def test_the_database_itself_refuses_a_terminal_saga_without_its_time(errand: Any) -> None:
+    saga = errand()
+    with pytest.raises(IntegrityError, match="saga_finished_at_iff_finished"), transaction.atomic():
+        Saga.objects.filter(pk=saga.pk).update(state="completed")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_authors_start_and_answer_from_asynchronous_code() -> None:
+    async def story() -> str:
+        author = shop.Errand(None, None)
+        saga = await author.astart({"item": "a"})
+        assert await author.ahandle_step_completed(saga.saga_id, "fetch", {"got": 1})
+        assert not await author.ahandle_step_completed(saga.saga_id, "fetch", {"got": 2})
+        assert await author.ahandle_step_failed(saga.saga_id, "pay", "no money")
+        assert await author.ahandle_compensation_completed(saga.saga_id, "fetch")
+        return (await Saga.objects.aget(pk=saga.pk)).state
+
+    assert async_to_sync(story)() == "failed"
