@@ -8,7 +8,7 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -36,7 +36,6 @@ class _Running:
     work: Work
     until: float
     """On this process' monotonic clock."""
-    late: bool = field(default=False)
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,7 @@ class Pump:
             claiming = time.monotonic() < end and not self.stopping()
             found = self._fill() if claiming else 0
             if not self.running and not found:
-                self._commit(self._ready())  # what hung handlers have answered by now
-                if not self.running:
-                    return
+                return
             self._harvest(claiming)
 
     @property
@@ -94,7 +91,11 @@ class Pump:
         self.running[work.token] = _Running(work, time.monotonic() + work.timeout)
 
         def done(result: Any, fault: BaseException | None) -> None:
-            self._done.put(_Outcome(work, result, fault))
+            outcome = _Outcome(work, result, fault)
+            if self.hung.pop(work.token, None) is None:
+                self._done.put(outcome)
+            else:
+                _speak_late(outcome)
 
         try:
             function, argument = call.function_of(work)
@@ -141,9 +142,6 @@ class Pump:
         if commands:
             self._deliver(commands)
         self._settle_deliveries([o for o in outcomes if o.work.event is not None])
-        for outcome in outcomes:  # only now: a reply that could not be written is still ours
-            if not isinstance(outcome.fault, TimeoutError) or outcome.work.token not in self.hung:
-                self.hung.pop(outcome.work.token, None)
 
     def _timed_out(self) -> list[_Outcome]:
         now = time.monotonic()
@@ -156,10 +154,7 @@ class Pump:
         ]
 
     def _deliver(self, outcomes: list[_Outcome]) -> None:
-        answers = [
-            orchestrator.Answered(o.work.saga_id, call.reply_to(o.work, o.result, o.fault), o.work.token)
-            for o in outcomes
-        ]
+        answers = [_answer(outcome) for outcome in outcomes]
         delivered = _insist(lambda: self._attempt(answers))
         for held, due, lease in delivered.claimed:
             sent = Sent(due.step, due.direction, due.name, due.number, due.generation, due.attempt)
@@ -198,6 +193,21 @@ class Pump:
         if self.running and time.monotonic() - self._renewed > settings().LEASE / 3:
             self._renewed = time.monotonic()
             claims.renew(self.running.keys())
+
+
+def _answer(outcome: _Outcome) -> orchestrator.Answered:
+    reply = call.reply_to(outcome.work, outcome.result, outcome.fault)
+    return orchestrator.Answered(outcome.work.saga_id, reply, outcome.work.token)
+
+
+def _speak_late(outcome: _Outcome) -> None:
+    """Hand over, from the handler's own thread, what it answered after its time was over."""
+    if outcome.work.command is None:
+        return  # the event is delivered again; that it was taken after all is not known in time
+    try:
+        orchestrator.deliver([_answer(outcome)])
+    except Exception:  # nobody waits for it: the attempt is recorded as unknown
+        log.exception("a late reply to %s could not be recorded", outcome.work.name)
 
 
 def _insist(write: Callable[[], Any]) -> Any:

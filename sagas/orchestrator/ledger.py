@@ -108,18 +108,24 @@ def definition(digest: str) -> SagaDefinition:
     return SagaDefinition.from_document(Definition.objects.values_list("document", flat=True).get(pk=digest))
 
 
-@lru_cache(maxsize=1024)
-def _pinned(digest: str, pin: SagaDefinition) -> str:
-    Definition.objects.bulk_create(
-        [Definition(digest=digest, saga_type=pin.saga_type, document=pin.document())], ignore_conflicts=True
-    )
-    return digest
+#: Digests that are known to be stored, and committed.
+_stored: set[str] = set()
+
+
+def pin(pinned: SagaDefinition) -> None:
+    """Store a definition, once."""
+    digest = pinned.digest
+    if digest not in _stored:
+        row = Definition(digest=digest, saga_type=pinned.saga_type, document=pinned.document())
+        Definition.objects.bulk_create([row], ignore_conflicts=True)
+        # Only once it is committed: the caller may yet roll back.
+        transaction.on_commit(lambda: _stored.add(digest))
 
 
 def forget_definitions() -> None:
     """Drop what is cached of definitions; for tests, whose databases forget them."""
     definition.cache_clear()
-    _pinned.cache_clear()
+    _stored.clear()
 
 
 class Group:
@@ -253,11 +259,6 @@ def read(ids: Iterable[UUID]) -> list[Held]:
     sagas = list(Saga.objects.filter(pk__in=list(ids)).values(*_HELD_COLUMNS))
     steps = _steps([saga["id"] for saga in sagas])
     return [held_from(saga, steps[saga["id"]], {}) for saga in sagas]
-
-
-def pin(pinned: SagaDefinition) -> str:
-    """Store a definition, once, and return its digest."""
-    return _pinned(pinned.digest, pinned)
 
 
 def saga_row_values(held: Held) -> tuple[Any, ...]:

@@ -54,7 +54,8 @@ def deliver(answers: Sequence[Answered], claim: ledger.Claim | None = None) -> D
             if answer.saga_id in broken:
                 continue
             try:
-                if held is None or not _take(group, held, answer):
+                definite = isinstance(answer.reply, m.Completed | m.Rejected)
+                if (held is None or not _take(group, held, answer)) and definite:
                     late.append(_late(held, answer))
             except Exception as fault:  # one saga's fault is not its neighbours'
                 log.exception("saga %s cannot be decided", answer.saga_id)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -81,6 +81,8 @@ def start_many(saga_type: str, datas: Sequence[Mapping[str, Any]]) -> list[Saga]
 
 def record(openings: Sequence[Opening]) -> list[Saga]:
     """Write new sagas with their first steps due, in the caller's transaction."""
+    for pinned in {opening.pin.digest: opening.pin for opening in openings}.values():
+        ledger.pin(pinned)
     group = ledger.Group()
     held = []
     for opening in openings:
@@ -104,7 +106,7 @@ _COLUMNS = (
 
 def _saga_values(held: ledger.Held, opening: Opening) -> tuple[Any, ...]:
     return (
-        held.id, held.saga_type, ledger.pin(opening.pin), held.correlation_id, opening.idempotency_key,
+        held.id, held.saga_type, opening.pin.digest, held.correlation_id, opening.idempotency_key,
         _fingerprint(opening.data), opening.origin, opening.origin_kind, held.progress.created_at,
         *ledger.saga_row_values(held),
     )  # fmt: skip
@@ -149,14 +151,8 @@ def make_definition(author: Any, steps: Any) -> SagaDefinition:
                 f"{author.saga_type}: define_steps must return SagaStep objects, not {step!r}."
             )
     if getattr(author, "hold_on_failure", False):
-        listed = [_held(step) for step in listed]
+        listed = [replace(step, hold=True) for step in listed]
     return SagaDefinition(author.saga_type, tuple(listed))
-
-
-def _held(step: SagaStep) -> SagaStep:
-    from dataclasses import replace
-
-    return replace(step, hold=True)
 
 
 def check_data(author: Any, data: Any) -> dict[str, Any]:

@@ -8,18 +8,10 @@ from django.contrib.auth import get_user_model
 
 from sagas.engine import Pump
 from sagas.models import Saga
-from sagas.orchestrator import Asked, ledger
+from sagas.orchestrator import Asked
 from tests.sagas import shop
 
 QUEUES = ("fetch", "pay", "post", "default", "events")
-
-
-@pytest.fixture(autouse=True)
-def _fresh_definitions() -> Iterator[None]:
-    """The cache of pinned definitions must not outlive the test's database."""
-    ledger.forget_definitions()
-    yield
-    ledger.forget_definitions()
 
 
 @pytest.fixture

@@ -118,6 +118,7 @@ def test_a_start_that_the_caller_rolls_back_never_was(errand: Any) -> None:
         caller()
     assert not Saga.objects.exists()
     assert not Due.objects.exists()
+    assert errand().definition.saga_type == "Errand", "nor was its definition, which is stored again"
 
 
 def test_many_are_started_in_a_number_of_statements_that_does_not_depend_on_how_many(
