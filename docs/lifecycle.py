@@ -1,7 +1,7 @@
 """Draws the lifecycle in docs/concepts.md from the machine's own tables.
 
-    python docs/lifecycle.py          prints it
-    python docs/lifecycle.py --write  puts it into the page
+python docs/lifecycle.py          prints it
+python docs/lifecycle.py --write  puts it into the page
 """
 
 import re

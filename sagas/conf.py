@@ -15,7 +15,7 @@ class Settings:
 
     LEASE: float = 30.0
     """How long a worker may be silent before what it holds is given to another."""
-    CONCURRENCY: int = 8
+    CONCURRENCY: int = 16
     """Handlers that one worker process runs at the same time."""
     BUDGET: float = 20.0
     """How long one RQ job goes on serving its queues before it makes room."""
@@ -46,7 +46,9 @@ def read(given: Mapping[str, Any]) -> Settings:
                 raise ImpossibleSetting(f"SAGAS['QUEUES'] must map service names to queues, not {value!r}.")
         elif not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
             raise ImpossibleSetting(f"SAGAS[{name!r}] must be a number above 0, not {value!r}.")
-    return Settings(**given)
+    # From the environment every number is a float; some count things.
+    counts = {name: int(given[name]) for name in ("CONCURRENCY", "MAX_JOBS") if name in given}
+    return Settings(**{**given, **counts})
 
 
 @lru_cache(maxsize=1)

@@ -63,6 +63,7 @@ _commands: dict[str, Command] = {}
 _subscribers: dict[str, dict[str, Subscriber]] = {}
 _saga_classes: dict[str, type[Any]] = {}
 _saga_types: dict[str, Any] = {}
+_faults: dict[str, Exception] = {}
 
 
 def queue_for(command: str) -> str:
@@ -143,18 +144,24 @@ def add_saga_class(saga_class: type[Any]) -> None:
 
 
 def _instances() -> dict[str, Any]:
-    for where in list(_saga_classes):
-        instance = _instantiate(_saga_classes.pop(where))
-        saga_type = getattr(instance, "saga_type", None)
-        if not isinstance(saga_type, str) or not saga_type:
-            continue  # an abstract base: it names no type
-        present = _saga_types.get(saga_type)
-        if present and not _same(type(present), type(instance)):
-            raise AlreadyRegistered(
-                f"The saga type {saga_type} is already defined by {_where(type(present))}."
-            )
-        _saga_types[saga_type] = instance
+    while _saga_classes:
+        where = next(iter(_saga_classes))  # who came first has the name
+        try:
+            _enter(_saga_classes.pop(where))
+        except Exception as fault:  # whatever an author's constructor or property may raise
+            _faults[where] = fault
     return _saga_types
+
+
+def _enter(saga_class: type[Any]) -> None:
+    instance = _instantiate(saga_class)
+    saga_type = getattr(instance, "saga_type", None)
+    if not isinstance(saga_type, str) or not saga_type:
+        return  # an abstract base: it names no type
+    present = _saga_types.get(saga_type)
+    if present and not _same(type(present), type(instance)):
+        raise AlreadyRegistered(f"The saga type {saga_type} is already defined by {_where(type(present))}.")
+    _saga_types[saga_type] = instance
 
 
 def _instantiate(saga_class: type[Any]) -> Any:
@@ -171,6 +178,12 @@ def _instantiate(saga_class: type[Any]) -> Any:
 def saga_types() -> Mapping[str, Any]:
     """Return every saga type by its name."""
     return _instances()
+
+
+def faults() -> Mapping[str, Exception]:
+    """Return the classes that cannot be used as saga types, and why; a system check tells of them."""
+    _instances()
+    return _faults
 
 
 def saga_type(name: str) -> Any | None:

@@ -22,13 +22,15 @@ from rq.timeouts import TimerDeathPenalty
 
 from sagas import jobs, registry
 from sagas.conf import settings
-from sagas.engine import Life, Pump, reap
+from sagas.engine import REAPED_AT_ONCE, Life, Pump, reap
 from sagas.models import Process
 
 log = logging.getLogger(__name__)
 
-#: A worker whose hung handlers are more than this many times its slots ends, to be started afresh.
+#: A worker ends, to be started afresh, when this many times its slots are taken by handlers that hang.
 TOO_MANY_HUNG = 2
+#: How many times the clock reaps before it does something else.
+ROUNDS = 20
 
 
 class NudgeWorker(SimpleWorker):
@@ -38,7 +40,15 @@ class NudgeWorker(SimpleWorker):
     #: Nudges have no time limit of their own: the pump has a budget, and each handler its time-out.
     death_penalty_class = TimerDeathPenalty
     max_connection_wait_time = 2.0
+    pump: Pump
     busy = False
+    executed = 0
+
+    @property
+    def worn_out(self) -> bool:
+        """Whether this process has done its share, or too many of its handlers hang: time for a fresh one."""
+        hung = len(self.pump.hung) > TOO_MANY_HUNG * settings().CONCURRENCY
+        return hung or self.executed >= settings().MAX_JOBS
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run one nudge, with database connections that are known to work."""
@@ -49,6 +59,8 @@ class NudgeWorker(SimpleWorker):
         finally:
             close_old_connections()
             self.busy = False
+            self.executed += 1
+            self._stop_requested = self._stop_requested or self.worn_out
 
     def _install_signal_handlers(self) -> None:
         """Leave the signals to :class:`_Stop`, which outlives any one worker."""
@@ -87,15 +99,14 @@ def _work(served: list[str], pump: Pump, stop: "_Stop") -> None:
                 serializer=JSONSerializer,
                 log_job_description=False,
             )
+            worker.pump = pump
             with suppress(StopRequested), stop.telling(worker):
-                worker.work(logging_level="WARNING", max_jobs=int(settings().MAX_JOBS))
-            if not stop.asked and time.monotonic() - began > 5:
-                return  # it has done its share of jobs: its supervisor starts a fresh one
+                worker.work(logging_level="WARNING")
+            if worker.worn_out:
+                log.info("ending, to be started afresh; %d handlers hang", len(pump.hung))
+                return
         except (RedisError, OSError) as fault:
             log.warning("Redis is away; asking again in %.1f s: %s", wait, fault)
-        if len(pump.hung) > TOO_MANY_HUNG * settings().CONCURRENCY:
-            log.warning("%d handlers hang; ending, to be started afresh", len(pump.hung))
-            return
         wait = 0.5 if time.monotonic() - began > 5 else min(wait * 2, 5.0)
         stop.wait(wait)
 
@@ -153,8 +164,9 @@ def tick() -> None:
     """Do the clock's round once; whatever is away now is asked again at the next."""
     close_old_connections()
     try:
-        while reap():
-            pass
+        for _ in range(ROUNDS):
+            if reap() < REAPED_AT_ONCE:
+                break
         jobs.ring_for_due()
     except (DatabaseError, InterfaceError) as fault:
         log.warning("the database did not answer the clock: %s", fault)

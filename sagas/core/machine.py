@@ -272,9 +272,8 @@ def _verdict(step: StepProgress, event: e.StepEvent) -> dict[str, Any]:
         case e.StepSkipped():
             return _CLOSED | {"result": None}
         case e.StepCompensated(at=at):
-            asks = (
-                Attention.LATE_EFFECT if step.late_effect else None
-            )  # the undo may have come before the effect
+            # A late effect may have come behind the undo that is done now.
+            asks = Attention.LATE_EFFECT if step.late_effect else None
             found = {"outcome": Outcome.COMPLETED, "error": None, "compensated_at": at, "attention": asks}
             return _CLOSED | found
         case e.StepLeftStanding():

@@ -7,7 +7,7 @@ from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core.decide import Draft, Refused
 from sagas.core.progress import StepProgress
-from sagas.core.words import FORWARD, Attention, Direction, Outcome, SagaState, StepStatus, Verdict
+from sagas.core.words import FORWARD, Attention, Direction, SagaState, StepStatus, Verdict
 
 
 def act(draft: Draft, verb: Any) -> None:
@@ -161,12 +161,9 @@ def _edit(draft: Draft, verb: m.Edit) -> None:
         raise Refused(
             f"{', '.join(held)} is being executed right now; edit when it has answered, or pause first."
         )
-    sent = tuple(s.name for s in draft.progress.steps.values() if s.open and _was_sent(s) and s.input is None)
+    # What no attempt can have acted on is not bound to its input: that may be the very fault to mend.
+    sent = tuple(s.name for s in draft.progress.steps.values() if s.unresolved and s.input is None)
     draft.add(e.DataEdited, data=verb.data, keeping=sent)
-
-
-def _was_sent(step: StepProgress) -> bool:
-    return step.unresolved or step.attempt > 1 or step.outcome is Outcome.UNKNOWN
 
 
 def _pause(draft: Draft, _: m.Pause) -> None:

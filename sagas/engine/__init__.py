@@ -3,8 +3,8 @@
 It writes leases, never state.
 """
 
-from sagas.engine.claims import reap
+from sagas.engine.claims import REAPED_AT_ONCE, reap
 from sagas.engine.liveness import Life
 from sagas.engine.pump import Pump
 
-__all__ = ["Life", "Pump", "reap"]
+__all__ = ["REAPED_AT_ONCE", "Life", "Pump", "reap"]

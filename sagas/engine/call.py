@@ -1,13 +1,13 @@
 """Calling a handler, and saying what came of it in the core's words."""
 
 import asyncio
-import json
 from typing import Any
 
 from pydantic import ValidationError
 
 from sagas import registry
 from sagas.core import messages as m
+from sagas.core.plain import NotPlain, plain, printable
 from sagas.engine.work import Work
 from sagas.orchestrator import outbox
 
@@ -65,18 +65,15 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
         case TimeoutError() | asyncio.CancelledError():
             return m.Unknown(work.number, _text(fault) or f"no reply within {work.timeout:g} s", inbox)
         case _:
-            return m.Unknown(work.number, f"{type(fault).__name__}: {_text(fault)}"[:2000], inbox)
+            return m.Unknown(work.number, f"{type(fault).__name__}: {_text(fault)}", inbox)
 
 
 def _completed(work: Work, result: Any, inbox: bool) -> m.Reply:
     try:
-        text = json.dumps(result, allow_nan=False)
-        if "\\u0000" in text:
-            raise ValueError("it contains the NUL character")
-    except (TypeError, ValueError, RecursionError) as wrong:
-        return m.Unknown(work.number, f"{work.name} did not return plain JSON: {wrong}", inbox)
-    return m.Completed(work.number, json.loads(text), inbox)
+        return m.Completed(work.number, plain(result), inbox)
+    except NotPlain as wrong:
+        return m.Unknown(work.number, f"the result of {work.name} cannot be recorded: {wrong}", inbox)
 
 
 def _text(fault: BaseException) -> str:
-    return str(fault).replace("\x00", "")[:2000]
+    return printable(str(fault))

@@ -3,7 +3,7 @@
 Taking is one short transaction; PostgreSQL skips what others are taking, SQLite has one writer anyway.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,6 +21,8 @@ from sagas.orchestrator import ledger
 
 #: Seconds that a subscriber or hook may take.
 DELIVERY_TIMEOUT = 60.0
+#: Seconds to wait before a saga that could not be read or decided is tried again.
+POISONED = 60.0
 #: How many lost leases one look takes back.
 REAPED_AT_ONCE = 100
 
@@ -34,17 +36,26 @@ def claim(queues: Collection[str], limit: int, worker: str) -> list[Work]:
         if not taken:
             return []
         known = facts({row.saga_id for row in taken if row.kind == Due.COMMAND})
-        work = [_work(row, known, now) for row in taken]
+        readable = [row for row in taken if row.kind == Due.DELIVERY or row.saga_id in known]
+        _put_off_unreadable([row.pk for row in taken if row not in readable], now)
+        work = [_work(row, known, now) for row in readable]
         rows.update(
             Due,
             ("id",),
             ("lease_token", "lease_until", "claimed_at", "timeout_at", "worker"),
             [
                 (row.pk, each.token, lease_end(now), now, now + timedelta(seconds=each.timeout), worker)
-                for row, each in zip(taken, work, strict=True)
+                for row, each in zip(readable, work, strict=True)
             ],
         )
         return work
+
+
+def _put_off_unreadable(ids: list[int], now: datetime) -> None:
+    """Keep a saga whose rows make no sense from being claimed again at once, and holding up its queue."""
+    if ids:
+        error = "the saga's rows cannot be read; the worker's log says why"
+        Due.objects.filter(pk__in=ids).update(due_at=now + timedelta(seconds=POISONED), error=error)
 
 
 def facts(ids: Collection[UUID]) -> dict[UUID, Facts]:
@@ -103,13 +114,6 @@ def put_off(work: Work, wait: float, error: str) -> None:
     held.update(due_at=due_at, attempt=tries, error=error[:2000], worker=None, **released)
 
 
-def hand_back(tokens: Iterable[UUID]) -> None:
-    """Give back work that was claimed but never begun."""
-    Due.objects.filter(lease_token__in=list(tokens)).update(
-        lease_token=None, lease_until=None, claimed_at=None, timeout_at=None, worker=None
-    )
-
-
 def reap() -> int:
     """Take back what workers held that have gone silent; return how much it was.
 
@@ -117,18 +121,19 @@ def reap() -> int:
     """
     lost = Due.objects.filter(lease_token__isnull=False, lease_until__lt=database_now())
     listed = list(lost.order_by("lease_until")[:REAPED_AT_ONCE])
-    commands = [row for row in listed if row.kind == Due.COMMAND]
+    commands = {row.lease_token: row for row in listed if row.kind == Due.COMMAND}
     if commands:
-        orchestrator.deliver([_lost(row) for row in commands])
+        for answer, fault in orchestrator.deliver([_lost(row) for row in commands.values()]).undecided:
+            put_off(_held_by(commands[answer.lease_token]), POISONED, f"could not be decided: {fault}")
     for row in listed:
-        if row.kind == Due.DELIVERY and row.lease_token:
-            event = DomainEvent(row.event or "", {})
-            put_off(
-                Work(row.lease_token, row.saga_id, row.name, row.attempt, 0, event=event),
-                0,
-                "its worker was lost",
-            )
+        if row.kind == Due.DELIVERY:
+            put_off(_held_by(row), 0, "its worker was lost")
     return len(listed)
+
+
+def _held_by(row: Due) -> Work:
+    event = DomainEvent(row.event or "", {}) if row.kind == Due.DELIVERY else None
+    return Work(row.lease_token or uuid4(), row.saga_id, row.name, row.attempt, 0, event=event)
 
 
 def _lost(row: Due) -> orchestrator.Answered:

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from sagas import orchestrator
 from sagas.conf import settings
@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks for more work while handlers are running.
 LOOK = 0.2
-#: Seconds to wait before a saga that could not be decided is tried again.
-POISONED = 60.0
 
 
 @dataclass
@@ -82,7 +80,14 @@ class Pump:
         if self.free <= 0 or (self.running and time.monotonic() - self._looked < LOOK):
             return 0
         self._looked = time.monotonic()
-        taken = claims.claim(self.queues, self.free, self.worker)
+        try:
+            taken = claims.claim(self.queues, self.free, self.worker)
+        except (OperationalError, InterfaceError):
+            if not self.running:
+                raise
+            log.warning("nothing could be claimed; what runs goes on", exc_info=True)
+            close_old_connections()
+            return 0
         for work in taken:
             self._begin(work)
         return len(taken)
@@ -155,16 +160,31 @@ class Pump:
 
     def _deliver(self, outcomes: list[_Outcome]) -> None:
         answers = [_answer(outcome) for outcome in outcomes]
-        delivered = _insist(lambda: self._attempt(answers))
+        try:
+            delivered = _insist(lambda: self._attempt(answers))
+        except Exception as fault:  # not the database's absence: one of them cannot be written
+            self._reserved = 0
+            self._deliver_apart(outcomes, fault)
+            return
         for held, due, lease in delivered.claimed:
             sent = Sent(due.step, due.direction, due.name, due.number, due.generation, due.attempt)
             self._begin(command_work(claims.facts_of(held), sent, lease.token, lease.timeout_at))
         self._reserved = 0
         tokens = {o.work.token: o.work for o in outcomes}
-        for answer, fault in delivered.undecided:
+        for answer, why in delivered.undecided:
             if answer.lease_token in tokens:
-                error = f"could not be decided: {type(fault).__name__}: {fault}"
-                claims.put_off(tokens[answer.lease_token], POISONED, error)
+                error = f"could not be decided: {type(why).__name__}: {why}"
+                claims.put_off(tokens[answer.lease_token], claims.POISONED, error)
+
+    def _deliver_apart(self, outcomes: list[_Outcome], fault: Exception) -> None:
+        """Find the one that spoils the group; what cannot be written even alone is put off."""
+        if len(outcomes) > 1:
+            for outcome in outcomes:
+                self._deliver([outcome])
+            return
+        log.error("what became of %s cannot be written", outcomes[0].work.name, exc_info=fault)
+        error = f"could not be written: {type(fault).__name__}: {fault}"
+        _insist(lambda: claims.put_off(outcomes[0].work, claims.POISONED, error))
 
     def _attempt(self, answers: list[orchestrator.Answered]) -> orchestrator.Delivered:
         self._reserved = 0
@@ -220,7 +240,7 @@ def _insist(write: Callable[[], Any]) -> Any:
     while True:
         try:
             return write()
-        except (OperationalError, InterfaceError, ledger.MovedOn, DatabaseError) as fault:
+        except (OperationalError, InterfaceError, ledger.MovedOn) as fault:
             if time.monotonic() > end:
                 raise
             log.warning("the database did not take it, trying again in %.2f s: %s", wait, fault)

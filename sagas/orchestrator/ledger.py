@@ -4,6 +4,7 @@ Here alone saga state is written. A :class:`Group` is used inside one transactio
 lock, decide, write. What was decided is sent as a signal once the transaction is committed.
 """
 
+import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from sagas.core.words import Attention, Direction, Outcome, SagaState, StepStatu
 from sagas.models import Definition, Due, Event, Saga, Step
 from sagas.orchestrator import outbox
 from sagas.signals import Change, committed
+
+log = logging.getLogger(__name__)
 
 STEP_COLUMNS = tuple(f for f in StepProgress.__slots__ if f != "name")
 SAGA_COLUMNS = (
@@ -134,6 +137,8 @@ class Group:
     def __init__(self, claim: Claim | None = None) -> None:
         self.now = database_now()
         self.sagas: dict[UUID, Held] = {}
+        self.broken: dict[UUID, Exception] = {}
+        """Sagas whose rows could not be read, and why."""
         self.claim = claim
         self.claimed: list[tuple[Held, DueCommand, Lease]] = []
         """Commands that were leased to the caller as they were dispatched."""
@@ -147,7 +152,10 @@ class Group:
         steps = _steps(present)
         due = _due(present)
         for saga in sagas:
-            self.sagas[saga["id"]] = held_from(saga, steps[saga["id"]], due.get(saga["id"], {}))
+            try:
+                self.sagas[saga["id"]] = held_from(saga, steps[saga["id"]], due.get(saga["id"], {}))
+            except Exception as fault:  # one saga's fault is not its neighbours'
+                self.broken[saga["id"]] = fault
 
     def add(self, saga_id: UUID, correlation_id: str, pin: SagaDefinition) -> Held:
         """Take in a saga of which nothing is recorded yet."""
@@ -255,10 +263,16 @@ _HELD_COLUMNS = ("id", "saga_type", "correlation_id", "definition_id", *PROGRESS
 
 
 def read(ids: Iterable[UUID]) -> list[Held]:
-    """Load sagas without locking them; not for deciding."""
+    """Load sagas without locking them; not for deciding. One that cannot be read is left out, and logged."""
     sagas = list(Saga.objects.filter(pk__in=list(ids)).values(*_HELD_COLUMNS))
     steps = _steps([saga["id"] for saga in sagas])
-    return [held_from(saga, steps[saga["id"]], {}) for saga in sagas]
+    found = []
+    for saga in sagas:
+        try:
+            found.append(held_from(saga, steps[saga["id"]], {}))
+        except Exception:  # one saga's fault is not its neighbours'
+            log.exception("saga %s cannot be read", saga["id"])
+    return found
 
 
 def saga_row_values(held: Held) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from sagas.core import messages as m
+from sagas.core.plain import printable
 from sagas.core.progress import StepProgress
 from sagas.core.words import Direction
 from sagas.models import LateReply
@@ -48,7 +49,8 @@ def deliver(answers: Sequence[Answered], claim: ledger.Claim | None = None) -> D
         group.lock(answer.saga_id for answer in answers)
         late: list[LateReply] = []
         undecided: list[tuple[Answered, Exception]] = []
-        broken: set[UUID] = set()
+        broken = set(group.broken)
+        undecided += [(each, group.broken[each.saga_id]) for each in answers if each.saga_id in broken]
         for answer in answers:
             held = group.sagas.get(answer.saga_id)
             if answer.saga_id in broken:
@@ -103,13 +105,15 @@ def _why(reply: m.Reply) -> str:
 
 def step_completed(saga_id: UUID | str, step_name: str, result: Any = None) -> bool:
     """Answer a step's open action with success. False: it was late, and is recorded apart."""
-    result = plain({"result": result}, "result")["result"]
-    return _outside(saga_id, step_name, Direction.DO, lambda number: m.Completed(number, result))
+    plainly = plain(result, "result")
+    return _outside(saga_id, step_name, Direction.DO, lambda number: m.Completed(number, plainly))
 
 
 def step_failed(saga_id: UUID | str, step_name: str, error: str = "") -> bool:
     """Answer a step's open action with a rejection. False: it was late, and is recorded apart."""
-    return _outside(saga_id, step_name, Direction.DO, lambda number: m.Rejected(number, str(error)))
+    return _outside(
+        saga_id, step_name, Direction.DO, lambda number: m.Rejected(number, printable(str(error)))
+    )
 
 
 def compensation_completed(saga_id: UUID | str, step_name: str) -> bool:

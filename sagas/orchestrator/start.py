@@ -14,6 +14,8 @@ from sagas import registry, rows
 from sagas.core import messages as m
 from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
 from sagas.core.ids import uuid7
+from sagas.core.plain import NotPlain
+from sagas.core.plain import plain as as_plain
 from sagas.models import Saga
 from sagas.orchestrator import ledger
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
@@ -167,25 +169,23 @@ def check_data(author: Any, data: Any) -> dict[str, Any]:
             first = wrong.errors(include_url=False)[0]
             where = ".".join(str(part) for part in ("data", *first["loc"]))
             raise Invalid(where, first["msg"]) from wrong
-    return plain(data)
+    return dict(plain(data))
 
 
-def plain(data: Mapping[str, Any], field: str = "data") -> dict[str, Any]:
-    """Return data as both databases can store it. Raises Invalid for what JSON, or PostgreSQL, has no room for."""
+def plain(data: Any, field: str = "data") -> Any:
+    """Return data as it is stored. Raises Invalid for what JSON, or PostgreSQL, has no room for."""
     try:
-        text = json.dumps(data, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as wrong:
-        raise Invalid(field, f"must be plain JSON: {wrong}") from wrong
-    if "\\u0000" in text:
-        raise Invalid(field, "must not contain the NUL character")
-    return json.loads(text)  # type: ignore[no-any-return]
+        return as_plain(data)
+    except NotPlain as wrong:
+        raise Invalid(field, f"cannot be stored: {wrong}") from wrong
 
 
 def _check_text(field: str, value: str | None) -> None:
     if value is None:
         return
-    if not isinstance(value, str) or not value.strip() or len(value) > 200 or "\x00" in value:
+    if not isinstance(value, str) or not value.strip() or len(value) > 200:
         raise Invalid(field, "must be a text of 1 to 200 characters")
+    plain(value, field)
 
 
 def correlation_of(opening: Opening) -> str | None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import django_rq
 import pytest
-from django.core.management import call_command
 from django.db import connection
 
 from sagas.models import Due, Process, Saga
@@ -168,7 +167,3 @@ def test_a_forged_job_is_refused(processes: Processes, tmp_path: Path) -> None:
     assert ended(start()) == "completed", "and the worker goes on"
     assert worker.poll() is None
     assert not target.exists()
-
-
-def test_saga_check_is_clean(processes: Processes, capsys: Any) -> None:
-    call_command("saga", "check")

@@ -19,7 +19,7 @@ from sagas.api import documents
 from sagas.core.ids import uuid7
 from sagas.models import OperatorAction, Saga, Token
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 SAGAS = "/api/v1/sagas"
 ERRAND = {"type": "Errand", "data": {"item": "book"}}

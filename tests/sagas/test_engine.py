@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import DataError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -17,7 +17,7 @@ from sagas.core.machine import fold
 from sagas.core.messages import Completed
 from sagas.core.progress import Progress
 from sagas.engine import Pump, claims, reap
-from sagas.models import Due, LateReply, Saga, Step
+from sagas.models import Definition, Due, LateReply, Saga, Step
 from sagas.orchestrator import ledger
 from tests.sagas import shop
 
@@ -302,13 +302,73 @@ def test_a_command_that_nobody_handles_asks_for_attention(asked: Any) -> None:
     assert saga.state == "completed"
 
 
-def test_what_is_not_plain_json_is_no_result(errand: Any, pump: Pump, world: shop.World) -> None:
-    world.behaviour["FetchService.Fetch"] = lambda _: object()
+@pytest.mark.parametrize(
+    "result", [object(), float("nan"), {"text": "a\x00b"}, {"half": "\ud800"}, [10**5000]]
+)
+def test_what_cannot_be_recorded_is_no_result(
+    errand: Any, pump: Pump, world: shop.World, result: Any
+) -> None:
+    world.behaviour["FetchService.Fetch"] = lambda _: result
     saga = errand(hold=True)
     rest(pump, saga)
     step = Step.objects.get(saga=saga, name="fetch")
     assert saga.attention == "retries_spent"
-    assert "plain JSON" in (step.error or "")
+    assert "cannot be recorded" in (step.error or "")
+
+
+def test_an_error_that_no_database_could_store_is_stored_without_that(
+    errand: Any, pump: Pump, world: shop.World
+) -> None:
+    world.behaviour["FetchService.Fetch"] = shop.reject("a\x00b \ud800")
+    assert rest(pump, errand()).error == "ab ?"
+
+
+def test_a_saga_that_cannot_be_read_does_not_hold_up_its_queue(
+    errand: Any, pump: Pump, world: shop.World
+) -> None:
+    errand()
+    unreadable, healthy = errand(cannot_undo=True), errand()
+    document = {"saga_type": "Errand", "steps": []}
+    Definition.objects.filter(pk=unreadable.definition_id).update(document=document)
+    ledger.forget_definitions()
+    run(pump)
+    healthy.refresh_from_db()
+    assert healthy.state == "completed"
+    due = Due.objects.get(saga=unreadable)
+    assert due.lease_token is None
+    assert "cannot be read" in (due.error or "")
+
+
+def test_an_outcome_that_cannot_be_written_does_not_spoil_its_group(
+    errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt, healthy = errand(), errand()
+    write = ledger.Group.write
+
+    def refuses(group: Any) -> None:
+        if spoilt.pk in group.sagas:
+            raise DataError("the database has no room for it")
+        write(group)
+
+    monkeypatch.setattr(ledger.Group, "write", refuses)
+    run(pump)
+    healthy.refresh_from_db()
+    assert healthy.state == "completed"
+    assert "no room for it" in (Due.objects.get(saga=spoilt).error or "")
+
+
+def test_a_lost_lease_that_cannot_be_decided_is_put_off(errand: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    saga = errand()
+    claims.claim(["fetch"], 1, "doomed")
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+
+    def breaks(*_: Any) -> None:
+        raise RuntimeError("poison")
+
+    monkeypatch.setattr(ledger.Group, "decide", breaks)
+    assert reap() == 1
+    assert "poison" in (Due.objects.get(saga=saga).error or "")
+    assert reap() == 0
 
 
 def test_a_saga_that_cannot_be_decided_does_not_hold_up_the_others(

@@ -15,6 +15,11 @@ from tests.sagas import shop
 pytestmark = pytest.mark.django_db
 
 
+DEEP: Any = []
+for _ in range(300):
+    DEEP = [DEEP]
+
+
 class CheckedData(BaseModel):
     count: PositiveInt
     nested: dict[str, int] = {}
@@ -94,6 +99,8 @@ def test_one_key_starts_one_saga_even_at_the_same_moment(world: Any) -> None:
         ("Errand", {"item": "a\x00b"}, orchestrator.Invalid, "NUL"),
         ("Errand", {"item": float("nan")}, orchestrator.Invalid, "JSON"),
         ("Errand", {"item": object()}, orchestrator.Invalid, "JSON"),
+        ("Errand", {"item": "\ud800"}, orchestrator.Invalid, "surrogate"),
+        ("Errand", {"item": DEEP}, orchestrator.Invalid, "levels deep"),
         ("Checked", {"count": -1}, orchestrator.Invalid, "data.count"),
         ("Checked", {"count": 1, "nested": {"a": "x"}}, orchestrator.Invalid, "data.nested.a"),
         ("Checked", {}, orchestrator.Invalid, "data.count"),

@@ -1,0 +1,20 @@
+"""The services' books. Each service writes only its own tables, and each table promises what it can.
+
+Money is in integer cents. An effect carries the key of the command that made it: an undo finds it by
+that key. It carries the saga too, so that the books can be audited against what the sagas say.
+"""
+
+from participants.models.effect import Effect as Effect
+from participants.models.faults import CallCount as CallCount
+from participants.models.inventory import InventoryInbox as InventoryInbox
+from participants.models.inventory import Product as Product
+from participants.models.inventory import Reservation as Reservation
+from participants.models.inventory import StockMovement as StockMovement
+from participants.models.notification import Notice as Notice
+from participants.models.notification import NotificationInbox as NotificationInbox
+from participants.models.payment import Account as Account
+from participants.models.payment import LedgerEntry as LedgerEntry
+from participants.models.payment import PaymentInbox as PaymentInbox
+from participants.models.shipping import ClosedRegion as ClosedRegion
+from participants.models.shipping import Shipment as Shipment
+from participants.models.shipping import ShippingInbox as ShippingInbox

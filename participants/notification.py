@@ -1,0 +1,49 @@
+"""NotificationService: writes to customers. A message cannot be unsent; its undo is a second message."""
+
+from typing import Any
+
+from participants.faults import staged
+from participants.models import Effect, Notice, NotificationInbox
+from sagas import command
+from sagas.inbox import once
+
+
+@command("NotificationService.SendOrderConfirmation")
+@staged
+@once(NotificationInbox)
+def send_order_confirmation(order: Any) -> dict[str, Any]:
+    """Tell the customer that the order is on its way."""
+    notice = Notice.objects.create(
+        **Effect.origin(order),
+        kind=Notice.CONFIRMATION,
+        customer_id=order.get("customer_id") or "",
+        text=f"Your order {order.get('order_id')} is confirmed.{_tracking(order)}",
+    )
+    return {"notice_id": notice.number}
+
+
+@command("NotificationService.SendCancellationNotice")
+@staged
+@once(NotificationInbox)
+def send_cancellation_notice(undo: Any) -> dict[str, Any]:
+    """Tell the customer that the confirmation no longer holds."""
+    confirmation = Notice.objects.get(key=undo.meta.undoes)
+    notice = Notice.objects.filter(undoes=confirmation).first() or _take_back(confirmation, undo)
+    return {"notice_id": notice.number}
+
+
+def _take_back(confirmation: Notice, undo: Any) -> Notice:
+    return Notice.objects.create(
+        **Effect.origin(undo),
+        kind=Notice.CANCELLATION,
+        customer_id=confirmation.customer_id,
+        text=f"Your order {confirmation.order_id} is cancelled; please ignore our confirmation.",
+        undoes=confirmation,
+    )
+
+
+def _tracking(order: Any) -> str:
+    for result in order["results"].values():
+        if isinstance(result, dict) and result.get("tracking_number"):
+            return f" Follow it under {result['tracking_number']}."
+    return ""

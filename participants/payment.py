@@ -1,0 +1,81 @@
+"""PaymentService: charges the customer's payment method once for an order, and pays back."""
+
+from typing import Any
+
+from django.db.models import F
+from pydantic import BaseModel, Field
+
+from participants.faults import staged
+from participants.inventory import Goods, total_price
+from participants.models import Account, Effect, LedgerEntry, PaymentInbox
+from sagas import Rejected, command
+from sagas.inbox import once
+
+
+class Purchase(BaseModel):
+    """What payment wants to know of an order."""
+
+    payment_method: str = Field(min_length=1, max_length=100)
+
+
+@command("PaymentService.ProcessPayment", model=Purchase)
+@staged
+@once(PaymentInbox)
+def process_payment(order: Any) -> dict[str, Any]:
+    """Charge the order's total. Rejected if the bank declines, or the account does not cover it."""
+    account = _account(order.input.payment_method)
+    amount = _amount_due(order)
+    _withdraw(account, amount)
+    charge = LedgerEntry.objects.create(
+        **Effect.origin(order), kind=LedgerEntry.CHARGE, account=account, amount_cents=amount
+    )
+    return {"payment_id": charge.number, "amount": amount}
+
+
+@command("PaymentService.RefundPayment")
+@staged
+@once(PaymentInbox)
+def refund_payment(undo: Any) -> dict[str, Any]:
+    """Pay the charge back to the account that it came from."""
+    charge = LedgerEntry.objects.get(key=undo.meta.undoes)
+    refund = LedgerEntry.objects.filter(undoes=charge).first() or _pay_back(charge, undo)
+    return {"payment_id": refund.number, "amount": refund.amount_cents}
+
+
+def _account(method: str) -> Account:
+    account = Account.objects.filter(method=method).first()
+    if account is None:
+        raise Rejected(f"the bank does not know the payment method {method}")
+    if account.declined:
+        raise Rejected(f"card declined: {account.declined}")
+    return account
+
+
+def _amount_due(order: Any) -> int:
+    """Return what the reservation said; where an operator went on without one, ask inventory for the price."""
+    for result in order["results"].values():
+        total = result.get("total_amount") if isinstance(result, dict) else None
+        if isinstance(total, int):
+            return total
+    return total_price(Goods.model_validate(dict(order)).items)
+
+
+def _withdraw(account: Account, amount: int) -> None:
+    """Check and take in one statement, so that two orders cannot spend the same money."""
+    enough = Account.objects.filter(method=account.method, balance_cents__gte=amount)
+    if not enough.update(balance_cents=F("balance_cents") - amount):
+        raise Rejected(
+            f"insufficient funds: {amount / 100:.2f} wanted, {account.balance_cents / 100:.2f} there"
+        )
+
+
+def _pay_back(charge: LedgerEntry, undo: Any) -> LedgerEntry:
+    account = Account.objects.filter(method=charge.account_id)
+    account.update(balance_cents=F("balance_cents") + charge.amount_cents)
+    return LedgerEntry.objects.create(
+        **Effect.origin(undo),
+        kind=LedgerEntry.REFUND,
+        account_id=charge.account_id,
+        amount_cents=charge.amount_cents,
+        undoes=charge,
+    )

@@ -1,0 +1,61 @@
+"""What all of these admins share: they only show, and find sagas by the beginning of an id."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Shows rows, adds and changes none."""
+
+    list_per_page = 50
+    show_full_result_count = False
+    #: The field that holds a saga's id, if one does.
+    saga_field: str | None = "saga_id"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Only the orchestrator writes."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only the orchestrator writes."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What happened stays recorded."""
+        return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search as the admin does, and for sagas whose id begins with the term."""
+        found, duplicates = super().get_search_results(request, queryset, search_term)
+        ids = id_range(search_term)
+        if ids and self.saga_field:
+            first, last = ids
+            found |= queryset.filter(**{f"{self.saga_field}__gte": first, f"{self.saga_field}__lte": last})
+        return found, duplicates
+
+    @admin.display(description="saga", ordering="saga_id")
+    def saga_link(self, row: Any) -> str:
+        """Link to the row's saga."""
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:sagas_saga_change", args=[row.saga_id]), row.saga_id
+        )
+
+
+def id_range(prefix: str) -> tuple[UUID, UUID] | None:
+    """Return the first and the last id that begin so; None for what no id begins with.
+
+    A range, and not a comparison of texts: both databases find it in the index.
+    """
+    digits = prefix.strip().replace("-", "").lower()
+    if not re.fullmatch("[0-9a-f]{4,32}", digits):
+        return None
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))

@@ -1,0 +1,96 @@
+"""The records beside the saga: what happened, what is due, who did what, who is alive."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from sagas import models
+from sagas.admin.reading import ReadOnlyAdmin
+
+
+@admin.register(models.Step)
+class StepAdmin(ReadOnlyAdmin):
+    """Steps."""
+
+    list_display = ("name", "saga_link", "action", "status", "attention", "attempt", "outcome", "executed_at")
+    list_filter = ("status", "attention", "outcome", "name")
+    search_fields = ("name", "action", "compensation")
+    ordering = ("-id",)
+
+
+@admin.register(models.Event)
+class EventAdmin(ReadOnlyAdmin):
+    """The event log."""
+
+    list_display = ("type", "saga_link", "sequence", "version", "step", "at")
+    list_filter = ("type", "at")
+    search_fields = ("type", "step")
+    ordering = ("-id",)
+
+
+@admin.register(models.Due)
+class DueAdmin(ReadOnlyAdmin):
+    """Work that is due, the next first."""
+
+    list_display = ("name", "saga_link", "queue", "due_at", "attempt", "paused", "worker", "timeout_at")
+    list_filter = ("kind", "queue", "paused", "direction")
+    search_fields = ("name", "step", "worker")
+    ordering = ("due_at", "id")
+
+
+@admin.register(models.LateReply)
+class LateReplyAdmin(ReadOnlyAdmin):
+    """Replies that came too late, the latest first."""
+
+    list_display = ("kind", "saga_id", "step", "number", "at")
+    list_filter = ("kind", "at")
+    search_fields = ("step", "kind")
+    ordering = ("-id",)
+
+
+@admin.register(models.OperatorAction)
+class OperatorActionAdmin(ReadOnlyAdmin):
+    """The audit trail, the latest first."""
+
+    list_display = ("verb", "saga_link", "step", "operator_name", "via", "reason", "version_after", "at")
+    list_filter = ("verb", "via", "at")
+    search_fields = ("operator_name", "reason", "step", "action_id")
+
+
+@admin.register(models.Definition)
+class DefinitionAdmin(ReadOnlyAdmin):
+    """Pinned definitions, the latest first."""
+
+    list_display = ("saga_type", "digest", "created_at")
+    list_filter = ("saga_type",)
+    search_fields = ("saga_type", "digest")
+    ordering = ("-created_at",)
+    saga_field = None
+
+
+@admin.register(models.Process)
+class ProcessAdmin(ReadOnlyAdmin):
+    """Workers and clocks, those heard of last first."""
+
+    list_display = ("name", "kind", "queues", "host", "pid", "busy", "started_at", "seen_at")
+    list_filter = ("kind", "host")
+    search_fields = ("name", "host")
+    ordering = ("-seen_at",)
+    saga_field = None
+
+
+@admin.register(models.Token)
+class TokenAdmin(ReadOnlyAdmin):
+    """Bearer tokens. ``manage.py saga token USER`` makes one; deleting it here takes it back."""
+
+    list_display = ("user", "created_at")
+    list_filter = ("created_at",)
+    search_fields = ("user__username",)
+    ordering = ("-created_at",)
+    fields = ("user", "created_at")
+    saga_field = None
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever has Django's permission may take a token back."""
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)

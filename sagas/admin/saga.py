@@ -1,0 +1,125 @@
+"""The saga in Django's admin: its state is only shown; what changes it goes through the orchestrator."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from sagas import orchestrator
+from sagas.admin.acting import act_on_selected
+from sagas.admin.editing import DataForm
+from sagas.admin.reading import ReadOnlyAdmin
+from sagas.core.words import TERMINAL
+from sagas.models import Saga, Step
+
+_FINAL = {state.value for state in TERMINAL}
+
+
+class StepInline(admin.TabularInline):
+    """A saga's steps."""
+
+    model = Step
+    fields = ("status", "attention", "attempt", "action", "compensation", "error")
+    show_change_link = True
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only the orchestrator writes."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only the orchestrator writes."""
+        return False
+
+
+@admin.register(Saga)
+class SagaAdmin(ReadOnlyAdmin):
+    """Sagas, the newest first."""
+
+    list_display = (
+        "id", "saga_type", "correlation_id", "state", "attention", "paused", "version", "updated_at"
+    )  # fmt: skip
+    list_filter = ("state", "attention", "paused", "saga_type", "created_at", "updated_at")
+    search_fields = ("correlation_id", "idempotency_key")
+    search_help_text = "The beginning of an id, or a part of a correlation id or idempotency key"
+    ordering = ("-id",)
+    saga_field = "id"
+    form = DataForm
+    inlines = (StepInline,)
+    actions = ("retry_selected", "compensate_selected")
+    _shown = (
+        "id", "saga_type", "state", "attention", "waiting", "paused", "version", "correlation_id",
+        "idempotency_key", "error", "origin", "origin_kind", "definition", "created_at", "updated_at",
+        "finished_at", "records",
+    )  # fmt: skip
+
+    @admin.display(description="more")
+    def records(self, saga: Saga) -> SafeString:
+        """Link to what else is known of the saga."""
+        names = ("event", "due", "latereply", "operatoraction")
+        labels = ("event log", "due work", "late replies", "operator actions")
+        pages = [reverse(f"admin:sagas_{name}_changelist") for name in names]
+        rows = [(page, saga.pk, label) for page, label in zip(pages, labels, strict=True)]
+        return format_html_join(" · ", '<a href="{}?q={}">{}</a>', rows)
+
+    @admin.action(description="Retry…", permissions=["retry"])
+    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
+        """Retry the steps of the selected sagas that are at attention, or else in back-off."""
+        return act_on_selected(self, request, queryset, "retry")
+
+    @admin.action(description="Roll back…", permissions=["compensate"])
+    def compensate_selected(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
+        """Roll the selected sagas back."""
+        return act_on_selected(self, request, queryset, "compensate")
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        """Whether the action is offered; the orchestrator asks again."""
+        return request.user.has_perm(orchestrator.permission("retry"))
+
+    def has_compensate_permission(self, request: HttpRequest) -> bool:
+        """Whether the action is offered; the orchestrator asks again."""
+        return request.user.has_perm(orchestrator.permission("compensate"))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether the data can be edited, which is all that can; the orchestrator asks again."""
+        final = obj is not None and obj.state in _FINAL
+        return not final and request.user.has_perm(orchestrator.permission("edit"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Return all but the data, if that may be edited."""
+        return self._shown if self.has_change_permission(request, obj) else (*self._shown, "data")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[str | None, dict[str, Any]]]:
+        """Add what an edit needs, if the data may be edited."""
+        editable = self.has_change_permission(request, obj)
+        data = ("data", "reason", "seen_version", "action_id") if editable else ("data",)
+        return [(None, {"fields": self._shown}), ("Data", {"fields": data})]
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Tell the form who is asking."""
+        form = super().get_form(request, obj, change, **kwargs)
+        form.operator = request.user
+        return form
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Tell what was refused after all, because the saga moved on since the form was checked."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except (orchestrator.OrchestratorError, orchestrator.Refused) as no:
+            self.message_user(request, str(no), messages.ERROR)
+            return HttpResponseRedirect(request.path)
+
+    def save_model(self, request: HttpRequest, obj: Saga, form: DataForm, change: bool) -> None:
+        """Edit the data through the orchestrator, which checks, decides, records and audits."""
+        orchestrator.act(obj.pk, "edit", form.asked())

@@ -1,0 +1,216 @@
+"""What is sent back, for the OpenAPI document; the tests hold the answers against it."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from sagas.core.words import Attention, Outcome, SagaState, StepStatus
+
+
+class Step(BaseModel):
+    """One step of a saga, and where it stands."""
+
+    name: str
+    position: int
+    status: StepStatus
+    attention: Attention | None = Field(description="Why nothing goes on until a person decides.")
+    attempt: int = Field(description="Of the open command, counted from 1.")
+    budget: int = Field(description="The attempt after which its retries are spent.")
+    action: str
+    compensation: str | None = Field(description="Null: nothing to undo.")
+    needs: list[str]
+    pivot: bool
+    retriable: bool
+    cannot_undo: bool
+    direction: Literal["do", "undo"] | None = Field(description="Of the open command.")
+    outcome: Outcome | None = Field(description="Of the last attempt.")
+    result: Any
+    error: str | None
+    standing: bool = Field(description="A rollback passed it by: its effect stays.")
+    generation: int
+    undo_generation: int
+    key: str | None = Field(description="The idempotency key of its latest action.")
+    undo_key: str | None
+    due_at: datetime | None
+    dispatched_at: datetime | None
+    claimed_at: datetime | None
+    timeout_at: datetime | None
+    executed_at: datetime | None
+    compensated_at: datetime | None
+    worker: str | None
+
+
+class Waiting(BaseModel):
+    """All is well; something outside has to happen."""
+
+    kind: Literal["approval", "reply", "timer"]
+    step: str
+    since: datetime
+    until: datetime | None
+
+
+class VerbNow(BaseModel):
+    """A verb, and whether it applies to the saga as it is."""
+
+    verb: str
+    step: str | None
+    label: str
+    applies: bool
+    reason: str | None = Field(description="Why it does not apply.")
+
+
+class HelpfulVerb(BaseModel):
+    """A verb that applies now and would help."""
+
+    verb: str
+    step: str | None
+    label: str
+
+
+class Why(BaseModel):
+    """Why it is not moving, in one line, and what would help. Times in the line stand in braces."""
+
+    text: str
+    verbs: list[HelpfulVerb]
+
+
+class Saga(BaseModel):
+    """One saga, and where it stands."""
+
+    id: UUID
+    type: str
+    state: SagaState
+    attention: Attention | None = Field(description="The most urgent of its steps' codes.")
+    waiting: Waiting | None
+    paused: bool
+    version: int
+    current: str | None = Field(description="The first step at which something goes on.")
+    correlation_id: str
+    data: dict[str, Any]
+    error: str | None = Field(description="Why it rolled back.")
+    origin: UUID | None = Field(description="The saga that this one restarts or repairs.")
+    origin_kind: str
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+    steps: list[Step]
+    verbs: list[VerbNow]
+    why: Why
+
+
+class SagaPage(BaseModel):
+    """A page of sagas, the newest first."""
+
+    items: list[Saga]
+    next: UUID | None = Field(description="The next page's `after`; null on the last page.")
+
+
+class Event(BaseModel):
+    """One entry of a saga's event log."""
+
+    sequence: int
+    version: int
+    type: str
+    step: str | None
+    data: dict[str, Any]
+    at: datetime
+    operator: str | None
+
+
+class EventPage(BaseModel):
+    """A page of a saga's event log, the oldest first."""
+
+    items: list[Event]
+    next: int | None = Field(description="The next page's `after`; null on the last page.")
+
+
+class Done(BaseModel):
+    """What was done."""
+
+    verb: str
+    repeated: bool = Field(description="The action id was known: this is the answer given then.")
+    created: UUID | None = Field(description="The saga that a restart or a repair started.")
+
+
+class Acted(Saga):
+    """The saga right after a verb."""
+
+    action: Done
+
+
+class Call(BaseModel):
+    """A command that would be sent."""
+
+    step: str
+    direction: Literal["do", "undo"]
+    command: str
+    key: str
+    repeated: bool = Field(description="The same key was sent before.")
+
+
+class Plan(BaseModel):
+    """What a verb would do; nothing was changed."""
+
+    verb: str
+    step: str | None
+    version: int
+    state: SagaState = Field(description="Right after the verb.")
+    sentences: list[str]
+    calls: list[Call]
+    then: list[Call]
+    awaited: list[str]
+    untouched: list[str]
+    standing: list[str]
+    asks: list[str]
+    ends: SagaState | None
+
+
+class TypeStep(BaseModel):
+    """One step of a saga type."""
+
+    name: str
+    action: str
+    compensation: str | None
+    needs: list[str]
+    pivot: bool
+    retriable: bool
+
+
+class Type(BaseModel):
+    """A saga type that can be started."""
+
+    type: str
+    description: str
+    data_schema: dict[str, Any] | None = Field(description="The JSON schema of its data.")
+    sample_data: dict[str, Any] | None
+    steps: list[TypeStep] | None = Field(description="Null if they depend on the data.")
+
+
+class TypeList(BaseModel):
+    """All saga types."""
+
+    items: list[Type]
+
+
+class Error(BaseModel):
+    """What went wrong."""
+
+    code: str
+    message: str
+    field: str | None = None
+    reason: str | None = None
+
+
+class Problem(BaseModel):
+    """Every answer that is not a success. The details in `error` stand beside it, too."""
+
+    error: Error
+    field: str | None = Field(None, description="422: what cannot be accepted.")
+    reason: str | None = Field(None, description="422: why.")
+    state: SagaState | None = Field(None, description="409: the saga's state now.")
+    version: int | None = Field(None, description="409: the saga's version now.")
+    moved_by: dict[str, Any] | None = Field(None, description="409: who changed it last, if an operator.")
+    saga: Saga | None = Field(None, description="409: the saga now.")
+    saga_id: UUID | None = Field(None, description="409: the saga that the idempotency key started.")

@@ -1,0 +1,128 @@
+"""The OpenAPI 3.1 document, made from the models that check what is sent and describe what comes back."""
+
+from functools import lru_cache
+from typing import Any
+
+from django.http import HttpRequest
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from sagas import orchestrator
+from sagas.api import documents as d
+from sagas.api.schemas import EventQuery, ListQuery, StartBody, VerbBody
+
+_REF = "#/components/schemas/{model}"
+_MODELS = (
+    StartBody, VerbBody, d.Saga, d.SagaPage, d.EventPage, d.Acted, d.Plan, d.TypeList, d.Problem
+)  # fmt: skip
+
+_MEANING = {
+    "400": "Malformed: not JSON, or not a JSON object.",
+    "401": "Nobody is known by this token or session.",
+    "403": "You may not do this; or the session's CSRF token is missing.",
+    "404": "There is no such saga.",
+    "409": "It does not apply, or the saga has moved on: its state now, and who moved it.",
+    "413": "The body is larger than 1 MiB.",
+    "415": "The body is not application/json.",
+    "422": "A field cannot be accepted: which, and why.",
+}
+_SAGA_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+
+
+def document(request: HttpRequest) -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    return _document()
+
+
+@lru_cache(maxsize=1)
+def _document() -> dict[str, Any]:
+    _, schemas = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REF)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Sagadesk", "version": "1", "description": "Run, watch and repair sagas."},
+        "servers": [{"url": "/api/v1"}],
+        "security": [{"token": []}, {"session": [], "csrf": []}, {"session": []}],
+        "paths": _paths(),
+        "components": {"schemas": schemas["$defs"], "securitySchemes": _security()},
+    }
+
+
+def _paths() -> dict[str, Any]:
+    paths: dict[str, Any] = {
+        "/sagas": {
+            "get": _read("List sagas, the newest first", d.SagaPage, _parameters(ListQuery), "422"),
+            "post": _start(),
+        },
+        "/sagas/{id}": {"get": _read("Read a saga", d.Saga, [_SAGA_ID], "404")},
+        "/sagas/{id}/events": {
+            "get": _read("Read its log", d.EventPage, [_SAGA_ID, *_parameters(EventQuery)], "404", "422"),
+        },
+        "/types": {"get": _read("List the saga types", d.TypeList, [])},
+    }
+    paths |= {f"/sagas/{{id}}/{verb}": {"post": _verb(label)} for verb, label in orchestrator.VERBS.items()}
+    return paths
+
+
+def _read(summary: str, model: type[BaseModel], parameters: list[Any], *problems: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {"200": _holding(model, summary), **_problems("401", "403", *problems)},
+    }
+
+
+def _start() -> dict[str, Any]:
+    return {
+        "summary": "Start a saga",
+        "requestBody": {"required": True, **_content(StartBody)},
+        "responses": {
+            "201": _holding(d.Saga, "It is started."),
+            "200": _holding(d.Saga, "The idempotency key had started it already."),
+            **_problems(*_MEANING.keys() - {"404"}),
+        },
+    }
+
+
+def _verb(label: str) -> dict[str, Any]:
+    either = {"schema": {"anyOf": [_schema(d.Acted), _schema(d.Plan)]}}
+    return {
+        "summary": label,
+        "parameters": [_SAGA_ID],
+        "requestBody": {"required": True, **_content(VerbBody)},
+        "responses": {
+            "200": {
+                "description": "The saga right after it; with dry_run what would happen.",
+                "content": {"application/json": either},
+            },
+            **_problems(*_MEANING),
+        },
+    }
+
+
+def _problems(*statuses: str) -> dict[str, Any]:
+    return {status: _holding(d.Problem, _MEANING[status]) for status in sorted(statuses)}
+
+
+def _holding(model: type[BaseModel], description: str) -> dict[str, Any]:
+    return {"description": description, **_content(model)}
+
+
+def _content(model: type[BaseModel]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": _schema(model)}}}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REF.format(model=model.__name__)}
+
+
+def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
+    properties = query.model_json_schema()["properties"]
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
+
+
+def _security() -> dict[str, Any]:
+    return {
+        "token": {"type": "http", "scheme": "bearer", "description": "From `manage.py saga token USER`."},
+        "session": {"type": "apiKey", "in": "cookie", "name": "sagadesk", "description": "The desk's login."},
+        "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRFToken", "description": "With a session."},
+    }

@@ -1,0 +1,19 @@
+"""The API's addresses, each with and without a slash at its end."""
+
+from django.urls import re_path
+
+from sagas.api import openapi, saga_types, views
+from sagas.api.endpoint import endpoint
+
+_SAGA = r"^sagas/(?P<saga_id>[^/]+)"
+
+urlpatterns = [
+    # It tells nothing that the source does not, so whoever wants to make a client may read it.
+    re_path(r"^(?:openapi\.json/?)?$", endpoint(public=True, GET=openapi.document), name="api-openapi"),
+    re_path(r"^types/?$", endpoint(GET=saga_types.type_list), name="api-types"),
+    re_path(r"^sagas/?$", endpoint(GET=views.saga_list, POST=views.saga_start), name="api-sagas"),
+    re_path(rf"{_SAGA}/?$", endpoint(GET=views.saga_detail), name="api-saga"),
+    re_path(rf"{_SAGA}/events/?$", endpoint(GET=views.saga_events), name="api-saga-events"),
+    re_path(rf"{_SAGA}/(?P<verb>[^/]+)/?$", endpoint(POST=views.saga_verb), name="api-saga-verb"),
+    re_path(r"", endpoint(GET=views.nothing_here, POST=views.nothing_here), name="api-nothing"),
+]

@@ -1,0 +1,95 @@
+"""A handler per address and method: each reads, calls one verb or one queryset, and returns plain data."""
+
+from dataclasses import asdict
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from sagas import orchestrator
+from sagas.api.endpoint import needs
+from sagas.api.problems import invalid, not_found
+from sagas.api.reading import read_body, read_query
+from sagas.api.schemas import EventQuery, ListQuery, StartBody, VerbBody
+from sagas.models import Saga
+
+
+@needs("view_saga")
+def saga_list(request: HttpRequest) -> dict[str, Any]:
+    """Return a page of sagas, newest first, and where the next one begins."""
+    query = ListQuery.model_validate(read_query(request))
+    found = list(_matching(query)[: query.limit + 1])
+    page = found[: query.limit]
+    return {
+        "items": orchestrator.snapshots(page),
+        "next": str(page[-1].pk) if len(found) > query.limit else None,
+    }
+
+
+def _matching(query: ListQuery) -> QuerySet[Saga]:
+    sagas = Saga.objects.order_by("-pk")
+    if query.after:
+        sagas = sagas.filter(pk__lt=query.after)
+    if query.attention == "any":
+        sagas = sagas.at_attention()
+    elif query.attention == "none":
+        sagas = sagas.filter(attention__isnull=True)
+    elif query.attention:
+        sagas = sagas.filter(attention=query.attention)
+    exact = {"state": query.state, "saga_type": query.type, "correlation_id": query.correlation_id}
+    return sagas.filter(**{field: value for field, value in exact.items() if value is not None})
+
+
+@needs("start_saga")
+def saga_start(request: HttpRequest) -> tuple[int, dict[str, Any]]:
+    """Start a saga: 201, or 200 if its idempotency key already has."""
+    body = StartBody.model_validate(read_body(request))
+    try:
+        started = orchestrator.start(
+            body.type, body.data, correlation_id=body.correlation_id, idempotency_key=body.idempotency_key
+        )
+    except orchestrator.NotFound as unknown:  # the address is right: it is the body that is wrong
+        raise invalid("type", str(unknown)) from unknown
+    return 201 if started.created else 200, orchestrator.snapshot(started.saga)
+
+
+@needs("view_saga")
+def saga_detail(request: HttpRequest, saga_id: str) -> dict[str, Any]:
+    """Return one saga."""
+    return orchestrator.snapshot(_saga(saga_id))
+
+
+@needs("view_saga")
+def saga_events(request: HttpRequest, saga_id: str) -> dict[str, Any]:
+    """Return a page of a saga's event log, oldest first."""
+    query = EventQuery.model_validate(read_query(request))
+    saga = _saga(saga_id)
+    found = orchestrator.events(saga.pk, query.after, query.limit + 1)
+    page = found[: query.limit]
+    return {"items": page, "next": page[-1]["sequence"] if len(found) > query.limit else None}
+
+
+def saga_verb(request: HttpRequest, saga_id: str, verb: str) -> dict[str, Any]:
+    """Act on a saga, or say what that would do. Each verb has its permission; the orchestrator checks it."""
+    if verb not in orchestrator.VERBS:
+        raise not_found(f"There is no verb {verb[:50]!r}; there are {', '.join(orchestrator.VERBS)}.")
+    values = VerbBody.model_validate(read_body(request)).model_dump()
+    dry_run = values.pop("dry_run")
+    asked = orchestrator.Asked(operator=request.user, via="api", **values)
+    if dry_run:
+        return asdict(orchestrator.preview(saga_id, verb, asked))
+    answer = orchestrator.act(saga_id, verb, asked)
+    created = str(answer.created) if answer.created else None
+    return {**answer.saga, "action": {"verb": verb, "repeated": answer.repeated, "created": created}}
+
+
+def _saga(saga_id: str) -> Saga:
+    saga = Saga.objects.filter(pk=orchestrator.as_uuid(saga_id)).first()
+    if saga is None:
+        raise not_found(f"There is no saga {saga_id}.")
+    return saga
+
+
+def nothing_here(request: HttpRequest, **_: str) -> dict[str, Any]:
+    """Answer for every address that is not one of ours, in JSON."""
+    raise not_found(f"There is nothing at {request.path[:200]}; see /api/v1/openapi.json.")

@@ -1,0 +1,129 @@
+"""System checks: what would go wrong later is said at start-up, with the class, the reason and a way out."""
+
+import difflib
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Info, register
+
+from sagas import SagaOrchestrator, conf, orchestrator, registry
+from sagas.core.definition import CANNOT_UNDO, InvalidDefinition, SagaDefinition, SagaStep
+from sagas.orchestrator.start import check_data
+
+TAG = "sagas"
+#: The first SQLite in which two connections cannot corrupt a database by resetting its write-ahead log.
+SOUND_SQLITE = (3, 51, 3)
+#: What define_steps may well raise only because it was called without data.
+_MISSES_DATA = (LookupError, TypeError, ValueError, AttributeError)
+
+
+@register(TAG)
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Find settings that are unknown or have an impossible value."""
+    given = getattr(settings, "SAGAS", {})
+    if not isinstance(given, Mapping):
+        return [Error(f"SAGAS must be a mapping, not {given!r}.", id="sagas.E001")]
+    try:
+        conf.read(given)
+    except conf.ImpossibleSetting as wrong:
+        return [Error(str(wrong), hint="The settings are described in sagas/conf.py.", id="sagas.E001")]
+    return []
+
+
+@register(TAG)
+def check_saga_types(**_: Any) -> list[CheckMessage]:
+    """Find saga types that could not run, or could not be rolled back."""
+    found = list(_unusable_classes())
+    for _name, author in sorted(registry.saga_types().items()):
+        found += _check_saga_type(author)
+    return found
+
+
+@register(TAG, deploy=True)
+def check_sqlite(**_: Any) -> list[CheckMessage]:
+    """Find an SQLite that is known to corrupt databases, if rarely."""
+    used = any(database.get("ENGINE", "").endswith("sqlite3") for database in settings.DATABASES.values())
+    if not used or sqlite3.sqlite_version_info >= SOUND_SQLITE:
+        return []
+    return [
+        Info(
+            f"SQLite {sqlite3.sqlite_version} can, very rarely, corrupt a database that several processes write to.",
+            hint="It is mended in SQLite 3.51.3. Keep backups, or set DATABASE_URL to a PostgreSQL database.",
+            id="sagas.I002",
+        )
+    ]
+
+
+def _unusable_classes() -> Iterator[CheckMessage]:
+    """Yield an error for each class that the registry cannot take."""
+    for where, fault in registry.faults().items():
+        if isinstance(fault, registry.AlreadyRegistered):
+            hint = "Rename one of the two, or do not install both."
+            yield Error(str(fault), hint=hint, obj=where, id="sagas.E002")
+        else:
+            hint = "Its constructor must work without arguments, or with None for each."
+            yield Error(
+                f"{where} cannot be instantiated: {_said(fault)}.", hint=hint, obj=where, id="sagas.E003"
+            )
+
+
+def _check_saga_type(author: Any) -> list[CheckMessage]:
+    where = f"{type(author).__module__}.{type(author).__qualname__}"
+    sample = getattr(author, "sample_data", None)
+    if getattr(type(author), "define_steps", None) in {None, SagaOrchestrator.define_steps}:
+        hint = "Define define_steps(self, data) and return a list of SagaStep."
+        return [Error(f"{author.saga_type} has no define_steps.", hint=hint, obj=where, id="sagas.E005")]
+    try:
+        if sample is not None:
+            sample = check_data(author, sample)
+        steps = author.define_steps(dict(sample or {}))
+        pinned = orchestrator.make_definition(author, steps)
+    except orchestrator.Invalid as wrong:
+        hint = "sample_data must be data that this saga could be started with."
+        return [Error(f"sample_data is not accepted: {wrong}", hint=hint, obj=where, id="sagas.E004")]
+    except InvalidDefinition as wrong:
+        hint = "A saga of this type can neither run nor be started until its definition is mended."
+        return [Error(str(wrong), hint=hint, obj=where, id="sagas.E005")]
+    except Exception as fault:  # an author's code may raise anything
+        return [_define_steps_raised(author, fault, where)]
+    return list(_unhandled(pinned, where))
+
+
+def _define_steps_raised(author: Any, fault: Exception, where: str) -> CheckMessage:
+    if getattr(author, "sample_data", None) is None and isinstance(fault, _MISSES_DATA):
+        text = (
+            f"{author.saga_type}: define_steps needs data, so its steps are only checked when a saga starts."
+        )
+        hint = f"Set sample_data to have them checked here, too. ({_said(fault)})"
+        return Info(text, hint=hint, obj=where, id="sagas.I001")
+    text = f"{author.saga_type}: define_steps fails: {_said(fault)}."
+    return Error(text, hint="Mend define_steps, or sample_data.", obj=where, id="sagas.E006")
+
+
+def _said(fault: Exception) -> str:
+    return f"{type(fault).__name__}: {fault}".rstrip(".: ")
+
+
+def _unhandled(pinned: SagaDefinition, where: str) -> Iterator[CheckMessage]:
+    for step in pinned.steps:
+        for role, name in _commands(step):
+            if registry.handler(name) is None:
+                text = f"{pinned.saga_type}: nobody handles {name}, the {role} of step {step.name}."
+                yield Error(text, hint=_remedy(name, registry.commands()), obj=where, id="sagas.E007")
+
+
+def _commands(step: SagaStep) -> Iterator[tuple[str, str]]:
+    yield "action", step.action
+    if step.compensation is not None and step.compensation != CANNOT_UNDO:
+        yield "compensation", step.compensation
+    if step.probe is not None:
+        yield "probe", step.probe
+
+
+def _remedy(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f'Write a function decorated with @command("{name}") in the `sagas` module of an installed app.'

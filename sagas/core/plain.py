@@ -1,0 +1,50 @@
+"""Plain JSON: what both databases can store, and every participant can read."""
+
+import json
+import re
+from typing import Any
+
+#: More levels than any sane document has; SQLite itself stops at 1,000.
+DEEPEST = 200
+#: An escaped NUL character, which PostgreSQL has no room for.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class NotPlain(ValueError):
+    """A value that plain JSON, or a database, has no room for. Its text says why."""
+
+
+def plain(value: Any) -> Any:
+    """Return a value as it will be read back. Raises :class:`NotPlain`."""
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:
+        raise NotPlain("it contains half a character (a lone surrogate)") from None
+    except (TypeError, ValueError, RecursionError) as wrong:
+        raise NotPlain(f"it is not plain JSON: {wrong}") from wrong
+    if _NUL.search(text):
+        raise NotPlain("it contains the NUL character")
+    read_back = json.loads(text)
+    if _depth(read_back) > DEEPEST:
+        raise NotPlain(f"it is nested more than {DEEPEST} levels deep")
+    return read_back
+
+
+def _depth(value: Any) -> int:
+    """Count the levels, without recursion: that is what it guards against."""
+    depth, level = 0, [value]
+    while level := [inner for each in level for inner in _inside(each)]:
+        depth += 1
+    return depth
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def printable(text: str, limit: int = 2000) -> str:
+    """Return a text without what databases have no room for, cut to a length."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()[:limit]

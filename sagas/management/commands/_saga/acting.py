@@ -1,0 +1,113 @@
+"""``saga retry``, ``compensate`` and the other verbs, all through the orchestrator's door."""
+
+from dataclasses import asdict
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from sagas import orchestrator
+from sagas.core.words import Verdict
+from sagas.management.commands._saga.arguments import json_object, json_value, version
+from sagas.management.commands._saga.reading import find
+from sagas.management.commands._saga.speaking import Desk, bad_usage, refused
+
+
+def add_subcommands(subcommands: Any) -> None:
+    """Add a subcommand for each verb."""
+    for verb, label in orchestrator.VERBS.items():
+        parser = subcommands.add_parser(
+            verb, help=f"{label.lower()}; prints the id of the saga, or of the one it starts"
+        )
+        parser.add_argument("id", metavar="ID")
+        parser.add_argument("--reason", help="why; required, except with --dry-run")
+        parser.add_argument(
+            "--version", type=version, help="refuse if the saga has moved on from this version"
+        )
+        parser.add_argument("--action-id", help="the same one again does nothing, and gives the same answer")
+        parser.add_argument("--dry-run", action="store_true", help="print what would happen, as JSON")
+        parser.add_argument("--json", action="store_true", help="print the saga right after it")
+        parser.add_argument(
+            "--as", dest="operator", metavar="USER", help="act as this user, with its permissions"
+        )
+        _add_own(parser, verb)
+        parser.set_defaults(
+            run=act, verb=verb, step=None, outcome=None, result=None, evidence=None, data=None
+        )
+
+
+def _add_own(parser: Any, verb: str) -> None:
+    if verb in orchestrator.STEP_VERBS:
+        parser.add_argument("--step", help="may be left out where only one step can be meant")
+    if verb == "resolve":
+        parser.add_argument("--outcome", required=True, choices=[v.value for v in Verdict])
+        parser.add_argument("--result", metavar="JSON", type=json_value, help="of a step that is done")
+        parser.add_argument("--evidence", help="how you know")
+    if verb == "edit":
+        parser.add_argument(
+            "--data", metavar="JSON", type=json_object, required=True, help="all of it; - is stdin"
+        )
+
+
+def act(desk: Desk, options: dict[str, Any]) -> None:
+    """Act on a saga, or print what that would do."""
+    verb = options["verb"]
+    if not options["dry_run"] and not (options["reason"] or "").strip():
+        raise bad_usage("--reason is required: say why, for whoever reads the audit trail.")
+    asked = _asked(options)
+    if options["dry_run"]:
+        plan = orchestrator.preview(options["id"], verb, asked)
+        for sentence in plan.sentences:
+            desk.say(sentence)
+        desk.give_json(asdict(plan))
+        return
+    answer = orchestrator.act(options["id"], verb, asked)
+    _tell(desk, answer, as_json=options["json"])
+
+
+def _asked(options: dict[str, Any]) -> orchestrator.Asked:
+    same = ("version", "action_id", "outcome", "result", "evidence", "data")
+    return orchestrator.Asked(
+        operator=_operator(options["operator"]),
+        via="command",
+        reason=options["reason"] or "",
+        step=options["step"] or _only_step(options["id"], options["verb"]),
+        **{name: options[name] for name in same},
+    )
+
+
+def _operator(username: str | None) -> Any:
+    """Return the user to act as; None is whoever has this shell, and with it the database."""
+    if username is None:
+        return None
+    user = get_user_model()._default_manager.filter(**{get_user_model().USERNAME_FIELD: username}).first()
+    if user is None or not user.is_active:
+        raise refused(f"There is no active user {username!r}.")
+    return user
+
+
+def _only_step(saga_id: str, verb: str) -> str | None:
+    """Return the one step that a verb can mean: the one at attention, or the only one that it applies to."""
+    if verb not in orchestrator.STEP_VERBS:
+        return None
+    saga = orchestrator.snapshot(find(saga_id))
+    fitting = {v["step"] for v in saga["verbs"] if v["verb"] == verb and v["applies"]}
+    asking = {s["name"] for s in saga["steps"] if s["attention"]} & fitting
+    meant = sorted(asking or fitting)
+    if len(meant) == 1:
+        return str(meant[0])
+    if meant:
+        raise bad_usage(f"--step is required; it could be {', '.join(meant)}.")
+    raise refused(f"There is no step to {verb}; the saga is {saga['state']}, at version {saga['version']}.")
+
+
+def _tell(desk: Desk, answer: orchestrator.Answer, *, as_json: bool) -> None:
+    saga = answer.saga
+    again = "This action id was known; then, " if answer.repeated else ""
+    attention = f", at attention {saga['attention']}" if saga["attention"] else ""
+    desk.say(f"{again}{answer.verb} was done: {saga['state']}{attention}, version {saga['version']}.")
+    if answer.created:
+        desk.say(f"It started a new saga, {answer.created}.")
+    if as_json:
+        desk.give_json(saga)
+    else:
+        desk.give(answer.created or saga["id"])

@@ -1,0 +1,46 @@
+"""Arguments that several subcommands read."""
+
+import json
+import sys
+from argparse import ArgumentTypeError
+from typing import Any, NoReturn
+
+
+def json_value(text: str) -> Any:
+    """Read a JSON argument; ``-`` reads it from stdin."""
+    try:
+        value = json.loads(sys.stdin.read() if text == "-" else text, parse_constant=_not_json)
+        json.dumps(
+            value, ensure_ascii=False
+        ).encode()  # half a character can be written in JSON, but not kept
+    except (ValueError, RecursionError) as wrong:
+        raise ArgumentTypeError(f"not JSON: {wrong}") from wrong
+    return value
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Read a JSON argument that must be an object."""
+    value = json_value(text)
+    if not isinstance(value, dict):
+        raise ArgumentTypeError("not a JSON object")
+    return value
+
+
+def _not_json(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a JSON value")
+
+
+def count(text: str) -> int:
+    """Read a number from 1 to 1,000."""
+    value = int(text)
+    if not 1 <= value <= 1000:
+        raise ArgumentTypeError("must be from 1 to 1000")
+    return value
+
+
+def version(text: str) -> int:
+    """Read a saga's version."""
+    value = int(text)
+    if value < 0:
+        raise ArgumentTypeError("must not be negative")
+    return value

@@ -1,0 +1,90 @@
+"""``saga show`` and ``saga list``."""
+
+import re
+from typing import Any
+
+from django.db.models import QuerySet
+
+from sagas import orchestrator
+from sagas.core.words import Attention, SagaState
+from sagas.management.commands._saga.arguments import count
+from sagas.management.commands._saga.speaking import Desk
+from sagas.models import Saga
+
+#: Times stand in braces in the line for people, so that a page can show them in the reader's zone.
+_TIME = re.compile(r"\{(\d{4}-\d\d-\d\dT[^}]+)\}")
+
+
+def add_subcommands(subcommands: Any) -> None:
+    """Add ``show`` and ``list``."""
+    show_parser = subcommands.add_parser("show", help="show a saga")
+    show_parser.add_argument("id", metavar="ID")
+    show_parser.add_argument("--json", action="store_true", help="all that is known, for programs")
+    show_parser.set_defaults(run=show)
+
+    parser = subcommands.add_parser("list", help="list sagas, the newest first; prints an id a line")
+    parser.add_argument("--state", choices=[s.value for s in SagaState])
+    parser.add_argument("--type")
+    codes = ["any", "none", *(a.value for a in Attention)]
+    parser.add_argument("--attention", nargs="?", const="any", choices=codes, help="any, if no code is named")
+    parser.add_argument("--correlation-id", metavar="ID")
+    parser.add_argument("--after", metavar="ID", help="go on after this saga")
+    parser.add_argument("--limit", type=count, default=50)
+    parser.add_argument("--json", action="store_true", help="as the API gives it")
+    parser.set_defaults(run=list_sagas)
+
+
+def find(saga_id: str) -> Saga:
+    """Return a saga. Raises NotFound."""
+    saga = Saga.objects.filter(pk=orchestrator.as_uuid(saga_id)).first()
+    if saga is None:
+        raise orchestrator.NotFound(f"There is no saga {saga_id}.")
+    return saga
+
+
+def show(desk: Desk, options: dict[str, Any]) -> None:
+    """Print a saga: as JSON for programs, or in short for people."""
+    saga = orchestrator.snapshot(find(options["id"]))
+    if options["json"]:
+        desk.give_json(saga)
+        return
+    marks = [mark for mark in (saga["attention"], "paused" if saga["paused"] else None) if mark]
+    desk.give(f"{saga['type']} {saga['id']}")
+    desk.give(f"{saga['state']}{''.join(f', {mark}' for mark in marks)}; version {saga['version']}")
+    desk.give(f"correlation id {saga['correlation_id']}, last change {saga['updated_at']}")
+    desk.give(_TIME.sub(r"\1", saga["why"]["text"]))
+    width = max(len(step["name"]) for step in saga["steps"])
+    for step in saga["steps"]:
+        note = " · ".join(filter(None, (step["attention"], step["error"])))
+        desk.give(f"  {step['name']:{width}}  {step['status']:12}  {note}".rstrip())
+
+
+def list_sagas(desk: Desk, options: dict[str, Any]) -> None:
+    """Print sagas: an id a line, for people with what it is; or a page of JSON."""
+    limit = options["limit"]
+    found = list(_matching(options)[: limit + 1])
+    page, more = found[:limit], len(found) > limit
+    if options["json"]:
+        desk.give_json({"items": orchestrator.snapshots(page), "next": str(page[-1].pk) if more else None})
+        return
+    for saga in page:
+        desk.give(_line(saga) if desk.seen else saga.pk)
+    if more:
+        desk.say(f"There are more: --after {page[-1].pk}")
+
+
+def _matching(options: dict[str, Any]) -> QuerySet[Saga]:
+    sagas = Saga.objects.order_by("-pk")
+    if options["after"]:
+        sagas = sagas.filter(pk__lt=orchestrator.as_uuid(options["after"]))
+    if options["attention"] in {"any", "none"}:
+        sagas = sagas.filter(attention__isnull=options["attention"] == "none")
+    elif options["attention"]:
+        sagas = sagas.filter(attention=options["attention"])
+    exact = {"state": "state", "saga_type": "type", "correlation_id": "correlation_id"}
+    return sagas.filter(**{field: options[name] for field, name in exact.items() if options[name]})
+
+
+def _line(saga: Saga) -> str:
+    attention = saga.attention or ""
+    return f"{saga.pk}  {saga.state:12}  {attention:19}  {saga.saga_type}  {saga.correlation_id}"

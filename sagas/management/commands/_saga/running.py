@@ -1,0 +1,41 @@
+"""``saga worker`` and ``saga clock``: the processes that a supervisor keeps alive."""
+
+from typing import Any
+
+from django.core import checks
+
+from sagas.management.commands._saga.speaking import Desk, refused
+from sagas.management.commands._saga.upkeep import system_problems
+
+
+def add_subcommands(subcommands: Any) -> None:
+    """Add ``worker`` and ``clock``."""
+    parser = subcommands.add_parser("worker", help="execute what is due on these queues, or on all")
+    parser.add_argument("queues", metavar="QUEUE", nargs="*")
+    parser.add_argument("--burst", action="store_true", help="end when nothing is left to do")
+    parser.set_defaults(run=worker)
+    parser = subcommands.add_parser("clock", help="wake the workers when work becomes due")
+    parser.set_defaults(run=clock)
+
+
+def worker(desk: Desk, options: dict[str, Any]) -> None:
+    """Serve queues until told to stop."""
+    from sagas.worker import run_worker  # RQ is only imported where it is needed
+
+    _refuse_unsound()
+    run_worker(options["queues"], burst=options["burst"])
+
+
+def clock(desk: Desk, options: dict[str, Any]) -> None:
+    """Tick until told to stop."""
+    from sagas.worker import run_clock
+
+    _refuse_unsound()
+    run_clock()
+
+
+def _refuse_unsound() -> None:
+    """Definitions that cannot run are mended before anything runs."""
+    problems = list(system_problems(checks.ERROR))
+    if problems:
+        raise refused("\n".join(problems))

@@ -1,0 +1,208 @@
+"""bin/dev and bin/manage, as a person meets them: real processes, in a data folder of the test's own."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+pytestmark = pytest.mark.acceptance
+embedded = pytest.mark.skipif(
+    settings.ON_POSTGRES, reason="runs on an embedded database, whatever the tests run on"
+)
+
+BIN = settings.BASE_DIR / "bin"
+PING = "import django_rq; print(django_rq.get_connection().ping())"
+KINDS = {"daphne": 1, "saga worker": 2, "saga clock": 1, "valkey-server": 1, "_supervisor.py": 1}
+
+
+class Dev:
+    """One bin/dev: started, watched, stopped."""
+
+    def __init__(self, data: Path, port: int, **env: str) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("SAGADESK_")}
+        for name in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"):
+            clean.pop(name, None)
+        self.data, self.port, self.log = data, port, data.with_suffix(f".{port}.out")
+        self.env = {**clean, "SAGADESK_DATA": str(data), "PORT": str(port), **env}
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [BIN / "dev"], env=self.env, stdout=log, stderr=subprocess.STDOUT, cwd="/"
+            )
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def until_ready(self) -> None:
+        wait(lambda: re.search(r"^ready\b", self.said(), re.M) or self.process.poll() is not None, within=120)
+        assert self.process.poll() is None, self.said()
+
+    def ended(self) -> int:
+        return self.process.wait(timeout=30)
+
+    def children(self) -> dict[int, str]:
+        """Every process below bin/dev, by pid, with its command line."""
+        return {pid: command(pid) for pid in below(self.process.pid)}
+
+    def running(self, kind: str) -> set[int]:
+        return {pid for pid, line in self.children().items() if kind in line}
+
+    def manage(self, *words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [BIN / "manage", *words], env=self.env, capture_output=True, text=True, check=False
+        )
+
+
+def below(pid: int) -> Iterator[int]:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            yield child
+            yield from below(child)
+
+
+def command(pid: int) -> str:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    return False
+
+
+def wait(condition: Callable[[], object], within: float) -> float:
+    """Wait until it holds; return how long that took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < within, f"not within {within} s"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def ready(data: Path, **env: str) -> Iterator[Dev]:
+    """Start bin/dev; yield it when it is ready; stop it if that is still to do."""
+    dev = Dev(data, free_port(), **env)
+    try:
+        dev.until_ready()
+        yield dev
+    finally:
+        dev.process.terminate()
+        dev.ended()
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    """A bin/dev that the tests share; it must run on after each of them."""
+    with ready(tmp_path_factory.mktemp("dev") / "data") as dev:
+        yield dev
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Dev]:
+    """A bin/dev that a test may end."""
+    with ready(tmp_path / "data") as dev:
+        yield dev
+
+
+@embedded
+def test_it_says_where_to_go_and_who_may_log_in(dev):
+    assert f"http://127.0.0.1:{dev.port}/" in dev.said()
+    assert "operator" in dev.said()
+
+
+@embedded
+def test_whatever_is_killed_comes_back(dev):
+    """Three times each: there is no last attempt."""
+    for _ in range(3):
+        for kind, count in KINDS.items():
+            wait(lambda: len(dev.running(kind)) == count, within=5)  # noqa: B023 - called at once
+            victims = dev.running(kind)
+            for pid in victims:
+                os.kill(pid, signal.SIGKILL)
+            wait(lambda: len(dev.running(kind) - victims) == count, within=5)  # noqa: B023 - called at once
+
+
+@embedded
+def test_ctrl_c_leaves_nothing_but_the_data(own):
+    children = own.children()
+    own.process.send_signal(signal.SIGINT)
+    assert own.ended() == 0
+    assert not [line for pid, line in children.items() if alive(pid)]
+    assert not list(own.data.rglob("*.sock"))
+    assert (own.data / "db.sqlite3").exists()
+
+
+@embedded
+def test_nothing_outlives_it_when_it_is_killed(own):
+    children = own.children()
+    own.process.kill()
+    wait(lambda: not any(map(alive, children)), within=5)
+
+
+@embedded
+def test_a_taken_port_is_named(dev, tmp_path):
+    other = Dev(tmp_path / "data", dev.port)
+    assert other.ended() == 1
+    assert re.search(rf"{dev.port}.*PORT=", other.said())
+
+
+@embedded
+def test_two_never_share_a_data_folder(dev):
+    other = Dev(dev.data, free_port())
+    assert other.ended() == 1
+    assert "SAGADESK_DATA" in other.said()
+    assert len(dev.running("daphne")) == 1
+
+
+@pytest.mark.skipif(not settings.ON_POSTGRES, reason="needs PostgreSQL")
+def test_it_runs_on_a_database_of_your_own(tmp_path, postgres_server):
+    with ready(tmp_path / "data", DATABASE_URL=postgres_server) as dev:
+        assert "postgresql" in dev.said()
+        assert not (dev.data / "db.sqlite3").exists()
+
+
+@embedded
+def test_a_data_folder_may_lie_deep(tmp_path):
+    """A unix socket may not: its path is limited to about a hundred bytes."""
+    with ready(tmp_path.joinpath(*["deep" * 10] * 3, "data")) as dev:
+        assert dev.manage("shell", "-v0", "-c", PING).stdout == "True\n"
+
+
+@embedded
+def test_manage_meets_it_at_the_same_redis_and_database(dev):
+    assert dev.manage("shell", "-v0", "-c", PING).stdout == "True\n"
+    path = "from django.db import connection; print(connection.settings_dict['NAME'])"
+    assert dev.manage("shell", "-v0", "-c", path).stdout.strip() == str(dev.data / "db.sqlite3")
+
+
+@embedded
+def test_data_survives_and_a_given_password_is_set(own):
+    own.manage(
+        "shell", "-v0", "-c", "from django.contrib.auth.models import User as U; U(username='ann').save()"
+    )
+    own.process.terminate()
+    own.ended()
+    with ready(own.data, SAGADESK_OPERATOR_PASSWORD="as given here") as again:
+        login = (
+            "from django.contrib.auth import authenticate as a; print(a(username='operator', password='{}'))"
+        )
+        assert again.manage("shell", "-v0", "-c", login.format("as given here")).stdout == "operator\n"
+        names = "from django.contrib.auth.models import User as U; print(U.objects.filter(username='ann').exists())"
+        assert again.manage("shell", "-v0", "-c", names).stdout == "True\n"

@@ -1,0 +1,46 @@
+"""One of each event, and how it comes back from its row."""
+
+import json
+from typing import get_args
+
+from sagas.core import events as e
+from sagas.core.events import event_data, event_from
+from sagas.core.words import Attention
+
+from .story import NOON
+
+#: What an event needs beyond its time, its version and its step.
+_VALUES: dict[type, dict[str, object]] = {
+    e.SagaStarted: {"data": {"order": 1}},
+    e.SagaCompensating: {"error": "no", "step": "a"},
+    e.SagaFailed: {"error": "no"},
+    e.DataEdited: {"data": {"order": 2}, "keeping": ("a",)},
+    e.StepDispatched: {"generation": 2, "budget": 5},
+    e.StepRescheduled: {"attempt": 2, "budget": 5, "due_at": NOON, "unresolved": True, "inbox": False},
+    e.StepOutcomeUnknown: {"error": "lost", "inbox": False},
+    e.StepCompleted: {"result": {"id": 7}},
+    e.StepFailed: {"error": "no"},
+    e.StepHeld: {"code": Attention.HELD, "error": "no"},
+    e.UndoDispatched: {"generation": 1, "attempt": 1, "budget": 10, "due_at": NOON},
+    e.UndoRescheduled: {"attempt": 2, "budget": 10, "due_at": NOON, "unresolved": True, "inbox": True},
+    e.UndoHeld: {"code": Attention.COMPENSATION_FAILED, "error": "no"},
+    e.StepCompensated: {"result": [1]},
+    e.LateEffectFound: {"result": "late"},
+}
+
+
+def make(event: type[e.Event], version: int = 1) -> e.Event:
+    """Return an event of that type; a step's event is of step a."""
+    values = _VALUES.get(event, {})
+    if event in get_args(e.StepEvent):
+        values = {"step": "a"} | values
+    return event(at=NOON, version=version, **values)  # type: ignore[arg-type]
+
+
+def stored(event: e.Event) -> e.Event:
+    """Return the event as its row gives it back."""
+    data = json.loads(json.dumps(event_data(event)))
+    step = event.step if isinstance(event, e.StepEvent) else None
+    if isinstance(event, e.SagaCompensating):
+        step = event.step
+    return event_from(type(event).__name__, at=event.at, version=event.version, step=step, data=data)

@@ -1,0 +1,99 @@
+"""Participants as DESIGN 6 has them, in memory: with an inbox, or bare."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sagas.core import messages as m
+from sagas.core.words import Direction
+
+
+class Answer(StrEnum):
+    """What a participant does with a command that it has not answered before."""
+
+    OK = "ok"
+    REJECT = "reject"
+    ERROR = "error"
+    """It fails before it has had any effect."""
+    BREAK = "break"
+    """It has its effect, and its answer never leaves the house."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One attempt of a command, on its way to the participant."""
+
+    step: str
+    direction: Direction
+    number: int
+    key: str
+    undoes: str | None
+    token: int
+    """Of the lease under which it was sent."""
+
+
+@dataclass
+class Effect:
+    """What an action did; an undo takes it down again."""
+
+    step: str
+    key: str
+    standing: bool = True
+
+
+@dataclass
+class Participant:
+    """One step's participant. Its plans say what it answers; the last answer of a plan holds for ever."""
+
+    inbox: bool = True
+    do: Sequence[Answer] = (Answer.OK,)
+    undo: Sequence[Answer] = (Answer.OK,)
+    effects: list[Effect] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)
+    """Key -> how often it was called."""
+    _remembered: dict[str, m.Completed | m.Rejected] = field(default_factory=dict)
+    _tombstones: set[str] = field(default_factory=set)
+    _asked: dict[Direction, int] = field(default_factory=dict)
+
+    def execute(self, request: Request) -> m.Completed | m.Rejected | m.Unknown:
+        """Do what is asked, at most once per key if there is an inbox, and answer."""
+        self.calls[request.key] = self.calls.get(request.key, 0) + 1
+        if request.key in self._remembered:
+            return self._remembered[request.key]
+        if request.key in self._tombstones:
+            return self._remember(request, m.Rejected(request.number, "cancelled"))
+        answer = self._next(request.direction)
+        if answer is Answer.REJECT:
+            return self._remember(request, m.Rejected(request.number, "no", inbox=self.inbox))
+        if answer is not Answer.ERROR:
+            self._change(request)
+            result = {"by": request.key}
+            reply = self._remember(request, m.Completed(request.number, result, inbox=self.inbox))
+            if answer is Answer.OK:
+                return reply
+        return m.Unknown(request.number, "it broke", inbox=self.inbox)
+
+    def stands(self, key: str | None = None) -> bool:
+        """Whether an effect stands: of that command, or of any."""
+        return any(effect.standing for effect in self.effects if key in (None, effect.key))
+
+    def _next(self, direction: Direction) -> Answer:
+        plan = self.do if direction is Direction.DO else self.undo
+        asked = self._asked.get(direction, 0)
+        self._asked[direction] = asked + 1
+        return plan[min(asked, len(plan) - 1)]
+
+    def _remember(self, request: Request, reply: m.Completed | m.Rejected) -> m.Completed | m.Rejected:
+        if self.inbox:
+            self._remembered[request.key] = reply
+        return reply
+
+    def _change(self, request: Request) -> None:
+        if request.direction is Direction.DO:
+            self.effects.append(Effect(request.step, request.key))
+            return
+        found = [effect for effect in self.effects if effect.key == request.undoes]
+        for effect in found:
+            effect.standing = False
+        if self.inbox and not found and request.undoes:
+            self._tombstones.add(request.undoes)

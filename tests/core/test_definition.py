@@ -1,0 +1,201 @@
+"""What a definition refuses, what its graph answers, and how it is pinned as data."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sagas.core.definition import (
+    ACTION_RETRY,
+    CANNOT_UNDO,
+    UNDO_RETRY,
+    InvalidDefinition,
+    Retry,
+    SagaDefinition,
+    SagaStep,
+    problems,
+)
+
+from .story import step
+from .strategies import definitions
+
+INVALID: dict[str, tuple[list[SagaStep], str]] = {
+    "no steps": ([], "it has no steps; define_steps must return at least one SagaStep."),
+    "a name twice": ([step("a"), step("b"), step("a")], "step names must be unique; used twice: a."),
+    "no name": ([step("")], "a step's name must be a text of 1 to 100 characters, not ''."),
+    "a long name": ([step("x" * 101)], "a step's name must be a text of 1 to 100 characters"),
+    "a number for a name": ([SagaStep(7, "a.do")], "a text of 1 to 100 characters, not 7."),  # type: ignore[arg-type]
+    "no action": ([step("a", action="")], "step a has no action; name the command that it sends."),
+    "a function for an action": ([step("a", action=print)], "step a has no action"),
+    "an empty compensation": (
+        [step("a", compensation="")],
+        "step a: compensation must be a command's name, None or CANNOT_UNDO.",
+    ),
+    "no time": ([step("a", timeout=0)], "step a: timeout must be more than 0 seconds, not 0."),
+    "time that is not a number": (
+        [step("a", timeout=float("nan"))],
+        "timeout must be more than 0 seconds, not nan.",
+    ),
+    "no attempt": ([step("a", retry=Retry(max_attempts=0))], "step a: retry needs max_attempts ≥ 1"),
+    "a wait below 0": ([step("a", undo_retry=Retry(first=-1))], "step a: undo_retry needs max_attempts ≥ 1"),
+    "waits that shrink": ([step("a", retry=Retry(factor=0.5))], "step a: retry needs max_attempts ≥ 1"),
+    "a cap below 0": ([step("a", retry=Retry(cap=-1))], "step a: retry needs max_attempts ≥ 1"),
+    "an unknown need": ([step("a", needs=("z",))], "step a needs z, which is not a step of this saga."),
+    "a need of itself": ([step("a", needs=("a",))], "its steps need each other in a circle: a → a."),
+    "a circle": (
+        [step("a", needs=("c",)), step("b", needs=("a",)), step("c", needs=("b",))],
+        "its steps need each other in a circle: a → c → b → a.",
+    ),
+    "two pivots": ([step("a", pivot=True), step("b", pivot=True)], "it has more than one pivot: a, b."),
+    "a step beside the pivot": (
+        [step("a", pivot=True), step("b", needs=())],
+        "step b stands beside the pivot a; it must come before or after it.",
+    ),
+    "a step behind the pivot that may fail": (
+        [step("a", pivot=True), step("b")],
+        "step b comes after the pivot a and is not retriable; set retriable=True.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INVALID)
+def test_a_definition_that_could_not_run_says_why(case: str) -> None:
+    steps, reason = INVALID[case]
+    with pytest.raises(InvalidDefinition) as refusal:
+        SagaDefinition("trip", tuple(steps))
+    assert str(refusal.value).startswith("trip: ")
+    assert reason in str(refusal.value)
+
+
+def test_every_malformed_step_is_told_at_once() -> None:
+    fine = SagaDefinition("trip", (step("a"), step("b")))
+    object.__setattr__(fine, "steps", (step("a", action=""), step("b", timeout=-1)))
+    assert len(list(problems(fine))) == 2
+
+
+def test_a_step_needs_the_one_before_unless_it_says_otherwise() -> None:
+    saga = SagaDefinition(
+        "trip", (step("a"), step("b"), step("c", needs=()), step("d"), step("e", needs=("a", "d")))
+    )
+    assert [saga.needs(name) for name in saga.names] == [(), ("a",), (), ("c",), ("a", "d")]
+    assert saga.dependents("a") == ("b", "e")
+    assert saga.dependents("e") == ()
+
+
+def test_a_need_may_be_named_without_a_tuple() -> None:
+    assert step("b", needs="abc").needs == ("abc",)
+    assert step("b", needs=["a"]).needs == ("a",)
+
+
+def test_a_step_is_found_by_its_name() -> None:
+    saga = SagaDefinition("trip", (step("a"), step("b", pivot=True)))
+    assert saga.step("b").action == "b.do"
+    assert saga.pivot is saga.step("b")
+    with pytest.raises(KeyError):
+        saga.step("z")
+
+
+def test_a_saga_need_not_have_a_pivot() -> None:
+    assert SagaDefinition("trip", (step("a"),)).pivot is None
+
+
+def test_steps_may_be_defined_in_any_order() -> None:
+    saga = SagaDefinition("trip", (step("c", needs=("b",)), step("b", needs=("a",)), step("a", needs=())))
+    assert saga.names == ("c", "b", "a")
+    assert saga.order == ("a", "b", "c")
+
+
+@given(definitions())
+def test_in_order_each_step_comes_behind_all_that_it_needs(saga: SagaDefinition) -> None:
+    assert sorted(saga.order) == sorted(saga.names)
+    for name in saga.names:
+        assert all(saga.order.index(need) < saga.order.index(name) for need in saga.needs(name))
+        assert all(name in saga.needs(other) for other in saga.dependents(name))
+
+
+@given(definitions())
+def test_a_definition_survives_being_stored(saga: SagaDefinition) -> None:
+    stored = json.loads(json.dumps(saga.document()))
+    again = SagaDefinition.from_document(stored)
+    assert again == saga
+    assert again.digest == saga.digest
+    assert again.document() == saga.document()
+
+
+def test_every_field_survives_being_stored() -> None:
+    full = SagaStep(
+        "a",
+        "a.do",
+        CANNOT_UNDO,
+        needs=(),
+        pivot=True,
+        retriable=True,
+        hold=True,
+        timeout=1.5,
+        retry=Retry(1, 2.0, 3.0, 4.0),
+        undo_retry=Retry(9, 8.0, 7.0, 6.0),
+        probe="a.ask",
+        input={"nested": {"list": [1, None, "x"]}},
+        undoes="saga:a:do:1",
+    )
+    saga = SagaDefinition("trip", (full,))
+    assert SagaDefinition.from_document(json.loads(json.dumps(saga.document()))).step("a") == full
+
+
+def test_a_document_leaves_defaults_out() -> None:
+    saga = SagaDefinition("trip", (SagaStep("a", "a.do"),))
+    assert saga.document() == {"saga_type": "trip", "steps": [{"name": "a", "action": "a.do"}]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"action": "other"},
+        {"compensation": None},
+        {"needs": ()},
+        {"pivot": True},
+        {"retriable": True},
+        {"hold": True},
+        {"timeout": 1.0},
+        {"retry": Retry(7)},
+        {"undo_retry": Retry(7)},
+        {"probe": "ask"},
+        {"input": {"a": 1}},
+        {"undoes": "key"},
+    ],
+)
+def test_another_definition_has_another_digest(change: dict[str, Any]) -> None:
+    first = SagaDefinition("trip", (step("a"), step("b")))
+    other = SagaDefinition("trip", (step("a"), step("b", **change)))
+    assert first.digest != other.digest
+    assert first.digest == SagaDefinition("trip", (step("a"), step("b"))).digest
+    assert first.digest != SagaDefinition("tour", (step("a"), step("b"))).digest
+
+
+def test_a_timeout_may_be_given_as_a_timedelta() -> None:
+    assert step("a", timeout=timedelta(minutes=2)).timeout == 120.0
+    assert step("a").timeout == 300.0
+
+
+def test_an_action_has_five_attempts_and_an_undo_ten() -> None:
+    assert (ACTION_RETRY.max_attempts, UNDO_RETRY.max_attempts) == (5, 10)
+    assert (step("a").retry, step("a").undo_retry) == (ACTION_RETRY, UNDO_RETRY)
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (10_000, 60)])
+def test_waits_double_from_a_second_to_a_minute(failures: int, seconds: int) -> None:
+    assert Retry().delay(failures, 1.0) == timedelta(seconds=seconds)
+
+
+@given(st.integers(1, 1_000), st.floats(0, 1))
+def test_a_wait_is_drawn_between_nothing_and_its_ceiling(failures: int, jitter: float) -> None:
+    assert (
+        timedelta()
+        <= Retry().delay(failures, jitter)
+        <= Retry().delay(failures, 1.0)
+        <= timedelta(seconds=60)
+    )
+    assert Retry().delay(failures, 0.0) == timedelta()

@@ -1,0 +1,122 @@
+"""A stocked shop, and a way to send its services commands as the engine would."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from participants import faults, opening, orders
+from sagas.engine import Pump, call
+from sagas.engine.work import CommandInput, Meta, Work
+from sagas.models import Due, Saga
+from sagas.orchestrator import ledger
+
+QUEUES = ("inventory", "payment", "shipping", "notification", "events", "default")
+
+Send = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_definitions() -> Iterator[None]:
+    """The cache of pinned definitions must not outlive the test's database."""
+    ledger.forget_definitions()
+    yield
+    ledger.forget_definitions()
+
+
+@pytest.fixture(autouse=True)
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Nobody sleeps in tests; what would have been slept is noted."""
+    naps: list[float] = []
+    monkeypatch.setattr(faults, "sleep", naps.append)
+    return naps
+
+
+@pytest.fixture
+def shop(db: None) -> None:
+    """The shop as it opens."""
+    opening.seed()
+
+
+@pytest.fixture
+def send(shop: None) -> Send:
+    """Send a command to its service and return the result, or raise what the service raises."""
+    return send_command
+
+
+def send_command(
+    name: str, key: str = "key", *, undoes: str | None = None, saga_id: UUID | None = None, **data: Any
+) -> Any:
+    """Call a handler with what the engine would give it; ``data`` is laid over an ordinary order."""
+    meta = Meta(
+        number=1,
+        key=key,
+        undoes=undoes,
+        attempt=1,
+        deadline=timezone.now() + timedelta(seconds=30),
+        correlation_id="ORD-1",
+        saga_id=str(saga_id or uuid4()),
+        step="step",
+        direction="undo" if undoes else "do",
+    )
+    values = {
+        **orders.make_order(order_id="ORD-1", customer_id="ada", items=[{"sku": "TEA-100", "quantity": 2}]),
+        "saga_id": meta.saga_id,
+        "step_name": meta.step,
+        "results": {},
+        **data,
+    }
+    work = Work(
+        uuid4(), UUID(meta.saga_id), name, 1, 30.0, number=1, command=CommandInput(name, values, meta)
+    )
+    function, argument = call.function_of(work)
+    return function(argument)
+
+
+@pytest.fixture
+def rest() -> Callable[[], None]:
+    """Run all sagas until they are at rest, making every back-off due at once."""
+
+    def until_rest() -> None:
+        for _ in range(30):
+            Pump(QUEUES, "test-worker").run(budget=30)
+            waiting = Due.objects.filter(paused=False)
+            if not waiting.exists():
+                return
+            waiting.update(due_at=Now())
+        raise AssertionError(f"these do not come to rest: {list(Saga.objects.active())}")
+
+    return until_rest
+
+
+@pytest.fixture
+def together() -> Callable[..., list[Any]]:
+    """Run functions at the same moment, a thread each, and return what they returned or raised."""
+
+    def run(*functions: Callable[[], Any]) -> list[Any]:
+        barrier = threading.Barrier(len(functions))
+        outcomes: list[Any] = [None] * len(functions)
+
+        def one(at: int, function: Callable[[], Any]) -> None:
+            barrier.wait(timeout=10)
+            try:
+                outcomes[at] = function()
+            except Exception as raised:
+                outcomes[at] = raised
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=one, args=pair) for pair in enumerate(functions)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=30)
+        return outcomes
+
+    return run

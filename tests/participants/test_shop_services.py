@@ -1,0 +1,242 @@
+"""The contract of every participant: one effect per key, whatever is repeated, late or out of order."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from participants.audit import TRADES, Trade, audit
+from participants.models import Account, LedgerEntry, Notice, Product, Reservation, Shipment, StockMovement
+from participants.sagas import OrderFulfillment
+from participants.scenarios import DECLINED_CARD, LOW_CARD, SOLD_OUT, UNSERVED_ADDRESS
+from sagas import Rejected, registry
+
+UNDO = {s.action: s.compensation for s in OrderFulfillment().define_steps(OrderFulfillment.sample_data)}
+NO = {
+    "InventoryService.ReserveItems": {"items": [{"sku": SOLD_OUT, "quantity": 1}]},
+    "PaymentService.ProcessPayment": {"payment_method": DECLINED_CARD},
+    "ShippingService.CreateShipment": {"shipping_address": UNSERVED_ADDRESS},
+}
+
+each_service = pytest.mark.parametrize("trade", TRADES, ids=[t.effects.__name__ for t in TRADES])
+each_that_can_refuse = pytest.mark.parametrize(
+    "trade", [t for t in TRADES if t.action in NO], ids=[t.effects.__name__ for t in TRADES if t.action in NO]
+)
+
+
+def books_add_up() -> bool:
+    return audit().offences == []
+
+
+@each_service
+def test_a_repeated_action_has_one_effect_and_one_answer(trade: Trade, send: Any) -> None:
+    first = send(trade.action)
+    assert send(trade.action) == first
+    assert trade.in_force().count() == 1
+    assert books_add_up()
+
+
+@each_service
+def test_another_key_is_another_effect(trade: Trade, send: Any) -> None:
+    assert send(trade.action, "one") != send(trade.action, "two")
+    assert trade.in_force().count() == 2
+
+
+@each_service
+def test_an_undo_takes_the_effect_back_and_a_second_one_changes_nothing(trade: Trade, send: Any) -> None:
+    send(trade.action)
+    undone = send(UNDO[trade.action], "undo", undoes="key", original_result=None)
+    assert trade.in_force().count() == 0
+    assert send(UNDO[trade.action], "undo", undoes="key") == undone
+    assert send(UNDO[trade.action], "undo:2", undoes="key") == undone
+    assert books_add_up()
+
+
+@each_service
+def test_an_action_that_arrives_after_its_undo_is_refused(trade: Trade, send: Any) -> None:
+    assert send(UNDO[trade.action], "undo", undoes="key")["undone"] is False
+    for _ in range(2):
+        with pytest.raises(Rejected, match="cancelled"):
+            send(trade.action)
+    assert not trade.effects.objects.exists()
+    assert books_add_up()
+
+
+@each_service
+def test_an_action_repeated_after_its_undo_has_no_effect(trade: Trade, send: Any) -> None:
+    first = send(trade.action)
+    send(UNDO[trade.action], "undo", undoes="key")
+    assert send(trade.action) == first
+    assert trade.in_force().count() == 0
+
+
+@each_that_can_refuse
+def test_a_no_is_remembered_and_leaves_nothing(trade: Trade, send: Any) -> None:
+    with pytest.raises(Rejected) as no:
+        send(trade.action, **NO[trade.action])
+    with pytest.raises(Rejected) as again:  # although the reason is gone
+        send(trade.action)
+    assert str(again.value) == str(no.value)
+    assert not trade.effects.objects.exists()
+    assert books_add_up()
+
+
+@each_that_can_refuse
+def test_the_undo_of_what_was_refused_does_nothing(trade: Trade, send: Any) -> None:
+    with pytest.raises(Rejected):
+        send(trade.action, **NO[trade.action])
+    assert send(UNDO[trade.action], "undo", undoes="key")["undone"] is False
+    assert not trade.effects.objects.exists()
+    assert books_add_up()
+
+
+@each_service
+def test_every_handler_says_that_it_has_an_inbox(trade: Trade) -> None:
+    for name in (trade.action, UNDO[trade.action]):
+        handler = registry.handler(name)
+        assert handler is not None
+        assert handler.inbox
+
+
+def test_each_service_has_its_own_queue() -> None:
+    assert [registry.queue_for(t.action) for t in TRADES] == [
+        "inventory",
+        "payment",
+        "shipping",
+        "notification",
+    ]
+
+
+@each_service
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_arrives_twice_at_once_has_one_effect(
+    trade: Trade, send: Any, together: Callable[..., list[Any]]
+) -> None:
+    one, other = together(lambda: send(trade.action), lambda: send(trade.action))
+    assert one == other
+    assert trade.effects.objects.count() == 1
+    assert books_add_up()
+
+
+@each_service
+@pytest.mark.django_db(transaction=True)
+def test_an_action_and_its_undo_at_once_leave_no_effect(
+    trade: Trade, send: Any, together: Callable[..., list[Any]]
+) -> None:
+    together(lambda: send(trade.action), lambda: send(UNDO[trade.action], "undo", undoes="key"))
+    assert trade.in_force().count() == 0
+    assert books_add_up()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_piece_goes_to_one_order_only(send: Any, together: Callable[..., list[Any]]) -> None:
+    Product.objects.create(sku="LAST", name="The last one", price_cents=100, on_hand=1)
+    StockMovement.objects.create(product_id="LAST", kind="received", quantity=1)
+    wanted = [{"sku": "LAST", "quantity": 1}]
+    outcomes = together(*(lambda k=k: send("InventoryService.ReserveItems", k, items=wanted) for k in "ab"))
+    assert sorted(type(o).__name__ for o in outcomes) == ["Rejected", "dict"]
+    assert books_add_up()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_orders_for_the_same_products_in_another_order_do_not_lock_each_other_out(
+    send: Any, together: Callable[..., list[Any]]
+) -> None:
+    items = [{"sku": sku, "quantity": 1} for sku in ("TEA-100", "MUG-RED", "PEN-BLUE")]
+    outcomes = together(
+        lambda: send("InventoryService.ReserveItems", "a", items=items),
+        lambda: send("InventoryService.ReserveItems", "b", items=items[::-1]),
+    )
+    assert [type(o) for o in outcomes] == [dict, dict]
+
+
+# What is particular to each service
+
+
+def test_a_reservation_says_its_total_and_adds_up_lines_of_one_product(send: Any) -> None:
+    items = [{"sku": s, "quantity": q} for s, q in [("TEA-100", 2), ("NOTE-A5", 1), ("TEA-100", 1)]]
+    result = send("InventoryService.ReserveItems", items=items)
+    assert result == {"reservation_id": Reservation.objects.get().number, "total_amount": 3 * 650 + 480}
+    assert {m.product_id: m.quantity for m in StockMovement.objects.filter(kind="reserved")} == {
+        "TEA-100": -3,
+        "NOTE-A5": -1,
+    }
+
+
+def test_all_items_are_reserved_or_none(send: Any) -> None:
+    before = Product.objects.get(sku="TEA-100").on_hand
+    items = [{"sku": "TEA-100", "quantity": 1}, {"sku": SOLD_OUT, "quantity": 1}]
+    with pytest.raises(Rejected, match=r"out of stock: GLOBE-30 \(1 wanted, 0 left\)"):
+        send("InventoryService.ReserveItems", items=items)
+    assert Product.objects.get(sku="TEA-100").on_hand == before
+
+
+def test_a_product_that_does_not_exist_is_refused(send: Any) -> None:
+    with pytest.raises(Rejected, match="there is no product NOPE"):
+        send("InventoryService.ReserveItems", items=[{"sku": "NOPE", "quantity": 1}])
+
+
+@pytest.mark.parametrize("items", [[], [{"sku": "TEA-100", "quantity": 0}], [{"quantity": 1}], "tea"])
+def test_impossible_items_are_refused_before_anything_is_touched(items: Any, send: Any) -> None:
+    with pytest.raises(Rejected, match="items"):
+        send("InventoryService.ReserveItems", items=items)
+
+
+def test_what_was_reserved_is_what_is_charged(send: Any) -> None:
+    result = send("PaymentService.ProcessPayment", results={"reserve_inventory": {"total_amount": 4200}})
+    assert result == {"payment_id": LedgerEntry.objects.get().number, "amount": 4200}
+
+
+@pytest.mark.parametrize("results", [{}, {"reserve_inventory": None}])
+def test_without_a_reservation_the_price_of_the_items_is_charged(results: Any, send: Any) -> None:
+    assert send("PaymentService.ProcessPayment", results=results)["amount"] == 2 * 650
+
+
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        (DECLINED_CARD, "card declined: reported as stolen"),
+        (LOW_CARD, r"insufficient funds: 13\.00 wanted, 1\.00 there"),
+        ("shells", "the bank does not know the payment method shells"),
+    ],
+)
+def test_the_bank_says_why_it_says_no(method: str, why: str, send: Any) -> None:
+    with pytest.raises(Rejected, match=why):
+        send("PaymentService.ProcessPayment", payment_method=method)
+
+
+def test_a_refund_brings_the_money_back(send: Any) -> None:
+    before = Account.objects.get(method="card-ada").balance_cents
+    send("PaymentService.ProcessPayment")
+    assert Account.objects.get(method="card-ada").balance_cents == before - 1300
+    refund = send("PaymentService.RefundPayment", "undo", undoes="key")
+    assert refund["amount"] == 1300
+    assert Account.objects.get(method="card-ada").balance_cents == before
+
+
+@pytest.mark.parametrize(
+    "address", ["1 Trident Way, atlantis", {"street": "1 Trident Way", "country": "Atlantis"}]
+)
+def test_the_carrier_knows_where_he_does_not_go(address: Any, send: Any) -> None:
+    with pytest.raises(Rejected, match="address not served"):
+        send("ShippingService.CreateShipment", shipping_address=address)
+
+
+@pytest.mark.parametrize("address", ["", "12 Mill Lane, ", {}, {"city": "Leeds"}, 7, None, ["Leeds"]])
+def test_an_address_without_a_country_is_refused(address: Any, send: Any) -> None:
+    with pytest.raises(Rejected, match="shipping_address"):
+        send("ShippingService.CreateShipment", shipping_address=address)
+
+
+def test_a_shipment_has_a_tracking_number_that_the_confirmation_tells(send: Any) -> None:
+    shipped = send("ShippingService.CreateShipment")
+    assert shipped == {"tracking_number": Shipment.objects.get().tracking_number}
+    send("NotificationService.SendOrderConfirmation", "note", results={"create_shipment": shipped})
+    assert shipped["tracking_number"] in Notice.objects.get().text
+
+
+def test_a_cancellation_names_the_order(send: Any) -> None:
+    confirmed = send("NotificationService.SendOrderConfirmation")
+    cancelled = send("NotificationService.SendCancellationNotice", "undo", undoes="key")
+    assert confirmed != cancelled
+    assert "ORD-1 is cancelled" in Notice.objects.get(kind=Notice.CANCELLATION).text

@@ -1,0 +1,150 @@
+"""The start-up checks: which class, what is wrong, and what would help."""
+
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.core.checks import CheckMessage
+from pydantic import BaseModel
+
+from sagas import SagaOrchestrator, SagaStep, checks, registry
+
+Define = Callable[..., list[CheckMessage]]
+
+
+@pytest.fixture
+def define() -> Iterator[Define]:
+    """Define saga types that exist for one test, and return what the checks say about them."""
+    with mock.patch.multiple(registry, _saga_classes={}, _saga_types={}, _faults={}):
+
+        def make(*steps: SagaStep, base: type = SagaOrchestrator, **attributes: Any) -> list[CheckMessage]:
+            body = {"saga_type": "Trial", "define_steps": lambda self, data: list(steps), **attributes}
+            type("Trial", (base,), {name: value for name, value in body.items() if value is not None})
+            return checks.check_saga_types()
+
+        yield make
+
+
+def step(name: str = "fetch", action: str = "FetchService.Fetch", *more: Any, **options: Any) -> SagaStep:
+    return SagaStep(name, action, *more, **options)
+
+
+def said(messages: Sequence[CheckMessage]) -> tuple[str, str, str]:
+    (message,) = messages
+    return message.id or "", message.msg, message.hint or ""
+
+
+def test_a_good_definition_is_passed_in_silence(define: Define) -> None:
+    assert define(step(), step("pay", "PayService.Pay", "PayService.Refund")) == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        ((), "no steps"),
+        ((step(), step()), "used twice: fetch"),
+        ((step(needs=("lunch",)),), "fetch needs lunch"),
+        ((step("a", needs=("b",)), step("b", needs=("a",))), "circle"),
+        ((step("a", pivot=True), step("b")), "not retriable"),
+        ((step("a", pivot=True), step("b", pivot=True, retriable=True)), "more than one pivot"),
+        (("fetch",), "must return SagaStep"),
+    ],
+)
+def test_an_invalid_definition_says_which_class_and_why(define: Define, steps: Any, says: str) -> None:
+    (message,) = define(*steps)
+    assert message.id == "sagas.E005"
+    assert message.msg.startswith("Trial")
+    assert says in message.msg
+    assert "Trial" in message.obj
+    assert message.is_serious()
+
+
+def test_a_command_that_nobody_handles_names_the_step_and_what_was_meant(define: Define) -> None:
+    found = define(step("fetch", "FetchService.Fetsch", "FetchService.Burn"), step("pay", "Bank.Wire"))
+    texts = [(message.id, message.msg) for message in found]
+    assert texts == [
+        ("sagas.E007", "Trial: nobody handles FetchService.Fetsch, the action of step fetch."),
+        ("sagas.E007", "Trial: nobody handles FetchService.Burn, the compensation of step fetch."),
+        ("sagas.E007", "Trial: nobody handles Bank.Wire, the action of step pay."),
+    ]
+    assert "FetchService.Fetch" in (found[0].hint or "")
+    assert '@command("Bank.Wire")' in (found[2].hint or "")
+
+
+def test_a_definition_that_needs_data_is_checked_at_the_start_instead(define: Define) -> None:
+    id_, _, hint = said(define(define_steps=lambda self, data: [step(data["name"])]))
+    assert id_ == "sagas.I001"
+    assert "sample_data" in hint
+    assert not define(define_steps=lambda self, data: [step(data["name"])], sample_data={"name": "fetch"})
+
+
+def test_a_definition_that_fails_with_its_own_sample_is_an_error(define: Define) -> None:
+    id_, text, _ = said(define(define_steps=lambda self, data: [step(data["name"])], sample_data={"size": 1}))
+    assert (id_, "KeyError" in text) == ("sagas.E006", True)
+
+
+def test_a_bug_is_an_error_and_not_taken_for_missing_data(define: Define) -> None:
+    id_, text, _ = said(define(define_steps=lambda self, data: unknown_name))  # noqa: F821 - the bug
+    assert (id_, "unknown_name" in text) == ("sagas.E006", True)
+
+
+def test_sample_data_must_be_data_that_the_saga_takes(define: Define) -> None:
+    class Model(BaseModel):
+        size: int
+
+    id_, text, _ = said(define(step(), data_model=Model, sample_data={"size": "large"}))
+    assert (id_, "data.size" in text) == ("sagas.E004", True)
+
+
+def test_a_class_without_define_steps_is_an_error(define: Define) -> None:
+    assert said(define(define_steps=None))[0] == "sagas.E005"
+
+
+def test_a_type_that_is_defined_twice_names_the_other(define: Define) -> None:
+    define(step())
+    id_, text, _ = said(define(step(), __qualname__="Other"))
+    assert (id_, "Trial" in text) == ("sagas.E002", True)
+
+
+def test_a_class_that_cannot_be_made_is_an_error(define: Define) -> None:
+    def fails(self: Any) -> None:
+        raise OSError("no network")
+
+    id_, text, _ = said(define(step(), __init__=fails))
+    assert (id_, "no network" in text) == ("sagas.E003", True)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [({"LEESE": 3}, "LEESE"), ({"LEASE": 0}, "LEASE"), ({"QUEUES": 3}, "QUEUES"), (7, "mapping")],
+)
+def test_an_impossible_setting_is_named(settings: Any, given: Any, says: str) -> None:
+    settings.SAGAS = given
+    id_, text, _ = said(checks.check_settings())
+    assert (id_, says in text) == ("sagas.E001", True)
+
+
+def test_possible_settings_are_passed(settings: Any) -> None:
+    settings.SAGAS = {"LEASE": 5, "QUEUES": {"PayService": "bank"}}
+    assert checks.check_settings() == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "library", "found"),
+    [("sqlite3", (3, 51, 2), 1), ("sqlite3", (3, 51, 3), 0), ("postgresql", (3, 40, 1), 0)],
+)
+def test_an_sqlite_that_corrupts_is_mentioned(engine: str, library: tuple[int, ...], found: int) -> None:
+    databases = {"default": {"ENGINE": f"django.db.backends.{engine}"}}
+    with (
+        mock.patch("sagas.checks.settings", SimpleNamespace(DATABASES=databases)),
+        mock.patch("sqlite3.sqlite_version_info", library),
+    ):
+        messages = checks.check_sqlite()
+    assert len(messages) == found
+    assert not any(message.is_serious() for message in messages)
+
+
+def test_all_that_is_installed_is_sound() -> None:
+    assert not [message for message in checks.check_saga_types() if message.is_serious()]
