@@ -22,8 +22,12 @@ class Errands(SagaOrchestrator):
     def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
         """Return the chain."""
         return [
-            SagaStep("first", "ErrandService.First", "ErrandService.UndoFirst", retry=QUICK, undo_retry=QUICK),
-            SagaStep("second", "ErrandService.Second", "ErrandService.UndoSecond", retry=QUICK, undo_retry=QUICK),
+            SagaStep(
+                "first", "ErrandService.First", "ErrandService.UndoFirst", retry=QUICK, undo_retry=QUICK
+            ),
+            SagaStep(
+                "second", "ErrandService.Second", "ErrandService.UndoSecond", retry=QUICK, undo_retry=QUICK
+            ),
         ]
 
 

@@ -161,7 +161,9 @@ def test_a_forged_job_is_refused(processes: Processes, tmp_path: Path) -> None:
 
     redis = django_rq.get_connection()
     target = tmp_path / "touched"
-    Queue("default", connection=redis, serializer=JSONSerializer).enqueue_call("os.system", (f"touch {target}",))
+    Queue("default", connection=redis, serializer=JSONSerializer).enqueue_call(
+        "os.system", (f"touch {target}",)
+    )
     worker = processes.start("worker")
     processes.start("clock")
     assert ended(start()) == "completed", "and the worker goes on"

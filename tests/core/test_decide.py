@@ -282,6 +282,19 @@ def test_bare_a_first_rejection_means_no_effect() -> None:
     assert story.rejected("b", inbox=False) == ["StepFailed b", "SagaCompensating", "UndoDispatched a"]
 
 
+@pytest.mark.parametrize("asks", [Attention.CANNOT_UNDO, Attention.OUTCOME_UNKNOWN])
+def test_a_person_is_asked_once_while_other_branches_go_on(asks: Attention) -> None:
+    irrevocable = asks is Attention.CANNOT_UNDO
+    compensation = CANNOT_UNDO if irrevocable else "a.undo"
+    story = Story(step("a", needs=(), compensation=compensation), step("b", needs=()), step("c", needs=()))
+    story.done("a") if irrevocable else story.lost("a", inbox=False)
+    story.done("b")
+    story.rejected("c")
+    assert story["a"].attention is asks
+    assert story.done("b") == ["StepCompensated b"]
+    assert story["a"].attention is asks
+
+
 # Hold, and the pivot
 
 

@@ -11,7 +11,7 @@ from django.db import DataError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from sagas import SagaOrchestrator, SagaStep, command, orchestrator
+from sagas import SagaOrchestrator, SagaStep, command, orchestrator, registry
 from sagas.core.events import event_from
 from sagas.core.machine import fold
 from sagas.core.messages import Completed
@@ -282,14 +282,18 @@ def test_handlers_may_be_asynchronous_and_are_timed_out(data: Any, end: Any) -> 
     assert (saga.state, saga.attention) == end
 
 
-class Orphaned(SagaOrchestrator):
-    saga_type = "Orphaned"
+def test_a_command_that_nobody_handles_asks_for_attention(
+    asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_saga_classes", "_saga_types", "_commands"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
 
-    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
-        return [SagaStep("call", "GoneService.Call")]
+    class Orphaned(SagaOrchestrator):
+        saga_type = "Orphaned"
 
+        def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+            return [SagaStep("call", "GoneService.Call")]
 
-def test_a_command_that_nobody_handles_asks_for_attention(asked: Any) -> None:
     saga = Orphaned().start({})
     pump = Pump(["gone"], "test-worker")
     run(pump)

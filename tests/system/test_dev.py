@@ -14,9 +14,6 @@ import pytest
 from django.conf import settings
 
 pytestmark = pytest.mark.acceptance
-embedded = pytest.mark.skipif(
-    settings.ON_POSTGRES, reason="runs on an embedded database, whatever the tests run on"
-)
 
 BIN = settings.BASE_DIR / "bin"
 PING = "import django_rq; print(django_rq.get_connection().ping())"
@@ -121,13 +118,11 @@ def own(tmp_path: Path) -> Iterator[Dev]:
         yield dev
 
 
-@embedded
 def test_it_says_where_to_go_and_who_may_log_in(dev):
     assert f"http://127.0.0.1:{dev.port}/" in dev.said()
     assert "operator" in dev.said()
 
 
-@embedded
 def test_whatever_is_killed_comes_back(dev):
     """Three times each: there is no last attempt."""
     for _ in range(3):
@@ -139,7 +134,6 @@ def test_whatever_is_killed_comes_back(dev):
             wait(lambda: len(dev.running(kind) - victims) == count, within=5)  # noqa: B023 - called at once
 
 
-@embedded
 def test_ctrl_c_leaves_nothing_but_the_data(own):
     children = own.children()
     own.process.send_signal(signal.SIGINT)
@@ -149,21 +143,18 @@ def test_ctrl_c_leaves_nothing_but_the_data(own):
     assert (own.data / "db.sqlite3").exists()
 
 
-@embedded
 def test_nothing_outlives_it_when_it_is_killed(own):
     children = own.children()
     own.process.kill()
     wait(lambda: not any(map(alive, children)), within=5)
 
 
-@embedded
 def test_a_taken_port_is_named(dev, tmp_path):
     other = Dev(tmp_path / "data", dev.port)
     assert other.ended() == 1
     assert re.search(rf"{dev.port}.*PORT=", other.said())
 
 
-@embedded
 def test_two_never_share_a_data_folder(dev):
     other = Dev(dev.data, free_port())
     assert other.ended() == 1
@@ -171,28 +162,24 @@ def test_two_never_share_a_data_folder(dev):
     assert len(dev.running("daphne")) == 1
 
 
-@pytest.mark.skipif(not settings.ON_POSTGRES, reason="needs PostgreSQL")
 def test_it_runs_on_a_database_of_your_own(tmp_path, postgres_server):
     with ready(tmp_path / "data", DATABASE_URL=postgres_server) as dev:
         assert "postgresql" in dev.said()
         assert not (dev.data / "db.sqlite3").exists()
 
 
-@embedded
 def test_a_data_folder_may_lie_deep(tmp_path):
     """A unix socket may not: its path is limited to about a hundred bytes."""
     with ready(tmp_path.joinpath(*["deep" * 10] * 3, "data")) as dev:
         assert dev.manage("shell", "-v0", "-c", PING).stdout == "True\n"
 
 
-@embedded
 def test_manage_meets_it_at_the_same_redis_and_database(dev):
     assert dev.manage("shell", "-v0", "-c", PING).stdout == "True\n"
     path = "from django.db import connection; print(connection.settings_dict['NAME'])"
     assert dev.manage("shell", "-v0", "-c", path).stdout.strip() == str(dev.data / "db.sqlite3")
 
 
-@embedded
 def test_data_survives_and_a_given_password_is_set(own):
     own.manage(
         "shell", "-v0", "-c", "from django.contrib.auth.models import User as U; U(username='ann').save()"

@@ -1,0 +1,1 @@
+"""Wires the desk (``sagas``) and the demo shop (``participants``) into one Django project."""

@@ -1,0 +1,82 @@
+"""Turns a DATABASE_URL into Django's DATABASES entry, with the options that sagas rely on."""
+
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from sagaproject.data import ROOT
+
+#: IMMEDIATE: with SQLite's own DEFERRED, most read-then-write transactions fail as soon as two processes write.
+#: FULL: a commit that was acknowledged survives a power cut.
+SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+}
+
+#: A worker that is cut off must not keep a row locked: the server gives up on it, and so does its kernel.
+POSTGRES_SETTINGS = {
+    "lock_timeout": "5s",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "10s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
+POSTGRES_OPTIONS = {
+    "connect_timeout": "5",
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+
+
+def database(url: str, *, max_age: int) -> dict[str, Any]:
+    """Describe the database at ``url``: ``sqlite:////PATH`` or ``postgresql://USER:PASSWORD@HOST:PORT/NAME``."""
+    parts = urlsplit(url)
+    match parts.scheme:
+        case "sqlite":
+            entry = _sqlite(parts)
+        case "postgres" | "postgresql":
+            entry = _postgres(parts)
+        case scheme:
+            raise ImproperlyConfigured(
+                f"DATABASE_URL begins with {scheme or 'no scheme'!r}; use postgresql://… or sqlite:////…"
+            )
+    return {**entry, "CONN_MAX_AGE": max_age, "CONN_HEALTH_CHECKS": True}
+
+
+def _sqlite(parts: SplitResult) -> dict[str, Any]:
+    """Four slashes begin an absolute path; after three, it is relative to the checkout."""
+    if parts.netloc or not parts.path.strip("/"):
+        raise ImproperlyConfigured(
+            "DATABASE_URL for SQLite is sqlite:////AN/ABSOLUTE/PATH, with four slashes"
+        )
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": ROOT / unquote(parts.path[1:]),
+        "OPTIONS": dict(SQLITE_OPTIONS),
+    }
+
+
+def _postgres(parts: SplitResult) -> dict[str, Any]:
+    """Everything in the query goes to libpq as it is (sslmode=…, host=/a/socket/folder), before our defaults."""
+    asked = dict(parse_qsl(parts.query))
+    settings = " ".join(f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items())
+    name = unquote(parts.path.strip("/"))
+    if not name:
+        raise ImproperlyConfigured(
+            "DATABASE_URL names no database: postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        )
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        "HOST": asked.pop("host", "") or unquote(parts.hostname or ""),
+        "PORT": asked.pop("port", "") or str(parts.port or ""),
+        "USER": asked.pop("user", "") or unquote(parts.username or ""),
+        "PASSWORD": asked.pop("password", "") or unquote(parts.password or ""),
+        "OPTIONS": {**POSTGRES_OPTIONS, **asked, "options": f"{settings} {asked.get('options', '')}".strip()},
+    }

@@ -1,0 +1,144 @@
+"""Every setting, in one file. What differs from place to place is read from the environment (docs/deploying)."""
+
+import os
+from urllib.parse import quote
+
+from sagaproject.data import ROOT, data_dir, redis_url, secret_key
+from sagaproject.database import database
+
+
+def listed(name: str, default: str = "") -> list[str]:
+    """Read a comma-separated variable."""
+    return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
+
+
+def switched_on(name: str) -> bool:
+    return os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
+
+
+BASE_DIR = ROOT
+DATA_DIR = data_dir()
+DEBUG = switched_on("SAGADESK_DEBUG")
+SECRET_KEY = secret_key(DATA_DIR)
+ALLOWED_HOSTS = listed("SAGADESK_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+
+#: Other origins (https://desk.example.org) that may post and open the live socket. The host asked for always may.
+CSRF_TRUSTED_ORIGINS = listed("SAGADESK_ORIGINS")
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_rq",
+    # Neither daphne nor channels: they would only replace runserver, and cost every worker the import of Twisted.
+    "sagas",
+    "participants",
+    *listed("SAGADESK_APPS"),
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "sagaproject.middleware.content_security_policy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "sagaproject.urls"
+ASGI_APPLICATION = "sagaproject.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+#: Only for a proxy that serves the files itself (``collectstatic``); else ``asgi`` does, straight from the apps.
+STATIC_ROOT = os.environ.get("SAGADESK_STATIC_ROOT")
+
+# The database is the truth, Redis only carries nudges.
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {
+    "default": database(
+        os.environ.get("DATABASE_URL") or "sqlite:///" + quote(str(DATA_DIR / "db.sqlite3")),
+        # 0 for web: under ASGI a request's connection belongs to its thread. Workers keep theirs.
+        max_age=int(os.environ.get("SAGADESK_CONN_MAX_AGE", "0")),
+    )
+}
+REDIS_URL = redis_url(DATA_DIR)
+RQ_QUEUES = {
+    queue: {"URL": REDIS_URL, "SERIALIZER": "rq.serializers.JSONSerializer", "DEFAULT_TIMEOUT": 360}
+    for queue in ["default", "inventory", "payment", "shipping", "notification", "events"]
+}
+RQ_SHOW_ADMIN_LINK = False  # its pages in the admin would be open to all staff
+
+#: SAGADESK_LEASE and its like: see sagas.conf.Settings for what each means.
+SAGAS = {
+    name: float(os.environ[f"SAGADESK_{name}"])
+    for name in ["LEASE", "CONCURRENCY", "BUDGET", "MAX_JOBS", "CLOCK", "ALIVE"]
+    if os.environ.get(f"SAGADESK_{name}")
+}
+
+LANGUAGE_CODE = "en-gb"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# Who may come in, and for how long.
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in [
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    ]
+]
+SESSION_COOKIE_AGE = 8 * 60 * 60
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "sagas.dashboard.errors.csrf_failure"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+#: Behind a proxy that speaks TLS, and overwrites X-Forwarded-Proto.
+HTTPS = switched_on("SAGADESK_HTTPS")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_NAME = "__Host-sagadesk" if HTTPS else "sagadesk"
+CSRF_COOKIE_NAME = "__Host-sagadesk-csrf" if HTTPS else "sagadesk-csrf"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("SAGADESK_LOG_LEVEL", "INFO").upper()},
+    "loggers": {
+        # Django's own handlers would say everything a second time.
+        "django": {"handlers": [], "propagate": True},
+        "django.request": {"level": "ERROR"},  # a 404 is the client's business
+        "django.security.DisallowedHost": {"level": "CRITICAL"},  # so is a wrong Host
+        "daphne": {"level": "WARNING"},
+        # rq tells of each job, and a nudge is a job.
+        "rq": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}

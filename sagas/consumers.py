@@ -1,0 +1,133 @@
+"""The live sockets: who may listen, and what they show. Nothing said over a socket changes anything."""
+
+import asyncio
+import contextlib
+import json
+import time
+from importlib import import_module
+from typing import Any
+from uuid import UUID
+
+from channels.auth import get_user
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+from sagas.live import Feed, Viewer
+from sagas.orchestrator import VERBS, permission
+
+SEE = "sagas.view_saga"
+SIGNED_OUT, NOT_ALLOWED, TOO_MUCH = 4401, 4403, 4429
+#: Seconds between two looks whether the operator still may.
+RECHECK = 60.0
+#: What a page may say: bytes in a frame, frames in ten seconds, sagas shown at once.
+LONGEST, OFTEN, MOST_SHOWN = 16_384, 100, 200
+
+
+class ListConsumer(AsyncWebsocketConsumer):
+    """Pages that show many sagas: the list and the overview."""
+
+    feed: Feed
+    kind = "row"
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self.feed = feed
+        self.viewer = Viewer(self._send, self._give_up)
+        self._watch: asyncio.Task[None] | None = None
+        self._frames: list[float] = []
+
+    async def connect(self) -> None:
+        """Accept first: only then can the browser read why it is turned away."""
+        await self.accept()
+        code, allowed = await self._may(self.scope["user"])
+        if code:
+            await self.close(code)
+            return
+        self.viewer.variant = (self.kind, allowed if self.kind == "page" else frozenset())
+        self._watch = asyncio.create_task(self._recheck())
+
+    async def disconnect(self, code: int) -> None:
+        """Forget the page."""
+        self.feed.leave(self.viewer)
+        if self._watch:
+            self._watch.cancel()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Hear what the page shows, or that it has applied a frame; nonsense ends the connection."""
+        if self._watch is None:
+            return
+        frame = self._read(text_data)
+        match frame:
+            case {"type": "got", "n": int(number)}:
+                self.viewer.confirm(number)
+            case {"type": "show", "sagas": dict(sagas)} if (shown := _shown(sagas)) is not None:
+                listing = frame.get("list")
+                self.viewer.show(
+                    shown,
+                    overview=frame.get("overview") is True,
+                    listing=listing[:2000] if isinstance(listing, str) else None,
+                )
+                self.feed.join(self.viewer)
+                self.feed.wake()
+            case _:
+                await self.close(TOO_MUCH)
+
+    def _read(self, text: str | None) -> Any:
+        now = time.monotonic()
+        self._frames = [at for at in self._frames if now - at < 10] + [now]
+        if text is None or len(text) > LONGEST or len(self._frames) > OFTEN:
+            return None
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(text)
+        return None
+
+    async def _recheck(self) -> None:
+        while True:
+            await asyncio.sleep(RECHECK)
+            code, _ = await self._may(await self._user_now())
+            if code:
+                await self.close(code)
+
+    async def _user_now(self) -> AbstractBaseUser | AnonymousUser:
+        """Read session and user anew: a log-out elsewhere counts here too."""
+        session = self.scope.get("session")
+        if session is None:
+            return self.scope["user"]
+        store = import_module(settings.SESSION_ENGINE).SessionStore
+        return await get_user({"session": store(session.session_key)})
+
+    async def _may(self, user: Any) -> tuple[int, frozenset[str]]:
+        if not user.is_authenticated:
+            return SIGNED_OUT, frozenset()
+        return await database_sync_to_async(_allowed)(user)
+
+    async def _send(self, frame: dict[str, Any]) -> None:
+        await self.send(json.dumps(frame, separators=(",", ":")))
+
+    async def _give_up(self) -> None:
+        self.feed.leave(self.viewer)
+        await self.close(TOO_MUCH)
+
+
+class SagaConsumer(ListConsumer):
+    """A page that shows one saga whole."""
+
+    kind = "page"
+
+
+def _allowed(user: Any) -> tuple[int, frozenset[str]]:
+    if not user.has_perm(SEE):
+        return NOT_ALLOWED, frozenset()
+    return 0, frozenset(verb for verb in VERBS if user.has_perm(permission(verb)))
+
+
+def _shown(sagas: dict[Any, Any]) -> dict[UUID, int] | None:
+    """Read saga ids and versions; None if they are not that, or too many."""
+    if len(sagas) > MOST_SHOWN:
+        return None
+    try:
+        return {UUID(saga_id): int(version) for saga_id, version in sagas.items()}
+    except (ValueError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,1 @@
+"""The desk: pages that read the rows, and hand an operator's verbs to the orchestrator."""

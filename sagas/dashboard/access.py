@@ -1,0 +1,40 @@
+"""Who may see the desk, and what every page of it carries."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from sagas.dashboard.chrome import chrome
+
+View = Callable[..., HttpResponse]
+SEE = "sagas.view_saga"
+
+
+def desk(view: View) -> View:
+    """Open a page to those who may see sagas; ask others to log in, or refuse."""
+
+    @wraps(view)
+    def closed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        if not request.user.has_perm(SEE):
+            raise PermissionDenied("Your account may not see sagas. An administrator can grant it.")
+        return view(request, *args, **kwargs)
+
+    return closed
+
+
+def page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    """Render a page of the desk, with what all of them show."""
+    if "chrome" not in context:
+        context = {**context, "chrome": chrome()}
+    response = render(request, template, context, status=status)
+    response.headers["Cache-Control"] = (
+        "no-store"  # what a browser keeps of a saga would be stale, and shared
+    )
+    return response

@@ -1,0 +1,40 @@
+"""What every page carries: how the processes are, and what to say if nothing can move."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sagas.health import health as look
+
+
+@dataclass(frozen=True)
+class Chrome:
+    """The health of the processes, and the banner that follows from it."""
+
+    health: dict[str, Any]
+    banner: str
+    """Why nothing moves; empty when all is well."""
+    remedy: str
+    """The command that would help."""
+
+
+def chrome() -> Chrome:
+    """Look at the processes."""
+    health = look()
+    banner, remedy = banner_for(health)
+    return Chrome(health, banner, remedy)
+
+
+def banner_for(health: dict[str, Any]) -> tuple[str, str]:
+    """Say what is missing for sagas to move, and the command that helps; both empty if nothing is."""
+    if not health["workers_alive"] and not health["clock"]:
+        return "No worker and no clock is alive: sagas are recorded, and none of them moves.", "bin/dev"
+    if not health["workers_alive"]:
+        return "No worker is alive: sagas are recorded, and none of them moves.", "manage.py saga worker"
+    if not health["clock"]:
+        return "No clock is alive: retries, timers and deadlines wait.", "manage.py saga clock"
+    if health["queues_unserved"]:
+        queues = ", ".join(health["queues_unserved"])
+        return f"No worker serves {queues}: what is due there waits.", (
+            "manage.py saga worker " + " ".join(health["queues_unserved"])
+        )
+    return "", ""

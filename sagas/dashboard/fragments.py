@@ -1,0 +1,76 @@
+"""What the live feed sends: the pages' own partials, rendered for a push."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from django.http import QueryDict
+from django.template.loader import render_to_string
+
+from sagas.core.words import TERMINAL
+from sagas.dashboard.chrome import chrome
+from sagas.dashboard.filters import Filters
+from sagas.dashboard.paging import keyset
+from sagas.dashboard.regions import OVERVIEW_REGIONS, SAGA_REGIONS, overview_context, saga_context
+from sagas.dashboard.rows import rows_of
+from sagas.models import Saga
+
+
+class DeskFragments:
+    """Renders for :class:`sagas.live.Feed`; all in one thread, so that equal work is not done twice at once."""
+
+    @database_sync_to_async
+    def versions(self, ids: Iterable[UUID]) -> Mapping[UUID, int]:
+        """Return the versions of sagas as they are now."""
+        return dict(Saga.objects.filter(pk__in=list(ids)).values_list("pk", "version"))
+
+    @database_sync_to_async
+    def render(
+        self, variant: tuple[str, frozenset[str]], ids: Iterable[UUID]
+    ) -> Mapping[UUID, dict[str, Any]]:
+        """Return the rows, or the pages' regions, of sagas."""
+        kind, allowed = variant
+        return rendered_rows(ids) if kind == "row" else rendered_pages(ids, allowed)
+
+    @database_sync_to_async
+    def overview(self) -> dict[str, str]:
+        """Return the overview's regions."""
+        return _rendered(OVERVIEW_REGIONS, overview_context())
+
+    @database_sync_to_async
+    def banner(self) -> str:
+        """Return the banner that every page shows."""
+        return render_to_string("_banner.html", {"chrome": chrome()})
+
+    @database_sync_to_async
+    def listed(self, query: str) -> list[UUID]:
+        """Return the sagas that a list would show now."""
+        asked = QueryDict(query)
+        sagas = Filters.read(asked).apply().values_list("pk", flat=True)
+        return list(keyset(sagas, asked, {}).rows)
+
+
+def rendered_rows(ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
+    """Render sagas as lines of a table."""
+    return {
+        row.saga.pk: {"version": row.saga.version, "row": render_to_string("sagas/_row.html", {"row": row})}
+        for row in rows_of(ids)
+    }
+
+
+def rendered_pages(ids: Iterable[UUID], allowed: frozenset[str]) -> dict[UUID, dict[str, Any]]:
+    """Render sagas as the regions of their pages."""
+    return {
+        saga.pk: {
+            "version": saga.version,
+            "final": saga.state in TERMINAL,
+            "title": f"{saga.correlation_id} {saga.state} · Sagadesk",
+            "regions": _rendered(SAGA_REGIONS, saga_context(saga, allowed)),
+        }
+        for saga in Saga.objects.filter(pk__in=list(ids))
+    }
+
+
+def _rendered(regions: Mapping[str, str], context: dict[str, Any]) -> dict[str, str]:
+    return {name: render_to_string(template, context) for name, template in regions.items()}

@@ -1,0 +1,148 @@
+"""Where a saga's steps are drawn: columns by depth, one row per branch, the undo lane below the do lane.
+
+Positions are in grid cells; the sizes of a cell repeat those in ``graph.css``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sagas.dashboard.nodes import Said, said
+
+#: Pixels: a node's width and height, and the gaps between nodes.
+WIDTH, HEIGHT, GAP_X, GAP_Y = 184, 92, 40, 16
+#: Between the two lanes.
+LANE_GAP = 40
+
+
+@dataclass(frozen=True)
+class Node:
+    """One step, in both lanes."""
+
+    step: Mapping[str, Any]
+    column: int
+    row: int
+    undo_row: int
+    reached: bool
+    """Whether it was ever dispatched; what was not is dimmed."""
+    undo: str
+    """none, cannot, idle, spared, void, owed, moving, attention, done or standing: what the undo lane shows."""
+    said: Said
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A line between two nodes."""
+
+    path: str
+    lane: str
+    live: bool
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A saga, drawn."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    columns: int
+    rows: int
+    width: int
+    height: int
+
+
+def draw(steps: Sequence[Mapping[str, Any]], state: str) -> Graph:
+    """Lay a saga's steps out."""
+    places = _places(steps)
+    rows = 1 + max((row for _, row in places.values()), default=0)
+    columns = 1 + max((column for column, _ in places.values()), default=0)
+    nodes = tuple(_node(step, *places[step["name"]], rows=rows, state=state) for step in steps)
+    return Graph(
+        nodes=nodes,
+        edges=tuple(_edges(nodes, rows)),
+        columns=columns,
+        rows=rows,
+        width=columns * (WIDTH + GAP_X) - GAP_X,
+        height=_top(rows * 2, rows) - GAP_Y,
+    )
+
+
+def _places(steps: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+    """Give each step a column behind all that it needs, and a free row as near to its first need as there is."""
+    places: dict[str, tuple[int, int]] = {}
+    waiting = list(steps)
+    while waiting:
+        ready = [s for s in waiting if all(n in places for n in s["needs"])] or waiting[:1]
+        for step in ready:
+            needs = [places[n] for n in step["needs"] if n in places]
+            column = 1 + max((c for c, _ in needs), default=-1)
+            wanted = min((r for _, r in needs), default=0)
+            taken = {r for c, r in places.values() if c == column}
+            places[step["name"]] = (column, next(r for r in range(wanted, 1000) if r not in taken))
+        waiting = [s for s in waiting if s["name"] not in places]
+    return places
+
+
+def _node(step: Mapping[str, Any], column: int, row: int, *, rows: int, state: str) -> Node:
+    reached = bool(step["dispatched_at"]) or step["status"] != "pending"
+    undo = undo_state(step, state, reached=reached)
+    return Node(step, column + 1, row + 1, rows + row + 1, reached, undo, said(step))
+
+
+def undo_state(step: Mapping[str, Any], state: str, *, reached: bool) -> str:
+    """Return what the undo lane shows of a step."""
+    if step["standing"]:
+        return "standing"
+    if step["status"] == "compensated":
+        return "done"
+    if step["status"] == "compensating" or step["attention"] == "cannot_undo":
+        return "attention" if step["attention"] else "moving"
+    if step["cannot_undo"]:
+        return "cannot"
+    if step["compensation"] is None:
+        return "none"
+    if state == "completed":
+        return "spared"
+    if state not in {"compensating", "failed"}:
+        return "idle"
+    return "owed" if reached and step["status"] in {"completed", "executing"} else "void"
+
+
+def _edges(nodes: Sequence[Node], rows: int) -> list[Edge]:
+    by_name = {node.step["name"]: node for node in nodes}
+    edges = []
+    for node in nodes:
+        for need in (by_name[n] for n in node.step["needs"] if n in by_name):
+            edges.append(Edge(_curve(need, node, need.row, node.row, rows), "do", node.reached))
+            going = node.undo in {"done", "moving", "attention", "standing"} or _turned(node)
+            live = going and need.undo in {"done", "moving", "attention"}
+            edges.append(Edge(_curve(need, node, need.undo_row, node.undo_row, rows), "undo", live))
+        if _turned(node):
+            x = _left(node.column) + WIDTH // 2
+            bottom = _top(node.row - 1, rows) + HEIGHT
+            edges.append(Edge(f"M{x} {bottom}V{_top(node.undo_row - 1, rows)}", "turn", True))
+    return edges
+
+
+def _turned(node: Node) -> bool:
+    """Whether this is where the saga turned back: the action failed, and what came before is undone."""
+    return node.step["status"] == "failed" and not node.step["attention"]
+
+
+def _curve(left: Node, right: Node, left_row: int, right_row: int, rows: int) -> str:
+    x1, x2 = _left(left.column) + WIDTH, _left(right.column)
+    y1 = _top(left_row - 1, rows) + HEIGHT // 2
+    y2 = _top(right_row - 1, rows) + HEIGHT // 2
+    if y1 == y2:
+        return f"M{x1} {y1}H{x2}"
+    bend = x2 - GAP_X // 2
+    return f"M{x1} {y1}H{bend - 8}C{bend + 4} {y1} {bend - 4} {y2} {bend + 8} {y2}H{x2}"
+
+
+def _left(column: int) -> int:
+    return (column - 1) * (WIDTH + GAP_X)
+
+
+def _top(row: int, rows: int) -> int:
+    """Return where a grid row (from 0) begins; the undo lane stands apart by a wider gap."""
+    return row * (HEIGHT + GAP_Y) + (LANE_GAP if row >= rows else 0)

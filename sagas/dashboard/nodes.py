@@ -1,0 +1,62 @@
+"""What a step's node says: its state in a word, how far it is, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sagas.dashboard.words import STATUS_GLYPHS
+from sagas.templatetags.desk import compact, moment, span
+
+
+@dataclass(frozen=True)
+class Said:
+    """The words of a node. Times stand in braces."""
+
+    glyph: str
+    word: str
+    note: str
+    told: str
+    undo_note: str
+    undo_told: str
+
+
+def said(step: Mapping[str, Any]) -> Said:
+    """Put a step of a snapshot into words."""
+    undoing = step["status"] == "compensating"
+    progress = _progress(step) if step.get("direction") else ""
+    word = _word(step, undoing=undoing)
+    return Said(
+        glyph=STATUS_GLYPHS.get(word, "info"),
+        word=word,
+        note=_took(step) if undoing else progress or _took(step),
+        told=_told(step, undoing=undoing),
+        undo_note=progress if undoing else "",
+        undo_told=(step.get("error") or "") if undoing else "",
+    )
+
+
+def _word(step: Mapping[str, Any], *, undoing: bool) -> str:
+    """An undo under way says nothing new about the action, except that it may not have happened."""
+    if undoing or step["status"] == "compensated":
+        return "completed" if step.get("executed_at") else "unknown"
+    return str(step["status"])
+
+
+def _progress(step: Mapping[str, Any]) -> str:
+    tries = f"try {step['attempt']} of {step['budget']}" if step["attempt"] > 1 else ""
+    if step.get("claimed"):
+        return ", ".join(filter(None, [tries, "running"]))
+    if step["attempt"] > 1 and step.get("due_at"):
+        return f"{tries} at {{{step['due_at']}}}"
+    return "due" if step.get("scheduled") else tries
+
+
+def _took(step: Mapping[str, Any]) -> str:
+    begin, end = moment(step.get("dispatched_at")), moment(step.get("executed_at"))
+    return span((end - begin).total_seconds()) if begin and end else ""
+
+
+def _told(step: Mapping[str, Any], *, undoing: bool) -> str:
+    if step.get("error") and not undoing and step["status"] != "compensated":
+        return str(step["error"])
+    return compact(step["result"]) if step.get("result") not in (None, {}, []) else ""

@@ -1,0 +1,176 @@
+"""The overview's figures. Each is bounded: none reads a whole table, however many sagas there are."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from django.db.models import Count, Min
+from django.db.models.functions import TruncMinute
+from django.utils import timezone
+
+from sagas.core.words import SagaState
+from sagas.dashboard.filters import first_id_at
+from sagas.dashboard.rows import Row, for_rows, rows
+from sagas.dashboard.words import attention_hint, attention_text
+from sagas.models import Saga, SagaQuerySet, Step
+
+#: A count stops here and says "+".
+MOST = 10_000
+#: Sagas whose durations make the percentiles.
+SAMPLE = 2_000
+MINUTES = 60
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sagas that need a person for one reason, at one step."""
+
+    code: str
+    text: str
+    hint: str
+    saga_type: str
+    step: str
+    count: int
+    since: datetime
+
+    @property
+    def query(self) -> str:
+        """The list's filters for this group."""
+        return urlencode({"attention": self.code, "type": self.saga_type, "step": self.step})
+
+
+def attention_groups(most: int = 12) -> list[Group]:
+    """Return what needs a person, the largest group first."""
+    found = (
+        Step.objects.filter(attention__isnull=False)
+        .values("attention", "saga__saga_type", "name")
+        .annotate(count=Count("saga_id"), since=Min("saga__updated_at"))
+        .order_by("-count", "since")[:most]
+    )
+    return [
+        Group(
+            code=str(g["attention"]),
+            text=attention_text(g["attention"]),
+            hint=attention_hint(g["attention"]),
+            saga_type=g["saga__saga_type"],
+            step=g["name"],
+            count=g["count"],
+            since=g["since"],
+        )
+        for g in found
+    ]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many, up to a bound."""
+
+    state: str
+    count: int
+
+    @property
+    def text(self) -> str:
+        return f"{MOST:,}+".replace(",", " ") if self.count > MOST else f"{self.count:,}".replace(",", " ")
+
+
+def counts() -> list[Counted]:
+    """Return how many sagas there are in each state, and paused."""
+    counted = [Counted(s.value, _count(state=s.value)) for s in SagaState]
+    return [*counted, Counted("paused", _bounded(Saga.objects.active().filter(paused=True)))]
+
+
+def needing() -> Counted:
+    """Return how many sagas wait for a person."""
+    return Counted("attention", _count(attention__isnull=False))
+
+
+def _count(**where: Any) -> int:
+    return _bounded(Saga.objects.filter(**where))
+
+
+def _bounded(sagas: SagaQuerySet) -> int:
+    return sagas.order_by()[: MOST + 1].count()
+
+
+def kept_for(seconds: float) -> Callable[[Callable[[], T]], Callable[[], T]]:
+    """Remember a figure for a moment, once per process, however many look."""
+
+    def remembered(figure: Callable[[], T]) -> Callable[[], T]:
+        kept: list[tuple[float, T]] = []
+
+        @wraps(figure)
+        def remember() -> T:
+            if not kept or time.monotonic() - kept[0][0] > seconds:
+                kept[:] = [(time.monotonic(), figure())]
+            return kept[0][1]
+
+        remember.forget = kept.clear  # type: ignore[attr-defined]  # for tests
+        return remember
+
+    return remembered
+
+
+@dataclass(frozen=True)
+class Hour:
+    """The last hour."""
+
+    started: int
+    completed: int
+    failed: int
+    bars: list[tuple[int, int, int, int]]
+    """For each minute: x, height completed, y and height rolled back; in a box of 60 by 24."""
+    p50: float | None
+    p95: float | None
+
+
+@kept_for(3)
+def hour() -> Hour:
+    """Look at the last hour."""
+    since = timezone.now() - timedelta(minutes=MINUTES)
+    ended = Saga.objects.filter(updated_at__gte=since, finished_at__gte=since)
+    by_minute = ended.annotate(minute=TruncMinute("finished_at")).values_list("minute", "state")
+    per_minute = {(m, s): n for m, s, n in by_minute.annotate(n=Count("pk")).order_by()}
+    took = sorted(
+        (end - begin).total_seconds()
+        for begin, end in ended.order_by("-updated_at").values_list("created_at", "finished_at")[:SAMPLE]
+        if end
+    )
+    return Hour(
+        started=_count(id__gte=first_id_at(since)),
+        completed=sum(n for (_, s), n in per_minute.items() if s == SagaState.COMPLETED),
+        failed=sum(n for (_, s), n in per_minute.items() if s == SagaState.FAILED),
+        bars=_bars(per_minute, since),
+        p50=_percentile(took, 50),
+        p95=_percentile(took, 95),
+    )
+
+
+def _bars(per_minute: dict[tuple[datetime, str], int], since: datetime) -> list[tuple[int, int, int, int]]:
+    first = since.replace(second=0, microsecond=0)
+    minutes = [first + timedelta(minutes=n + 1) for n in range(MINUTES)]
+    done = [per_minute.get((m, "completed"), 0) for m in minutes]
+    back = [per_minute.get((m, "failed"), 0) for m in minutes]
+    tallest = max(max((d + b for d, b in zip(done, back, strict=True)), default=0), 1)
+
+    def scaled(n: int) -> int:
+        return max(2, round(48 * n / tallest)) if n else 0
+
+    return [
+        (x, scaled(d), 48 - scaled(d) - scaled(b), scaled(b))
+        for x, (d, b) in enumerate(zip(done, back, strict=True))
+    ]
+
+
+def _percentile(values: list[float], percent: int) -> float | None:
+    """Return the smallest value that at least so many percent do not exceed."""
+    return values[-(-len(values) * percent // 100) - 1] if values else None
+
+
+def recent(most: int = 12) -> list[Row]:
+    """Return the sagas that changed last."""
+    return rows(for_rows(Saga.objects.order_by("-updated_at"))[:most])

@@ -1,0 +1,166 @@
+"""The parts of a page that change while it is open, and what their partials need.
+
+A page and a push render the same partials from the same context, so they cannot disagree.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from sagas import orchestrator
+from sagas.core.commands import idempotency_key
+from sagas.core.words import TERMINAL, Direction
+from sagas.dashboard import overview as figures
+from sagas.dashboard.chrome import chrome
+from sagas.dashboard.graph import draw
+from sagas.dashboard.log import log_of
+from sagas.dashboard.timeline import timeline
+from sagas.models import LateReply, OperatorAction, Saga
+from sagas.orchestrator import VERBS
+
+#: Regions of a saga's page -> their partials.
+SAGA_REGIONS = {
+    "head": "sagas/_head.html",
+    "why": "sagas/_why.html",
+    "graph": "sagas/_graph.html",
+    "timeline": "sagas/_timeline.html",
+    "verbs": "sagas/_verbs.html",
+    "log": "sagas/_log.html",
+    "commands": "sagas/_commands.html",
+    "data": "sagas/_data.html",
+    "people": "sagas/_people.html",
+    "raw": "sagas/_raw.html",
+}
+OVERVIEW_REGIONS = {
+    "attention": "sagas/_attention.html",
+    "counts": "sagas/_counts.html",
+    "hour": "sagas/_hour.html",
+    "processes": "sagas/_processes.html",
+    "recent": "sagas/_recent.html",
+}
+
+
+def may(user: Any) -> frozenset[str]:
+    """Return the verbs that a user may use."""
+    return frozenset(verb for verb in VERBS if user.has_perm(orchestrator.permission(verb)))
+
+
+def overview_context() -> dict[str, Any]:
+    """Return what the overview's regions need."""
+    around = chrome()
+    return {
+        "chrome": around,
+        "groups": figures.attention_groups(),
+        "needing": figures.needing(),
+        "counts": figures.counts(),
+        "hour": figures.hour(),
+        "health": around.health,
+        "recent": figures.recent(),
+    }
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """One command of a saga: its name, its key, and how far it is."""
+
+    step: str
+    direction: str
+    name: str
+    key: str
+    earlier: int
+    attempt: int | None
+    state: str
+
+
+def saga_context(saga: Saga, allowed: frozenset[str]) -> dict[str, Any]:
+    """Return what the regions of a saga's page need."""
+    snapshot = orchestrator.snapshot(saga)
+    actions = list(OperatorAction.objects.filter(saga=saga).defer("answer").order_by("-at", "-id")[:200])
+    log = log_of(saga.pk, saga.sequence, actions)
+    end = saga.finished_at or timezone.now()
+    drawn_to = end if any(step["scheduled"] for step in snapshot["steps"]) else saga.updated_at
+    return {
+        "saga": saga,
+        "snapshot": snapshot,
+        "why": snapshot["why"],
+        "graph": draw(snapshot["steps"], saga.state),
+        "timeline": timeline([s["name"] for s in snapshot["steps"]], log.raw, saga.created_at, drawn_to),
+        "allowed": allowed,
+        "verbs": verb_buttons(snapshot["verbs"], allowed),
+        "log": log.entries,
+        "log_begins": log.begins,
+        "commands": _commands(saga.pk, snapshot["steps"]),
+        "late": LateReply.objects.filter(saga_id=saga.pk).order_by("-pk")[:50],
+        "actions": actions,
+        "related": _related(saga),
+        "seconds": (end - saga.created_at).total_seconds(),
+        "over": saga.state in TERMINAL,
+    }
+
+
+def verb_buttons(verbs: list[dict[str, Any]], allowed: frozenset[str]) -> list[dict[str, Any]]:
+    """Return one entry per verb: where it applies, or why it does not."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in verbs:
+        verb = found.setdefault(
+            entry["verb"],
+            {"verb": entry["verb"], "label": entry["label"], "targets": [], "reason": entry["reason"]},
+        )
+        if entry["applies"]:
+            verb["targets"].append(entry["step"])
+    for verb in found.values():
+        if verb["verb"] not in allowed:
+            permission = orchestrator.permission(verb["verb"])
+            verb |= {"targets": [], "reason": f"Your account lacks the permission {permission}."}
+        elif not verb["targets"] and len({e["reason"] for e in verbs if e["verb"] == verb["verb"]}) > 1:
+            verb["reason"] = NOWHERE[verb["verb"]]
+    return sorted(found.values(), key=lambda v: list(VERBS).index(v["verb"]))
+
+
+#: Verb about a step -> why no step has it, when each step has a reason of its own.
+NOWHERE = {
+    "retry": "No step is in back-off or at attention.",
+    "skip": "No step can be skipped now: each is done, running, or may have had its effect.",
+    "resolve": "No step is at attention, or has an unknown outcome.",
+    "approve": "No step waits for an approval.",
+    "reject": "No step waits for an approval.",
+}
+
+
+def _commands(saga_id: UUID, steps: list[dict[str, Any]]) -> list[CommandLine]:
+    """Return every command that was sent, latest key first known."""
+    lines = []
+    for step in steps:
+        sent = ((Direction.DO, "action", "generation"), (Direction.UNDO, "compensation", "undo_generation"))
+        for direction, name, generation in sent:
+            count = step[generation]
+            if not count or not step[name]:
+                continue
+            is_open = step["direction"] == direction.value
+            lines.append(
+                CommandLine(
+                    step=step["name"],
+                    direction=direction.value,
+                    name=step[name],
+                    key=idempotency_key(saga_id, step["name"], direction, count),
+                    earlier=count - 1,
+                    attempt=step["attempt"] if is_open else None,
+                    state="open" if is_open else "closed",
+                )
+            )
+    return lines
+
+
+def _related(saga: Saga) -> list[tuple[str, Saga]]:
+    successors = [
+        (kind_of(s, "successor"), s) for s in saga.successors.only("id", "origin_kind", "state")[:20]
+    ]
+    return ([(kind_of(saga, "origin"), saga.origin)] if saga.origin else []) + successors
+
+
+def kind_of(saga: Saga, side: str) -> str:
+    """Say how two sagas belong together."""
+    words = {"restart": ("restart of", "restarted as"), "repair": ("repair of", "repaired by")}
+    return words.get(saga.origin_kind, ("follows", "followed by"))[side == "successor"]

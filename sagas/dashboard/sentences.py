@@ -1,0 +1,74 @@
+"""The event log in sentences: what happened, told to a person."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sagas.dashboard.words import attention_text
+
+Data = Mapping[str, Any]
+
+
+def _try(data: Data) -> str:
+    return f"try {data.get('attempt')} of {data.get('budget')}"
+
+
+def _because(data: Data) -> str:
+    return f": {data['error']}" if data.get("error") else ""
+
+
+def _again(data: Data) -> str:
+    doubt = " It may have had its effect." if data.get("unresolved") else ""
+    return f"{_try(data)} is due{_because(data)}.{doubt}"
+
+
+def _new_key(data: Data, command: str) -> str:
+    times = data.get("generation", 1)
+    return f"{command} is due" + (f", under its key number {times}" if times > 1 else "")
+
+
+#: Event type -> (tone, sentence). The tone picks glyph and colour.
+SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
+    "SagaStarted": ("started", lambda s, d: "The saga is recorded."),
+    "SagaCompensating": ("compensating", lambda s, d: f"Rolling back{_because(d)}."),
+    "SagaCompleted": ("completed", lambda s, d: "The saga is completed."),
+    "SagaFailed": ("failed", lambda s, d: f"Rolled back, and done{_because(d)}."),
+    "SagaPaused": ("paused", lambda s, d: "Paused: nothing more is claimed."),
+    "SagaResumed": ("pending", lambda s, d: "Resumed."),
+    "DataEdited": ("edited", lambda s, d: "The data was replaced." + _keeping(d)),
+    "StepDispatched": ("pending", lambda s, d: _new_key(d, f"The action of {s}") + "."),
+    "StepRescheduled": ("pending", lambda s, d: f"{s}: {_again(d)}"),
+    "StepOutcomeUnknown": (
+        "attention",
+        lambda s, d: f"Whether {s} had its effect is not known{_because(d)}.",
+    ),
+    "StepCompleted": ("completed", lambda s, d: f"{s} is completed."),
+    "StepFailed": ("cross", lambda s, d: f"{s} had no effect{_because(d)}."),
+    "StepHeld": (
+        "attention",
+        lambda s, d: f"{s} waits for a person, {attention_text(d.get('code'))}{_because(d)}.",
+    ),
+    "StepWithdrawn": ("started", lambda s, d: f"{s} was withdrawn before anybody began with it."),
+    "StepSkipped": ("skipped", lambda s, d: f"{s} is skipped."),
+    "UndoDispatched": ("compensating", lambda s, d: _new_key(d, f"The undo of {s}") + f"{_because(d)}."),
+    "UndoRescheduled": ("compensating", lambda s, d: f"Undo of {s}: {_again(d)}"),
+    "UndoHeld": (
+        "attention",
+        lambda s, d: f"The undo of {s} waits for a person, {attention_text(d.get('code'))}{_because(d)}.",
+    ),
+    "StepCompensated": ("failed", lambda s, d: f"{s} is undone."),
+    "StepLeftStanding": ("standing", lambda s, d: f"{s} is left standing; the rollback passes it."),
+    "LateEffectFound": ("attention", lambda s, d: f"{s} had its effect after its command was closed."),
+    "LateEffectSettled": ("completed", lambda s, d: f"The late effect of {s} is settled."),
+}
+
+
+def _keeping(data: Data) -> str:
+    keeping = data.get("keeping") or ()
+    return f" Already sent, and unchanged: {', '.join(keeping)}." if keeping else ""
+
+
+def sentence(event: Mapping[str, Any]) -> tuple[str, str]:
+    """Return an event's tone, and the event in words."""
+    tone, say = SENTENCES.get(event["type"], ("started", lambda s, d: event["type"]))
+    text = say(event["step"] or "", event["data"] or {})
+    return tone, text.replace("..", ".")

@@ -1,0 +1,36 @@
+"""The desk's pages: nouns, and below a saga one path per verb."""
+
+from django.urls import path, register_converter
+
+from sagas.dashboard.views import audit, overview, probes, queues, saga, sagas, types, verb
+from sagas.orchestrator import VERBS
+
+
+class VerbConverter:
+    """One of the verbs."""
+
+    regex = "|".join(VERBS)
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(VerbConverter, "verb")
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("sagas/", sagas.saga_list, name="saga-list"),
+    path("sagas/<uuid:saga_id>/", saga.saga_detail, name="saga-detail"),
+    path("sagas/<uuid:saga_id>/<verb:verb>/", verb.saga_verb, name="saga-verb"),
+    path("search/", sagas.search, name="search"),
+    path("audit/", audit.audit, name="audit"),
+    path("types/", types.type_list, name="type-list"),
+    path("types/<path:name>/", types.type_detail, name="type-detail"),
+    path("queues/", queues.queues, name="queues"),
+    path("healthz", probes.healthz, name="healthz"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", probes.metrics, name="metrics"),
+]

@@ -1,0 +1,115 @@
+"""What monitoring asks: is the process up, can sagas move, and the figures for Prometheus."""
+
+from collections.abc import Iterator
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.views import redirect_to_login
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from sagas.core.words import SagaState
+from sagas.dashboard.access import SEE, View
+from sagas.dashboard.overview import counts
+from sagas.health import health as look
+from sagas.models import Due, Saga, Token
+
+
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Say that this process answers; it asks nobody else."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Say whether sagas can move: migrated, and a worker and the clock alive."""
+    missing = _missing()
+    status = {"status": "not ready", "missing": missing} if missing else {"status": "ready"}
+    return JsonResponse(status, status=503 if missing else 200)
+
+
+def _missing() -> list[str]:
+    try:
+        if _unmigrated():
+            return ["migrations"]
+        health = look()
+    except Exception:  # whatever the driver raises: the database does not answer
+        return ["database"]
+    alive = {"worker": health["workers_alive"], "clock": health["clock"]}
+    return [name for name, there in alive.items() if not there]
+
+
+def _unmigrated() -> bool:
+    """Once migrated, always migrated, as far as this process is concerned."""
+    if not getattr(_unmigrated, "done", False):
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        _unmigrated.done = not plan  # type: ignore[attr-defined]
+    return not _unmigrated.done  # type: ignore[attr-defined]
+
+
+def for_scrapers(view: View) -> View:
+    """Open a page to a bearer token or a session whose user may see sagas."""
+
+    @wraps(view)
+    def closed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+        user: Any = request.user
+        if scheme.lower() == "bearer":
+            token = Token.objects.select_related("user").filter(digest=Token.digest_of(text.strip())).first()
+            user = token.user if token else None
+        elif not user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        if user is None or not user.is_active:
+            return HttpResponse("unknown token\n", status=401, headers={"WWW-Authenticate": "Bearer"})
+        return (
+            view(request, *args, **kwargs) if user.has_perm(SEE) else HttpResponse("forbidden\n", status=403)
+        )
+
+    return closed
+
+
+@require_safe
+@for_scrapers
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer in Prometheus' text format."""
+    return HttpResponse("\n".join(_lines()) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _lines() -> Iterator[str]:
+    health, now = look(), timezone.now()
+    by_state = {c.state: c.count for c in counts()}
+    attention = dict(Saga.objects.at_attention().values_list("attention").annotate(n=Count("pk")).order_by())
+    due = Due.objects.filter(due_at__lte=now, paused=False, lease_token__isnull=True)
+    by_queue = dict(due.values_list("queue").annotate(n=Count("pk")).order_by())
+    yield from _gauge(
+        "sagadesk_sagas",
+        "Sagas by state; 10001 means more than 10000.",
+        {f'{{state="{s.value}"}}': by_state[s.value] for s in SagaState},
+    )
+    yield from _gauge("sagadesk_sagas_paused", "Paused sagas.", {"": by_state["paused"]})
+    yield from _gauge(
+        "sagadesk_attention",
+        "Sagas that need a person.",
+        {f'{{code="{c}"}}': n for c, n in attention.items()},
+    )
+    yield from _gauge(
+        "sagadesk_due", "Work that is due.", {f'{{queue="{q}"}}': n for q, n in by_queue.items()}
+    )
+    oldest = health["oldest_due_seconds"] or 0
+    yield from _gauge("sagadesk_oldest_due_seconds", "How long the oldest work has been due.", {"": oldest})
+    yield from _gauge("sagadesk_workers_alive", "Workers.", {"": health["workers_alive"]})
+    yield from _gauge("sagadesk_clock_alive", "1 if a clock is alive.", {"": int(health["clock"])})
+    yield from _gauge("sagadesk_redis_up", "1 if Redis answers.", {"": int(health["redis"])})
+
+
+def _gauge(name: str, text: str, values: dict[str, Any]) -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} gauge"
+    for labels, value in values.items():
+        yield f"{name}{labels} {value}"

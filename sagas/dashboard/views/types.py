@@ -1,0 +1,100 @@
+"""Saga types: what each is made of, and how its sagas are."""
+
+from typing import Any
+
+from django.db.models import Count, Max
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from sagas import registry
+from sagas.core.definition import CANNOT_UNDO, SagaDefinition
+from sagas.dashboard.access import desk, page
+from sagas.dashboard.graph import draw
+from sagas.models import Definition, Saga
+
+
+@require_safe
+@desk
+def type_list(request: HttpRequest) -> HttpResponse:
+    """Show every saga type that is defined, or has sagas."""
+    pinned = {d["saga_type"]: d for d in _definitions()}
+    active = _active()
+    names = sorted({*pinned, *registry.saga_types()})
+    listed = [
+        {
+            "name": name,
+            "defined": registry.saga_type(name) is not None,
+            "versions": pinned.get(name, {}).get("versions", 0),
+            "active": active.get(name, {}).get("active", 0),
+            "attention": active.get(name, {}).get("attention", 0),
+        }
+        for name in names
+    ]
+    return page(request, "sagas/type_list.html", {"types": listed})
+
+
+def _definitions() -> Any:
+    return Definition.objects.values("saga_type").annotate(versions=Count("pk"), latest=Max("created_at"))
+
+
+def _active() -> dict[str, Any]:
+    """Count what is unfinished; the finished would be the whole table."""
+    found = (
+        Saga.objects.active().values("saga_type").annotate(active=Count("pk"), attention=Count("attention"))
+    )
+    return {row["saga_type"]: row for row in found.order_by()}
+
+
+@require_safe
+@desk
+def type_detail(request: HttpRequest, name: str) -> HttpResponse:
+    """Show a type's steps as its newest saga was started with them."""
+    author = registry.saga_type(name)
+    pinned = list(Definition.objects.filter(saga_type=name).order_by("-created_at")[:10])
+    if author is None and not pinned:
+        raise Http404(f"No saga type is called {name}.")
+    definition = SagaDefinition.from_document(pinned[0].document) if pinned else _sample(author)
+    context = {
+        "name": name,
+        "author": author,
+        "doc": (type(author).__doc__ or "").strip() if author else "",
+        "pinned": pinned,
+        "graph": draw(_as_steps(definition), "started") if definition else None,
+        "definition": definition,
+    }
+    return page(request, "sagas/type_detail.html", context)
+
+
+def _sample(author: Any) -> SagaDefinition | None:
+    """Ask the author's class for the steps of its sample data, if it names some."""
+    try:
+        steps = tuple(author.define_steps(getattr(author, "sample_data", None) or {}))
+        return SagaDefinition(author.saga_type, steps)
+    except Exception:  # an author's code, asked without real data
+        return None
+
+
+def _as_steps(definition: SagaDefinition) -> list[dict[str, Any]]:
+    """Describe a definition's steps as a snapshot would those of a saga that has not begun."""
+    blank = {
+        "outline": True,
+        "status": "pending",
+        "attention": None,
+        "standing": False,
+        "dispatched_at": None,
+        "attempt": 0,
+    }
+    return [
+        {
+            **blank,
+            "name": step.name,
+            "position": place,
+            "action": step.action,
+            "compensation": step.compensation,
+            "cannot_undo": step.compensation == CANNOT_UNDO,
+            "pivot": step.pivot,
+            "retriable": step.retriable,
+            "needs": list(definition.needs(step.name)),
+        }
+        for place, step in enumerate(definition.steps)
+    ]

@@ -1,0 +1,103 @@
+"""A verb's page: what it would do, a reason, and then it is done, or somebody was faster."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from sagas import orchestrator
+from sagas.dashboard.access import desk, page
+from sagas.dashboard.asking import Asking, outcomes
+from sagas.models import Saga
+from sagas.orchestrator import VERBS, Answer, Conflict, Forbidden, Invalid, NotFound, Plan
+
+#: Verb -> what became of it, for the message on the next page.
+DONE = {
+    "retry": "It is tried again.",
+    "compensate": "The saga rolls back.",
+    "skip": "The step is skipped.",
+    "resolve": "Settled, on your word.",
+    "edit": "The data is replaced.",
+    "pause": "The saga is paused.",
+    "resume": "The saga goes on.",
+    "approve": "Approved.",
+    "reject": "Rejected.",
+    "restart": "A new saga has started.",
+}
+
+
+@sensitive_post_parameters("data", "result")
+@require_http_methods(["GET", "HEAD", "POST"])
+@desk
+def saga_verb(request: HttpRequest, saga_id: UUID, verb: str) -> HttpResponse:
+    """Show what the verb would do; a POST does it, unless it only asks for another preview."""
+    saga = Saga.objects.filter(pk=saga_id).first()
+    if saga is None:
+        raise Http404(f"There is no saga {saga_id}.")
+    asking = Asking.read(request, saga, verb)
+    if request.method != "POST" or "preview" in request.POST:
+        return _show(request, saga, asking)
+    return _do(request, saga, asking)
+
+
+def _show(request: HttpRequest, saga: Saga, asking: Asking, **context: Any) -> HttpResponse:
+    """Show the form, with the preview for the saga as it is now."""
+    status = context.pop("status", 200)
+    plan, refusal, problem = _preview(saga, asking)
+    context = {"problem": problem, "conflict": None, **context}
+    if problem and status == 200:
+        status = 422
+    if refusal and status == 200:
+        status = 409
+    snapshot = orchestrator.snapshot(saga)
+    shown = {
+        "saga": saga,
+        "outcomes": outcomes(next((s for s in snapshot["steps"] if s["name"] == asking.step), None)),
+        "asking": asking,
+        "plan": plan,
+        "refusal": refusal,
+        **context,
+    }
+    return page(request, "sagas/saga_verb.html", shown, status=status)
+
+
+def _preview(saga: Saga, asking: Asking) -> tuple[Plan | None, str, Invalid | None]:
+    """Return the plan, or why the verb is refused, or which field is wrong."""
+    if asking.problem or not asking.complete:
+        return None, "", asking.problem
+    try:
+        return orchestrator.preview(saga.pk, asking.verb, asking.asked(version=None)), "", None
+    except Forbidden as no:
+        raise PermissionDenied(str(no)) from no
+    except Conflict as no:
+        return None, str(no), None
+    except Invalid as no:
+        return None, "", no
+
+
+def _do(request: HttpRequest, saga: Saga, asking: Asking) -> HttpResponse:
+    if asking.problem:
+        return _show(request, saga, asking, status=422)
+    try:
+        answer = orchestrator.act(saga.pk, asking.verb, asking.asked(version=asking.version))
+    except NotFound as no:
+        raise Http404(str(no)) from no
+    except Forbidden as no:
+        raise PermissionDenied(str(no)) from no
+    except Invalid as no:
+        return _show(request, saga, asking, problem=no, status=422)
+    except Conflict as no:
+        saga.refresh_from_db()
+        return _show(request, saga, asking.afresh(saga.version), conflict=no, status=409)
+    return _done(request, saga, answer)
+
+
+def _done(request: HttpRequest, saga: Saga, answer: Answer) -> HttpResponse:
+    text = f"{VERBS[answer.verb]}: this was already done." if answer.repeated else DONE[answer.verb]
+    messages.success(request, text)
+    return redirect("saga-detail", saga_id=answer.created or saga.pk)

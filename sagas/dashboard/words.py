@@ -1,0 +1,46 @@
+"""What states, statuses and attention codes are called where people read them, and which glyph stands for each."""
+
+from collections.abc import Mapping
+
+#: State -> what it means, for those who hover.
+STATES: Mapping[str, str] = {
+    "started": "recorded, nothing is dispatched yet",
+    "pending": "waiting for its steps",
+    "compensating": "rolling back",
+    "completed": "all steps succeeded",
+    "failed": "rolled back, and done with it",
+}
+
+#: Attention code -> (what is the matter, what a person can do about it).
+ATTENTION: Mapping[str, tuple[str, str]] = {
+    "late_effect": ("an effect came too late", "undo it with Roll back, or settle it as waived"),
+    "compensation_failed": ("an undo keeps failing", "try it again, or settle it by hand"),
+    "expectation_missed": ("an expectation was missed", "look at what the participant did"),
+    "misconfigured": ("a participant cannot be called", "mend its address or credentials, then retry"),
+    "no_handler": ("nobody handles a command", "deploy its handler, then retry"),
+    "cannot_undo": ("cannot be undone", "take care of it outside, then settle it by hand"),
+    "outcome_unknown": ("an outcome is unknown", "ask the participant, then settle it by hand"),
+    "retries_spent": ("retries are spent", "retry, skip or roll back"),
+    "held": ("held for a decision", "retry, skip or roll back"),
+}
+
+#: Step status -> glyph in the sprite.
+STATUS_GLYPHS: Mapping[str, str] = {
+    "pending": "started",
+    "executing": "pending",
+    "completed": "completed",
+    "failed": "cross",
+    "compensating": "compensating",
+    "compensated": "failed",
+    "skipped": "skipped",
+}
+
+
+def attention_text(code: str | None) -> str:
+    """Say what is the matter."""
+    return ATTENTION.get(code or "", ((code or "").replace("_", " "), ""))[0]
+
+
+def attention_hint(code: str | None) -> str:
+    """Say what a person can do about it."""
+    return ATTENTION.get(code or "", ("", ""))[1]

@@ -1,0 +1,144 @@
+"""How glyphs, times, durations, ids and JSON look in the desk's templates."""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+#: (seconds in one, used from so many on, its name, seconds in the unit below, that one's name), longest first.
+_UNITS = (
+    (86_400, 172_800, "d", 3_600, "h"),
+    (3_600, 7_200, "h", 60, "min"),
+    (60, 100, "min", 1, "s"),
+)
+
+
+_TIMES = re.compile(r"\{(\d{4}-\d\d-\d\dT[^{}\s]+)\}")
+
+
+@register.simple_tag
+def glyph(name: str, label: str = "") -> SafeString:
+    """Draw a glyph of the sprite; silent to screen readers unless it has a label."""
+    if label:
+        return format_html(
+            '<svg class="glyph" role="img" aria-label="{}"><use href="#g-{}"/></svg>', label, name
+        )
+    return format_html('<svg class="glyph" aria-hidden="true"><use href="#g-{}"/></svg>', name)
+
+
+@register.filter
+def moment(value: Any) -> datetime | None:
+    """Read a time from a row or a snapshot."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value)
+    return value if isinstance(value, datetime) else None
+
+
+@register.filter
+def ago(value: Any) -> SafeString | str:
+    """Show a time as its distance from now; the exact one on hover and focus."""
+    at = moment(value)
+    if at is None:
+        return "–"
+    return _time(at, relative(at, timezone.now()), "relative")
+
+
+@register.filter
+def clock(value: Any) -> SafeString | str:
+    """Show a time exactly; the browser turns it into its own zone."""
+    at = moment(value)
+    return "–" if at is None else _time(at, at.astimezone(UTC).strftime("%H:%M:%S"), "clock")
+
+
+@register.filter
+def exact(value: Any) -> SafeString | str:
+    """Show date and time."""
+    at = moment(value)
+    return "–" if at is None else _time(at, at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"), "exact")
+
+
+@register.filter
+def timed(text: str) -> SafeString:
+    """Show the times that a sentence holds in braces, as ``{2026-01-01T12:00:00+00:00}``."""
+    parts = _TIMES.split(text)
+    return format_html_join("", "{}", ((clock(p) if n % 2 else p,) for n, p in enumerate(parts)))
+
+
+def _time(at: datetime, text: str, style: str) -> SafeString:
+    utc = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" data-style="{}" title="{}">{}</time>',
+        utc.isoformat(timespec="milliseconds"),
+        style,
+        utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        text,
+    )
+
+
+def relative(at: datetime, now: datetime) -> str:
+    """Say how far away a time is: "12 s ago", "in 4 min"."""
+    seconds = (now - at).total_seconds()
+    if abs(seconds) < 1:
+        return "now"
+    return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
+
+
+@register.filter
+def span(seconds: float | None) -> str:
+    """Say how long: "80 ms", "1.2 s", "4 min 10 s", "3 h 5 min"."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, least, name, below, lesser in _UNITS:
+        if whole >= least:
+            rest = whole % size // below
+            return f"{whole // size} {name}" + (f" {rest} {lesser}" if rest and whole < 10 * size else "")
+    return f"{whole} s"
+
+
+@register.filter
+def short(value: UUID | str) -> str:
+    """Shorten an id to its end, which tells neighbours apart; its beginning is only the time."""
+    return f"…{str(value)[-8:]}"
+
+
+@register.filter
+def operation(command: str) -> str:
+    """Shorten a command to what is done; its service is in the title."""
+    return command.rpartition(".")[2]
+
+
+@register.filter
+def breakable(name: str) -> SafeString:
+    """Let a long name break behind its underscores."""
+    return format_html_join(mark_safe("_<wbr>"), "{}", ((part,) for part in name.split("_")))
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """Show JSON indented, keys in their order."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+@register.filter
+def compact(value: Any) -> str:
+    """Show JSON on one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+@register.filter
+def words(value: Any) -> str:
+    """Turn a code into words: ``retries_spent`` -> "retries spent"."""
+    return str(value or "").replace("_", " ")

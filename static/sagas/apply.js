@@ -1,0 +1,103 @@
+// Putting what is newer into the page, without moving anything that a person looks at or works with.
+import { holdOne } from "./badge.js";
+import { reveal } from "./copy.js";
+import { announce } from "./say.js";
+import { tell } from "./time.js";
+
+const waiting = new Map(); // region -> html that came while it was in use
+
+// What the page shows, as the server wants to hear it.
+export function shown(place) {
+  const sagas = {};
+  for (const node of document.querySelectorAll("main [data-saga]")) sagas[node.dataset.saga] = +node.dataset.version;
+  const said = { sagas };
+  if ("overview" in place.dataset) said.overview = true;
+  if ("list" in place.dataset) said.list = place.dataset.list;
+  return said;
+}
+
+export function applyRow(saga) {
+  for (const old of document.querySelectorAll(`tr[data-saga="${saga.id}"]`)) {
+    if (+old.dataset.version >= saga.version) continue;
+    const template = document.createElement("template");
+    template.innerHTML = saga.row;
+    const fresh = template.content.firstElementChild;
+    const focused = old.contains(document.activeElement);
+    old.replaceWith(fresh);
+    if (focused) fresh.querySelector("a")?.focus();
+    fresh.classList.add("changed");
+    settle(fresh);
+  }
+}
+
+export function applySaga(place, saga) {
+  if (saga.id !== place.dataset.saga || saga.version < +place.dataset.version) return;
+  const moved = saga.version > +place.dataset.version;
+  place.dataset.version = saga.version;
+  applyRegions(place, saga.regions);
+  if (moved && saga.regions.why) announce(place.querySelector("[data-region=why] .why__text").textContent.trim());
+  if (saga.title) document.title = saga.title;
+}
+
+// A verb's page keeps what is being typed, and only says that its preview is old.
+export function movedOn(place, saga) {
+  if (saga.version > +place.dataset.version) document.getElementById("moved-on").hidden = false;
+}
+
+export function applyRegions(place, regions) {
+  for (const [name, html] of Object.entries(regions)) {
+    const region = place.querySelector(`[data-region="${name}"]`);
+    if (!region) continue;
+    if (inUse(region)) waiting.set(region, html);
+    else replace(region, html);
+  }
+}
+
+// Text that is being selected, a menu that is open, rows that a pointer is on: not under somebody's hand.
+function inUse(region) {
+  const selection = getSelection();
+  if (!selection.isCollapsed && region.contains(selection.anchorNode)) return true;
+  return region.querySelector(".menu[open]") !== null || ("steady" in region.dataset && region.matches(":hover"));
+}
+
+function replace(region, html) {
+  waiting.delete(region);
+  const focused = region.contains(document.activeElement) ? document.activeElement : null;
+  const open = [...region.querySelectorAll("details[open][id]")].map((details) => details.id);
+  const before = new Map([...region.querySelectorAll("tr[data-saga]")].map((row) => [row.dataset.saga, row.dataset.version]));
+  const scrolled = region.querySelector(".graph, .table-box")?.scrollLeft;
+  region.innerHTML = html;
+  for (const id of open) region.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
+  if (scrolled) region.querySelector(".graph, .table-box").scrollLeft = scrolled;
+  if (focused) refocus(region, focused);
+  for (const row of region.querySelectorAll("tr[data-saga]")) {
+    if (before.size && before.get(row.dataset.saga) !== row.dataset.version) row.classList.add("changed");
+  }
+  if (region.dataset.region === "head" || region.dataset.region === "why") region.classList.add("changed");
+  settle(region);
+}
+
+function refocus(region, was) {
+  const href = was.getAttribute("href");
+  const same = was.id ? region.querySelector(`#${CSS.escape(was.id)}`) : href && region.querySelector(`a[href="${CSS.escape(href)}"]`);
+  (same || region.querySelector("a, button, [tabindex]"))?.focus({ preventScroll: true });
+}
+
+function settle(root) {
+  tell(root.parentNode || root);
+  reveal(root);
+  for (const action of root.querySelectorAll("[data-act]")) holdOne(action);
+  root.addEventListener("animationend", () => root.classList.remove("changed"), { once: true });
+}
+
+export function showNew(count) {
+  const strip = document.getElementById("new-strip");
+  if (!strip) return;
+  if (count && strip.hidden) announce(`${count} new`);
+  strip.hidden = !count;
+  strip.querySelector("[data-count]").textContent = count > 50 ? "50+" : count;
+}
+
+setInterval(() => {
+  for (const [region, html] of waiting) if (!inUse(region)) replace(region, html);
+}, 300);

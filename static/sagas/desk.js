@@ -1,0 +1,19 @@
+// What every page does in the browser. All of it is extra: without it, links and forms work as they are.
+import { copyButtons } from "./copy.js";
+import { onceForms, utcInputs } from "./forms.js";
+import { keys } from "./keys.js";
+import { live } from "./live.js";
+import { menus } from "./menus.js";
+import { tabs } from "./tabs.js";
+import { themeSwitch } from "./themes.js";
+import { tellTimes } from "./time.js";
+
+themeSwitch();
+copyButtons();
+onceForms();
+utcInputs();
+keys();
+menus();
+tabs();
+tellTimes();
+live();

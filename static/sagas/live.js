@@ -1,0 +1,71 @@
+// The live page: says what it shows, applies what is newer, and knows when it is behind.
+import { applyRegions, applyRow, applySaga, movedOn, shown, showNew } from "./apply.js";
+import { badge } from "./badge.js";
+import { announce } from "./say.js";
+import { ahead } from "./time.js";
+
+const SILENCE = 8000; // without a word for so long, the page is stale
+const FINAL = { 4401: "signed out", 4403: "not allowed" };
+
+let socket = null;
+let heard = 0;
+let failures = 0;
+let everLive = false;
+let place = null;
+
+export function live() {
+  place = document.querySelector("[data-live]");
+  if (!place) return;
+  badge("catching");
+  heard = Date.now();
+  connect();
+  setInterval(watch, 500);
+  document.addEventListener("visibilitychange", () => document.hidden || watch());
+  addEventListener("pagehide", () => socket?.close());
+  addEventListener("pageshow", (event) => event.persisted && connect());
+}
+
+function connect() {
+  const url = new URL(place.dataset.live, location.href);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  const ours = (socket = new WebSocket(url));
+  ours.onopen = () => ours.send(JSON.stringify({ type: "show", ...shown(place) }));
+  ours.onmessage = (event) => ours === socket && receive(JSON.parse(event.data));
+  ours.onclose = (event) => ours === socket && lost(event.code);
+}
+
+function receive(frame) {
+  heard = Date.now();
+  failures = 0;
+  if (frame.now) ahead.ms = frame.now - Date.now();
+  for (const saga of frame.sagas || []) {
+    if (saga.row) "verbPage" in place.dataset ? movedOn(place, saga) : applyRow(saga);
+    if (saga.regions) applySaga(place, saga);
+  }
+  if (frame.overview) applyRegions(place, frame.overview);
+  if (frame.new !== undefined) showNew(frame.new);
+  if (frame.banner !== undefined) document.getElementById("banner").innerHTML = frame.banner;
+  socket.send(JSON.stringify({ type: "got", n: frame.n }));
+  everLive = true;
+  badge("live");
+}
+
+function lost(code) {
+  socket = null;
+  if (FINAL[code]) {
+    place.dataset.ended = "1";
+    badge("stale", FINAL[code]);
+    announce(code === 4401 ? "You are signed out. Load the page again to log in." : "You may not watch this any more.");
+    return;
+  }
+  failures += 1;
+  if (Date.now() - heard < SILENCE) badge("catching");
+  const wait = Math.min(5000, 250 * 2 ** Math.min(failures, 5)) * (0.5 + Math.random() / 2);
+  setTimeout(() => socket || connect(), wait);
+}
+
+function watch() {
+  if (place.dataset.ended || Date.now() - heard < SILENCE) return;
+  badge("stale", everLive ? "stale" : "not live", everLive);
+  if (socket?.readyState === WebSocket.OPEN) socket.close(); // deaf: begin anew
+}

@@ -1,0 +1,128 @@
+"""The live page: it follows the truth, knows when it cannot, and heals."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.desk import Desk, until
+
+
+def live(page: Page) -> None:
+    expect(page.locator("#badge")).to_have_text("live")
+
+
+MOVES = """() => {
+    const article = document.querySelector(".saga-page");
+    window.moved = new Promise((seen) => new MutationObserver(() => seen(Date.now()))
+        .observe(article, { attributes: true, attributeFilter: ["data-version"] }));
+}"""
+COMMITTED = "Date.parse(document.querySelector('.log__line--person time').dateTime)"
+
+
+def test_a_change_is_on_the_page_within_a_second_of_its_commit(desk: Desk, page: Page) -> None:
+    [saga] = desk.order("hold_for_operator")
+    until(lambda: desk.shown(saga)["attention"])
+    page.goto(f"/sagas/{saga}/")
+    live(page)
+    took = []
+    for verb in ("pause", "resume", "pause"):
+        page.evaluate(MOVES)
+        desk.act(saga, verb, "to see it move")
+        took.append(page.evaluate("window.moved") - page.evaluate(COMMITTED))
+    assert sorted(took)[1] < 1000, took
+
+
+def test_the_list_follows_in_place_and_gathers_what_is_new(desk: Desk, page: Page) -> None:
+    [saga] = desk.order("hold_for_operator")
+    page.goto("/sagas/")
+    live(page)
+    row = page.locator(f'tr[data-saga="{saga}"]')
+    expect(row).to_contain_text("held for a decision")
+    order = page.locator("tr.saga").evaluate_all("rows => rows.map(row => row.dataset.saga)")
+    desk.act(saga, "compensate", "enough")
+    expect(row.locator(".chip--failed")).to_be_visible()
+    [new] = desk.order("happy")
+    strip = page.locator("#new-strip")
+    expect(strip).to_contain_text("1 new")
+    assert page.locator("tr.saga").evaluate_all("rows => rows.map(row => row.dataset.saga)") == order
+    strip.click()
+    expect(page.locator(f'tr[data-saga="{new}"]')).to_be_visible()
+
+
+def test_the_overview_follows(desk: Desk, page: Page) -> None:
+    page.goto("/")
+    live(page)
+    before = page.locator(".group").count()
+    [saga] = desk.order("refund_fails_forever")
+    expect(page.locator(f'tr[data-saga="{saga}"]')).to_be_visible()
+    expect(page.locator(".overview__attention")).to_contain_text("an undo keeps failing", timeout=60_000)
+    assert page.locator(".group").count() >= before
+
+
+def test_a_killed_web_process_makes_pages_stale_and_its_return_heals_them(desk: Desk, page: Page) -> None:
+    [saga] = desk.order("hold_for_operator")
+    until(lambda: desk.shown(saga)["attention"])
+    page.goto(f"/sagas/{saga}/")
+    live(page)
+    desk.kill("web")
+    expect(page.locator("#badge")).to_have_text("stale", timeout=12_000)
+    button = page.locator("#verb-compensate")
+    expect(button).to_have_attribute("aria-disabled", "true")
+    expect(button).to_have_attribute("title", re.compile("stale"))
+    button.click(force=True)
+    expect(page).to_have_url(re.compile(f"{saga}/$"))
+    desk.manage("saga", "compensate", saga, "--reason", "while nobody looked")
+    desk.start("web")
+    live(page)
+    expect(page.locator(".saga-head .chip--failed")).to_be_visible(timeout=5_000)
+    expect(page.locator("#verb-restart")).not_to_have_attribute("aria-disabled", "true")
+
+
+def test_pages_follow_while_redis_is_gone_and_after_it_is_back(desk: Desk, page: Page) -> None:
+    [saga] = desk.order("hold_for_operator")
+    until(lambda: desk.shown(saga)["attention"])
+    page.goto(f"/sagas/{saga}/")
+    live(page)
+    desk.kill("redis")
+    desk.act(saga, "pause", "without redis")
+    expect(page.locator(".saga-head .chip--paused")).to_be_visible(timeout=6_000)
+    desk.start("redis")
+    desk.act(saga, "resume", "with redis")
+    expect(page.locator(".saga-head .chip--paused")).to_be_hidden(timeout=6_000)
+    until(desk.ready)
+
+
+def test_the_banner_comes_and_goes_with_the_workers(desk: Desk, page: Page) -> None:
+    page.goto("/sagas/")
+    live(page)
+    expect(page.locator(".banner")).to_be_hidden()
+    desk.kill("worker")
+    expect(page.locator(".banner")).to_contain_text("No worker is alive", timeout=20_000)
+    desk.start("worker")
+    expect(page.locator(".banner")).to_be_hidden(timeout=20_000)
+
+
+def test_without_javascript_pages_work_by_reloading(desk: Desk, browse) -> None:  # type: ignore[no-untyped-def]
+    page = browse(java_script_enabled=False)
+    [saga] = desk.order("hold_for_operator")
+    until(lambda: desk.shown(saga)["attention"])
+    page.goto(f"/sagas/{saga}/")
+    page.locator("#verb-compensate").click()
+    page.get_by_label("Why?").fill("no script here")
+    page.get_by_role("button", name="Roll back").click()
+    until(lambda: desk.shown(saga)["state"] == "failed")
+    page.reload()
+    expect(page.locator(".saga-head .chip--failed")).to_be_visible()
+    expect(page.locator("#people")).to_contain_text("no script here")
+
+
+def test_text_that_is_being_selected_stays(desk: Desk, page: Page) -> None:
+    [saga] = desk.order("hold_for_operator")
+    until(lambda: desk.shown(saga)["attention"])
+    page.goto(f"/sagas/{saga}/")
+    live(page)
+    page.locator(".why__text").click(click_count=3)
+    picked = page.evaluate("getSelection().toString()")
+    desk.act(saga, "pause", "meanwhile")
+    expect(page.locator(".saga-head .chip--paused")).to_be_visible()
+    assert page.evaluate("getSelection().toString()") == picked

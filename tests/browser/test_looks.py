@@ -1,0 +1,117 @@
+"""Every page on every screen: nothing sticks out, nothing is said by colour alone, the keyboard sees where it is."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.desk import Desk, until
+
+SCENARIOS = ("happy", "address_not_served", "refund_fails_forever", "hold_for_operator")
+
+
+@pytest.fixture(scope="module")
+def paths(desk: Desk) -> list[str]:
+    """Every page there is, each with something to show."""
+    sagas = [desk.order(scenario)[0] for scenario in SCENARIOS]
+    stuck, held = sagas[2:]
+    until(lambda: all(desk.shown(saga)["attention"] for saga in (stuck, held)), within=60)
+    return [
+        *("/", "/sagas/", "/sagas/?attention=any&since=2020-01-01T00:00", "/demo/order/", "/audit/"),
+        *("/types/", "/types/OrderFulfillment/", "/queues/", "/password/", "/nothing-here/"),
+        *(f"/sagas/{saga}/" for saga in sagas),
+        *(f"/sagas/{held}/{verb}/?step=process_payment" for verb in ("retry", "resolve", "edit", "resume")),
+    ]
+
+
+@pytest.mark.parametrize("width", [360, 760, 1440, 2560])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_scrolls_sideways(
+    browse: Callable[..., Page], paths: list[str], width: int, scheme: str
+) -> None:
+    page = browse(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    for path in paths:
+        page.goto(path)
+        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider <= 0, f"{path} is {wider} px too wide"
+
+
+def test_login_fits_a_phone(browse: Callable[..., Page]) -> None:
+    page = browse(None, viewport={"width": 360, "height": 640})
+    page.goto("/login/")
+    expect(page.get_by_role("button", name="Log in")).to_be_in_viewport()
+
+
+def test_every_page_has_one_heading_a_title_and_named_controls(page: Page, paths: list[str]) -> None:
+    for path in paths:
+        page.goto(path)
+        assert page.locator("h1").count() == 1, path
+        assert page.title().endswith("Sagadesk")
+        nameless = page.evaluate(
+            """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, textarea, summary")]
+                .filter((node) => node.checkVisibility())
+                .filter((node) => !node.textContent.trim() && !node.ariaLabel && !node.labels?.length)
+                .map((node) => node.outerHTML)"""
+        )
+        assert not nameless, path
+
+
+def test_colours_keep_their_contrast(page: Page) -> None:
+    page.goto("/")
+    for theme in ("light", "dark"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        for ink in INKS:
+            for ground in ("page", "panel", "sunken"):
+                ratio = page.evaluate(CONTRAST, [ink, ground])
+                assert ratio >= 5.5, f"{theme}: {ink} on {ground} is {ratio:.2f}"
+        for ink, ground in (("on-accent", "accent"), ("on-attention", "attention")):
+            assert page.evaluate(CONTRAST, [ink, ground]) >= 5.5
+
+
+INKS = (
+    *("muted", "ink", "accent", "started", "pending", "compensating"),
+    *("completed", "failed", "attention", "paused"),
+)
+CONTRAST = """([ink, ground]) => {
+    const style = getComputedStyle(document.documentElement);
+    const light = (name) => {
+        const hex = style.getPropertyValue(`--${name}`).trim();
+        const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255)
+            .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const [low, high] = [light(ink), light(ground)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+}"""
+
+
+def test_the_theme_is_remembered(page: Page) -> None:
+    page.goto("/")
+    page.locator("#theme").click()
+    page.locator("#theme").click()
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 21, 19)"
+
+
+def test_times_are_in_the_browsers_zone(browse: Callable[..., Page], paths: list[str]) -> None:
+    page = browse(timezone_id="Asia/Tokyo", locale="en-GB")
+    page.goto(next(path for path in paths if path.startswith("/sagas/0")))
+    time = page.locator(".facts time[data-style=exact]").first
+    expected = page.evaluate(
+        "at => new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' }).format(new Date(at))",
+        time.get_attribute("datetime"),
+    )
+    expect(time).to_have_text(expected)
+
+
+def test_the_graph_stands_upright_on_a_phone(browse: Callable[..., Page], paths: list[str]) -> None:
+    page = browse(viewport={"width": 360, "height": 740})
+    page.goto(next(path for path in paths if path.startswith("/sagas/0")))
+    boxes = [box.bounding_box() for box in page.locator(".step .node").all()]
+    assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 360 for box in boxes)
+    do, undo = boxes[0], boxes[1]
+    assert do
+    assert undo
+    assert do["x"] < undo["x"]
+    assert abs(do["y"] - undo["y"]) < 2

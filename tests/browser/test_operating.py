@@ -1,0 +1,152 @@
+"""An operator's day: log in, start orders, watch them, put right what is stuck."""
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.desk import OPERATORS, Desk, until
+
+
+def live(page: Page) -> None:
+    expect(page.locator("#badge")).to_have_text("live")
+
+
+def stuck(desk: Desk, scenario: str = "hold_for_operator") -> str:
+    [saga] = desk.order(scenario)
+    until(lambda: desk.shown(saga)["attention"])
+    return saga
+
+
+def test_a_stranger_logs_in_and_out_again(browse: Callable[..., Page]) -> None:
+    page = browse(None)
+    page.goto("/sagas/")
+    expect(page).to_have_url(re.compile("/login/"))
+    page.get_by_label("Name").fill(OPERATORS[0])
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Log in").click()
+    expect(page).to_have_url(re.compile("/sagas/$"))
+    page.locator("#account summary").click()
+    page.get_by_role("button", name="Log out").click()
+    expect(page).to_have_url(re.compile("/login/"))
+
+
+def test_an_order_is_started_and_its_steps_move_before_ones_eyes(page: Page) -> None:
+    page.goto("/demo/order/")
+    page.get_by_label("Seconds per step").fill("0.5")
+    page.get_by_role("button", name="Start").click()
+    expect(page).to_have_url(re.compile(r"/sagas/[0-9a-f-]{36}/$"))
+    page.evaluate("window.sameDocument = true")
+    step = page.locator("[data-step=process_payment] .node").first
+    expect(step).to_have_class(re.compile("node--(pending|executing)"))
+    for name in ("reserve_inventory", "process_payment", "create_shipment", "send_confirmation"):
+        expect(page.locator(f"[data-step={name}] .node").first).to_have_class(re.compile("node--completed"))
+    expect(page.locator(".saga-head .chip--completed")).to_be_visible()
+    assert page.evaluate("window.sameDocument") is True
+
+
+def test_many_orders_lead_to_the_list_of_just_these(page: Page) -> None:
+    page.goto("/demo/order/")
+    page.get_by_label("How many orders").fill("7")
+    page.get_by_label("Seconds per step").fill("0")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator("tr.saga")).to_have_count(7)
+    expect(page.locator("tr.saga .chip--completed")).to_have_count(7)
+
+
+def test_a_failing_order_is_seen_to_roll_back(page: Page) -> None:
+    page.goto("/demo/order/")
+    page.get_by_text("Address not served", exact=True).click()
+    page.get_by_label("Seconds per step").fill("0.3")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".saga-head .chip--compensating")).to_be_visible()
+    expect(page.locator("[data-step=process_payment] .undo--done")).to_be_visible()
+    expect(page.locator("[data-step=reserve_inventory] .undo--done")).to_be_visible()
+    expect(page.locator(".saga-head .chip--failed")).to_be_visible()
+
+
+def test_a_stuck_saga_says_why_and_is_rolled_back_by_hand(desk: Desk, page: Page) -> None:
+    page.goto(f"/sagas/{stuck(desk)}/")
+    expect(page.locator(".why")).to_contain_text("process_payment")
+    page.locator(".why").get_by_role("link", name="Roll back").click()
+    expect(page.locator(".plan")).to_contain_text("InventoryService.ReleaseReservation")
+    page.get_by_label("Why?").fill("the customer is gone")
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.locator(".saga-head .chip--failed")).to_be_visible()
+    page.get_by_role("tab", name="People").click()
+    expect(page.locator("#people")).to_contain_text("the customer is gone")
+
+
+def test_a_reason_is_required(desk: Desk, page: Page) -> None:
+    saga = stuck(desk)
+    page.goto(f"/sagas/{saga}/pause/")
+    page.get_by_role("button", name="Pause").click()
+    expect(page).to_have_url(re.compile("/pause/$"))
+    assert not desk.shown(saga)["paused"]
+
+
+def test_of_two_operators_who_press_retry_one_wins_and_the_other_is_told(
+    desk: Desk, browse: Callable[..., Page]
+) -> None:
+    saga = stuck(desk, "refund_fails_forever")
+    pages = [browse(operator) for operator in OPERATORS]
+    for page, operator in zip(pages, OPERATORS, strict=True):
+        page.goto(f"/sagas/{saga}/retry/?step=process_payment")
+        page.get_by_label("Why?").fill(f"words of {operator}")
+    for page in pages:
+        page.evaluate("document.getElementById('do').click()")
+    losers = [p for p in pages if until(lambda p=p: _settled(p)) == "lost"]
+    assert len(losers) == 1
+    [loser] = losers
+    winner = next(o for o, p in zip(OPERATORS, pages, strict=True) if p is not loser)
+    expect(loser.locator(".moved")).to_contain_text(winner)
+    expect(loser.locator(".moved")).to_contain_text(f"words of {winner}")
+    until(lambda: desk.shown(saga)["attention"])
+    people = pages[0]
+    people.goto(f"/sagas/{saga}/#people")
+    expect(people.locator("#people tbody tr")).to_have_count(1)
+
+
+def _settled(page: Page) -> str | None:
+    if page.locator(".moved").count():
+        return "lost"
+    return "won" if page.locator(".saga-page").count() else None
+
+
+def test_a_verb_page_says_when_the_saga_moves_on_under_it(desk: Desk, browse: Callable[..., Page]) -> None:
+    saga = stuck(desk)
+    reading, acting = browse(OPERATORS[0]), browse(OPERATORS[1])
+    reading.goto(f"/sagas/{saga}/compensate/")
+    reading.get_by_label("Why?").fill("half a sent")
+    live(reading)
+    acting.goto(f"/sagas/{saga}/pause/")
+    acting.get_by_label("Why?").fill("let me look first")
+    acting.get_by_role("button", name="Pause").click()
+    expect(reading.locator("#moved-on")).to_be_visible()
+    assert reading.get_by_label("Why?").input_value() == "half a sent"
+
+
+def test_the_keyboard_is_enough(desk: Desk, page: Page) -> None:
+    saga = stuck(desk)
+    page.goto("/sagas/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    page.keyboard.type(saga)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(saga))
+    page.locator("#verb-compensate").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Why?").focus()
+    page.keyboard.type("by keyboard")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".saga-head .chip--failed")).to_be_visible()
+    page.locator("#tab-log").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#commands")).to_be_visible()
+    expect(page.locator("#log")).to_be_hidden()

@@ -1,0 +1,58 @@
+"""What all tests share: the servers, and how hard Hypothesis looks."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+from django.conf import settings
+
+from sagas.orchestrator import ledger
+from tests import servers
+
+# A mutant of the state machine survived 100 examples, and died in each run of 1,000.
+hypothesis.settings.register_profile("ci", max_examples=1000, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(settings.FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def redis_server() -> Iterator[str]:
+    """A Redis for this run alone; settings.REDIS_URL points at it."""
+    with servers.redis(settings.FOLDER) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL cluster for this run alone."""
+    folder = settings.FOLDER / "postgres"
+    folder.mkdir()
+    with servers.postgres(folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
+    """Start the database's server, if it has one, before pytest-django makes the test database."""
+    if settings.ON_POSTGRES:
+        request.getfixturevalue("postgres_server")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_definitions() -> Iterator[None]:
+    """The cache of pinned definitions must not outlive the test's database."""
+    ledger.forget_definitions()
+    yield
+    ledger.forget_definitions()
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Leave the test database to go with its server: dropping it would trip over threads that still hold it."""
+    return True

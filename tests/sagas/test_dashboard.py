@@ -1,0 +1,284 @@
+"""The desk's pages: who may see them, what they show, and that looking changes nothing."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from sagas.dashboard import overview
+from sagas.dashboard.views import probes
+from sagas.engine import Pump
+from sagas.models import Event, OperatorAction, Process, Saga, Token
+from tests.sagas import shop
+from tests.sagas.test_engine import rest
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PAGES = ["overview", "saga-list", "audit", "type-list", "queues"]
+
+
+@pytest.fixture(autouse=True)
+def fresh_figures() -> None:
+    overview.hour.forget()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def desk(client: Client, operator: Any) -> Client:
+    """A browser in which the operator is logged in."""
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def done(errand: Any, pump: Pump) -> Saga:
+    return rest(pump, errand())
+
+
+@pytest.fixture
+def held(errand: Any, pump: Pump, world: shop.World) -> Saga:
+    world.behaviour["PayService.Pay"] = shop.reject("broke")
+    return rest(pump, errand(hold=True))
+
+
+def text(response: Any) -> str:
+    return " ".join(response.content.decode().split())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_asks_strangers_to_log_in(client: Client, name: str) -> None:
+    response = client.get(reverse(name))
+    assert (response.status_code, response.headers["Location"].split("?")[0]) == (302, reverse("login"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_refuses_who_may_not_see_sagas(client: Client, name: str, db: None) -> None:
+    client.force_login(get_user_model().objects.create_user("nobody"))
+    response = client.get(reverse(name))
+    assert response.status_code == 403
+    assert "may not" in text(response)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_needs_only_the_permission_to_see(client: Client, name: str, done: Saga) -> None:
+    reader = get_user_model().objects.create_user("reader")
+    reader.user_permissions.add(Permission.objects.get(codename="view_saga"))
+    client.force_login(reader)
+    assert client.get(reverse(name)).status_code == 200
+
+
+def test_who_may_only_see_is_told_why_the_verbs_are_off(client: Client, held: Saga) -> None:
+    reader = get_user_model().objects.create_user("reader")
+    reader.user_permissions.add(Permission.objects.get(codename="view_saga"))
+    client.force_login(reader)
+    page = text(client.get(reverse("saga-detail", args=[held.pk])))
+    assert "lacks the permission sagas.retry_saga" in page
+    assert reverse("saga-verb", args=[held.pk, "retry"]) not in page
+
+
+def test_looking_at_everything_changes_nothing(desk: Client, done: Saga, held: Saga) -> None:
+    paths = [reverse(name) for name in PAGES]
+    paths += [reverse("saga-detail", args=[held.pk]), reverse("type-detail", args=["Errand"])]
+    paths += [
+        reverse("saga-verb", args=[held.pk, verb]) + "?step=pay" for verb in ("retry", "resolve", "skip")
+    ]
+    before = list(Saga.objects.values()), Event.objects.count(), OperatorAction.objects.count()
+    for path in paths:
+        assert desk.get(path).status_code == 200
+    assert (list(Saga.objects.values()), Event.objects.count(), OperatorAction.objects.count()) == before
+
+
+@pytest.mark.parametrize("name", ["overview", "saga-list", "audit"])
+def test_more_sagas_are_not_more_queries(desk: Client, errand: Any, name: str) -> None:
+    errand()
+    desk.get(reverse(name))
+    with CaptureQueriesContext(connection) as few:
+        desk.get(reverse(name))
+    for _ in range(10):
+        errand()
+    with CaptureQueriesContext(connection) as many:
+        desk.get(reverse(name))
+    assert len(many) <= len(few)
+
+
+def test_the_list_never_counts(desk: Client, errand: Any) -> None:
+    errand()
+    with CaptureQueriesContext(connection) as queries:
+        desk.get(reverse("saga-list"))
+    assert not [q["sql"] for q in queries if "COUNT(" in q["sql"] and "sagas_saga" in q["sql"]]
+
+
+def test_the_overview_groups_what_needs_a_person(desk: Client, held: Saga) -> None:
+    page = text(desk.get(reverse("overview")))
+    assert "<b>1</b> needs you" in page
+    assert "attention=held&amp;type=Errand&amp;step=pay" in page
+
+
+def test_the_overview_says_when_nobody_works(desk: Client, db: None) -> None:
+    assert "No worker and no clock is alive" in text(desk.get(reverse("overview")))
+    now = timezone.now()
+    for kind in ("worker", "clock"):
+        Process.objects.create(name=kind, kind=kind, host="h", pid=1, started_at=now, seen_at=now)
+    page = text(desk.get(reverse("overview")))
+    assert "alive:" not in page
+    assert "Nothing needs you" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "shows"),
+    [
+        ("", {"held", "done"}),
+        ("state=completed", {"done"}),
+        ("state=pending", {"held"}),
+        ("attention=any", {"held"}),
+        ("attention=held", {"held"}),
+        ("attention=late_effect", set()),
+        ("attention=held&step=pay", {"held"}),
+        ("attention=held&step=fetch", set()),
+        ("type=Errand", {"held", "done"}),
+        ("type=Other", set()),
+        ("paused=1", set()),
+        ("since=2020-01-01T00:00", {"held", "done"}),
+        ("until=2020-01-01T00:00", set()),
+        ("since=2999-01-01T00:00:00Z", set()),
+    ],
+)
+def test_the_list_filters(desk: Client, done: Saga, held: Saga, query: str, shows: set[str]) -> None:
+    page = text(desk.get(reverse("saga-list") + "?" + query))
+    assert {name for name, saga in {"held": held, "done": done}.items() if str(saga.pk) in page} == shows
+
+
+def test_the_list_finds_by_how_a_correlation_id_begins(desk: Client, errand: Any) -> None:
+    one, other = errand(), errand()
+    page = text(desk.get(reverse("saga-list"), {"correlation": one.correlation_id[:-1]}))
+    assert str(one.pk) in page
+    assert str(other.pk) not in page
+
+
+@pytest.mark.parametrize(
+    "query", ["state=nope", "attention=nope", "since=yesterday", "until=2020-99-99T00:00"]
+)
+def test_an_impossible_filter_is_named_and_matches_nothing(desk: Client, done: Saga, query: str) -> None:
+    response = desk.get(reverse("saga-list") + "?" + query)
+    assert response.status_code == 400
+    assert "is not a value for" in text(response)
+    assert str(done.pk) not in text(response)
+
+
+def test_paging_visits_every_saga_once_and_comes_back(desk: Client, errand: Any) -> None:
+    made = [str(errand().pk) for _ in range(120)]
+    path, seen, pages = reverse("saga-list"), [], []
+    while path:
+        response = desk.get(path)
+        pages.append([str(row.saga.pk) for row in response.context["rows"]])
+        seen += pages[-1]
+        older = response.context["page"].older
+        path = reverse("saga-list") + older if older else ""
+    assert seen == made[::-1]
+    back = desk.get(reverse("saga-list") + response.context["page"].newer)
+    assert [str(row.saga.pk) for row in back.context["rows"]] == pages[1]
+
+
+@pytest.mark.parametrize("query", ["after=nonsense", "before=%00", "after=" + "9" * 50])
+def test_a_cursor_that_makes_no_sense_shows_the_newest(desk: Client, done: Saga, query: str) -> None:
+    response = desk.get(reverse("saga-list") + "?" + query)
+    assert response.status_code == 200
+    assert str(done.pk) in text(response)
+
+
+def test_search_finds_by_id_and_by_correlation_id(desk: Client, errand: Any) -> None:
+    one = errand()
+    there = reverse("saga-detail", args=[one.pk])
+    assert desk.get(reverse("search"), {"q": str(one.pk)}).headers["Location"] == there
+    assert desk.get(reverse("search"), {"q": one.correlation_id}).headers["Location"] == there
+    lost = desk.get(reverse("search"), {"q": "what<ever"}).headers["Location"]
+    assert lost == reverse("saga-list") + "?correlation=what%3Cever"
+
+
+def test_a_saga_page_tells_the_whole_story(desk: Client, held: Saga) -> None:
+    page = text(desk.get(reverse("saga-detail", args=[held.pk])))
+    for part in [
+        'data-region="why"',
+        "PayService.Pay",
+        "broke",
+        f"{held.pk}:pay:do:1",
+        "Nobody has touched it",
+    ]:
+        assert part in page
+
+
+def test_a_saga_that_is_not_there_is_a_friendly_404(desk: Client, db: None) -> None:
+    response = desk.get(reverse("saga-detail", args=[uuid4()]))
+    assert response.status_code == 404
+    assert "nothing here" in text(response)
+
+
+def test_what_people_wrote_is_text_and_never_markup(desk: Client, errand: Any, operator: Any) -> None:
+    saga = errand(item="<script>alert(1)</script>")
+    assert b"<script>alert" not in desk.get(reverse("saga-detail", args=[saga.pk])).content
+    for path in (reverse("search") + "?q=<script>alert(1)", reverse("saga-list") + "?state=<script>alert(1)"):
+        assert b"<script>alert" not in desk.get(path, follow=True).content
+
+
+def test_no_page_carries_inline_style_or_script(desk: Client, held: Saga) -> None:
+    for path in [*(reverse(n) for n in PAGES), reverse("saga-detail", args=[held.pk])]:
+        page = desk.get(path).content.decode()
+        assert " style=" not in page
+        assert "<script>" not in page
+
+
+def test_healthz_asks_nobody(client: Client, django_assert_num_queries: Any, db: None) -> None:
+    with django_assert_num_queries(0):
+        assert client.get("/healthz").status_code == 200
+
+
+def test_readyz_says_what_is_missing(client: Client, db: None) -> None:
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["missing"]) == (503, ["worker", "clock"])
+    now = timezone.now()
+    for kind, seen in (("worker", now), ("clock", now - timedelta(minutes=5))):
+        Process.objects.create(name=kind, kind=kind, host="h", pid=1, started_at=now, seen_at=seen)
+    assert client.get("/readyz").json()["missing"] == ["clock"]
+    Process.objects.update(seen_at=timezone.now())
+    assert client.get("/readyz").status_code == 200
+
+
+def test_readyz_waits_for_migrations(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "_unmigrated", lambda: True)
+    assert client.get("/readyz").json()["missing"] == ["migrations"]
+
+
+def test_metrics_need_a_token_or_a_session(client: Client, held: Saga, operator: Any) -> None:
+    assert client.get("/metrics").status_code == 302
+    assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    nobody = Token.issue(get_user_model().objects.create_user("nobody"))
+    assert client.get("/metrics", headers={"Authorization": f"Bearer {nobody}"}).status_code == 403
+    page = client.get(
+        "/metrics", headers={"Authorization": f"Bearer {Token.issue(operator)}"}
+    ).content.decode()
+    assert 'sagadesk_sagas{state="pending"} 1' in page
+    assert 'sagadesk_attention{code="held"} 1' in page
+    assert "sagadesk_workers_alive 0" in page
+
+
+def test_types_and_queues_tell_what_is_defined_and_who_serves_it(desk: Client, held: Saga) -> None:
+    assert "Errand" in text(desk.get(reverse("type-list")))
+    page = text(desk.get(reverse("type-detail", args=["Errand"])))
+    assert "FetchService.Fetch" in page
+    assert desk.get(reverse("type-detail", args=["Nope"])).status_code == 404
+    assert "nobody" in text(desk.get(reverse("queues")))
+
+
+def test_a_form_without_its_token_is_explained(operator: Any, held: Saga) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(operator)
+    response = strict.post(reverse("saga-verb", args=[held.pk, "pause"]), {"reason": "x"})
+    assert response.status_code == 403
+    assert "That form was too old" in text(response)

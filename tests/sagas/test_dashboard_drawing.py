@@ -1,0 +1,197 @@
+"""The parts of pages that are computed: the lanes, the timeline, sentences, durations, filters."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils.html import conditional_escape
+
+from sagas.core.events import EVENT_TYPES
+from sagas.core.ids import uuid7
+from sagas.core.words import Attention, SagaState, StepStatus
+from sagas.dashboard import words
+from sagas.dashboard.filters import Filters, first_id_at
+from sagas.dashboard.graph import GAP_X, WIDTH, draw
+from sagas.dashboard.overview import _percentile
+from sagas.dashboard.sentences import SENTENCES, sentence
+from sagas.dashboard.timeline import timeline
+from sagas.templatetags import desk
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def step(name: str, *needs: str, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "needs": list(needs),
+        "status": "pending",
+        "attention": None,
+        "standing": False,
+        "dispatched_at": None,
+        "compensation": f"S.Undo{name}",
+        "cannot_undo": False,
+        "direction": None,
+        "attempt": 0,
+        "error": None,
+        "result": None,
+        **more,
+    }
+
+
+def places(*steps: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    return {node.step["name"]: (node.column, node.row) for node in draw(steps, "pending").nodes}
+
+
+def test_a_chain_is_one_row() -> None:
+    assert places(step("a"), step("b", "a"), step("c", "b")) == {"a": (1, 1), "b": (2, 1), "c": (3, 1)}
+
+
+def test_branches_share_a_column_and_never_a_cell() -> None:
+    found = places(step("a"), step("b", "a"), step("c", "a"), step("d", "b", "c"), step("e"))
+    assert found == {"a": (1, 1), "e": (1, 2), "b": (2, 1), "c": (2, 2), "d": (3, 1)}
+
+
+def test_a_step_stands_behind_all_that_it_needs() -> None:
+    found = places(step("late", "a", "b"), step("a"), step("b", "a"))
+    assert [found[name][0] for name in ("a", "b", "late")] == [1, 2, 3]
+
+
+def test_the_undo_lane_lies_below_every_row_of_the_do_lane() -> None:
+    graph = draw([step("a"), step("b", "a"), step("c", "a")], "pending")
+    assert {node.undo_row for node in graph.nodes} == {3, 4}
+    assert graph.width == 2 * WIDTH + GAP_X
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "shows"),
+    [
+        ({}, "pending", "idle"),
+        ({"compensation": None}, "pending", "none"),
+        ({"cannot_undo": True}, "pending", "cannot"),
+        (
+            {"cannot_undo": True, "attention": "cannot_undo", "status": "completed"},
+            "compensating",
+            "attention",
+        ),
+        ({"status": "completed"}, "completed", "spared"),
+        ({"status": "completed"}, "compensating", "owed"),
+        ({"status": "failed"}, "compensating", "void"),
+        ({"status": "compensating"}, "compensating", "moving"),
+        ({"status": "compensating", "attention": "compensation_failed"}, "compensating", "attention"),
+        ({"status": "compensated"}, "failed", "done"),
+        ({"status": "completed", "standing": True}, "failed", "standing"),
+    ],
+)
+def test_the_undo_lane_says_what_becomes_of_each_step(change: dict[str, Any], state: str, shows: str) -> None:
+    [node] = draw([step("a", **change)], state).nodes
+    assert node.undo == shows
+
+
+def event(kind: str, at: float, **data: Any) -> dict[str, Any]:
+    return {"type": kind, "step": "a", "at": (NOON + timedelta(seconds=at)).isoformat(), "data": data}
+
+
+def bars(*events: dict[str, Any], end: float = 10) -> list[tuple[str, str, float, float]]:
+    drawn = timeline(["a"], events, NOON, NOON + timedelta(seconds=end))
+    return [(bar.look, bar.lane, bar.x, bar.width) for bar in drawn.lines[0].bars]
+
+
+def test_attempts_are_bars_and_the_wait_between_them_is_hatched() -> None:
+    due = (NOON + timedelta(seconds=4)).isoformat()
+    assert bars(
+        event("StepDispatched", 0),
+        event("StepRescheduled", 2, due_at=due, attempt=2),
+        event("StepCompleted", 5),
+    ) == [("unknown", "do", 0, 20), ("waiting", "do", 20, 20), ("completed", "do", 40, 10)]
+
+
+def test_what_still_runs_reaches_to_the_end_and_an_undo_has_its_own_lane() -> None:
+    assert bars(event("StepDispatched", 0), event("StepCompleted", 5), event("UndoDispatched", 6)) == [
+        ("completed", "do", 0, 50),
+        ("running", "undo", 60, 40),
+    ]
+
+
+def test_a_wait_that_an_operator_cut_short_ends_where_he_did() -> None:
+    due = (NOON + timedelta(seconds=60)).isoformat()
+    now = (NOON + timedelta(seconds=4)).isoformat()
+    assert bars(
+        event("UndoDispatched", 0),
+        event("UndoRescheduled", 2, due_at=due, attempt=2),
+        event("UndoRescheduled", 4, due_at=now, attempt=2),
+        event("StepCompensated", 6),
+    ) == [("unknown", "undo", 0, 20), ("waiting", "undo", 20, 20), ("compensated", "undo", 40, 20)]
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01, 3, 100, 86_400, 10**8])
+def test_the_axis_has_a_few_ticks_however_long_it_took(seconds: float) -> None:
+    ticks = timeline(["a"], [], NOON, NOON + timedelta(seconds=seconds)).ticks
+    assert 1 <= len(ticks) <= 8
+    assert all(0 <= at <= 100 for at, _ in ticks)
+
+
+def test_every_event_has_a_sentence() -> None:
+    assert SENTENCES.keys() == EVENT_TYPES.keys()
+    for kind in EVENT_TYPES:
+        tone, said = sentence({"type": kind, "step": "a", "data": {"error": "no", "attempt": 2, "budget": 5}})
+        assert said.endswith(".")
+        assert tone
+
+
+def test_every_word_of_the_core_has_words_here() -> None:
+    assert words.STATES.keys() == set(SagaState)
+    assert words.ATTENTION.keys() == set(Attention)
+    assert words.STATUS_GLYPHS.keys() == set(StepStatus)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "–"),
+        (0.08, "80 ms"),
+        (1.24, "1.2 s"),
+        (42, "42 s"),
+        (99, "99 s"),
+        (100, "1 min 40 s"),
+        (250, "4 min 10 s"),
+        (3_600, "60 min"),
+        (11_100, "3 h 5 min"),
+        (200_000, "2 d 7 h"),
+    ],
+)
+def test_durations_are_said_with_their_units(seconds: float | None, said: str) -> None:
+    assert desk.span(seconds) == said
+
+
+def test_times_say_how_far_away_they_are() -> None:
+    assert desk.relative(NOON, NOON) == "now"
+    assert desk.relative(NOON - timedelta(seconds=12), NOON) == "12 s ago"
+    assert desk.relative(NOON + timedelta(minutes=5), NOON) == "in 5 min"
+
+
+def test_times_in_sentences_become_elements_and_the_rest_stays_text() -> None:
+    said = desk.timed("<b> due at {2026-01-01T12:00:00+00:00}, {not this}")
+    assert "&lt;b&gt; due at <time" in said
+    assert "{not this}" in said
+
+
+def test_names_break_behind_underscores_and_stay_text() -> None:
+    assert desk.breakable("a_b") == "a_<wbr>b"
+    assert conditional_escape(desk.breakable("<_>")) == "&lt;_<wbr>&gt;"
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    assert _percentile([], 95) is None
+    assert _percentile([1.0], 95) == 1.0
+    assert _percentile([float(n) for n in range(1, 101)], 95) == 95.0
+
+
+def test_filters_keep_their_order_in_links_and_drop_what_is_empty() -> None:
+    filters = Filters.read({"type": " T ", "state": "failed", "after": "x", "nonsense": "y"})
+    assert filters.query == "state=failed&type=T"
+    assert filters.without_state == "type=T"
+
+
+def test_ids_from_a_time_sort_like_ids_made_then() -> None:
+    now = datetime.now(UTC)
+    assert first_id_at(now - timedelta(seconds=1)) < uuid7() < first_id_at(now + timedelta(hours=1))

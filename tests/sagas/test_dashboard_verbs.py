@@ -1,0 +1,182 @@
+"""The verbs' pages: preview, reason, version, and who was faster."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from sagas.engine import Pump
+from sagas.models import OperatorAction, Saga
+from tests.sagas import shop
+from tests.sagas.test_engine import rest
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def desk(client: Client, operator: Any) -> Client:
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def held(errand: Any, pump: Pump, world: shop.World) -> Saga:
+    world.behaviour["PayService.Pay"] = shop.reject("broke")
+    return rest(pump, errand(hold=True))
+
+
+def at(saga: Saga, verb: str, step: str = "") -> str:
+    return reverse("saga-verb", args=[saga.pk, verb]) + (f"?step={step}" if step else "")
+
+
+def form(saga: Saga, **more: Any) -> dict[str, Any]:
+    return {"version": saga.version, "action_id": str(uuid4()), "reason": "because", **more}
+
+
+def text(response: Any) -> str:
+    return " ".join(response.content.decode().split())
+
+
+def test_the_preview_names_the_commands_and_their_keys(desk: Client, held: Saga) -> None:
+    page = text(desk.get(at(held, "retry", "pay")))
+    assert "PayService.Pay" in page
+    assert f"{held.pk}:pay:do:2" in page  # rejected: a new generation
+    assert "What this will do" in page
+
+
+def test_a_verb_is_done_once_with_its_reason_and_leads_back(desk: Client, held: Saga) -> None:
+    response = desk.post(at(held, "compensate"), form(held))
+    assert (response.status_code, response.headers["Location"]) == (
+        302,
+        reverse("saga-detail", args=[held.pk]),
+    )
+    action = OperatorAction.objects.get()
+    assert (action.verb, action.operator_name, action.reason, action.via) == (
+        "compensate", "olga", "because", "desk",
+    )  # fmt: skip
+
+
+def test_a_double_click_counts_once(desk: Client, held: Saga) -> None:
+    sent = form(held, step="pay")
+    desk.post(at(held, "retry"), sent)
+    again = desk.post(at(held, "retry"), sent, follow=True)
+    assert "already done" in text(again)
+    assert OperatorAction.objects.count() == 1
+
+
+def test_the_slower_of_two_operators_hears_who_was_faster(desk: Client, held: Saga) -> None:
+    other = Client()
+    other.force_login(get_user_model().objects.create_superuser("pavel"))
+    other.post(at(held, "retry"), form(held, step="pay", reason="the card works again"))
+    response = desk.post(at(held, "retry"), form(held, step="pay", reason="my own words"))
+    page = text(response)
+    assert response.status_code == 409
+    for part in ["Nothing was done", "pavel", "the card works again", "my own words"]:
+        assert part in page
+    assert OperatorAction.objects.count() == 1
+
+
+def test_after_a_conflict_the_same_words_can_be_sent_for_the_saga_as_it_is_now(
+    desk: Client, held: Saga
+) -> None:
+    stale = form(held, reason="my own words", version=held.version - 1)
+    response = desk.post(at(held, "compensate"), stale)
+    asking = response.context["asking"]
+    assert (response.status_code, asking.version, asking.reason) == (409, held.version, "my own words")
+    assert asking.action_id != stale["action_id"]
+    again = {"version": asking.version, "action_id": asking.action_id, "reason": asking.reason}
+    assert desk.post(at(held, "compensate"), again).status_code == 302
+
+
+def test_a_verb_that_does_not_apply_says_why(desk: Client, held: Saga) -> None:
+    response = desk.get(at(held, "resume"))
+    assert response.status_code == 409
+    assert "not paused" in text(response)
+
+
+@pytest.mark.parametrize(
+    ("verb", "fields", "says"),
+    [
+        ("compensate", {"reason": "  "}, "is required"),
+        ("compensate", {"reason": "x" * 3000}, "at most"),
+        ("compensate", {"version": "many"}, "whole number"),
+        ("retry", {"step": ""}, "step"),
+        ("retry", {"step": "nope"}, "nope"),
+        ("resolve", {"step": "pay", "outcome": "maybe"}, "outcome"),
+        ("resolve", {"step": "pay", "outcome": "done", "result": "{"}, "is not JSON"),
+        ("edit", {"data": "[1]"}, "must be a JSON object"),
+        ("edit", {"data": "{nope}"}, "is not JSON"),
+        ("edit", {"data": "[" * 100_000}, "is not JSON"),
+    ],
+)
+def test_bad_input_is_named_and_does_nothing(
+    desk: Client, held: Saga, verb: str, fields: dict[str, str], says: str
+) -> None:
+    response = desk.post(at(held, verb), {**form(held), **fields})
+    assert response.status_code == 422
+    assert says in text(response)
+    assert not OperatorAction.objects.exists()
+
+
+def test_without_the_permission_a_verb_is_refused_before_and_at_the_post(client: Client, held: Saga) -> None:
+    reader = get_user_model().objects.create_user("reader")
+    reader.user_permissions.add(Permission.objects.get(codename="view_saga"))
+    client.force_login(reader)
+    assert client.get(at(held, "pause")).status_code == 403
+    assert client.post(at(held, "pause"), form(held)).status_code == 403
+    assert not OperatorAction.objects.exists()
+
+
+def test_a_saga_or_verb_that_is_not_there_is_404(desk: Client, held: Saga) -> None:
+    assert desk.get(reverse("saga-verb", args=[uuid4(), "pause"])).status_code == 404
+    assert desk.get(f"/sagas/{held.pk}/explode/").status_code == 404
+
+
+def test_a_preview_of_typed_data_changes_nothing_and_keeps_it(desk: Client, held: Saga) -> None:
+    data = json.dumps({**held.data, "item": "lamp"})
+    response = desk.post(at(held, "edit"), {**form(held), "data": data, "preview": "1"})
+    assert response.status_code == 200
+    assert response.context["asking"].data_text == data
+    held.refresh_from_db()
+    assert held.data["item"] == "book"
+    desk.post(at(held, "edit"), {**form(held), "data": data})
+    held.refresh_from_db()
+    assert held.data["item"] == "lamp"
+
+
+def test_settling_by_hand_offers_only_what_can_be(
+    desk: Client, held: Saga, pump: Pump, world: shop.World
+) -> None:
+    assert list(desk.get(at(held, "resolve", "pay")).context["outcomes"]) == ["done", "none"]
+    sent = form(held, step="pay", outcome="done", result='{"receipt": 7}', evidence="ticket 12")
+    assert desk.post(at(held, "resolve"), sent).status_code == 302
+    assert rest(pump, held).state == "completed"
+    assert held.steps.get(name="pay").result == {"receipt": 7}
+    assert "ticket 12" in text(desk.get(reverse("audit")))
+
+
+def test_a_restart_leads_to_the_new_saga(desk: Client, held: Saga, pump: Pump) -> None:
+    desk.post(at(held, "compensate"), form(held))
+    failed = rest(pump, held)
+    response = desk.post(at(failed, "restart"), form(failed))
+    created = Saga.objects.exclude(pk=held.pk).get()
+    assert response.headers["Location"] == reverse("saga-detail", args=[created.pk])
+    assert "Restart of" in text(desk.get(response.headers["Location"]))
+
+
+def test_the_audit_filters_and_pages(desk: Client, held: Saga) -> None:
+    for _ in range(30):
+        for verb in ("pause", "resume"):
+            held.refresh_from_db()
+            desk.post(at(held, verb), form(held))
+    first = desk.get(reverse("audit"))
+    assert len(first.context["page"].rows) == 50
+    assert len(desk.get(reverse("audit") + first.context["page"].older).context["page"].rows) == 10
+    assert {a.verb for a in desk.get(reverse("audit"), {"verb": "pause"}).context["page"].rows} == {"pause"}
+    for nothing in ({"operator": "nobody"}, {"since": "nonsense"}, {"until": "2020-01-01T00:00"}):
+        assert not desk.get(reverse("audit"), nothing).context["page"].rows

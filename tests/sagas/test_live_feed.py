@@ -1,0 +1,292 @@
+"""The feed alone, with a renderer of the test's own: what it sends, when, and what it never does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from sagas.live import Feed, Viewer, channel, feed
+from sagas.live.viewer import marked
+
+
+class Fragments:
+    """Sagas are numbers here, and pages say them."""
+
+    def __init__(self) -> None:
+        self.truth: dict[UUID, int] = {}
+        self.rendered: list[set[UUID]] = []
+        self.text = "nothing"
+
+    async def versions(self, ids: Iterable[UUID]) -> dict[UUID, int]:
+        return {i: self.truth[i] for i in ids if i in self.truth}
+
+    async def render(
+        self, variant: tuple[str, frozenset[str]], ids: Iterable[UUID]
+    ) -> dict[UUID, dict[str, Any]]:
+        self.rendered.append(set(ids))
+        if variant[0] == "row":
+            return {i: {"version": self.truth[i], "row": f"v{self.truth[i]}"} for i in ids}
+        return {i: {"version": self.truth[i], "final": False, "regions": {"why": self.text}} for i in ids}
+
+    async def overview(self) -> dict[str, str]:
+        return {"counts": self.text}
+
+    async def banner(self) -> str:
+        return ""
+
+    async def listed(self, query: str) -> list[UUID]:
+        return list(self.truth)
+
+
+class Page:
+    """An open page of the test: what it heard, and whether it confirms."""
+
+    def __init__(self, confirms: bool = True, **variant: Any) -> None:
+        self.frames: list[dict[str, Any]] = []
+        self.closed = False
+        self.confirms = confirms
+        self.viewer = Viewer(self._hear, self._close, **variant)
+
+    async def _hear(self, frame: dict[str, Any]) -> None:
+        self.frames.append(frame)
+        if self.confirms:
+            self.viewer.confirm(frame["n"])
+
+    async def _close(self) -> None:
+        self.closed = True
+
+    @property
+    def rows(self) -> list[str]:
+        return [saga["row"] for frame in self.frames for saga in frame.get("sagas", [])]
+
+
+@pytest.fixture(autouse=True)
+def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hints come from the test; the pace is quick."""
+    monkeypatch.setattr(channel, "url", lambda: "unix:///nowhere/redis.sock")
+    monkeypatch.setattr(feed, "PACE", 0.01)
+    monkeypatch.setattr(feed, "FIGURES", 0.02)
+    monkeypatch.setattr(feed, "BEAT_WITHOUT_HINTS", 60)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def play(story: Callable[[Feed, Fragments], Awaitable[None]]) -> None:
+    async def told() -> None:
+        fragments = Fragments()
+        played = Feed(fragments)
+        try:
+            await story(played, fragments)
+        finally:
+            for viewer in list(played.viewers):
+                played.leave(viewer)
+
+    asyncio.run(told())
+
+
+def show(played: Feed, page: Page, sagas: dict[UUID, int], **more: Any) -> None:
+    page.viewer.show(sagas, overview=more.get("overview", False), listing=more.get("listing"))
+    played.join(page.viewer)
+    played.wake()
+
+
+def test_a_page_is_greeted_with_what_it_missed_and_only_that() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        old, current = uuid4(), uuid4()
+        fragments.truth = {old: 3, current: 5}
+        page = Page()
+        show(played, page, {old: 2, current: 5})
+        await until(lambda: bool(page.frames))
+        assert page.rows == ["v3"]
+
+    play(story)
+
+
+def test_a_page_that_missed_nothing_is_greeted_too() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        page = Page()
+        show(played, page, {})
+        await until(lambda: bool(page.frames))
+
+    play(story)
+
+
+def test_a_hint_reaches_every_page_and_is_rendered_once() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth = {saga: 1}
+        pages = [Page() for _ in range(5)]
+        for page in pages:
+            show(played, page, {saga: 1})
+        await until(lambda: all(page.frames for page in pages))
+        fragments.rendered.clear()
+        fragments.truth[saga] = 2
+        played.hint({saga: 2})
+        await until(lambda: all(page.rows for page in pages))
+        assert fragments.rendered == [{saga}]
+
+    play(story)
+
+
+def test_hints_about_what_nobody_shows_cost_nothing() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        page = Page()
+        show(played, page, {})
+        await until(lambda: bool(page.frames))
+        for _ in range(1000):
+            played.hint({uuid4(): 1})
+        assert not page.viewer.changed
+        assert not fragments.rendered
+
+    play(story)
+
+
+def test_a_burst_is_one_update() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth = {saga: 1}
+        page = Page()
+        show(played, page, {saga: 1})
+        await until(lambda: bool(page.frames))
+        for version in range(2, 500):
+            fragments.truth[saga] = version
+            played.hint({saga: version})
+        await until(lambda: page.rows[-1:] == ["v499"])
+        assert len(page.rows) <= 2
+
+    play(story)
+
+
+def test_a_lost_hint_heals_at_the_next_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "BEAT_WITHOUT_HINTS", 0.05)
+
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth = {saga: 1}
+        page = Page()
+        show(played, page, {saga: 1})
+        await until(lambda: bool(page.frames))
+        fragments.truth[saga] = 2
+        await until(lambda: page.rows == ["v2"])
+
+    play(story)
+
+
+def test_a_page_that_does_not_confirm_gets_no_more_and_grows_nothing() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth = {saga: 1}
+        slow, quick = Page(confirms=False), Page()
+        for page in (slow, quick):
+            show(played, page, {saga: 1})
+        for version in range(2, 12):
+            fragments.truth[saga] = version
+            played.hint({saga: version})
+            await until(lambda wanted=f"v{version}": quick.rows[-1:] == [wanted])
+        assert len(slow.frames) == 2
+        assert slow.viewer.changed == {saga}
+        slow.confirms = True
+        slow.viewer.confirm(2)
+        played.wake()
+        await until(lambda: slow.rows[-1:] == ["v11"])
+
+    play(story)
+
+
+def test_a_page_that_never_confirms_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sagas.live.viewer.PATIENCE", 0.05)
+    monkeypatch.setattr(feed, "BEAT_WITHOUT_HINTS", 0.02)
+
+    async def story(played: Feed, fragments: Fragments) -> None:
+        page = Page(confirms=False)
+        show(played, page, {})
+        await until(lambda: page.closed)
+
+    play(story)
+
+
+def test_regions_go_out_only_when_they_say_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "BEAT_WITHOUT_HINTS", 0.02)
+
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth = {saga: 1}
+        page = Page(variant=("page", frozenset()))
+        show(played, page, {saga: 1}, overview=True)
+        await until(lambda: len(page.frames) > 5)
+        fragments.text = "leased"  # no new version
+        await until(lambda: sum("sagas" in frame for frame in page.frames) == 2)
+        await until(lambda: sum("overview" in frame for frame in page.frames) == 2)
+
+    play(story)
+
+
+def test_the_list_hears_how_many_sagas_it_does_not_show() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        shown = uuid4()
+        fragments.truth = {shown: 1}
+        page = Page()
+        show(played, page, {shown: 1}, listing="")
+        await until(lambda: bool(page.frames))
+        assert "new" not in page.frames[0]
+        fragments.truth |= {uuid4(): 1, uuid4(): 1}
+        played.hint({})
+        await until(lambda: any(frame.get("new") == 2 for frame in page.frames))
+
+    play(story)
+
+
+def test_a_database_that_does_not_answer_is_outlived(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth = {saga: 2}
+        real, page = fragments.render, Page()
+
+        async def broken(*_: Any) -> Any:
+            raise OSError("no database")
+
+        fragments.render = broken  # type: ignore[method-assign]
+        show(played, page, {saga: 1})
+        await asyncio.sleep(0.03)
+        assert not page.rows
+        fragments.render = real  # type: ignore[method-assign]
+        page.viewer.changed.add(saga)
+        played.wake()
+        await until(lambda: page.rows == ["v2"])
+
+    play(story)
+
+
+def test_with_the_last_page_the_feed_rests() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        page = Page()
+        show(played, page, {})
+        await until(lambda: bool(page.frames))
+        played.leave(page.viewer)
+        assert not played._running
+
+    play(story)
+
+
+def test_marks_ignore_the_words_that_the_browser_keeps_true() -> None:
+    def mark(text: str) -> int:
+        return marked({"x": f'a <time datetime="1">{text}</time> b'})["x"][1]
+
+    assert mark("3 s ago") == mark("4 s ago")
+    assert marked({"x": "a"})["x"][1] != marked({"x": "b"})["x"][1]
+
+
+@pytest.mark.parametrize("nonsense", [b"", b"{", b"[]", b'{"sagas": 1}', b'{"sagas": {"x": 1}}', b"\xff"])
+def test_a_hint_that_makes_no_sense_says_nothing(nonsense: bytes) -> None:
+    assert channel.unpack(nonsense) == {}
+
+
+def test_a_hint_reads_back() -> None:
+    versions = {uuid4(): 3, uuid4(): 4}
+    assert channel.unpack(channel.pack(versions)) == versions

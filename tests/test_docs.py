@@ -1,0 +1,70 @@
+"""The docs say what the code does: diagrams are current, examples run, names and links exist."""
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from django.conf import settings
+
+from docs import lifecycle
+from sagas import orchestrator, registry
+from sagas.conf import Settings
+from sagas.core.words import Attention
+from sagas.engine import Pump
+from sagas.models import Saga
+
+ROOT: Path = settings.BASE_DIR
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def test_the_lifecycle_is_drawn_from_the_tables() -> None:
+    page = lifecycle.PAGE.read_text()
+    assert lifecycle.drawn(page) == page, "run: python docs/lifecycle.py --write"
+
+
+def test_every_code_of_attention_is_explained() -> None:
+    page = lifecycle.PAGE.read_text()
+    assert [
+        code for code in Attention if code is not Attention.EXPECTATION_MISSED and f"`{code}`" not in page
+    ] == []
+
+
+def test_every_verb_is_explained() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+    assert [
+        verb for verb in orchestrator.VERBS if verb not in {"approve", "reject"} and verb not in page
+    ] == []
+
+
+def test_every_setting_is_named() -> None:
+    page = (ROOT / "docs" / "deploying.md").read_text()
+    fields = set(Settings.__dataclass_fields__) - {"QUEUES", "DELIVERY_RETRY_CAP"}
+    assert [name for name in fields if f"SAGADESK_{name}" not in page] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "docs" / "writing-a-saga.md"], ids=lambda p: p.name
+)
+def test_the_example_saga_runs_as_it_is_printed(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_commands", "_saga_types", "_saga_classes"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    module = ModuleType(f"example_{page.stem.replace('-', '_')}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(PYTHON.findall(page.read_text())[0], module.__dict__)  # noqa: S102 - our own page
+    happy = orchestrator.start("GiftOrder", {"to": "Ada"}).saga
+    rejected = orchestrator.start("GiftOrder", {"to": "nobody"}).saga
+    Pump(("gift", "courier", "events"), "docs").run(20)
+    assert Saga.objects.get(pk=happy.pk).state == "completed"
+    ended = Saga.objects.get(pk=rejected.pk)
+    assert (ended.state, ended.error) == ("failed", "there is nobody to deliver to")
+    assert ended.steps.get(name="wrap").status == "compensated"
