@@ -118,8 +118,6 @@ def _commands(step: SagaStep) -> Iterator[tuple[str, str]]:
     yield "action", step.action
     if step.compensation is not None and step.compensation != CANNOT_UNDO:
         yield "compensation", step.compensation
-    if step.probe is not None:
-        yield "probe", step.probe
 
 
 def _remedy(name: str, known: Iterable[str]) -> str:

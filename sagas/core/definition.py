@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
 from functools import cached_property
+from math import log2
 from typing import Any, Final
 
 #: ``compensation=CANNOT_UNDO``: a rollback stops at this step and asks an operator.
@@ -36,9 +37,10 @@ class Retry:
 
     def delay(self, failures: int, jitter: float) -> timedelta:
         """Return the wait after so many failures; ``jitter`` is drawn from [0, 1)."""
-        # The exponent is bounded so that an operator's hundredth retry does not overflow a float.
-        ceiling = min(self.cap, self.first * self.factor ** min(failures - 1, 64))
-        return timedelta(seconds=ceiling * jitter)
+        # Bounded, so that an operator's hundredth retry does not overflow a float.
+        doublings = min(failures - 1, 64)
+        ceiling = self.cap if doublings * log2(self.factor) > 64 else self.first * self.factor**doublings
+        return timedelta(seconds=min(self.cap, ceiling) * jitter)
 
 
 ACTION_RETRY: Final = Retry(max_attempts=5)
@@ -67,8 +69,6 @@ class SagaStep:
     """Seconds one attempt may take, from its claim; then its outcome is unknown."""
     retry: Retry = ACTION_RETRY
     undo_retry: Retry = UNDO_RETRY
-    probe: str | None = None
-    """The command that asks what became of the action."""
     input: Mapping[str, Any] | None = None
     """Values laid over the saga's data for this step alone."""
     undoes: str | None = None
@@ -77,6 +77,8 @@ class SagaStep:
     def __post_init__(self) -> None:
         if isinstance(self.timeout, timedelta):
             object.__setattr__(self, "timeout", self.timeout.total_seconds())
+        elif isinstance(self.timeout, int):
+            object.__setattr__(self, "timeout", float(self.timeout))  # 60 and 60.0 are one definition
         if self.needs is not None:
             needs = (self.needs,) if isinstance(self.needs, str) else tuple(self.needs)
             object.__setattr__(self, "needs", needs)
@@ -220,8 +222,8 @@ def _malformed(definition: SagaDefinition) -> Iterable[str]:
             yield f"step {step.name} has no action; name the command that it sends."
         if step.compensation is not None and not (isinstance(step.compensation, str) and step.compensation):
             yield f"step {step.name}: compensation must be a command's name, None or CANNOT_UNDO."
-        if not step.timeout > 0:
-            yield f"step {step.name}: timeout must be more than 0 seconds, not {step.timeout}."
+        if not isinstance(step.timeout, float) or not step.timeout > 0:
+            yield f"step {step.name}: timeout must be more than 0 seconds, not {step.timeout!r}."
         for label, retry in (("retry", step.retry), ("undo_retry", step.undo_retry)):
             if retry.max_attempts < 1 or retry.first < 0 or retry.factor < 1 or retry.cap < 0:
                 yield f"step {step.name}: {label} needs max_attempts ≥ 1, first ≥ 0, factor ≥ 1 and cap ≥ 0."
@@ -237,21 +239,18 @@ def _unknown_needs(definition: SagaDefinition) -> Iterable[str]:
 
 def _circle(definition: SagaDefinition) -> list[str]:
     """Return one circle as a path that ends where it began, or nothing."""
-    done: set[str] = set()
-
-    def walk(name: str, path: list[str]) -> list[str]:
-        if name in path:
-            return [*path[path.index(name) :], name]
-        if name in done:
-            return []
-        for need in definition.needs(name):
-            found = walk(need, [*path, name])
-            if found:
-                return found
-        done.add(name)
+    left = dict.fromkeys(definition.names)
+    while free := [name for name in left if not any(need in left for need in definition.needs(name))]:
+        for name in free:
+            del left[name]
+    if not left:
         return []
-
-    return next((found for step in definition.steps if (found := walk(step.name, []))), [])
+    path: list[str] = []
+    here = next(iter(left))
+    while here not in path:  # each that is left needs another that is left
+        path.append(here)
+        here = next(need for need in definition.needs(here) if need in left)
+    return [*path[path.index(here) :], here]
 
 
 def _pivot_problems(definition: SagaDefinition) -> Iterable[str]:

@@ -55,7 +55,7 @@ def preview(
 ) -> Preview:
     """Return what a message would do. Raises :class:`~sagas.core.decide.Refused` where the message would be."""
     after = fold(progress, decide(definition, progress, message, now))
-    known = _due(definition, progress)
+    known = [] if isinstance(message, m.Resume) else _due(definition, progress)
     calls = [c for c in _due(definition, after) if c not in known and c.number not in now.claimed]
     then, end = _play_on(definition, after, now)
     new = {c.number for c in calls}
@@ -85,7 +85,9 @@ def _due(definition: SagaDefinition, progress: Progress) -> list[DueCommand]:
 
 def _planned(command: DueCommand, saga_id: UUID, before: Progress) -> PlannedCommand:
     key = idempotency_key(saga_id, command.step, command.direction, command.generation)
-    repeated = before.steps[command.step].number_of(command.direction) == command.number
+    step = before.steps[command.step]
+    sent = step.attempt > 1 or step.unresolved or not step.scheduled
+    repeated = sent and step.number_of(command.direction) == command.number
     return PlannedCommand(command.step, command.direction.value, command.name, key, repeated)
 
 

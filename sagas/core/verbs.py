@@ -5,8 +5,9 @@ from typing import Any
 
 from sagas.core import events as e
 from sagas.core import messages as m
-from sagas.core.decide import Draft, Refused
+from sagas.core.draft import Draft, Refused
 from sagas.core.progress import StepProgress
+from sagas.core.replies import reject
 from sagas.core.words import FORWARD, Attention, Direction, SagaState, StepStatus, Verdict
 
 
@@ -88,6 +89,11 @@ def _compensate(draft: Draft, verb: m.Compensate) -> None:
         raise Refused(
             f"The point of no return, {draft.definition.pivot.name}, is passed; the saga only goes forward."
         )
+    pivot = draft.progress.steps[draft.definition.pivot.name] if draft.definition.pivot else None
+    if pivot is not None and draft.claimed(pivot):
+        raise Refused(
+            f"The point of no return, {pivot.name}, is being executed right now; wait for its reply or time-out."
+        )
     draft.turn_back(verb.reason or "rolled back by an operator")
 
 
@@ -138,7 +144,7 @@ def _resolve_action(draft: Draft, step: StepProgress, verb: m.Resolve) -> None:
         case Verdict.NONE if step.status is StepStatus.FAILED:
             raise Refused(f"{step.name} is already known to have failed; retry it, skip it, or roll back.")
         case Verdict.NONE:
-            draft.reject(step, verb.reason or "an operator found that it had no effect")
+            reject(draft, step, verb.reason or "an operator found that it had no effect")
         case Verdict.WAIVED:
             raise Refused("Only an undo can be waived; resolve an action as done or none.")
 

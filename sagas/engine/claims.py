@@ -14,6 +14,7 @@ from sagas import orchestrator, registry, rows
 from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.core import messages as m
+from sagas.core.plain import printable
 from sagas.core.words import Direction
 from sagas.engine.work import DomainEvent, Facts, Sent, Work, command_work
 from sagas.models import Due
@@ -100,8 +101,17 @@ def delivered(tokens: Collection[UUID]) -> None:
     Due.objects.filter(lease_token__in=list(tokens), kind=Due.DELIVERY).delete()
 
 
+def keep_apart(token: UUID, error: str) -> None:
+    """Leave a command claimed, though its outcome could not be recorded, until it is looked at again.
+
+    Giving it back would say that nothing had been tried; when its lease ends, its outcome is unknown.
+    """
+    until = database_now() + timedelta(seconds=POISONED)
+    Due.objects.filter(lease_token=token).update(lease_until=until, error=printable(error))
+
+
 def put_off(work: Work, wait: float, error: str) -> None:
-    """Give work back, to be tried again later."""
+    """Give a delivery back, to be tried again later."""
     released: dict[str, Any] = {
         "lease_token": None,
         "lease_until": None,
@@ -109,9 +119,8 @@ def put_off(work: Work, wait: float, error: str) -> None:
         "timeout_at": None,
     }
     due_at = database_now() + timedelta(seconds=wait)
-    tries = work.attempt + 1 if work.event is not None else work.attempt
     held = Due.objects.filter(lease_token=work.token)
-    held.update(due_at=due_at, attempt=tries, error=error[:2000], worker=None, **released)
+    held.update(due_at=due_at, attempt=work.attempt + 1, error=printable(error), worker=None, **released)
 
 
 def reap() -> int:
@@ -121,19 +130,17 @@ def reap() -> int:
     """
     lost = Due.objects.filter(lease_token__isnull=False, lease_until__lt=database_now())
     listed = list(lost.order_by("lease_until")[:REAPED_AT_ONCE])
-    commands = {row.lease_token: row for row in listed if row.kind == Due.COMMAND}
+    commands = [row for row in listed if row.kind == Due.COMMAND]
     if commands:
-        for answer, fault in orchestrator.deliver([_lost(row) for row in commands.values()]).undecided:
-            put_off(_held_by(commands[answer.lease_token]), POISONED, f"could not be decided: {fault}")
+        for answer, fault in orchestrator.deliver([_lost(row) for row in commands]).undecided:
+            if answer.lease_token is not None:
+                keep_apart(answer.lease_token, f"could not be decided: {fault}")
     for row in listed:
         if row.kind == Due.DELIVERY:
-            put_off(_held_by(row), 0, "its worker was lost")
+            event = DomainEvent(row.event or "", {})
+            lost_one = Work(row.lease_token or uuid4(), row.saga_id, row.name, row.attempt, 0, event=event)
+            put_off(lost_one, 0, "its worker was lost")
     return len(listed)
-
-
-def _held_by(row: Due) -> Work:
-    event = DomainEvent(row.event or "", {}) if row.kind == Due.DELIVERY else None
-    return Work(row.lease_token or uuid4(), row.saga_id, row.name, row.attempt, 0, event=event)
 
 
 def _lost(row: Due) -> orchestrator.Answered:

@@ -170,21 +170,19 @@ class Pump:
             sent = Sent(due.step, due.direction, due.name, due.number, due.generation, due.attempt)
             self._begin(command_work(claims.facts_of(held), sent, lease.token, lease.timeout_at))
         self._reserved = 0
-        tokens = {o.work.token: o.work for o in outcomes}
         for answer, why in delivered.undecided:
-            if answer.lease_token in tokens:
-                error = f"could not be decided: {type(why).__name__}: {why}"
-                claims.put_off(tokens[answer.lease_token], claims.POISONED, error)
+            if answer.lease_token is not None:
+                claims.keep_apart(answer.lease_token, f"could not be decided: {type(why).__name__}: {why}")
 
     def _deliver_apart(self, outcomes: list[_Outcome], fault: Exception) -> None:
-        """Find the one that spoils the group; what cannot be written even alone is put off."""
+        """Find the one that spoils the group; what cannot be written even alone is kept apart."""
         if len(outcomes) > 1:
             for outcome in outcomes:
                 self._deliver([outcome])
             return
         log.error("what became of %s cannot be written", outcomes[0].work.name, exc_info=fault)
         error = f"could not be written: {type(fault).__name__}: {fault}"
-        _insist(lambda: claims.put_off(outcomes[0].work, claims.POISONED, error))
+        _insist(lambda: claims.keep_apart(outcomes[0].work.token, error))
 
     def _attempt(self, answers: list[orchestrator.Answered]) -> orchestrator.Delivered:
         self._reserved = 0

@@ -12,7 +12,7 @@ from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused
 from sagas.core.definition import CANNOT_UNDO, SagaDefinition, SagaStep
 from sagas.core.preview import preview as preview_of
-from sagas.core.words import Attention, Direction, SagaState, Verdict
+from sagas.core.words import TERMINAL, Attention, Direction, SagaState, Verdict
 from sagas.models import OperatorAction, Saga
 from sagas.orchestrator import ledger
 from sagas.orchestrator.asked import (
@@ -180,7 +180,8 @@ def _carry_out(group: ledger.Group, held: ledger.Held, verb: str, message: m.Mes
 
 
 def _is_repair(held: ledger.Held, verb: str) -> bool:
-    return verb == "compensate" and held.progress.attention is Attention.LATE_EFFECT
+    over = held.progress.state in TERMINAL
+    return verb == "compensate" and over and held.progress.attention is Attention.LATE_EFFECT
 
 
 def _repair(held: ledger.Held) -> tuple[str, Opening]:

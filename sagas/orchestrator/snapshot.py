@@ -10,7 +10,7 @@ from sagas.core import messages as m
 from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused, decide
 from sagas.core.definition import CANNOT_UNDO, SagaDefinition
-from sagas.core.words import Attention, Direction, SagaState, StepStatus, Verdict
+from sagas.core.words import TERMINAL, Attention, Direction, SagaState, StepStatus, Verdict
 from sagas.models import Due, Event, OperatorAction, Saga, Step
 from sagas.orchestrator import ledger, why
 from sagas.orchestrator.asked import VERBS
@@ -142,14 +142,18 @@ def _applies(
     if verb == "restart":
         if held.progress.state is not SagaState.FAILED:
             reason = f"The saga is {held.progress.state}; only one that failed can be restarted."
-    elif verb == "compensate" and held.progress.attention is Attention.LATE_EFFECT:
-        pass  # it starts a repair saga instead
+    elif verb == "compensate" and _has_late_effect(held):
+        pass  # it starts a repair saga
     elif message is not None:
         try:
             decide(held.definition, held.progress, message, now)
         except Refused as no:
             reason = str(no)
     return {"verb": verb, "step": step, "label": VERBS[verb], "applies": reason is None, "reason": reason}
+
+
+def _has_late_effect(held: ledger.Held) -> bool:
+    return held.progress.state in TERMINAL and held.progress.attention is Attention.LATE_EFFECT
 
 
 def events(saga_id: UUID, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:

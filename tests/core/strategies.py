@@ -28,19 +28,13 @@ def definitions(
     patient: bool = False,
     holds: bool = True,
     pivots: bool = True,
-    probes: bool = True,
 ) -> SagaDefinition:
     """Draw a graph of one to five steps; behind a pivot, if there is one, all are retriable."""
-    flags = [
-        (hold, probe)
-        for hold in (False, False, False, holds)
-        for probe in (None, None, "ask" if probes else None)
-    ]
     names = "abcde"[: draw(st.sampled_from((4, 3, 5, 2, 1)))]
     pivot = draw(st.sampled_from([None, *range(len(names))])) if pivots else None
     steps = []
     for position, name in enumerate(names):
-        hold, probe = draw(st.sampled_from(flags))
+        hold = draw(st.sampled_from((False, False, False, holds)))
         retry, undo_retry = (PATIENT, PATIENT) if patient else draw(BUDGETS)
         after = pivot is not None and position > pivot
         steps.append(
@@ -54,7 +48,6 @@ def definitions(
                 hold=hold,
                 retry=retry,
                 undo_retry=undo_retry,
-                probe=probe,
             )
         )
     return SagaDefinition("trip", tuple(steps))

@@ -244,16 +244,11 @@ def test_held_an_unknown_action_waits_for_a_person_once_retries_are_spent() -> N
     assert story.done("b") == ["StepCompleted b", "SagaCompleted"]
 
 
-def test_bare_and_without_a_probe_an_unknown_action_asks_and_nothing_is_undone() -> None:
+def test_bare_an_unknown_action_asks_and_nothing_is_undone() -> None:
     story = chain(retry=ONCE)
     assert story.lost("b", inbox=False) == ["StepOutcomeUnknown b", "StepHeld b"]
     assert story.progress.state is SagaState.PENDING
     assert story.progress.attention is Attention.OUTCOME_UNKNOWN
-
-
-def test_bare_with_a_probe_an_unknown_action_is_undone() -> None:
-    story = chain(retry=ONCE, probe="b.ask")
-    assert story.lost("b", inbox=False) == ["StepOutcomeUnknown b", "SagaCompensating", "UndoDispatched b"]
 
 
 def test_bare_and_unknown_in_a_rollback_asks_there() -> None:
@@ -418,10 +413,10 @@ def test_a_late_reply_is_not_taken_by_the_current_step() -> None:
 
 
 def late() -> tuple[Story, int]:
-    """A failed saga whose bare, probed second step was undone without anyone knowing what it had done."""
-    story = chain(retry=ONCE, probe="b.ask")
+    """A failed saga whose second step was undone without anyone knowing what it had done."""
+    story = chain(retry=ONCE)
     number = story.number("b")
-    story.lost("b", inbox=False)
+    story.lost("b")
     story.done("b")
     story.done("a")
     assert story.progress.state is SagaState.FAILED
@@ -449,9 +444,9 @@ def test_bare_only_an_effect_can_be_late(reply: type[m.Rejected] | type[m.Unknow
 
 
 def test_a_late_effect_of_a_step_with_nothing_to_undo_asks_nobody() -> None:
-    story = chain(retry=ONCE, probe="b.ask", compensation=None)
+    story = chain(retry=ONCE, compensation=None)
     number = story.number("b")
-    story.lost("b", inbox=False)
+    story.lost("b")
     assert story["b"].standing
     assert story.tell(m.Completed(number, inbox=False)) == []
 
@@ -478,10 +473,10 @@ def test_a_rollback_does_not_settle_a_late_effect() -> None:
 
 
 def test_an_undo_that_is_under_way_does_not_hide_a_late_effect() -> None:
-    story = chain(retry=ONCE, probe="b.ask", undo_retry=ONCE)
+    story = chain(retry=ONCE, undo_retry=ONCE)
     number = story.number("b")
-    story.lost("b", inbox=False)
-    story.lost("b", inbox=False)
+    story.lost("b")
+    story.lost("b")
     assert story["b"].attention is Attention.COMPENSATION_FAILED
     story.tell(m.Completed(number, inbox=False))
     assert story["b"].attention is Attention.COMPENSATION_FAILED

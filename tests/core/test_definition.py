@@ -137,7 +137,6 @@ def test_every_field_survives_being_stored() -> None:
         timeout=1.5,
         retry=Retry(1, 2.0, 3.0, 4.0),
         undo_retry=Retry(9, 8.0, 7.0, 6.0),
-        probe="a.ask",
         input={"nested": {"list": [1, None, "x"]}},
         undoes="saga:a:do:1",
     )
@@ -162,7 +161,6 @@ def test_a_document_leaves_defaults_out() -> None:
         {"timeout": 1.0},
         {"retry": Retry(7)},
         {"undo_retry": Retry(7)},
-        {"probe": "ask"},
         {"input": {"a": 1}},
         {"undoes": "key"},
     ],
@@ -199,3 +197,28 @@ def test_a_wait_is_drawn_between_nothing_and_its_ceiling(failures: int, jitter: 
         <= timedelta(seconds=60)
     )
     assert Retry().delay(failures, 0.0) == timedelta()
+
+
+def test_a_long_chain_defined_backwards_is_no_circle() -> None:
+    last = 1_500
+    steps = [SagaStep(f"s{i}", "a.do", needs=(f"s{i - 1}",) if i else ()) for i in reversed(range(last))]
+    assert SagaDefinition("trip", tuple(steps)).order[0] == "s0"
+
+
+def test_the_hundredth_retry_does_not_overflow() -> None:
+    steep = Retry(first=1.0, factor=1e6, cap=60.0)
+    assert [steep.delay(n, 1.0).total_seconds() for n in (1, 2, 100, 100_000)] == [1.0, 60.0, 60.0, 60.0]
+
+
+def test_a_timeout_in_whole_seconds_or_as_a_timedelta_is_the_same_timeout() -> None:
+    pins = {
+        SagaDefinition("trip", (SagaStep("a", "a.do", timeout=t),)).digest
+        for t in (60, 60.0, timedelta(minutes=1))
+    }
+    assert len(pins) == 1
+
+
+@pytest.mark.parametrize("timeout", ["60", None, 0, -1, float("nan")])
+def test_a_timeout_that_is_none_is_refused(timeout: Any) -> None:
+    with pytest.raises(InvalidDefinition, match="timeout must be more than 0 seconds"):
+        SagaDefinition("trip", (SagaStep("a", "a.do", timeout=timeout),))

@@ -77,10 +77,10 @@ def irrevocable() -> Story:
 
 def too_late() -> Story:
     """A failed saga, whose second step had its effect too late."""
-    story = Story(step("a"), step("b", retry=ONCE, probe="b.ask"))
+    story = Story(step("a"), step("b", retry=ONCE))
     story.done("a")
     number = story.number("b")
-    story.lost("b", inbox=False)
+    story.lost("b")
     story.done("b")
     story.done("a")
     story.tell(m.Completed(number, inbox=False))
@@ -537,3 +537,10 @@ def test_the_pause_ends_with_the_saga() -> None:
 @pytest.mark.parametrize("verb", [m.Approve("a"), m.Reject("a", "no")])
 def test_an_answer_is_refused_where_nobody_waits_for_it(verb: m.Verb) -> None:
     refuses(fresh(), verb, "a is executing; it is not waiting for an approval.")
+
+
+def test_a_rollback_waits_for_a_pivot_that_is_being_executed() -> None:
+    story = Story(step("a"), step("b", pivot=True))
+    story.done("a")
+    refuses(story, m.Compensate(), "The point of no return, b, is being executed right now", "b")
+    assert story.tell(m.Compensate())[0] == "SagaCompensating"

@@ -75,6 +75,6 @@ def _missing(definition: Definition) -> Iterator[str]:
 
 
 def _commands(step: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for role in ("action", "compensation", "probe"):
+    for role in ("action", "compensation"):
         if step.get(role) not in {None, CANNOT_UNDO}:
             yield role, step[role]

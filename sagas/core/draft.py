@@ -1,0 +1,147 @@
+"""A decision in the making: the events so far, the progress after them, and how a saga goes on from there."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sagas.core import events as e
+from sagas.core import messages as m
+from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep
+from sagas.core.machine import evolve
+from sagas.core.progress import Progress, StepProgress
+from sagas.core.words import FORWARD, TERMINAL, Attention, SagaState, StepStatus
+
+#: Seconds; a participant that asks us to wait longer is asked again then.
+LONGEST_WAIT = 3600.0
+
+
+class Refused(Exception):
+    """A verb that does not apply here and now. Its text says why, and what would."""
+
+
+class Draft:
+    """The events decided so far, and the progress as it would be after them."""
+
+    def __init__(self, definition: SagaDefinition, progress: Progress, now: m.Now) -> None:
+        self.definition = definition
+        self.progress = progress
+        self.now = now
+        self.version = progress.version + 1
+        self.events: list[e.Event] = []
+
+    def add(self, event_type: type[e.Event], **values: Any) -> None:
+        """Decide one event."""
+        event = event_type(at=self.now.at, version=self.version, **values)
+        self.progress = evolve(self.progress, event)
+        self.events.append(event)
+
+    def step(self, name: str) -> StepProgress:
+        """Return a step's progress as it would be by now."""
+        return self.progress.steps[name]
+
+    @property
+    def pivot_passed(self) -> bool:
+        """Whether there is no way back any more."""
+        pivot = self.definition.pivot
+        return pivot is not None and self.step(pivot.name).status is StepStatus.COMPLETED
+
+    def claimed(self, step: StepProgress) -> bool:
+        """Whether a worker holds the step's open command at this moment."""
+        return step.scheduled and step.number in self.now.claimed
+
+    def advance(self) -> None:
+        """Dispatch what has become possible; finish when nothing is left."""
+        if self.progress.state in FORWARD:
+            self._forward()
+        elif self.progress.state is SagaState.COMPENSATING:
+            self._backward()
+
+    def _forward(self) -> None:
+        passed = {StepStatus.COMPLETED, StepStatus.SKIPPED}
+        for name in self.definition.names:
+            ready = all(self.step(need).status in passed for need in self.definition.needs(name))
+            if self.step(name).status is StepStatus.PENDING and ready:
+                self.dispatch_action(name)
+        if all(step.status in passed for step in self.progress.steps.values()):
+            self.add(e.SagaCompleted)
+
+    def dispatch_action(self, name: str) -> None:
+        """Make the step's action due, as a new generation."""
+        budget = self.definition.step(name).retry.max_attempts
+        self.add(e.StepDispatched, step=name, generation=self.step(name).generation + 1, budget=budget)
+
+    def dispatch_undo(
+        self, step: StepProgress, *, error: str | None = None, due_at: datetime | None = None
+    ) -> None:
+        """Make the step's undo due, as a new generation; after an error the attempts count on."""
+        attempts = self.definition.step(step.name).undo_retry.max_attempts
+        self.add(
+            e.UndoDispatched,
+            step=step.name,
+            generation=step.undo_generation + 1,
+            attempt=step.attempt + 1 if error else 1,
+            budget=step.budget if error else attempts,
+            due_at=due_at or self.now.at,
+            error=error,
+        )
+
+    def turn_back(self, error: str, step: str | None = None) -> None:
+        """Begin the rollback: withdraw what nobody has claimed, await what is claimed, undo the rest."""
+        self.add(e.SagaCompensating, error=error, step=step)
+        for each in self.progress.steps.values():
+            if each.status is StepStatus.EXECUTING and not self.claimed(each):
+                self.withdraw(each, each.error or "withdrawn before its next attempt")
+        self.advance()
+
+    def withdraw(self, step: StepProgress, error: str) -> None:
+        """Let no attempt begin any more; what an earlier one may have done stays unknown."""
+        if not step.unresolved:
+            self.add(e.StepWithdrawn, step=step.name)
+        elif step.scheduled or step.attention not in {None, Attention.OUTCOME_UNKNOWN}:
+            self.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=step.inbox)
+
+    def _backward(self) -> None:
+        #: Steps of which neither they themselves nor anything that stands on them still stands.
+        clear: set[str] = set()
+        for name in reversed(self.definition.order):
+            if clear.issuperset(self.definition.dependents(name)):
+                self._undo(self.definition.step(name), self.step(name))
+                if self._settled(name):
+                    clear.add(name)
+        if len(clear) == len(self.definition.steps):
+            self.add(e.SagaFailed, error=self.progress.error or "")
+
+    def _undo(self, pinned: SagaStep, step: StepProgress) -> None:
+        owed = step.status is StepStatus.COMPLETED and not step.standing and pinned.compensation is not None
+        if not owed and not step.unknown:
+            return
+        if pinned.compensation is None:
+            self.add(e.StepLeftStanding, step=step.name)
+        elif step.unknown and not step.inbox:
+            if step.attention is not Attention.OUTCOME_UNKNOWN:
+                error = step.error or "its outcome is not known"
+                self.add(e.StepHeld, step=step.name, code=Attention.OUTCOME_UNKNOWN, error=error)
+        elif pinned.compensation == CANNOT_UNDO:
+            if step.attention is not Attention.CANNOT_UNDO:
+                self.add(e.UndoHeld, step=step.name, code=Attention.CANNOT_UNDO, error="it cannot be undone")
+        else:
+            self.dispatch_undo(step)
+
+    def _settled(self, name: str) -> bool:
+        step = self.step(name)
+        match step.status:
+            case StepStatus.COMPLETED:
+                return step.standing or self.definition.step(name).compensation is None
+            case StepStatus.EXECUTING | StepStatus.COMPENSATING:
+                return False
+            case _:
+                return True
+
+    def next_try(self, retry: Retry, failures: int, retry_after: float | None = None) -> datetime:
+        """Return when to try again after so many failures, and not before the participant asked to."""
+        wait = retry.delay(failures, self.now.jitter)
+        return self.now.at + max(wait, timedelta(seconds=min(retry_after or 0.0, LONGEST_WAIT)))
+
+    @property
+    def over(self) -> bool:
+        """Whether the saga is terminal."""
+        return self.progress.state in TERMINAL

@@ -1,0 +1,124 @@
+"""What each kind of reply decides, for an open action, for an open undo, and when it comes too late."""
+
+from sagas.core import events as e
+from sagas.core import messages as m
+from sagas.core.draft import Draft
+from sagas.core.progress import StepProgress
+from sagas.core.words import FORWARD, Attention, Direction, Outcome, SagaState
+
+
+def take(draft: Draft, reply: m.Reply) -> None:
+    """Decide a reply: it answers the open command that it names, or is late."""
+    step = draft.progress.awaiting(reply.number)
+    if step is None:
+        _late(draft, reply)
+    elif step.open is Direction.DO:
+        _answer_action(draft, step, reply)
+    else:
+        _answer_undo(draft, step, reply)
+
+
+def _late(draft: Draft, reply: m.Reply) -> None:
+    """Record an effect that became known too late; every other late reply decides nothing."""
+    step = next((s for s in draft.progress.steps.values() if s.action_number == reply.number), None)
+    if step is None or not isinstance(reply, m.Completed):
+        return
+    known = step.action_outcome is Outcome.COMPLETED or step.standing
+    # With an inbox the undo has met this effect, unless an operator denied it and nothing was undone.
+    met = reply.inbox and step.action_outcome is not Outcome.REJECTED
+    if not known and not met and draft.definition.step(step.name).compensation is not None:
+        draft.add(e.LateEffectFound, step=step.name, result=reply.result)
+
+
+def _answer_action(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
+    """Take the answer to an open action."""
+    match reply:
+        case m.Completed(result=result):
+            draft.add(e.StepCompleted, step=step.name, result=result)
+            draft.advance()
+        case m.Rejected(reason=reason, inbox=inbox) if step.unresolved and not inbox:
+            # This attempt did nothing, but an earlier one may have: its no does not speak for that one.
+            _action_unknown(draft, step, reason, inbox=inbox, retry_after=None)
+        case m.Rejected(reason=reason):
+            reject(draft, step, reason)
+        case m.Unknown(error=error, inbox=inbox, retry_after=retry_after):
+            _action_unknown(draft, step, error, inbox=inbox, retry_after=retry_after)
+        case m.Unserved(error=error, code=code) if draft.progress.state in FORWARD:
+            draft.add(e.StepHeld, step=step.name, code=code, error=error)
+        case m.Unserved(error=error):
+            draft.withdraw(step, error)
+            draft.advance()
+
+
+def reject(draft: Draft, step: StepProgress, reason: str) -> None:
+    """The action had no effect: turn back, or ask where a person decides."""
+    draft.add(e.StepFailed, step=step.name, error=reason)
+    if draft.progress.state is SagaState.COMPENSATING:
+        draft.advance()
+    elif draft.pivot_passed or draft.definition.step(step.name).hold:
+        draft.add(e.StepHeld, step=step.name, code=Attention.HELD, error=reason)
+    else:
+        draft.turn_back(reason, step.name)
+
+
+def _action_unknown(
+    draft: Draft, step: StepProgress, error: str, *, inbox: bool, retry_after: float | None
+) -> None:
+    pinned = draft.definition.step(step.name)
+    if draft.progress.state in FORWARD and step.attempt < step.budget:
+        draft.add(
+            e.StepRescheduled,
+            step=step.name,
+            attempt=step.attempt + 1,
+            budget=step.budget,
+            due_at=draft.next_try(pinned.retry, step.attempt, retry_after),
+            error=error,
+            unresolved=True,
+            inbox=inbox,
+        )
+        return
+    draft.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=inbox)
+    if draft.progress.state is SagaState.COMPENSATING:
+        draft.advance()
+    elif not inbox:
+        draft.add(e.StepHeld, step=step.name, code=Attention.OUTCOME_UNKNOWN, error=error)
+    elif draft.pivot_passed or pinned.hold:
+        draft.add(e.StepHeld, step=step.name, code=Attention.RETRIES_SPENT, error=error)
+    else:
+        draft.turn_back(error, step.name)
+
+
+def _answer_undo(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
+    """Take the answer to an open undo."""
+    retry = draft.definition.step(step.name).undo_retry
+    match reply:
+        case m.Completed(result=result):
+            draft.add(e.StepCompensated, step=step.name, result=result)
+            draft.advance()
+        case m.Rejected(reason=reason, inbox=inbox) if inbox or not step.unresolved:
+            if step.attempt < step.budget:
+                draft.dispatch_undo(step, error=reason, due_at=draft.next_try(retry, step.attempt))
+            else:
+                _undo_failed(draft, step, reason, Outcome.REJECTED)
+        case m.Rejected(reason=error) | m.Unknown(error=error):
+            if step.attempt < step.budget:
+                wait = reply.retry_after if isinstance(reply, m.Unknown) else None
+                draft.add(
+                    e.UndoRescheduled,
+                    step=step.name,
+                    attempt=step.attempt + 1,
+                    budget=step.budget,
+                    due_at=draft.next_try(retry, step.attempt, wait),
+                    error=error,
+                    unresolved=True,
+                    inbox=reply.inbox,
+                )
+            else:
+                _undo_failed(draft, step, error, Outcome.UNKNOWN)
+        case m.Unserved(error=error, code=code):
+            draft.add(e.UndoHeld, step=step.name, code=code, error=error)
+
+
+def _undo_failed(draft: Draft, step: StepProgress, error: str, outcome: Outcome) -> None:
+    code = Attention.COMPENSATION_FAILED
+    draft.add(e.UndoHeld, step=step.name, code=code, error=error, outcome=outcome)
