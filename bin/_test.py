@@ -7,14 +7,25 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from _setup import DEVELOPMENT, ROOT, VENV_PYTHON, install_system_packages, say, virtual_environment
 
-#: What touches the database, and so runs on both kinds.
-DATABASE_TESTS = ("tests/sagas", "tests/participants", "tests/acceptance")
 NOTHING_COLLECTED = 5
+ON_BOTH = ("tests/sagas", "tests/participants", "tests/acceptance")
+#: Two lanes run side by side, one for each core; a lane runs its stages in turn: (name, database, folders).
+LANES = (
+    (("sqlite", "sqlite", (*ON_BOTH, "tests/test_docs.py")), ("browser", "sqlite", ("tests/browser",))),
+    (
+        ("core", "sqlite", ("tests/core",)),
+        ("postgres", "postgres", ON_BOTH),
+        ("system", "sqlite", ("tests/system",)),
+    ),
+)
+SPEAKING = threading.Lock()
 
 
 def main() -> int:
@@ -22,23 +33,25 @@ def main() -> int:
     print("Sagadesk's tests", flush=True)
     virtual_environment(DEVELOPMENT)
     _system_packages()
-    results = {
-        "checks": subprocess.run([VENV_PYTHON, ROOT / "bin" / "_check.py"], check=False).returncode,
-        "sqlite": _pytest("sqlite", arguments),
-        "postgres": _pytest("postgres", arguments),
-    }
+    results = {"checks": subprocess.run([VENV_PYTHON, ROOT / "bin" / "_check.py"], check=False).returncode}
+    with ThreadPoolExecutor(len(LANES)) as pool:
+        for lane in pool.map(
+            lambda stages: {stage[0]: _pytest(*stage, arguments) for stage in stages}, LANES
+        ):
+            results |= lane
     print("\nSummary", flush=True)
     for name, code in results.items():
         say(name, "no test asked for" if code == NOTHING_COLLECTED else f"FAILED ({code})" if code else "ok")
     say("time", f"{(time.monotonic() - began) / 60:.1f} min")
-    return _verdict(**results)
+    return _verdict(results)
 
 
-def _verdict(checks: int, sqlite: int, postgres: int) -> int:
-    """Fail if anything did; a choice of tests may leave one of the databases out, but not both."""
-    if sqlite == postgres == NOTHING_COLLECTED:
-        return NOTHING_COLLECTED
-    return 1 if checks or {sqlite, postgres} - {0, NOTHING_COLLECTED} else 0
+def _verdict(results: dict[str, int]) -> int:
+    """Fail if anything did; a choice of tests may leave stages out, but not all of them."""
+    if any(code not in (0, NOTHING_COLLECTED) for code in results.values()):
+        return 1
+    tests = [code for name, code in results.items() if name != "checks"]
+    return NOTHING_COLLECTED if all(code == NOTHING_COLLECTED for code in tests) else 0
 
 
 def _system_packages() -> None:
@@ -51,21 +64,39 @@ def _system_packages() -> None:
         install_system_packages(missing)
 
 
-def _pytest(database: str, arguments: list[str]) -> int:
-    """Run pytest on one kind of database; on PostgreSQL only what DATABASE_TESTS names, or of that what is asked."""
-    print(f"\n--- pytest on {database}", flush=True)
+def _pytest(name: str, database: str, folders: tuple[str, ...], arguments: list[str]) -> int:
+    """Run a stage: all of its folders, or what of them is asked for; what it printed is shown when it ends."""
     asked = [word for word in arguments if (ROOT / word.split("::")[0]).exists()]
-    if database == "postgres":
-        arguments = [word for word in arguments if word not in asked or word.startswith(DATABASE_TESTS)]
-        if not asked:
-            arguments += [folder for folder in DATABASE_TESTS if (ROOT / folder).exists()]
-        elif not set(asked) & set(arguments):
-            return NOTHING_COLLECTED
+    options = [word for word in arguments if word not in asked]
+    chosen = [word for word in asked if word.startswith(folders)] if asked else _present(folders)
+    chosen += [folder for folder in folders if folder not in chosen and _below(folder, asked)]
+    if not chosen:
+        return NOTHING_COLLECTED
     env = {**os.environ, "SAGADESK_TEST_DATABASE": database}
     env.setdefault("HYPOTHESIS_PROFILE", "ci")
-    return subprocess.run(
-        [VENV_PYTHON, "-m", "pytest", *arguments], cwd=ROOT, env=env, check=False
-    ).returncode
+    began = time.monotonic()
+    done = subprocess.run(
+        [VENV_PYTHON, "-m", "pytest", *options, *chosen],
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    with SPEAKING:
+        print(f"\n--- {name}: {time.monotonic() - began:.0f} s\n{done.stdout}", flush=True)
+    return done.returncode
+
+
+def _present(folders: tuple[str, ...]) -> list[str]:
+    return [folder for folder in folders if (ROOT / folder).exists()]
+
+
+def _below(folder: str, asked: list[str]) -> bool:
+    """Whether a folder lies in one that is asked for: ``bin/test tests`` means all of them."""
+    return any(folder.startswith(word.rstrip("/") + "/") for word in asked)
 
 
 if __name__ == "__main__":

@@ -68,3 +68,9 @@ def test_the_example_saga_runs_as_it_is_printed(page: Path, monkeypatch: pytest.
     ended = Saga.objects.get(pk=rejected.pk)
     assert (ended.state, ended.error) == ("failed", "there is nobody to deliver to")
     assert ended.steps.get(name="wrap").status == "compensated"
+
+
+def test_every_test_stands_in_a_lane_of_bin_test() -> None:
+    lanes = (ROOT / "bin" / "_test.py").read_text()
+    present = {path.relative_to(ROOT).parts[1] for path in (ROOT / "tests").rglob("test_*.py")}
+    assert [name for name in present if f'"tests/{name}"' not in lanes] == []
