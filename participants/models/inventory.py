@@ -11,6 +11,9 @@ from sagas.inbox import Inbox
 class InventoryInbox(Inbox):
     """The commands that inventory has answered."""
 
+    class Meta(Inbox.Meta):
+        verbose_name_plural = "inventory inboxes"
+
 
 class Product(models.Model):
     """Something the shop sells, and how many of it lie in the warehouse, free to be promised."""

@@ -10,6 +10,9 @@ from sagas.inbox import Inbox
 class NotificationInbox(Inbox):
     """The commands that notification has answered."""
 
+    class Meta(Inbox.Meta):
+        verbose_name_plural = "notification inboxes"
+
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
     """Adjectives for notices."""

@@ -10,6 +10,9 @@ from sagas.inbox import Inbox
 class PaymentInbox(Inbox):
     """The commands that payment has answered."""
 
+    class Meta(Inbox.Meta):
+        verbose_name_plural = "payment inboxes"
+
 
 class Account(models.Model):
     """A payment method at the demo bank, and the money behind it."""

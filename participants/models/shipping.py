@@ -9,6 +9,9 @@ from sagas.inbox import Inbox
 class ShippingInbox(Inbox):
     """The commands that shipping has answered."""
 
+    class Meta(Inbox.Meta):
+        verbose_name_plural = "shipping inboxes"
+
 
 class ClosedRegion(models.Model):
     """A country that the carrier does not serve; it goes everywhere else."""

@@ -42,7 +42,7 @@ class SagaAdmin(ReadOnlyAdmin):
     """Sagas, the newest first."""
 
     list_display = (
-        "id", "saga_type", "correlation_id", "state", "attention", "paused", "version", "updated_at"
+        "short_id", "saga_type", "correlation_id", "state", "attention", "paused", "version", "updated_at"
     )  # fmt: skip
     list_filter = ("state", "attention", "paused", "saga_type", "created_at", "updated_at")
     search_fields = ("correlation_id", "idempotency_key")
@@ -57,6 +57,11 @@ class SagaAdmin(ReadOnlyAdmin):
         "idempotency_key", "error", "origin", "origin_kind", "definition", "created_at", "updated_at",
         "finished_at", "records",
     )  # fmt: skip
+
+    @admin.display(description="id", ordering="id")
+    def short_id(self, saga: Saga) -> str:
+        """Show the end of the id, which differs most; the row's page shows all of it."""
+        return f"…{str(saga.pk)[-8:]}"
 
     @admin.display(description="more")
     def records(self, saga: Saga) -> SafeString:
