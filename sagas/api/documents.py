@@ -92,6 +92,7 @@ class Saga(BaseModel):
     error: str | None = Field(description="Why it rolled back.")
     origin: UUID | None = Field(description="The saga that this one restarts or repairs.")
     origin_kind: str
+    restarted_as: UUID | None = Field(description="The saga that restarted this one.")
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None

@@ -1,4 +1,4 @@
-"""Who may see the desk, and what every page of it carries."""
+"""Who may see the desk, and how its pages are answered."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,8 +8,6 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-
-from sagas.dashboard.chrome import chrome
 
 View = Callable[..., HttpResponse]
 SEE = "sagas.view_saga"
@@ -30,9 +28,7 @@ def desk(view: View) -> View:
 
 
 def page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-    """Render a page of the desk, with what all of them show."""
-    if "chrome" not in context:
-        context = {**context, "chrome": chrome()}
+    """Render a page of the desk."""
     response = render(request, template, context, status=status)
     response.headers["Cache-Control"] = (
         "no-store"  # what a browser keeps of a saga would be stale, and shared

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from sagas import registry
+from sagas.clock import database_now
 from sagas.core import messages as m
 from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused
@@ -54,9 +55,11 @@ def act(saga_id: UUID | str, verb: str, asked: Asked) -> Answer:
             stored = _stored(pk, verb, asked)
             if stored:
                 return stored
-            message = _allowed(group, held, verb, asked)
             before = held.progress.version
-            created = _restart(held, asked) if verb == "restart" else _carry_out(group, held, verb, message)
+            try:
+                created = _carry_out(group, held, verb, asked)
+            except Refused as no:
+                raise _conflict(held, str(no), asked) from no
             group.write()
             return _record(group, held, verb, asked, before, created)
     except IntegrityError:
@@ -70,18 +73,20 @@ def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
     """Say what :func:`act` would do, and change nothing. Raises as :func:`act` does."""
     pk = as_uuid(saga_id)
     _check(pk, verb, asked, reason=False)
-    with transaction.atomic():
-        group, held = _lock(pk)
-        message = _allowed(group, held, verb, asked)
-        if verb == "restart" or _is_repair(held, verb):
-            opening = _opening(held, asked) if verb == "restart" else _repair(held)[1]
-            return plan_of_new(verb, held, opening)
-        assert message is not None  # only restart has none
-        try:
-            planned = preview_of(held.definition, held.progress, message, group.moment(held), pk)
-        except Refused as no:
-            raise _conflict(held, str(no)) from no
-        return plan_of(verb, asked.step, held, planned)
+    held = ledger.look(pk)
+    if held is None:
+        raise NotFound(f"There is no saga {pk}.")
+    try:
+        _check_version(held, asked)
+        if verb == "restart":
+            return plan_of_new(verb, held, _opening(held))
+        if _is_repair(held, verb):
+            return plan_of_new(verb, held, _repair(held)[1])
+        now = m.Now(database_now(), 1.0, held.claimed)
+        planned = preview_of(held.definition, held.progress, _message(held, verb, asked), now, pk)
+    except Refused as no:
+        raise _conflict(held, str(no), asked) from no
+    return plan_of(verb, asked.step, held, planned)
 
 
 def _check(pk: UUID, verb: str, asked: Asked, *, reason: bool = True) -> None:
@@ -115,15 +120,14 @@ def _lock(pk: UUID) -> tuple[ledger.Group, ledger.Held]:
     return group, group.sagas[pk]
 
 
-def _allowed(group: ledger.Group, held: ledger.Held, verb: str, asked: Asked) -> m.Message | None:
+def _check_version(held: ledger.Held, asked: Asked) -> None:
     if asked.version is not None and asked.version != held.progress.version:
-        raise _conflict(
-            held, f"The saga has moved on: you saw version {asked.version}, it is {held.progress.version}."
+        raise Refused(
+            f"The saga has moved on: you saw version {asked.version}, it is {held.progress.version}."
         )
-    return _message(held, verb, asked)
 
 
-def _message(held: ledger.Held, verb: str, asked: Asked) -> m.Message | None:
+def _message(held: ledger.Held, verb: str, asked: Asked) -> m.Message:
     step = asked.step or ""
     if verb in STEP_VERBS and step not in held.progress.steps:
         raise Invalid("step", f"The saga has no step {step!r}; it has {', '.join(held.definition.names)}.")
@@ -144,10 +148,8 @@ def _message(held: ledger.Held, verb: str, asked: Asked) -> m.Message | None:
             return m.Resume()
         case "approve":
             return m.Approve(step)
-        case "reject":
-            return m.Reject(step, asked.reason)
         case _:
-            return None
+            return m.Reject(step, asked.reason)
 
 
 def _verdict(asked: Asked) -> Verdict:
@@ -168,14 +170,16 @@ def _edited(held: ledger.Held, asked: Asked) -> dict[str, Any]:
     return check_data(author, asked.data) if author else plain(asked.data)
 
 
-def _carry_out(group: ledger.Group, held: ledger.Held, verb: str, message: m.Message | None) -> UUID | None:
-    assert message is not None  # only restart has none
-    try:
-        if _is_repair(held, verb):
-            return _start_repair(group, held)
-        group.decide(held, message)
-    except Refused as no:
-        raise _conflict(held, str(no)) from no
+def _carry_out(group: ledger.Group, held: ledger.Held, verb: str, asked: Asked) -> UUID | None:
+    """Decide the verb; return the saga that it started, if any. Raises Refused."""
+    _check_version(held, asked)
+    if verb == "restart":
+        return record([_opening(held)])[0].id
+    if _is_repair(held, verb):
+        step, opening = _repair(held)
+        group.decide(held, m.Resolve(step, Verdict.DONE))
+        return record([opening])[0].id
+    group.decide(held, _message(held, verb, asked))
     return None
 
 
@@ -189,7 +193,7 @@ def _repair(held: ledger.Held) -> tuple[str, Opening]:
     step = next(s for s in held.progress.steps.values() if s.attention is Attention.LATE_EFFECT)
     pinned = held.definition.step(step.name)
     if pinned.compensation is None or pinned.compensation == CANNOT_UNDO:
-        raise _conflict(held, f"{step.name} names no compensation; settle its late effect with resolve.")
+        raise Refused(f"{step.name} names no compensation; settle its late effect with resolve.")
     undo = SagaStep(
         name=f"undo_{step.name}"[:100],
         action=pinned.compensation,
@@ -205,25 +209,18 @@ def _repair(held: ledger.Held) -> tuple[str, Opening]:
     )
 
 
-def _start_repair(group: ledger.Group, held: ledger.Held) -> UUID:
-    step, opening = _repair(held)
-    group.decide(held, m.Resolve(step, Verdict.DONE))
-    return record([opening])[0].id
-
-
-def _opening(held: ledger.Held, asked: Asked) -> Opening:
+def _opening(held: ledger.Held) -> Opening:
     if held.progress.state is not SagaState.FAILED:
-        raise _conflict(held, f"The saga is {held.progress.state}; only one that failed can be restarted.")
+        raise Refused(f"The saga is {held.progress.state}; only one that failed can be restarted.")
+    successor = Saga.objects.filter(origin_id=held.id, origin_kind="restart").first()
+    if successor is not None:
+        raise Refused(f"The saga was already restarted, as {successor.id}; if that failed, restart that.")
     author = registry.saga_type(held.saga_type)
     if author is None:
-        raise _conflict(held, f"The saga type {held.saga_type} is no longer defined.")
+        raise Refused(f"The saga type {held.saga_type} is no longer defined.")
     data = check_data(author, held.progress.data)
     pin = definition_for(author, data)
     return Opening(pin, data, held.correlation_id, origin=held.id, origin_kind="restart")
-
-
-def _restart(held: ledger.Held, asked: Asked) -> UUID:
-    return record([_opening(held, asked)])[0].id
 
 
 def _stored(pk: UUID, verb: str, asked: Asked) -> Answer | None:
@@ -274,16 +271,22 @@ def _name(asked: Asked) -> str:
         return "shell"
 
 
-def _conflict(held: ledger.Held, text: str) -> Conflict:
-    last = OperatorAction.objects.filter(saga_id=held.id).order_by("-at", "-id").first()
+def _conflict(held: ledger.Held, text: str, asked: Asked) -> Conflict:
+    last = _mover(held, asked.version)
     moved_by = None
-    if last is not None and last.version_after == held.before.version:
-        moved_by = {
-            "operator": last.operator_name,
-            "verb": last.verb,
-            "step": last.step,
-            "reason": last.reason,
-        }
-        moved_by["at"] = last.at.isoformat()
+    if last is not None:
+        said = {"operator": last.operator_name, "verb": last.verb, "step": last.step, "reason": last.reason}
+        moved_by = {**said, "at": last.at.isoformat()}
         text = f"{text} {last.operator_name} did that: {VERBS.get(last.verb, last.verb).lower()}, {last.reason!r}."
     return Conflict(text, snapshot(Saga.objects.get(pk=held.id)), moved_by)
+
+
+def _mover(held: ledger.Held, seen: int | None) -> OperatorAction | None:
+    """Return who acted last since the version that was seen, even if the saga went on by itself after that.
+
+    Where no version was seen, whoever made it what it is now.
+    """
+    actions = OperatorAction.objects.filter(saga_id=held.id).order_by("-at", "-id")
+    if seen is None:
+        return actions.filter(version_after=held.before.version).first()
+    return actions.filter(version_before__gte=seen).first()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from sagas import registry, rows
 from sagas.clock import database_now
@@ -275,6 +276,14 @@ def read(ids: Iterable[UUID]) -> list[Held]:
     return found
 
 
+def look(saga_id: UUID) -> Held | None:
+    """Load one saga, with what workers hold of it, without locking it; not for deciding."""
+    for saga in Saga.objects.filter(pk=saga_id).values(*_HELD_COLUMNS):
+        due = Due.objects.filter(saga_id=saga_id, kind=Due.COMMAND)
+        return held_from(saga, _steps([saga_id])[saga_id], _due_rows(due).get(saga_id, {}))
+    return None
+
+
 def saga_row_values(held: Held) -> tuple[Any, ...]:
     """Return the projected columns of a saga's row, in the order of SAGA_COLUMNS."""
     return _saga_values(held.progress)
@@ -299,7 +308,11 @@ def _steps(ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
 
 def _due(ids: Sequence[UUID]) -> dict[UUID, dict[int, DueRow]]:
     # Locked, so that no command is claimed between the decision to withdraw it and its deletion.
-    query = Due.objects.select_for_update().filter(saga_id__in=ids, kind=Due.COMMAND).order_by("id")
+    query = Due.objects.select_for_update().filter(saga_id__in=ids, kind=Due.COMMAND)
+    return _due_rows(query.order_by("id"))
+
+
+def _due_rows(query: QuerySet[Due]) -> dict[UUID, dict[int, DueRow]]:
     found: dict[UUID, dict[int, DueRow]] = {}
     for pk, saga_id, number, token in query.values_list("id", "saga_id", "number", "lease_token"):
         found.setdefault(saga_id, {})[number or 0] = DueRow(pk, number or 0, token)

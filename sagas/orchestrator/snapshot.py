@@ -37,11 +37,15 @@ def snapshots(sagas: Iterable[Saga]) -> list[dict[str, Any]]:
     due: dict[UUID, dict[int, Due]] = {pk: {} for pk in ids}
     for row in Due.objects.filter(saga_id__in=ids, kind=Due.COMMAND):
         due[row.saga_id][row.number or 0] = row
+    again = Saga.objects.filter(origin_id__in=ids, origin_kind="restart")
+    restarted = {origin: str(pk) for origin, pk in again.values_list("origin_id", "id")}
     now = database_now()
-    return [_snapshot(saga, steps[saga.pk], due[saga.pk], now) for saga in listed]
+    return [_snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), now) for s in listed]
 
 
-def _snapshot(saga: Saga, steps: Sequence[Step], due: Mapping[int, Due], now: datetime) -> dict[str, Any]:
+def _snapshot(
+    saga: Saga, steps: Sequence[Step], due: Mapping[int, Due], restarted: str | None, now: datetime
+) -> dict[str, Any]:
     pinned = ledger.definition(saga.definition_id)
     described = [_step(saga, step, pinned, due) for step in steps]
     document = {
@@ -60,12 +64,13 @@ def _snapshot(saga: Saga, steps: Sequence[Step], due: Mapping[int, Due], now: da
         "error": saga.error,
         "origin": str(saga.origin_id) if saga.origin_id else None,
         "origin_kind": saga.origin_kind,
+        "restarted_as": restarted,
         "created_at": _iso(saga.created_at),
         "updated_at": _iso(saga.updated_at),
         "finished_at": _iso(saga.finished_at),
         "steps": described,
     }
-    document["verbs"] = _verbs(saga, steps, pinned, due, now)
+    document["verbs"] = _verbs(saga, steps, due, restarted, now)
     document["why"] = why.explain(document, now)
     return document
 
@@ -109,7 +114,7 @@ def _iso(time: datetime | None) -> str | None:
 
 
 def _verbs(
-    saga: Saga, steps: Sequence[Step], pinned: SagaDefinition, due: Mapping[int, Due], now: datetime
+    saga: Saga, steps: Sequence[Step], due: Mapping[int, Due], restarted: str | None, now: datetime
 ) -> list[dict[str, Any]]:
     """Return every verb, per step where it is about one, and whether it applies; asked of the same decision."""
     values = {
@@ -119,7 +124,7 @@ def _verbs(
     claims = {n: ledger.DueRow(row.pk, n, row.lease_token) for n, row in due.items()}
     held = ledger.held_from({**values, "definition_id": saga.definition_id}, rows, claims)
     moment = m.Now(now, 1.0, held.claimed)
-    return [_applies(held, moment, *asked) for asked in _questions(held)]
+    return [_applies(held, moment, restarted, *asked) for asked in _questions(held)]
 
 
 def _questions(held: ledger.Held) -> Iterable[tuple[str, str | None, m.Message | None]]:
@@ -136,12 +141,19 @@ def _questions(held: ledger.Held) -> Iterable[tuple[str, str | None, m.Message |
 
 
 def _applies(
-    held: ledger.Held, now: m.Now, verb: str, step: str | None, message: m.Message | None
+    held: ledger.Held,
+    now: m.Now,
+    restarted: str | None,
+    verb: str,
+    step: str | None,
+    message: m.Message | None,
 ) -> dict[str, Any]:
     reason = None
     if verb == "restart":
         if held.progress.state is not SagaState.FAILED:
             reason = f"The saga is {held.progress.state}; only one that failed can be restarted."
+        elif restarted:
+            reason = f"The saga was already restarted, as {restarted}."
     elif verb == "compensate" and _has_late_effect(held):
         pass  # it starts a repair saga
     elif message is not None:

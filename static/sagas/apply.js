@@ -34,7 +34,7 @@ export function applySaga(place, saga) {
   if (saga.id !== place.dataset.saga || saga.version < +place.dataset.version) return;
   const moved = saga.version > +place.dataset.version;
   place.dataset.version = saga.version;
-  applyRegions(place, saga.regions);
+  applyRegions(place, saga.regions, moved);
   if (moved && saga.regions.why) announce(place.querySelector("[data-region=why] .why__text").textContent.trim());
   if (saga.title) document.title = saga.title;
 }
@@ -44,12 +44,13 @@ export function movedOn(place, saga) {
   if (saga.version > +place.dataset.version) document.getElementById("moved-on").hidden = false;
 }
 
-export function applyRegions(place, regions) {
+export function applyRegions(place, regions, moved = false) {
   for (const [name, html] of Object.entries(regions)) {
     const region = place.querySelector(`[data-region="${name}"]`);
     if (!region) continue;
     if (inUse(region)) waiting.set(region, html);
     else replace(region, html);
+    if (moved && (name === "head" || name === "why")) region.classList.add("changed");
   }
 }
 
@@ -73,7 +74,6 @@ function replace(region, html) {
   for (const row of region.querySelectorAll("tr[data-saga]")) {
     if (before.size && before.get(row.dataset.saga) !== row.dataset.version) row.classList.add("changed");
   }
-  if (region.dataset.region === "head" || region.dataset.region === "why") region.classList.add("changed");
   settle(region);
 }
 

@@ -21,9 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def desk() -> Iterator[Desk]:
-    """The processes of one module's tests."""
+    """The processes. A test that kills one starts it again."""
     folder = short_folder("sagadesk-browser-")
     made = Desk(folder)
     try:

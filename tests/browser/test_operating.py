@@ -91,7 +91,7 @@ def test_a_reason_is_required(desk: Desk, page: Page) -> None:
 def test_of_two_operators_who_press_retry_one_wins_and_the_other_is_told(
     desk: Desk, browse: Callable[..., Page]
 ) -> None:
-    saga = stuck(desk, "refund_fails_forever")
+    saga = stuck(desk)
     pages = [browse(operator) for operator in OPERATORS]
     for page, operator in zip(pages, OPERATORS, strict=True):
         page.goto(f"/sagas/{saga}/retry/?step=process_payment")
@@ -127,6 +127,11 @@ def test_a_verb_page_says_when_the_saga_moves_on_under_it(desk: Desk, browse: Ca
     acting.get_by_role("button", name="Pause").click()
     expect(reading.locator("#moved-on")).to_be_visible()
     assert reading.get_by_label("Why?").input_value() == "half a sent"
+    reading.get_by_role("button", name="Look again").click()
+    expect(reading.locator(".crumb")).to_contain_text("paused")
+    assert reading.get_by_label("Why?").input_value() == "half a sent"
+    reading.get_by_role("button", name="Roll back").click()
+    expect(reading.locator(".saga-head .chip--compensating")).to_be_visible()
 
 
 def test_the_keyboard_is_enough(desk: Desk, page: Page) -> None:

@@ -149,6 +149,8 @@ def test_restart_starts_a_linked_saga(errand: Any, asked: Any, pump: Pump, world
     assert new.correlation_id == saga.correlation_id
     saga.refresh_from_db()
     assert saga.state == "failed"
+    with pytest.raises(orchestrator.Conflict, match=str(new.pk)):
+        orchestrator.act(saga.pk, "restart", asked())
 
 
 @pytest.mark.parametrize(
@@ -228,6 +230,18 @@ def test_a_stale_version_is_told_who_moved_the_saga(held: Saga, asked: Any) -> N
     assert (caught.value.moved_by["operator"], caught.value.moved_by["reason"]) == ("olga", "hands off")
     assert caught.value.saga["version"] == held.version + 1
     assert Saga.objects.get(pk=held.pk).state == "pending"
+
+
+def test_the_loser_is_told_even_if_the_saga_went_on_meanwhile(
+    held: Saga, asked: Any, pump: Pump, world: shop.World
+) -> None:
+    del world.behaviour["PayService.Pay"]
+    orchestrator.act(held.pk, "retry", asked(step="pay", reason="try that", version=held.version))
+    seen = held.version
+    assert rest(pump, held).state == "completed"
+    with pytest.raises(orchestrator.Conflict, match="try that") as caught:
+        orchestrator.act(held.pk, "compensate", asked(version=seen))
+    assert caught.value.moved_by is not None
 
 
 def test_the_same_action_id_gives_the_stored_answer(held: Saga, asked: Any) -> None:

@@ -81,6 +81,17 @@ def test_the_slower_of_two_operators_hears_who_was_faster(desk: Client, held: Sa
     assert OperatorAction.objects.count() == 1
 
 
+def test_the_faster_one_is_named_even_after_the_saga_went_on(desk: Client, held: Saga, pump: Pump) -> None:
+    other = Client()
+    other.force_login(get_user_model().objects.create_superuser("pavel"))
+    stale = form(held, step="pay")
+    other.post(at(held, "retry"), form(held, step="pay", reason="the card works again"))
+    assert rest(pump, held).version > stale["version"] + 1
+    response = desk.post(at(held, "retry"), stale)
+    assert response.status_code == 409
+    assert "the card works again" in text(response)
+
+
 def test_after_a_conflict_the_same_words_can_be_sent_for_the_saga_as_it_is_now(
     desk: Client, held: Saga
 ) -> None:

@@ -1,65 +1,14 @@
 """The feed alone, with a renderer of the test's own: what it sends, when, and what it never does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from sagas.live import Feed, Viewer, channel, feed
+from sagas.live import Feed, channel, feed
 from sagas.live.viewer import marked
-
-
-class Fragments:
-    """Sagas are numbers here, and pages say them."""
-
-    def __init__(self) -> None:
-        self.truth: dict[UUID, int] = {}
-        self.rendered: list[set[UUID]] = []
-        self.text = "nothing"
-
-    async def versions(self, ids: Iterable[UUID]) -> dict[UUID, int]:
-        return {i: self.truth[i] for i in ids if i in self.truth}
-
-    async def render(
-        self, variant: tuple[str, frozenset[str]], ids: Iterable[UUID]
-    ) -> dict[UUID, dict[str, Any]]:
-        self.rendered.append(set(ids))
-        if variant[0] == "row":
-            return {i: {"version": self.truth[i], "row": f"v{self.truth[i]}"} for i in ids}
-        return {i: {"version": self.truth[i], "final": False, "regions": {"why": self.text}} for i in ids}
-
-    async def overview(self) -> dict[str, str]:
-        return {"counts": self.text}
-
-    async def banner(self) -> str:
-        return ""
-
-    async def listed(self, query: str) -> list[UUID]:
-        return list(self.truth)
-
-
-class Page:
-    """An open page of the test: what it heard, and whether it confirms."""
-
-    def __init__(self, confirms: bool = True, **variant: Any) -> None:
-        self.frames: list[dict[str, Any]] = []
-        self.closed = False
-        self.confirms = confirms
-        self.viewer = Viewer(self._hear, self._close, **variant)
-
-    async def _hear(self, frame: dict[str, Any]) -> None:
-        self.frames.append(frame)
-        if self.confirms:
-            self.viewer.confirm(frame["n"])
-
-    async def _close(self) -> None:
-        self.closed = True
-
-    @property
-    def rows(self) -> list[str]:
-        return [saga["row"] for frame in self.frames for saga in frame.get("sagas", [])]
+from tests.sagas.feeding import Fragments, Page, play, show, until
 
 
 @pytest.fixture(autouse=True)
@@ -69,31 +18,6 @@ def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "PACE", 0.01)
     monkeypatch.setattr(feed, "FIGURES", 0.02)
     monkeypatch.setattr(feed, "BEAT_WITHOUT_HINTS", 60)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-def play(story: Callable[[Feed, Fragments], Awaitable[None]]) -> None:
-    async def told() -> None:
-        fragments = Fragments()
-        played = Feed(fragments)
-        try:
-            await story(played, fragments)
-        finally:
-            for viewer in list(played.viewers):
-                played.leave(viewer)
-
-    asyncio.run(told())
-
-
-def show(played: Feed, page: Page, sagas: dict[UUID, int], **more: Any) -> None:
-    page.viewer.show(sagas, overview=more.get("overview", False), listing=more.get("listing"))
-    played.join(page.viewer)
-    played.wake()
 
 
 def test_a_page_is_greeted_with_what_it_missed_and_only_that() -> None:

@@ -1,5 +1,7 @@
 """A verb's page: what it would do, a reason, and then it is done, or somebody was faster."""
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -41,7 +43,7 @@ def saga_verb(request: HttpRequest, saga_id: UUID, verb: str) -> HttpResponse:
         raise Http404(f"There is no saga {saga_id}.")
     asking = Asking.read(request, saga, verb)
     if request.method != "POST" or "preview" in request.POST:
-        return _show(request, saga, asking)
+        return _show(request, saga, replace(asking, version=saga.version))
     return _do(request, saga, asking)
 
 
@@ -93,8 +95,14 @@ def _do(request: HttpRequest, saga: Saga, asking: Asking) -> HttpResponse:
         return _show(request, saga, asking, problem=no, status=422)
     except Conflict as no:
         saga.refresh_from_db()
-        return _show(request, saga, asking.afresh(saga.version), conflict=no, status=409)
+        faster = {"mover": _mover(no), "seen": asking.version}
+        return _show(request, saga, asking.afresh(saga.version), conflict=no, status=409, **faster)
     return _done(request, saga, answer)
+
+
+def _mover(conflict: Conflict) -> dict[str, Any] | None:
+    by = conflict.moved_by
+    return {**by, "at": datetime.fromisoformat(by["at"])} if by else None
 
 
 def _done(request: HttpRequest, saga: Saga, answer: Answer) -> HttpResponse:
