@@ -15,15 +15,15 @@ from pathlib import Path
 from _setup import ROOT, RUNTIME, VENV, VENV_PYTHON, environment, fail, prepare_data, say, virtual_environment
 
 from sagaproject.data import data_dir, redis_socket
-from sagaproject.processes import die_with, redis_command
+from sagaproject.processes import DAPHNE_OPTIONS, die_with, redis_command
 
 #: Long enough for a slow machine; what goes wrong for good is in the logs by then.
 READY_WITHIN = 90
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-DAPHNE = """-m daphne --bind 127.0.0.1 --port {port} --verbosity 0 --no-server-name
---ping-interval 10 --ping-timeout 10 --http-timeout 30
---websocket-max-message-size 16384 --websocket-max-frame-size 16384 sagaproject.asgi:application"""
+DAPHNE = (
+    f"-m daphne --bind 127.0.0.1 --port {{port}} --verbosity 0 {DAPHNE_OPTIONS} sagaproject.asgi:application"
+)
 
 # Redis is no member of the group, and of lower priority: so it starts before those who use it, and stops after them.
 SUPERVISOR = """\

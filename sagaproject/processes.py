@@ -8,6 +8,13 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 
+#: How the web is served. The sizes bind both directions, and what is too large to send is dropped without a word:
+#: they must hold a saga's whole page. What a page may say to us is limited in ``sagas.consumers``.
+DAPHNE_OPTIONS = (
+    "--no-server-name --ping-interval 10 --ping-timeout 10 --http-timeout 30"
+    " --websocket-max-message-size 8388608 --websocket-max-frame-size 8388608"
+)
+
 
 def die_with(parent: int) -> None:
     """Be killed as soon as the parent is gone, however it went. Called in a child, between fork and exec."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Info, register
+from django.core.checks import CheckMessage, Error, Info, Warning, register
 
 from sagas import SagaOrchestrator, conf, orchestrator, registry
 from sagas.core.definition import CANNOT_UNDO, InvalidDefinition, SagaDefinition, SagaStep
@@ -62,6 +62,9 @@ def _unusable_classes() -> Iterator[CheckMessage]:
         if isinstance(fault, registry.AlreadyRegistered):
             hint = "Rename one of the two, or do not install both."
             yield Error(str(fault), hint=hint, obj=where, id="sagas.E002")
+        elif isinstance(fault, registry.Unnamed):
+            hint = 'Give it one: saga_type = "Order".'
+            yield Warning(str(fault), hint=hint, obj=where, id="sagas.W001")
         else:
             hint = "Its constructor must work without arguments, or with None for each."
             yield Error(

@@ -25,6 +25,8 @@ class Settings:
     """Between two looks of the clock."""
     ALIVE: float = 10.0
     """A process that has been silent for longer counts as gone."""
+    UNSERVED: float = 20.0
+    """How long a command may be due on a queue of which nobody knows, until an operator is asked."""
     QUEUES: Mapping[str, str] = field(default_factory=dict)
     """Service name -> queue, where it is not the service's name in lower case without "Service"."""
     DELIVERY_RETRY_CAP: float = 300.0

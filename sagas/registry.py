@@ -59,6 +59,10 @@ class AlreadyRegistered(ValueError):
     """Two different functions or classes claim one name."""
 
 
+class Unnamed(ValueError):
+    """A class that looks like a saga type and has no name."""
+
+
 _commands: dict[str, Command] = {}
 _subscribers: dict[str, dict[str, Subscriber]] = {}
 _saga_classes: dict[str, type[Any]] = {}
@@ -157,7 +161,9 @@ def _enter(saga_class: type[Any]) -> None:
     instance = _instantiate(saga_class)
     saga_type = getattr(instance, "saga_type", None)
     if not isinstance(saga_type, str) or not saga_type:
-        return  # an abstract base: it names no type
+        if "define_steps" in vars(saga_class) and not saga_class.__subclasses__():
+            raise Unnamed(f"{_where(saga_class)} defines steps but no saga_type, so nothing can start it.")
+        return  # an abstract base
     present = _saga_types.get(saga_type)
     if present and not _same(type(present), type(instance)):
         raise AlreadyRegistered(f"The saga type {saga_type} is already defined by {_where(type(present))}.")

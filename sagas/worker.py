@@ -22,7 +22,7 @@ from rq.timeouts import TimerDeathPenalty
 
 from sagas import jobs, registry
 from sagas.conf import settings
-from sagas.engine import REAPED_AT_ONCE, Life, Pump, reap
+from sagas.engine import REAPED_AT_ONCE, Life, Pump, hold_unserved, reap
 from sagas.models import Process
 
 log = logging.getLogger(__name__)
@@ -72,10 +72,14 @@ def run_worker(queues: Collection[str] = (), burst: bool = False) -> None:
     SIGTERM or SIGINT: what runs is finished, nothing more is claimed. ``burst``: end when nothing is left.
     """
     served = list(queues) or list(registry.queues())
+    for unknown in sorted(set(served) - set(registry.queues())):
+        log.warning(
+            "no handler is registered for the queue %s; known are %s", unknown, ", ".join(registry.queues())
+        )
     stop = _Stop()
     life = Life(Process.WORKER, served)
     pump = Pump(served, life.name, lambda: stop.asked)
-    life.busy = lambda: len(pump.running)
+    life.busy = lambda: pump.busy
     with life:
         jobs.serve(pump)
         log.info("worker %s serves %s", life.name, ", ".join(served))
@@ -167,6 +171,7 @@ def tick() -> None:
         for _ in range(ROUNDS):
             if reap() < REAPED_AT_ONCE:
                 break
+        hold_unserved()
         jobs.ring_for_due()
     except (DatabaseError, InterfaceError) as fault:
         log.warning("the database did not answer the clock: %s", fault)

@@ -8,7 +8,6 @@ Needs Chromium, which bin/test installs.
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -104,7 +103,7 @@ def photograph(browser: Browser, address: str, scheme: str, pages: dict[str, str
     page.click("button[type=submit]")
     for name, path in pages.items():
         page.goto(address + path)
-        page.get_by_text(re.compile(r"^\s*live\s*$")).first.wait_for()
+        page.locator("#badge.badge--live").wait_for()
         page.screenshot(path=FOLDER / f"{name}.png")
     context.close()
 

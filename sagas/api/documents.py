@@ -70,9 +70,10 @@ class HelpfulVerb(BaseModel):
 
 
 class Why(BaseModel):
-    """Why it is not moving, in one line, and what would help. Times in the line stand in braces."""
+    """Why it is not moving, in one line, and what would help."""
 
     text: str
+    timed: str = Field(description="The same line, its times in braces, in ISO 8601.")
     verbs: list[HelpfulVerb]
 
 

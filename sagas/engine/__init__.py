@@ -3,8 +3,8 @@
 It writes leases, never state.
 """
 
-from sagas.engine.claims import REAPED_AT_ONCE, reap
+from sagas.engine.claims import REAPED_AT_ONCE, hold_unserved, reap
 from sagas.engine.liveness import Life
 from sagas.engine.pump import Pump
 
-__all__ = ["REAPED_AT_ONCE", "Life", "Pump", "reap"]
+__all__ = ["REAPED_AT_ONCE", "Life", "Pump", "hold_unserved", "reap"]

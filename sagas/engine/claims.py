@@ -17,7 +17,7 @@ from sagas.core import messages as m
 from sagas.core.plain import printable
 from sagas.core.words import Direction
 from sagas.engine.work import DomainEvent, Facts, Sent, Work, command_work
-from sagas.models import Due
+from sagas.models import Due, Process
 from sagas.orchestrator import ledger
 
 #: Seconds that a subscriber or hook may take.
@@ -141,6 +141,30 @@ def reap() -> int:
             lost_one = Work(row.lease_token or uuid4(), row.saga_id, row.name, row.attempt, 0, event=event)
             put_off(lost_one, 0, "its worker was lost")
     return len(listed)
+
+
+def hold_unserved() -> int:
+    """Ask for attention about commands that nobody handles, here or anywhere; return how many.
+
+    Those are due for a while, on queues that no handler of ours is on and no process that was
+    lately alive has served. A participant whose workers have died keeps its queue for an hour.
+    """
+    now = database_now()
+    free = Due.objects.filter(kind=Due.COMMAND, lease_token=None, paused=False)
+    ripe = free.filter(due_at__lte=now - timedelta(seconds=settings().UNSERVED))
+    waiting = set(ripe.values_list("queue", flat=True).distinct()) - set(registry.queues())
+    if waiting:
+        waiting -= {queue for queues in Process.objects.values_list("queues", flat=True) for queue in queues}
+    if not waiting:
+        return 0
+    work = claim(waiting, REAPED_AT_ONCE, "clock")
+    orchestrator.deliver([_unserved(each) for each in work if each.command is not None])
+    return len(work)
+
+
+def _unserved(work: Work) -> orchestrator.Answered:
+    error = f"no handler is registered for {work.name}, and no worker serves its queue"
+    return orchestrator.Answered(work.saga_id, m.Unserved(work.number, error), work.token)
 
 
 def _lost(row: Due) -> orchestrator.Answered:

@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 
 from sagas import orchestrator
 from sagas.conf import settings
+from sagas.core.messages import Completed, Rejected
 from sagas.engine import call, claims
 from sagas.engine.slots import Slots
 from sagas.engine.work import Sent, Work, command_work
@@ -72,6 +73,11 @@ class Pump:
             self._harvest(claiming)
 
     @property
+    def busy(self) -> int:
+        """How many handlers run, those that hang and those that still speak included."""
+        return max(len(self.running), self._slots.busy)
+
+    @property
     def free(self) -> int:
         """How many more handlers may run."""
         return settings().CONCURRENCY - len(self.running) - self._reserved
@@ -99,8 +105,8 @@ class Pump:
             outcome = _Outcome(work, result, fault)
             if self.hung.pop(work.token, None) is None:
                 self._done.put(outcome)
-            else:
-                _speak_late(outcome)
+            else:  # in a thread of its own: an event loop must not wait for the database
+                self._slots.run(lambda: _speak_late(outcome), _nobody_waits)
 
         try:
             function, argument = call.function_of(work)
@@ -122,6 +128,7 @@ class Pump:
             outcomes = [first, *self._ready()]
         self._commit(outcomes)
         self._renew()
+        self._slots.watch()
 
     def _ready(self) -> list[_Outcome]:
         ready = []
@@ -219,13 +226,20 @@ def _answer(outcome: _Outcome) -> orchestrator.Answered:
 
 
 def _speak_late(outcome: _Outcome) -> None:
-    """Hand over, from the handler's own thread, what it answered after its time was over."""
+    """Hand over what a handler answered after its time was over."""
     if outcome.work.command is None:
         return  # the event is delivered again; that it was taken after all is not known in time
+    answer = _answer(outcome)
+    if not isinstance(answer.reply, Completed | Rejected):
+        return  # that its outcome is unknown was recorded when its time was over
     try:
-        orchestrator.deliver([_answer(outcome)])
+        orchestrator.deliver([answer])
     except Exception:  # nobody waits for it: the attempt is recorded as unknown
         log.exception("a late reply to %s could not be recorded", outcome.work.name)
+
+
+def _nobody_waits(result: Any, fault: BaseException | None) -> None:
+    pass
 
 
 def _insist(write: Callable[[], Any]) -> Any:

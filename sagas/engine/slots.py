@@ -4,12 +4,19 @@ A thread that hangs cannot be ended; it is left behind, and its slot is given to
 """
 
 import asyncio
+import logging
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
 from django.db import close_old_connections
+
+log = logging.getLogger(__name__)
+
+#: Seconds without a turn after which an event loop counts as blocked.
+BLOCKED = 1.0
 
 Done = Callable[[Any, BaseException | None], None]
 
@@ -19,18 +26,41 @@ class Slots:
 
     def __init__(self) -> None:
         self._todo: SimpleQueue[tuple[Callable[[], Any], Done]] = SimpleQueue()
-        self._idle = 0
+        self._idle = self._threads = 0
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked: float | None = None
+        """When the loop was asked whether it still turns, and has not said so since."""
+
+    @property
+    def busy(self) -> int:
+        """How many threads run a function at this moment."""
+        return self._threads - self._idle
 
     def run(self, function: Callable[[], Any], done: Done) -> None:
         """Run a plain function in a thread."""
         with self._lock:
             spare = self._idle > 0
             self._idle -= 1 if spare else 0
+            self._threads += 0 if spare else 1
         self._todo.put((function, done))
         if not spare:
             threading.Thread(target=self._serve, name="saga-handler", daemon=True).start()
+
+    def watch(self) -> None:
+        """Leave an event loop behind in which a handler blocks, so that the next ones get a fresh one."""
+        if self._loop is None:
+            return
+        now = time.monotonic()
+        if self._asked is None:
+            self._asked = now
+            self._loop.call_soon_threadsafe(self._turns)
+        elif now - self._asked > BLOCKED:
+            log.error("an asynchronous handler blocks its event loop; the next ones get another loop")
+            self._loop, self._asked = None, None
+
+    def _turns(self) -> None:
+        self._asked = None
 
     def run_async(self, make: Callable[[], Any], timeout: float, done: Done) -> None:
         """Run a coroutine in the event loop; it is cancelled when its time is over."""

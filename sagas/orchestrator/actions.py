@@ -32,6 +32,8 @@ from sagas.orchestrator.replies import as_uuid
 from sagas.orchestrator.snapshot import snapshot
 from sagas.orchestrator.start import Opening, check_data, definition_for, plain, record
 
+#: Verb -> what it takes beside a step, a reason and the fences.
+_TAKES = {"resolve": {"outcome", "result", "evidence"}, "edit": {"data"}}
 #: Verbs that share a permission with another.
 _PERMISSIONS = {"resume": "pause", "reject": "approve"}
 
@@ -106,6 +108,9 @@ def _check(pk: UUID, verb: str, asked: Asked, *, reason: bool = True) -> None:
         plain(getattr(asked, field), field)
     if verb in STEP_VERBS and not asked.step:
         raise Invalid("step", f"is required: {verb} is about one step")
+    for field in ("outcome", "result", "evidence", "data"):
+        if getattr(asked, field) is not None and field not in _TAKES.get(verb, ()):
+            raise Invalid(field, f"is not taken by {verb}; did you mean another verb?")
     if asked.action_id is not None and not 0 < len(asked.action_id) <= 100:
         raise Invalid("action_id", "must be a text of 1 to 100 characters")
     if asked.version is not None and (isinstance(asked.version, bool) or not isinstance(asked.version, int)):
@@ -153,8 +158,10 @@ def _message(held: ledger.Held, verb: str, asked: Asked) -> m.Message:
 
 
 def _verdict(asked: Asked) -> Verdict:
+    if asked.outcome is None:
+        raise Invalid("outcome", "is required: done, none or waived")
     try:
-        return Verdict(asked.outcome or "")
+        return Verdict(asked.outcome)
     except ValueError:
         raise Invalid("outcome", f"must be done, none or waived, not {asked.outcome!r}") from None
 

@@ -1,9 +1,12 @@
 """Why is it not moving? One line for every saga: what is, what it means, what would help."""
 
+import re
 from datetime import datetime
 from typing import Any
 
 from sagas.core.words import Attention
+
+_TIME = re.compile(r"\{(\d{4}-\d\d-\d\dT[^}]*)\}")
 
 #: Attention code -> (what it means, the verbs that would help, most likely first).
 _MEANING: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -38,15 +41,16 @@ _MEANING: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def explain(saga: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Return ``{text, kind, verbs}`` for a snapshot: the line, and the verbs that would help and apply now."""
-    kind, text, step, helpful = _line(saga, now)
+    """Return ``{text, timed, kind, verbs}`` for a snapshot: the line, and the verbs that would help and apply now.
+
+    ``timed`` is the same line with its times as ``{2026-01-01T12:00:00+00:00}``, for who shows them in a zone.
+    """
+    kind, timed, step, helpful = _line(saga, now)
     applicable = [v for v in saga["verbs"] if v["applies"] and v["step"] in (None, step)]
     picked = [v for name in helpful for v in applicable if v["verb"] == name]
-    return {
-        "text": text,
-        "kind": kind,
-        "verbs": [{k: v[k] for k in ("verb", "step", "label")} for v in picked],
-    }
+    verbs = [{k: v[k] for k in ("verb", "step", "label")} for v in picked]
+    text = _TIME.sub(lambda time: f"{datetime.fromisoformat(time[1]):%Y-%m-%d %H:%M:%S} UTC", timed)
+    return {"text": text, "timed": timed, "kind": kind, "verbs": verbs}
 
 
 def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:

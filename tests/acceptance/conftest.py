@@ -3,10 +3,8 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -14,15 +12,7 @@ from django.conf import settings
 from django.db import connection
 
 from tests.acceptance import errands
-
-
-def until(condition: Callable[[], Any], within: float = 30.0) -> Any:
-    """Wait for a condition, and return what made it true."""
-    end = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-    return found
+from tests.waiting import until
 
 
 class Processes:
@@ -67,6 +57,18 @@ class Processes:
         for process in self.all:
             process.kill()
             process.wait()
+        if settings.ON_POSTGRES:  # their server sides may not have noticed yet, and would be in the way
+            until(lambda: not _backends())
+
+
+def _backends() -> int:
+    """End the other sessions on this database; return how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return len(cursor.fetchall())
 
 
 def database_url() -> str:

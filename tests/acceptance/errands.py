@@ -3,6 +3,7 @@
 The file is the oracle: it knows nothing of the engine, and outlives every process.
 """
 
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -39,19 +40,18 @@ def lines() -> list[list[str]]:
         return []
 
 
-def _write(word: str, sent: Any) -> None:
-    with (FOLDER / "log").open("a") as log:  # one write, appended: whole lines, from any process
-        log.write(f"{word} {sent.meta.key} {os.getpid()}\n")
+def _write(word: str, sent: Any, *, once: bool = False) -> None:
+    """Append a line; ``once``: unless the key has one, in one step, however the process may die."""
+    with (FOLDER / "log").open("a+") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        log.seek(0)
+        if not (once and f"{word} {sent.meta.key} " in log.read()):
+            log.write(f"{word} {sent.meta.key} {os.getpid()}\n")
 
 
 def _once(sent: Any) -> None:
     """Have the effect unless the file knows the key: an inbox, of the plainest kind."""
-    marker = FOLDER / sent.meta.key.replace(":", "-")
-    try:
-        marker.touch(exist_ok=False)
-    except FileExistsError:
-        return
-    _write("effect", sent)
+    _write("effect", sent, once=True)
 
 
 @command("ErrandService.First", inbox=True)

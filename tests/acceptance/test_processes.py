@@ -12,7 +12,8 @@ from django.db import connection
 from sagas.models import Due, Process, Saga
 from tests import servers
 from tests.acceptance import errands
-from tests.acceptance.conftest import Processes, until
+from tests.acceptance.conftest import Processes
+from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sagaproject.processes import die_with, redis_command
+from sagaproject.processes import DAPHNE_OPTIONS, die_with, redis_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery"
@@ -125,7 +125,7 @@ class Desk:
                 return redis_command(Path(sys.prefix), self.folder / "redis.sock")
             case "web":
                 daphne = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port)]
-                return [*daphne, "sagaproject.asgi:application"]
+                return [*daphne, *DAPHNE_OPTIONS.split(), "sagaproject.asgi:application"]
             case _:
                 return [sys.executable, "manage.py", "saga", name]
 

@@ -1,7 +1,7 @@
 """A stocked shop, and a way to send its services commands as the engine would."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,19 +15,10 @@ from participants import faults, opening, orders
 from sagas.engine import Pump, call
 from sagas.engine.work import CommandInput, Meta, Work
 from sagas.models import Due, Saga
-from sagas.orchestrator import ledger
 
 QUEUES = ("inventory", "payment", "shipping", "notification", "events", "default")
 
 Send = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def _fresh_definitions() -> Iterator[None]:
-    """The cache of pinned definitions must not outlive the test's database."""
-    ledger.forget_definitions()
-    yield
-    ledger.forget_definitions()
 
 
 @pytest.fixture(autouse=True)
@@ -80,12 +71,18 @@ def send_command(
 
 
 @pytest.fixture
-def rest() -> Callable[[], None]:
+def pump() -> Pump:
+    """A pump that serves every service of the shop."""
+    return Pump(QUEUES, "test-worker")
+
+
+@pytest.fixture
+def rest(pump: Pump) -> Callable[[], None]:
     """Run all sagas until they are at rest, making every back-off due at once."""
 
     def until_rest() -> None:
         for _ in range(30):
-            Pump(QUEUES, "test-worker").run(budget=30)
+            pump.run(budget=30)
             waiting = Due.objects.filter(paused=False)
             if not waiting.exists():
                 return

@@ -14,7 +14,9 @@ from participants.models import LedgerEntry, Notice, Reservation, Shipment
 from participants.sagas import OrderFulfillment
 from participants.scenarios import SCENARIOS
 from sagas import orchestrator, registry
+from sagas.engine import Pump
 from sagas.models import Saga
+from tests.waiting import until
 
 #: DESIGN 8, word for word; insufficient_funds is ours.
 PROMISED = {
@@ -50,7 +52,7 @@ def test_the_scenarios_promise_what_the_design_says() -> None:
 
 
 @pytest.fixture
-def slow_bank(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def slow_bank(pump: Pump, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A bank whose late answers come when the test is over."""
     over = threading.Event()
 
@@ -62,6 +64,7 @@ def slow_bank(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(shop_sagas, "PATIENCE", 2.0)
     yield
     over.set()
+    until(lambda: not pump.busy)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,12 +2,12 @@
 
 import asyncio
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import DataError, transaction
+from django.db import DataError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -16,12 +16,15 @@ from sagas.core.events import event_from
 from sagas.core.machine import fold
 from sagas.core.messages import Completed
 from sagas.core.progress import Progress
-from sagas.engine import Pump, claims, reap
-from sagas.models import Definition, Due, LateReply, Saga, Step
+from sagas.engine import Pump, claims, hold_unserved, reap
+from sagas.models import Definition, Due, LateReply, Process, Saga, Step
 from sagas.orchestrator import ledger
 from tests.sagas import shop
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = datetime.now(UTC)
 
 
 def run(pump: Pump) -> None:
@@ -241,6 +244,16 @@ def test_a_hung_handler_costs_its_own_slot_only(world: shop.World) -> None:
     assert (hanging.state, hanging.attention) == ("pending", "outcome_unknown")
     assert len(pump.hung) == 1
     release.set()
+    until(lambda: not pump.busy)
+    hanging.refresh_from_db()
+    assert hanging.state == "completed", "its late success is taken: nobody else held the command"
+
+
+class Stranger(SagaOrchestrator):
+    saga_type = "Stranger"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [SagaStep("call", "NowhereService.Call" if data else "HangService.Hang")]
 
 
 class Hanging(SagaOrchestrator):
@@ -422,3 +435,65 @@ def test_work_is_not_begun_before_it_is_due(errand: Any, pump: Pump, world: shop
     Due.objects.update(due_at=Now() + timedelta(hours=1))
     run(pump)
     assert world.calls == []
+
+
+def test_a_command_of_which_nobody_knows_asks_for_attention(settings: Any) -> None:
+    settings.SAGAS = {"UNSERVED": 0.001}
+    saga = Stranger().start({"item": "x"})
+    Due.objects.update(due_at=Now() - timedelta(seconds=1))
+    gone = {"host": "h", "pid": 1, "started_at": NOW, "seen_at": NOW}
+    Process.objects.create(name="w", kind="worker", queues=["nowhere"], **gone)
+    assert hold_unserved() == 0, "its workers may be back soon"
+    Process.objects.all().delete()
+    assert hold_unserved() == 1
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == ("pending", "no_handler")
+
+
+class Blocking(SagaOrchestrator):
+    saga_type = "Blocking"
+    meanwhile: Any
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [SagaStep("block", "BlockingService.Block")]
+
+
+class Impatient(SagaOrchestrator):
+    saga_type = "Impatient"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [SagaStep("block", "BlockingService.Block", timeout=0.5, retry=shop.Retry(max_attempts=1))]
+
+
+@command("BlockingService.Block")
+async def block(_: Any) -> None:
+    Blocking.meanwhile()
+
+
+def test_an_asynchronous_handler_that_blocks_does_not_hold_up_those_that_come_after() -> None:
+    blocking, release = threading.Event(), threading.Event()
+    Blocking.meanwhile = lambda: (blocking.set(), release.wait(30))
+    pump = Pump(["blocking", "async"], "test-worker")
+    blocked = Blocking().start({})
+    runs = threading.Thread(target=lambda: (run(pump), connection.close()))
+    runs.start()
+    assert blocking.wait(20)
+    until(lambda: pump._slots._loop is None)
+    after = Asynchronous().start({})
+    until(lambda: Saga.objects.get(pk=after.pk).state == "completed")
+    release.set()
+    runs.join(30)
+    assert Saga.objects.get(pk=blocked.pk).state == "completed"
+
+
+def test_what_an_asynchronous_handler_says_too_late_is_taken() -> None:
+    release = threading.Event()
+    Blocking.meanwhile = lambda: release.wait(30)
+    saga = Impatient().start({})
+    pump = Pump(["blocking"], "test-worker")
+    run(pump)
+    saga.refresh_from_db()
+    assert saga.attention == "outcome_unknown"
+    release.set()
+    until(lambda: Saga.objects.get(pk=saga.pk).state == "completed")
+    until(lambda: not pump.busy)

@@ -77,6 +77,11 @@ def alive(pid: int) -> bool:
     return False
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait(condition: Callable[[], object], within: float) -> float:
     """Wait until it holds; return how long that took."""
     began = time.monotonic()
@@ -150,6 +155,7 @@ def test_nothing_outlives_it_when_it_is_killed(own):
 
 
 def test_a_taken_port_is_named(dev, tmp_path):
+    wait(lambda: listens(dev.port), within=30)  # another test may have killed it just now
     other = Dev(tmp_path / "data", dev.port)
     assert other.ended() == 1
     assert re.search(rf"{dev.port}.*PORT=", other.said())

@@ -1,6 +1,5 @@
 """``saga show`` and ``saga list``."""
 
-import re
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,7 +11,6 @@ from sagas.management.commands._saga.speaking import Desk
 from sagas.models import Saga
 
 #: Times stand in braces in the line for people, so that a page can show them in the reader's zone.
-_TIME = re.compile(r"\{(\d{4}-\d\d-\d\dT[^}]+)\}")
 
 
 def add_subcommands(subcommands: Any) -> None:
@@ -52,7 +50,7 @@ def show(desk: Desk, options: dict[str, Any]) -> None:
     desk.give(f"{saga['type']} {saga['id']}")
     desk.give(f"{saga['state']}{''.join(f', {mark}' for mark in marks)}; version {saga['version']}")
     desk.give(f"correlation id {saga['correlation_id']}, last change {saga['updated_at']}")
-    desk.give(_TIME.sub(r"\1", saga["why"]["text"]))
+    desk.give(saga["why"]["text"])
     width = max(len(step["name"]) for step in saga["steps"])
     for step in saga["steps"]:
         note = " · ".join(filter(None, (step["attention"], step["error"])))
