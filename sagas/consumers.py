@@ -18,7 +18,9 @@ from sagas.live import Feed, Viewer
 from sagas.orchestrator import VERBS, permission
 
 SEE = "sagas.view_saga"
-SIGNED_OUT, NOT_ALLOWED, TOO_MUCH = 4401, 4403, 4429
+SIGNED_OUT, NOT_ALLOWED, TOO_LARGE, TOO_MUCH = 4401, 4403, 4413, 4429
+#: Bytes in a frame that we send; the web server's own limit lies above (``sagaproject.processes``).
+LARGEST = 6_000_000
 #: Seconds between two looks whether the operator still may.
 RECHECK = 60.0
 #: What a page may say: bytes in a frame, frames in ten seconds, sagas shown at once.
@@ -104,7 +106,11 @@ class ListConsumer(AsyncWebsocketConsumer):
         return await database_sync_to_async(_allowed)(user)
 
     async def _send(self, frame: dict[str, Any]) -> None:
-        await self.send(json.dumps(frame, separators=(",", ":")))
+        text = json.dumps(frame, separators=(",", ":"))
+        if len(text) > LARGEST:  # the server would drop it, and the page would believe itself up to date
+            await self.close(TOO_LARGE)
+            return
+        await self.send(text)
 
     async def _give_up(self) -> None:
         self.feed.leave(self.viewer)

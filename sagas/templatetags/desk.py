@@ -126,10 +126,17 @@ def breakable(name: str) -> SafeString:
     return format_html_join(mark_safe("_<wbr>"), "{}", ((part,) for part in name.split("_")))
 
 
+#: Characters of a document that a page shows. A page must fit into one frame of the live socket, too.
+LONGEST_TEXT = 100_000
+
+
 @register.filter
 def pretty(value: Any) -> str:
-    """Show JSON indented, keys in their order."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    """Show JSON indented, keys in their order; of what no person would read to the end, the beginning."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:LONGEST_TEXT]}\n… {len(text) - LONGEST_TEXT:,} more characters; the API has all of it."
 
 
 @register.filter

@@ -195,3 +195,9 @@ def test_filters_keep_their_order_in_links_and_drop_what_is_empty() -> None:
 def test_ids_from_a_time_sort_like_ids_made_then() -> None:
     now = datetime.now(UTC)
     assert first_id_at(now - timedelta(seconds=1)) < uuid7() < first_id_at(now + timedelta(hours=1))
+
+
+def test_of_a_document_that_no_person_would_read_the_beginning_is_shown() -> None:
+    shown = desk.pretty({"text": "x" * 500_000})
+    assert len(shown) < 101_000
+    assert "more characters" in shown
