@@ -128,7 +128,11 @@ def _write_config(data: Path, port: int) -> None:
         _program(data, "clock", [*saga, "clock"], conn_max_age=600),
     ]
     if not os.environ.get("REDIS_URL"):
-        programs.append(_program(data, "redis", redis_command(VENV, _redis_socket(data)), priority=1))
+        try:
+            redis = redis_command(VENV, _redis_socket(data))
+        except FileNotFoundError as none:
+            fail(str(none))
+        programs.append(_program(data, "redis", redis, priority=1))
     user = "user=root\n" if os.geteuid() == 0 else ""  # else supervisord warns that nobody said so
     text = SUPERVISOR.format(
         user=user, data=_literal(data), logs=_literal(_logs(data)), programs="".join(programs)

