@@ -9,7 +9,9 @@ from django.contrib.auth import views as auth
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.templatetags.static import static
 from django.urls import URLPattern, include, path
+from django.views.generic import RedirectView
 
 
 def for_superusers(patterns: Iterable[URLPattern]) -> list[URLPattern]:
@@ -39,6 +41,7 @@ urlpatterns = [
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("password/", auth.PasswordChangeView.as_view(), name="password_change"),
     path("password/done/", auth.PasswordChangeDoneView.as_view(), name="password_change_done"),
+    path("favicon.ico", RedirectView.as_view(url=static("sagas/icon.svg"))),
     path("admin/", admin.site.urls),
     path("django-rq/", include((for_superusers(django_rq.urls.urlpatterns), "django_rq"))),
     path("api/v1/", include("sagas.api.urls")),
