@@ -73,6 +73,8 @@ def main() -> None:
     # A database or apps of your own may have changed unseen, and a given password is to be set.
     unseen = ("DATABASE_URL", "SAGADESK_APPS", "SAGADESK_OPERATOR_PASSWORD")
     prepare_data(env, only_if_needed=not any(os.environ.get(name) for name in unseen))
+    if os.environ.get("SAGADESK_APPS"):
+        _check_sagas(env)
     _write_config(data, port)
     say("starting", "web, 2 workers, clock" + ("" if os.environ.get("REDIS_URL") else ", redis"))
     supervisor = _start(data, env)
@@ -86,6 +88,14 @@ def main() -> None:
             supervisor = _start(data, env)
     finally:
         _stop(supervisor, data)
+
+
+def _check_sagas(env: dict[str, str]) -> None:
+    """Refuse sagas that could not run before anything is started for them: the workers would, one after the other."""
+    words = [VENV_PYTHON, ROOT / "manage.py", "check", "--tag", "sagas"]
+    done = subprocess.run(words, env=env, stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        fail("The apps of SAGADESK_APPS cannot be served: the message above says why.")
 
 
 def _end(*_: object) -> None:

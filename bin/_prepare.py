@@ -8,12 +8,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 
-django.setup()
+try:
+    django.setup()
+except ImproperlyConfigured as wrong:
+    sys.exit(f"Sagadesk cannot start: {wrong}")
 
-from django.contrib.auth import get_user_model  # noqa: E402 - models need the set-up
-from django.core.management import call_command, get_commands  # noqa: E402
-from django.db import connection  # noqa: E402
+from django.contrib.auth import get_user_model
+from django.core.management import call_command, get_commands
+from django.db import connection
 
 
 def operator() -> None:

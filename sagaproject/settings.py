@@ -1,7 +1,10 @@
 """Every setting, in one file. What differs from place to place is read from the environment (docs/deploying)."""
 
 import os
+from importlib.util import find_spec
 from urllib.parse import quote
+
+from django.core.exceptions import ImproperlyConfigured
 
 from sagaproject.data import ROOT, data_dir, redis_url, secret_key
 from sagaproject.database import database
@@ -10,6 +13,22 @@ from sagaproject.database import database
 def listed(name: str, default: str = "") -> list[str]:
     """Read a comma-separated variable."""
     return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
+
+
+def installed(name: str) -> list[str]:
+    """Read a comma-separated variable that names modules; ImproperlyConfigured for one that is not there."""
+    modules = listed(name)
+    for module in modules:
+        try:
+            found = find_spec(module)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            raise ImproperlyConfigured(
+                f"{name} names {module}, which cannot be found; put the folder that holds it on PYTHONPATH,"
+                " or start from there."
+            )
+    return modules
 
 
 def switched_on(name: str) -> bool:
@@ -36,7 +55,7 @@ INSTALLED_APPS = [
     # Neither daphne nor channels: they would only replace runserver, and cost every worker the import of Twisted.
     "sagas",
     "participants",
-    *listed("SAGADESK_APPS"),
+    *installed("SAGADESK_APPS"),
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -199,3 +199,24 @@ def test_data_survives_and_a_given_password_is_set(own):
         assert again.manage("shell", "-v0", "-c", login.format("as given here")).stdout == "operator\n"
         names = "from django.contrib.auth.models import User as U; print(U.objects.filter(username='ann').exists())"
         assert again.manage("shell", "-v0", "-c", names).stdout == "True\n"
+
+
+def test_an_app_that_is_not_there_is_named(tmp_path):
+    dev = Dev(tmp_path / "data", free_port(), SAGADESK_APPS="nowhere_to_be_found")
+    assert dev.ended() == 1
+    assert "SAGADESK_APPS names nowhere_to_be_found" in dev.said()
+    assert "Traceback" not in dev.said()
+
+
+def test_a_saga_that_could_not_run_is_refused_before_anything_starts(tmp_path):
+    (tmp_path / "badsaga.py").write_text(
+        "from sagas import SagaOrchestrator, SagaStep\n"
+        "class Bad(SagaOrchestrator):\n"
+        "    saga_type = 'Bad'\n"
+        "    def define_steps(self, data):\n"
+        "        return [SagaStep(name='a', action='Nobody.Does')]\n"
+    )
+    dev = Dev(tmp_path / "data", free_port(), SAGADESK_APPS="badsaga", PYTHONPATH=str(tmp_path))
+    assert dev.ended() == 1
+    assert "nobody handles Nobody.Does, the action of step a" in dev.said()
+    assert "Traceback" not in dev.said()
