@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from django.conf import settings
 
-from sagas.orchestrator import ledger
+from sagas.orchestrator import pins
 from tests import servers
 
 # A mutant of the state machine survived 100 examples, and died in each run of 1,000.
@@ -47,9 +47,9 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(autouse=True)
 def _fresh_definitions() -> Iterator[None]:
     """The cache of pinned definitions must not outlive the test's database."""
-    ledger.forget_definitions()
+    pins.forget_definitions()
     yield
-    ledger.forget_definitions()
+    pins.forget_definitions()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from sagas.core.plain import printable
 from sagas.core.words import Direction
 from sagas.engine.work import DomainEvent, Facts, Sent, Work, command_work
 from sagas.models import Due, Process
-from sagas.orchestrator import ledger
+from sagas.orchestrator import loading
 
 #: Seconds that a subscriber or hook may take.
 DELIVERY_TIMEOUT = 60.0
@@ -61,10 +61,10 @@ def _put_off_unreadable(ids: list[int], now: datetime) -> None:
 
 def facts(ids: Collection[UUID]) -> dict[UUID, Facts]:
     """Read what the commands of these sagas need."""
-    return {held.id: facts_of(held) for held in ledger.read(ids)}
+    return {held.id: facts_of(held) for held in loading.read(ids)}
 
 
-def facts_of(held: ledger.Held) -> Facts:
+def facts_of(held: loading.Held) -> Facts:
     """Return what the commands of a loaded saga need."""
     return Facts(held.id, held.saga_type, held.correlation_id, held.definition, held.progress)
 

@@ -15,7 +15,7 @@ from sagas.core.definition import CANNOT_UNDO, SagaDefinition, SagaStep
 from sagas.core.preview import preview as preview_of
 from sagas.core.words import TERMINAL, Attention, Direction, SagaState, Verdict
 from sagas.models import OperatorAction, Saga
-from sagas.orchestrator import ledger
+from sagas.orchestrator import ledger, loading
 from sagas.orchestrator.asked import (
     STEP_VERBS,
     VERBS,
@@ -75,7 +75,7 @@ def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
     """Say what :func:`act` would do, and change nothing. Raises as :func:`act` does."""
     pk = as_uuid(saga_id)
     _check(pk, verb, asked, reason=False)
-    held = ledger.look(pk)
+    held = loading.look(pk)
     if held is None:
         raise NotFound(f"There is no saga {pk}.")
     try:
@@ -117,7 +117,7 @@ def _check(pk: UUID, verb: str, asked: Asked, *, reason: bool = True) -> None:
         raise Invalid("version", "must be a whole number")
 
 
-def _lock(pk: UUID) -> tuple[ledger.Group, ledger.Held]:
+def _lock(pk: UUID) -> tuple[ledger.Group, loading.Held]:
     group = ledger.Group()
     group.lock([pk])
     if pk not in group.sagas:
@@ -125,14 +125,14 @@ def _lock(pk: UUID) -> tuple[ledger.Group, ledger.Held]:
     return group, group.sagas[pk]
 
 
-def _check_version(held: ledger.Held, asked: Asked) -> None:
+def _check_version(held: loading.Held, asked: Asked) -> None:
     if asked.version is not None and asked.version != held.progress.version:
         raise Refused(
             f"The saga has moved on: you saw version {asked.version}, it is {held.progress.version}."
         )
 
 
-def _message(held: ledger.Held, verb: str, asked: Asked) -> m.Message:
+def _message(held: loading.Held, verb: str, asked: Asked) -> m.Message:
     step = asked.step or ""
     if verb in STEP_VERBS and step not in held.progress.steps:
         raise Invalid("step", f"The saga has no step {step!r}; it has {', '.join(held.definition.names)}.")
@@ -170,14 +170,14 @@ def _result(asked: Asked) -> Any:
     return plain(asked.result, "result")
 
 
-def _edited(held: ledger.Held, asked: Asked) -> dict[str, Any]:
+def _edited(held: loading.Held, asked: Asked) -> dict[str, Any]:
     if asked.data is None:
         raise Invalid("data", "is required: the whole of the saga's data as it shall be")
     author = registry.saga_type(held.saga_type)
     return check_data(author, asked.data) if author else plain(asked.data)
 
 
-def _carry_out(group: ledger.Group, held: ledger.Held, verb: str, asked: Asked) -> UUID | None:
+def _carry_out(group: ledger.Group, held: loading.Held, verb: str, asked: Asked) -> UUID | None:
     """Decide the verb; return the saga that it started, if any. Raises Refused."""
     _check_version(held, asked)
     if verb == "restart":
@@ -190,12 +190,12 @@ def _carry_out(group: ledger.Group, held: ledger.Held, verb: str, asked: Asked) 
     return None
 
 
-def _is_repair(held: ledger.Held, verb: str) -> bool:
+def _is_repair(held: loading.Held, verb: str) -> bool:
     over = held.progress.state in TERMINAL
     return verb == "compensate" and over and held.progress.attention is Attention.LATE_EFFECT
 
 
-def _repair(held: ledger.Held) -> tuple[str, Opening]:
+def _repair(held: loading.Held) -> tuple[str, Opening]:
     """Return the step with a late effect, and a one-step saga that undoes it (DESIGN 4, rule 1)."""
     step = next(s for s in held.progress.steps.values() if s.attention is Attention.LATE_EFFECT)
     pinned = held.definition.step(step.name)
@@ -216,7 +216,7 @@ def _repair(held: ledger.Held) -> tuple[str, Opening]:
     )
 
 
-def _opening(held: ledger.Held) -> Opening:
+def _opening(held: loading.Held) -> Opening:
     if held.progress.state is not SagaState.FAILED:
         raise Refused(f"The saga is {held.progress.state}; only one that failed can be restarted.")
     successor = Saga.objects.filter(origin_id=held.id, origin_kind="restart").first()
@@ -243,7 +243,7 @@ def _stored(pk: UUID, verb: str, asked: Asked) -> Answer | None:
 
 
 def _record(
-    group: ledger.Group, held: ledger.Held, verb: str, asked: Asked, before: int, created: UUID | None
+    group: ledger.Group, held: loading.Held, verb: str, asked: Asked, before: int, created: UUID | None
 ) -> Answer:
     after = snapshot(Saga.objects.get(pk=held.id))
     request = {
@@ -278,7 +278,7 @@ def _name(asked: Asked) -> str:
         return "shell"
 
 
-def _conflict(held: ledger.Held, text: str, asked: Asked) -> Conflict:
+def _conflict(held: loading.Held, text: str, asked: Asked) -> Conflict:
     last = _mover(held, asked.version)
     moved_by = None
     if last is not None:
@@ -288,7 +288,7 @@ def _conflict(held: ledger.Held, text: str, asked: Asked) -> Conflict:
     return Conflict(text, snapshot(Saga.objects.get(pk=held.id)), moved_by)
 
 
-def _mover(held: ledger.Held, seen: int | None) -> OperatorAction | None:
+def _mover(held: loading.Held, seen: int | None) -> OperatorAction | None:
     """Return who acted last since the version that was seen, even if the saga went on by itself after that.
 
     Where no version was seen, whoever made it what it is now.

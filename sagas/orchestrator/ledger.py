@@ -1,4 +1,4 @@
-"""The books: sagas are locked and loaded together, decided one by one, and written in one go.
+"""The books: sagas are locked together, decided one by one, and written in one go.
 
 Here alone saga state is written. A :class:`Group` is used inside one transaction:
 lock, decide, write. What was decided is sent as a signal once the transaction is committed.
@@ -6,15 +6,12 @@ lock, decide, write. What was decided is sent as a signal once the transaction i
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from sagas import registry, rows
 from sagas.clock import database_now
@@ -25,14 +22,13 @@ from sagas.core.decide import decide
 from sagas.core.definition import SagaDefinition
 from sagas.core.machine import fold
 from sagas.core.progress import Progress, StepProgress
-from sagas.core.words import Attention, Direction, Outcome, SagaState, StepStatus
-from sagas.models import Definition, Due, Event, Saga, Step
+from sagas.models import Due, Event, Saga, Step
 from sagas.orchestrator import outbox
+from sagas.orchestrator.loading import HELD_COLUMNS, STEP_COLUMNS, Held, held_from, locked_due, steps_of
 from sagas.signals import Change, committed
 
 log = logging.getLogger(__name__)
 
-STEP_COLUMNS = tuple(f for f in StepProgress.__slots__ if f != "name")
 SAGA_COLUMNS = (
     "state",
     "attention",
@@ -50,42 +46,6 @@ COMMAND_COLUMNS = (
     "lease_token", "lease_until", "claimed_at", "timeout_at", "worker",
 )  # fmt: skip
 DELIVERY_COLUMNS = ("kind", "saga_id", "queue", "due_at", "paused", "name", "attempt", "event", "payload")
-
-
-class DueRow(NamedTuple):
-    """What of a command's due row matters when deciding."""
-
-    id: int
-    number: int
-    lease_token: UUID | None
-
-
-@dataclass
-class Held:
-    """A saga under our lock: where it stood, and where it stands after what was decided."""
-
-    id: UUID
-    saga_type: str
-    correlation_id: str
-    definition: SagaDefinition
-    before: Progress
-    due: Mapping[int, DueRow]
-    step_ids: Mapping[str, int]
-    progress: Progress = field(init=False)
-    events: list[e.Event] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.progress = self.before
-
-    @property
-    def new(self) -> bool:
-        """Whether there are no rows of it yet."""
-        return not self.step_ids
-
-    @property
-    def claimed(self) -> frozenset[int]:
-        """Numbers of the commands that a worker holds."""
-        return frozenset(n for n, row in self.due.items() if row.lease_token)
 
 
 class Lease(NamedTuple):
@@ -106,32 +66,6 @@ class MovedOn(RuntimeError):
     """A row was not as it was when it was locked: somebody writes without the lock. Nothing was written."""
 
 
-@lru_cache(maxsize=1024)
-def definition(digest: str) -> SagaDefinition:
-    """Return a pinned definition; read once per process."""
-    return SagaDefinition.from_document(Definition.objects.values_list("document", flat=True).get(pk=digest))
-
-
-#: Digests that are known to be stored, and committed.
-_stored: set[str] = set()
-
-
-def pin(pinned: SagaDefinition) -> None:
-    """Store a definition, once."""
-    digest = pinned.digest
-    if digest not in _stored:
-        row = Definition(digest=digest, saga_type=pinned.saga_type, document=pinned.document())
-        Definition.objects.bulk_create([row], ignore_conflicts=True)
-        # Only once it is committed: the caller may yet roll back.
-        transaction.on_commit(lambda: _stored.add(digest))
-
-
-def forget_definitions() -> None:
-    """Drop what is cached of definitions; for tests, whose databases forget them."""
-    definition.cache_clear()
-    _stored.clear()
-
-
 class Group:
     """Sagas that are locked, decided and written together, in the caller's transaction."""
 
@@ -148,10 +82,10 @@ class Group:
         """Lock and load sagas, in the order of their ids, so that two groups never wait for each other."""
         wanted = sorted(set(ids) - self.sagas.keys())
         found = Saga.objects.select_for_update().filter(pk__in=wanted).order_by("pk")
-        sagas = list(found.values(*_HELD_COLUMNS))
+        sagas = list(found.values(*HELD_COLUMNS))
         present = [saga["id"] for saga in sagas]
-        steps = _steps(present)
-        due = _due(present)
+        steps = steps_of(present)
+        due = locked_due(present)
         for saga in sagas:
             try:
                 self.sagas[saga["id"]] = held_from(saga, steps[saga["id"]], due.get(saga["id"], {}))
@@ -256,84 +190,9 @@ class Group:
         return queues
 
 
-PROGRESS_COLUMNS = (
-    "state", "data", "paused", "error", "version", "sequence", "created_at", "updated_at", "finished_at",
-)  # fmt: skip
-
-_HELD_COLUMNS = ("id", "saga_type", "correlation_id", "definition_id", *PROGRESS_COLUMNS)
-
-
-def read(ids: Iterable[UUID]) -> list[Held]:
-    """Load sagas without locking them; not for deciding. One that cannot be read is left out, and logged."""
-    sagas = list(Saga.objects.filter(pk__in=list(ids)).values(*_HELD_COLUMNS))
-    steps = _steps([saga["id"] for saga in sagas])
-    found = []
-    for saga in sagas:
-        try:
-            found.append(held_from(saga, steps[saga["id"]], {}))
-        except Exception:  # one saga's fault is not its neighbours'
-            log.exception("saga %s cannot be read", saga["id"])
-    return found
-
-
-def look(saga_id: UUID) -> Held | None:
-    """Load one saga, with what workers hold of it, without locking it; not for deciding."""
-    for saga in Saga.objects.filter(pk=saga_id).values(*_HELD_COLUMNS):
-        due = Due.objects.filter(saga_id=saga_id, kind=Due.COMMAND)
-        return held_from(saga, _steps([saga_id])[saga_id], _due_rows(due).get(saga_id, {}))
-    return None
-
-
 def saga_row_values(held: Held) -> tuple[Any, ...]:
     """Return the projected columns of a saga's row, in the order of SAGA_COLUMNS."""
     return _saga_values(held.progress)
-
-
-def held_from(saga: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], due: Mapping[int, DueRow]) -> Held:
-    values = {name: saga[name] for name in PROGRESS_COLUMNS}
-    values["state"] = SagaState(values["state"])
-    progress = Progress({step["name"]: _step_progress(step) for step in steps}, **values)
-    pinned = definition(saga["definition_id"])
-    ids = {step["name"]: step["id"] for step in steps}
-    return Held(saga["id"], saga["saga_type"], saga["correlation_id"], pinned, progress, due, ids)
-
-
-def _steps(ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
-    found: dict[UUID, list[dict[str, Any]]] = {saga_id: [] for saga_id in ids}
-    query = Step.objects.filter(saga_id__in=ids).order_by("saga_id", "position")
-    for step in query.values("id", "saga_id", "name", *STEP_COLUMNS):
-        found[step.pop("saga_id")].append(step)
-    return found
-
-
-def _due(ids: Sequence[UUID]) -> dict[UUID, dict[int, DueRow]]:
-    # Locked, so that no command is claimed between the decision to withdraw it and its deletion.
-    query = Due.objects.select_for_update().filter(saga_id__in=ids, kind=Due.COMMAND)
-    return _due_rows(query.order_by("id"))
-
-
-def _due_rows(query: QuerySet[Due]) -> dict[UUID, dict[int, DueRow]]:
-    found: dict[UUID, dict[int, DueRow]] = {}
-    for pk, saga_id, number, token in query.values_list("id", "saga_id", "number", "lease_token"):
-        found.setdefault(saga_id, {})[number or 0] = DueRow(pk, number or 0, token)
-    return found
-
-
-_STEP_TYPES = {
-    "status": StepStatus,
-    "attention": Attention,
-    "open": Direction,
-    "outcome": Outcome,
-    "action_outcome": Outcome,
-}
-
-
-def _step_progress(row: Mapping[str, Any]) -> StepProgress:
-    values = {name: row[name] for name in StepProgress.__slots__}
-    for name, kind in _STEP_TYPES.items():
-        if values[name] is not None:
-            values[name] = kind(values[name])
-    return StepProgress(**values)
 
 
 def _step_values(step: StepProgress) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
@@ -11,9 +11,7 @@ from asgiref.sync import async_to_sync
 from sagas import registry
 from sagas.core import events as e
 from sagas.models import Due
-
-if TYPE_CHECKING:
-    from sagas.orchestrator.ledger import Held
+from sagas.orchestrator.loading import Held
 
 #: The subscriber that stands for a saga author's own hooks.
 HOOK = "hook"
@@ -21,7 +19,7 @@ HOOK = "hook"
 HOOKS = {e.SagaCompleted: "on_saga_completed", e.SagaFailed: "on_saga_failed"}
 
 
-def deliveries(held: "Held", now: datetime) -> Iterator[tuple[Any, ...]]:
+def deliveries(held: Held, now: datetime) -> Iterator[tuple[Any, ...]]:
     """Yield a due row for each subscriber of what was decided about a saga; none where nobody listens."""
     for event in held.events:
         named = _domain_event(held, event)
@@ -56,13 +54,11 @@ def call_hook(saga_id: UUID, event: str) -> Any:
     return async_to_sync(function)(view) if iscoroutinefunction(function) else function(view)
 
 
-def _row(
-    held: "Held", now: datetime, queue: str, subscriber: str, event: str, payload: Any
-) -> tuple[Any, ...]:
+def _row(held: Held, now: datetime, queue: str, subscriber: str, event: str, payload: Any) -> tuple[Any, ...]:
     return Due.DELIVERY, held.id, queue, now, False, subscriber, 1, event, payload
 
 
-def _domain_event(held: "Held", event: e.Event) -> tuple[str, dict[str, Any]] | None:
+def _domain_event(held: Held, event: e.Event) -> tuple[str, dict[str, Any]] | None:
     saga_id = str(held.id)
     match event:
         case e.StepCompleted(step=step, result=result):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from sagas.core.preview import PlannedCommand, Preview
 from sagas.core.words import SagaState
 from sagas.orchestrator.asked import Plan
-from sagas.orchestrator.ledger import Held
+from sagas.orchestrator.loading import Held
 from sagas.orchestrator.start import Opening
 
 

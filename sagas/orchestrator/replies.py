@@ -13,7 +13,7 @@ from sagas.core.plain import printable
 from sagas.core.progress import StepProgress
 from sagas.core.words import Direction
 from sagas.models import LateReply
-from sagas.orchestrator import ledger
+from sagas.orchestrator import ledger, loading
 from sagas.orchestrator.asked import Invalid, NotFound
 from sagas.orchestrator.start import plain
 
@@ -33,7 +33,7 @@ class Answered:
 class Delivered:
     """What became of a group of replies."""
 
-    claimed: list[tuple[ledger.Held, Any, ledger.Lease]]
+    claimed: list[tuple[loading.Held, Any, ledger.Lease]]
     """Commands that were dispatched and leased to the caller at once."""
     undecided: list[tuple[Answered, Exception]]
     """Replies of sagas that could not be decided; nothing of them was written."""
@@ -69,14 +69,14 @@ def deliver(answers: Sequence[Answered], claim: ledger.Claim | None = None) -> D
     return Delivered(group.claimed, undecided)
 
 
-def _take(group: ledger.Group, held: ledger.Held, answer: Answered) -> bool:
+def _take(group: ledger.Group, held: loading.Held, answer: Answered) -> bool:
     """Decide a reply; False if it is late."""
     if answer.lease_token is not None and _superseded(held, answer):
         return False
     return bool(group.decide(held, answer.reply))
 
 
-def _superseded(held: ledger.Held, answer: Answered) -> bool:
+def _superseded(held: loading.Held, answer: Answered) -> bool:
     """Whether the lease was lost meanwhile, and with it the right to speak for the command.
 
     A definite reply still counts while nobody else holds the command: refusing it could only
@@ -90,7 +90,7 @@ def _superseded(held: ledger.Held, answer: Answered) -> bool:
     return True
 
 
-def _late(held: ledger.Held | None, answer: Answered) -> LateReply:
+def _late(held: loading.Held | None, answer: Answered) -> LateReply:
     reply = answer.reply
     steps = held.progress.steps.values() if held else ()
     step = next((s.name for s in steps if reply.number in (s.action_number, s.undo_number)), "")

@@ -12,7 +12,7 @@ from sagas.core.decide import Refused, decide
 from sagas.core.definition import CANNOT_UNDO, SagaDefinition
 from sagas.core.words import TERMINAL, Attention, Direction, SagaState, StepStatus, Verdict
 from sagas.models import Due, Event, OperatorAction, Saga, Step
-from sagas.orchestrator import ledger, why
+from sagas.orchestrator import loading, pins, why
 from sagas.orchestrator.asked import VERBS
 
 _STEP_FIELDS = (
@@ -46,7 +46,7 @@ def snapshots(sagas: Iterable[Saga]) -> list[dict[str, Any]]:
 def _snapshot(
     saga: Saga, steps: Sequence[Step], due: Mapping[int, Due], restarted: str | None, now: datetime
 ) -> dict[str, Any]:
-    pinned = ledger.definition(saga.definition_id)
+    pinned = pins.definition(saga.definition_id)
     described = [_step(saga, step, pinned, due) for step in steps]
     document = {
         "id": str(saga.pk),
@@ -118,16 +118,16 @@ def _verbs(
 ) -> list[dict[str, Any]]:
     """Return every verb, per step where it is about one, and whether it applies; asked of the same decision."""
     values = {
-        name: getattr(saga, name) for name in (*ledger.PROGRESS_COLUMNS, "id", "saga_type", "correlation_id")
+        name: getattr(saga, name) for name in (*loading.PROGRESS_COLUMNS, "id", "saga_type", "correlation_id")
     }
-    rows = [{"id": s.pk, "name": s.name, **{c: getattr(s, c) for c in ledger.STEP_COLUMNS}} for s in steps]
-    claims = {n: ledger.DueRow(row.pk, n, row.lease_token) for n, row in due.items()}
-    held = ledger.held_from({**values, "definition_id": saga.definition_id}, rows, claims)
+    rows = [{"id": s.pk, "name": s.name, **{c: getattr(s, c) for c in loading.STEP_COLUMNS}} for s in steps]
+    claims = {n: loading.DueRow(row.pk, n, row.lease_token) for n, row in due.items()}
+    held = loading.held_from({**values, "definition_id": saga.definition_id}, rows, claims)
     moment = m.Now(now, 1.0, held.claimed)
     return [_applies(held, moment, restarted, *asked) for asked in _questions(held)]
 
 
-def _questions(held: ledger.Held) -> Iterable[tuple[str, str | None, m.Message | None]]:
+def _questions(held: loading.Held) -> Iterable[tuple[str, str | None, m.Message | None]]:
     yield "compensate", None, m.Compensate()
     yield "pause", None, m.Pause()
     yield "resume", None, m.Resume()
@@ -141,7 +141,7 @@ def _questions(held: ledger.Held) -> Iterable[tuple[str, str | None, m.Message |
 
 
 def _applies(
-    held: ledger.Held,
+    held: loading.Held,
     now: m.Now,
     restarted: str | None,
     verb: str,
@@ -164,7 +164,7 @@ def _applies(
     return {"verb": verb, "step": step, "label": VERBS[verb], "applies": reason is None, "reason": reason}
 
 
-def _has_late_effect(held: ledger.Held) -> bool:
+def _has_late_effect(held: loading.Held) -> bool:
     return held.progress.state in TERMINAL and held.progress.attention is Attention.LATE_EFFECT
 
 

@@ -17,7 +17,7 @@ from sagas.core.ids import uuid7
 from sagas.core.plain import NotPlain
 from sagas.core.plain import plain as as_plain
 from sagas.models import Saga
-from sagas.orchestrator import ledger
+from sagas.orchestrator import ledger, loading, pins
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
 
 
@@ -84,7 +84,7 @@ def start_many(saga_type: str, datas: Sequence[Mapping[str, Any]]) -> list[Saga]
 def record(openings: Sequence[Opening]) -> list[Saga]:
     """Write new sagas with their first steps due, in the caller's transaction."""
     for pinned in {opening.pin.digest: opening.pin for opening in openings}.values():
-        ledger.pin(pinned)
+        pins.pin(pinned)
     group = ledger.Group()
     held = []
     for opening in openings:
@@ -106,7 +106,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _saga_values(held: ledger.Held, opening: Opening) -> tuple[Any, ...]:
+def _saga_values(held: loading.Held, opening: Opening) -> tuple[Any, ...]:
     return (
         held.id, held.saga_type, opening.pin.digest, held.correlation_id, opening.idempotency_key,
         _fingerprint(opening.data), opening.origin, opening.origin_kind, held.progress.created_at,

@@ -18,7 +18,7 @@ from sagas.core.messages import Completed
 from sagas.core.progress import Progress
 from sagas.engine import Pump, claims, hold_unserved, reap
 from sagas.models import Definition, Due, LateReply, Process, Saga, Step
-from sagas.orchestrator import ledger
+from sagas.orchestrator import ledger, loading, pins
 from tests.sagas import shop
 from tests.waiting import until
 
@@ -45,7 +45,7 @@ def rest(pump: Pump, saga: Saga) -> Saga:
 
 def refold(saga: Saga) -> Progress:
     """Fold the saga's event log from nothing."""
-    definition = ledger.definition(saga.definition_id)
+    definition = pins.definition(saga.definition_id)
     log = [
         event_from(e.type, at=e.at, version=e.version, step=e.step, data=e.data)
         for e in saga.events.order_by("sequence")
@@ -54,7 +54,7 @@ def refold(saga: Saga) -> Progress:
 
 
 def assert_rows_are_the_fold(saga: Saga) -> None:
-    (held,) = ledger.read([saga.pk])
+    (held,) = loading.read([saga.pk])
     assert held.progress == refold(saga)
 
 
@@ -347,7 +347,7 @@ def test_a_saga_that_cannot_be_read_does_not_hold_up_its_queue(
     unreadable, healthy = errand(cannot_undo=True), errand()
     document = {"saga_type": "Errand", "steps": []}
     Definition.objects.filter(pk=unreadable.definition_id).update(document=document)
-    ledger.forget_definitions()
+    pins.forget_definitions()
     run(pump)
     healthy.refresh_from_db()
     assert healthy.state == "completed"
