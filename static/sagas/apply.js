@@ -5,6 +5,12 @@ import { announce } from "./say.js";
 import { tell } from "./time.js";
 
 const waiting = new Map(); // region -> html that came while it was in use
+const rows = new Map(); // saga id -> row that came while it was pressed
+let pressed = null; // what a pointer is down on: a click needs the same element at its end
+
+addEventListener("pointerdown", (event) => (pressed = event.target), true);
+// Only after the click that follows.
+for (const over of ["pointerup", "pointercancel"]) addEventListener(over, () => setTimeout(() => (pressed = null)), true);
 
 // What the page shows, as the server wants to hear it.
 export function shown(place) {
@@ -19,6 +25,10 @@ export function shown(place) {
 export function applyRow(saga) {
   for (const old of document.querySelectorAll(`tr[data-saga="${saga.id}"]`)) {
     if (+old.dataset.version >= saga.version) continue;
+    if (old.contains(pressed)) {
+      rows.set(saga.id, saga);
+      continue;
+    }
     const template = document.createElement("template");
     template.innerHTML = saga.row;
     const fresh = template.content.firstElementChild;
@@ -54,8 +64,10 @@ export function applyRegions(place, regions, moved = false) {
   }
 }
 
-// Text that is being selected, a menu that is open, rows that a pointer is on: not under somebody's hand.
+// What is being pressed, text that is being selected, a menu that is open, rows that a pointer is on:
+// not under somebody's hand.
 function inUse(region) {
+  if (pressed && region.contains(pressed)) return true;
   const selection = getSelection();
   if (!selection.isCollapsed && region.contains(selection.anchorNode)) return true;
   return region.querySelector(".menu[open]") !== null || ("steady" in region.dataset && region.matches(":hover"));
@@ -100,4 +112,5 @@ export function showNew(count) {
 
 setInterval(() => {
   for (const [region, html] of waiting) if (!inUse(region)) replace(region, html);
+  if (!pressed) for (const [id, saga] of rows) if (rows.delete(id)) applyRow(saga);
 }, 300);

@@ -80,6 +80,26 @@ def test_a_stuck_saga_says_why_and_is_rolled_back_by_hand(desk: Desk, page: Page
     expect(page.locator("#people")).to_contain_text("the customer is gone")
 
 
+def test_what_is_pressed_is_not_replaced_under_the_pointer(desk: Desk, page: Page) -> None:
+    page.goto(f"/sagas/{stuck(desk)}/")
+    expect(page.locator("#badge.badge--live")).to_be_visible()
+    link = page.locator(".why").get_by_role("link", name="Roll back")
+    link.hover()
+    page.mouse.down()
+    region = page.locator("[data-region=why]")
+    kept = region.evaluate(
+        """async (region) => {
+          const { applyRegions } = await import("/static/sagas/apply.js");
+          const pressed = region.querySelector("a");
+          applyRegions(region.parentNode, { why: region.innerHTML });
+          return region.contains(pressed);
+        }"""
+    )
+    assert kept
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("/compensate/$"))
+
+
 def test_a_reason_is_required(desk: Desk, page: Page) -> None:
     saga = stuck(desk)
     page.goto(f"/sagas/{saga}/pause/")
