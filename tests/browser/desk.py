@@ -6,15 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sagaproject.processes import DAPHNE_OPTIONS, die_with, redis_command
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery"
@@ -25,15 +24,6 @@ from django.contrib.auth import get_user_model
 for name in {names!r}:
     get_user_model().objects.create_superuser(name, password={password!r})
 """
-
-
-def until(condition: Callable[[], Any], within: float = 30.0) -> Any:
-    """Wait for a condition, and return what made it true."""
-    end = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-    return found
 
 
 class Desk:

@@ -4,7 +4,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.desk import Desk, until
+from tests.browser.desk import Desk
+from tests.waiting import until
 
 
 def live(page: Page) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.desk import Desk, until
+from tests.browser.desk import Desk
+from tests.waiting import until
 
 SCENARIOS = ("happy", "address_not_served", "refund_fails_forever", "hold_for_operator")
 

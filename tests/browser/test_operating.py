@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.desk import OPERATORS, Desk, until
+from tests.browser.desk import OPERATORS, Desk
+from tests.waiting import until
 
 
 def live(page: Page) -> None:
