@@ -43,7 +43,10 @@ class Dev:
         assert self.process.poll() is None, self.said()
 
     def ended(self) -> int:
-        return self.process.wait(timeout=30)
+        try:
+            return self.process.wait(timeout=30)
+        finally:
+            self.process.kill()  # it did not end by itself, and must not outlive the test; else this does nothing
 
     def children(self) -> dict[int, str]:
         """Every process below bin/dev, by pid, with its command line."""
