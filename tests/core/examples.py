@@ -1,10 +1,8 @@
-"""One of each event, and how it comes back from its row."""
+"""One of each event."""
 
-import json
 from typing import get_args
 
 from sagas.core import events as e
-from sagas.core.events import event_data, event_from
 from sagas.core.words import Attention
 
 from .story import NOON
@@ -35,12 +33,3 @@ def make(event: type[e.Event], version: int = 1) -> e.Event:
     if event in get_args(e.StepEvent):
         values = {"step": "a"} | values
     return event(at=NOON, version=version, **values)  # type: ignore[arg-type]
-
-
-def stored(event: e.Event) -> e.Event:
-    """Return the event as its row gives it back."""
-    data = json.loads(json.dumps(event_data(event)))
-    step = event.step if isinstance(event, e.StepEvent) else None
-    if isinstance(event, e.SagaCompensating):
-        step = event.step
-    return event_from(type(event).__name__, at=event.at, version=event.version, step=step, data=data)

@@ -6,9 +6,9 @@ from itertools import combinations, product
 from hypothesis import strategies as st
 
 from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep
-
-from .model import CLICKS, DELIVERY, Fault, World
-from .participants import Answer, Participant
+from tests.simulation.faults import BAD_CLICKS, CLICKS, DELIVERY, DEPLOYMENTS, Fault
+from tests.simulation.participants import Answer, Participant
+from tests.simulation.world import World
 
 Plans = st.SearchStrategy[list[Answer]]
 
@@ -108,6 +108,6 @@ def schedules(*faults: Fault, work: int = 6) -> st.SearchStrategy[list[tuple[Fau
 #: The network and the workers at their worst; nobody clicks.
 DELIVERIES = schedules(*DELIVERY)
 #: And missing handlers, and an operator who clicks anything at any time, and tells the truth.
-ANYTHING = schedules(*DELIVERY, Fault.UNSERVED, *CLICKS)
+ANYTHING = schedules(*DELIVERY, *DEPLOYMENTS, *CLICKS, *BAD_CLICKS)
 #: And an operator who says "it had no effect" without looking.
 HASTE = schedules(*DELIVERY, *CLICKS, *(Fault.DENY,) * 3, work=3)

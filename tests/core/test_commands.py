@@ -7,8 +7,9 @@ from hypothesis import given
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand, changed, due_command, idempotency_key
 from sagas.core.words import Direction
+from tests.simulation.faults import Fault
+from tests.simulation.world import World
 
-from .model import Fault, World
 from .story import NOON, Story, step
 from .strategies import ANYTHING, worlds
 

@@ -11,8 +11,9 @@ from sagas.core.definition import CANNOT_UNDO, Retry
 from sagas.core.machine import fold
 from sagas.core.preview import PlannedCommand, Preview, preview
 from sagas.core.words import TERMINAL, SagaState, Verdict
+from tests.simulation.faults import Fault
+from tests.simulation.world import EPOCH, World
 
-from .model import EPOCH, Fault, World
 from .story import NOON, Story, step
 from .strategies import ANYTHING, worlds
 

@@ -11,10 +11,11 @@ from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep
 from sagas.core.machine import fold
 from sagas.core.progress import Progress
 from sagas.core.words import TERMINAL, Attention, Direction, Outcome, SagaState, StepStatus, Verdict
+from tests.simulation.faults import Fault
+from tests.simulation.participants import Answer, Participant
+from tests.simulation.stored import events_as_stored
+from tests.simulation.world import World
 
-from .examples import stored
-from .model import Fault, World
-from .participants import Answer, Participant
 from .strategies import (
     ANYTHING,
     DELIVERIES,
@@ -132,7 +133,7 @@ def _end(world: World, tidied: bool) -> None:
 
 
 def _has_nothing_left(world: World, name: str, status: StepStatus) -> None:
-    step, said = world.progress.steps[name], world.settled(name)
+    step, said = world.progress.steps[name], world.operator.settled(name)
     compensation = world.definition.step(name).compensation
     called = world.participants[name].calls.get(world.key(step), 0)
     match status:
@@ -154,7 +155,7 @@ def _uncompensated(world: World) -> Iterator[str]:
     """Yield the steps whose effect stands, though it should not after a rollback."""
     for name, participant in world.participants.items():
         declared = world.definition.step(name).compensation is None
-        if participant.stands() and not declared and "waived" not in world.settled(name):
+        if participant.stands() and not declared and "waived" not in world.operator.settled(name):
             yield name
 
 
@@ -180,7 +181,7 @@ def test_a_completed_saga_did_every_step_that_no_operator_skipped(
         for name, step in world.progress.steps.items():
             skipped = step.status is StepStatus.SKIPPED
             assert skipped or step.status is StepStatus.COMPLETED
-            assert not skipped or "skip" in world.settled(name)
+            assert not skipped or "skip" in world.operator.settled(name)
             assert skipped or world.participants[name].stands(world.key(step))
 
 
@@ -212,7 +213,7 @@ def _is_down(world: World, name: str) -> bool:
     if step.status is StepStatus.COMPLETED:
         return step.standing or world.definition.step(name).compensation is None
     if participant.inbox and step.status is not StepStatus.SKIPPED:
-        assert not participant.stands() or "waived" in world.settled(name)
+        assert not participant.stands() or "waived" in world.operator.settled(name)
     return step.status not in {StepStatus.EXECUTING, StepStatus.COMPENSATING}
 
 
@@ -373,7 +374,7 @@ def test_a_failing_undo_is_retried_and_then_asks_and_is_never_dropped(
     heals = trouble is Answer.BREAK and inbox and attempts > 1  # the second attempt gets the remembered reply
     for _ in range(clicks):
         if not heals:
-            assert world.click(m.Retry("a"))
+            assert world.operator.click(m.Retry("a"))
             world.run_to_rest()
             heals = trouble is Answer.BREAK and inbox
     tries = sum(count for key, count in stubborn.calls.items() if ":undo:" in key)
@@ -388,7 +389,7 @@ def test_a_failing_undo_is_retried_and_then_asks_and_is_never_dropped(
 @given(worlds(inboxes=INBOX), ANYTHING)
 def test_the_operators_verdict_binds_every_later_automatic_step(world: World, schedule: Schedule) -> None:
     world.suffer(schedule).tidy()
-    for sequence, verb in world.verdicts:
+    for sequence, verb in world.operator.verdicts:
         assert isinstance(verb, m.Resolve | m.Skip)
         if verb.step not in _retried(world, sequence):
             later = [event for event in world.log[sequence:] if getattr(event, "step", None) == verb.step]
@@ -424,7 +425,7 @@ def _binds(verb: m.Resolve | m.Skip, later: list[e.Event]) -> None:
 def test_a_retry_after_a_rejection_can_succeed_and_has_one_effect(world: World, schedule: Schedule) -> None:
     world.suffer(schedule).run_to_rest()
     while held := [step.name for step in world.progress.steps.values() if step.attention]:
-        assert all(world.click(m.Retry(name)) for name in held)
+        assert all(world.operator.click(m.Retry(name)) for name in held)
         world.run_to_rest()
     assert world.progress.state is SagaState.COMPLETED
     assert all(len(participant.effects) == 1 for participant in world.participants.values())
@@ -547,7 +548,7 @@ def test_folding_the_events_as_they_are_stored_gives_exactly_the_progress(
     world.suffer(schedule).run_to_rest()
     blank = Progress.blank(world.definition)
     assert fold(blank, world.log) == world.progress
-    assert fold(blank, map(stored, world.log)) == world.progress
+    assert fold(blank, events_as_stored(world.log)) == world.progress
 
 
 @given(worlds(), ANYTHING)

@@ -1,6 +1,6 @@
 """Participants as DESIGN 6 has them, in memory: with an inbox, or bare."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -15,6 +15,8 @@ class Answer(StrEnum):
     REJECT = "reject"
     ERROR = "error"
     """It fails before it has had any effect."""
+    BUSY = "busy"
+    """So does this one, and asks us to wait."""
     BREAK = "break"
     """It has its effect, and its answer never leaves the house."""
 
@@ -30,6 +32,8 @@ class Request:
     undoes: str | None
     token: int
     """Of the lease under which it was sent."""
+    data: object = None
+    """The input that it was sent with."""
 
 
 @dataclass
@@ -51,6 +55,8 @@ class Participant:
     effects: list[Effect] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     """Key -> how often it was called."""
+    witness: Callable[[Request, int], None] | None = None
+    """Sees each change of effects as it happens: by how many."""
     _remembered: dict[str, m.Completed | m.Rejected] = field(default_factory=dict)
     _tombstones: set[str] = field(default_factory=set)
     _asked: dict[Direction, int] = field(default_factory=dict)
@@ -65,6 +71,8 @@ class Participant:
         answer = self._next(request.direction)
         if answer is Answer.REJECT:
             return self._remember(request, m.Rejected(request.number, "no", inbox=self.inbox))
+        if answer is Answer.BUSY:
+            return m.Unknown(request.number, "busy", inbox=self.inbox, retry_after=90.0)
         if answer is not Answer.ERROR:
             self._change(request)
             result = {"by": request.key}
@@ -91,9 +99,15 @@ class Participant:
     def _change(self, request: Request) -> None:
         if request.direction is Direction.DO:
             self.effects.append(Effect(request.step, request.key))
+            self._show(request, 1)
             return
         found = [effect for effect in self.effects if effect.key == request.undoes]
+        self._show(request, -sum(effect.standing for effect in found))
         for effect in found:
             effect.standing = False
         if self.inbox and not found and request.undoes:
             self._tombstones.add(request.undoes)
+
+    def _show(self, request: Request, change: int) -> None:
+        if self.witness:
+            self.witness(request, change)

@@ -1,0 +1,126 @@
+"""Ways to break the core: each a line of it, and what stands there instead."""
+
+import inspect
+import textwrap
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pytest
+
+from sagas.core import draft, machine, progress, replies, verbs
+
+
+class Bug(NamedTuple):
+    """One function's line, replaced."""
+
+    owner: Any
+    function: str
+    line: str
+    instead: str
+
+
+BUGS: Mapping[str, Bug] = {
+    "a time-out is taken for a failure": Bug(
+        replies,
+        "_answer_action",
+        "_action_unknown(draft, step, error, inbox=inbox, retry_after=retry_after)",
+        "reject(draft, step, error)",
+    ),
+    "a reply is taken by its step, not by its command": Bug(
+        progress.Progress,
+        "awaiting",
+        "if step.number == number",
+        "if step.open and number in (step.action_number, step.undo_number)",
+    ),
+    "a retry is a new command": Bug(
+        replies,
+        "_action_unknown",
+        "draft.progress.state in FORWARD and step.attempt < step.budget:",
+        "draft.progress.state in FORWARD and step.attempt < step.budget:\n"
+        "        return draft.dispatch_action(step.name)\n    if False:",
+    ),
+    "a retry begins though the saga has turned back": Bug(
+        replies, "_action_unknown", "draft.progress.state in FORWARD and ", ""
+    ),
+    "a late effect is ignored": Bug(replies, "_late", "if not known", "if False and not known"),
+    "an operator's denial hides a late effect": Bug(
+        replies, "_late", "reply.inbox and step.action_outcome is not Outcome.REJECTED", "reply.inbox"
+    ),
+    "one attempt's no speaks for another": Bug(
+        replies, "_answer_action", "if step.unresolved and not inbox", "if False"
+    ),
+    "what a worker holds is withdrawn": Bug(
+        draft.Draft, "claimed", "step.scheduled and step.number in self.now.claimed", "False"
+    ),
+    "what may have had its effect is withdrawn": Bug(
+        draft.Draft, "withdraw", "if not step.unresolved", "if True"
+    ),
+    "steps are undone in the order in which they were done": Bug(
+        draft.Draft, "_backward", "if clear.issuperset(self.definition.dependents(name))", "if True"
+    ),
+    "a step begins when one of those that it needs is done": Bug(
+        draft.Draft,
+        "_forward",
+        "self._passed(self.definition.needs(name))",
+        "(not (needs := self.definition.needs(name)) or any(self._passed([need]) for need in needs))",
+    ),
+    "an undo is guessed at without an inbox": Bug(
+        draft.Draft, "_undo", "elif step.unknown and not step.inbox", "elif False"
+    ),
+    "an unknown step is not undone": Bug(
+        draft.Draft, "_undo", "if not owed and not step.unknown", "if not owed"
+    ),
+    "an undo that fails for ever is dropped": Bug(
+        replies,
+        "_undo_failed",
+        "draft.add(e.UndoHeld, step=step.name, code=code, error=error, outcome=outcome)",
+        "draft.add(e.StepLeftStanding, step=step.name)\n    draft.advance()",
+    ),
+    "an undo after a rejection repeats the closed key": Bug(
+        draft.Draft, "dispatch_undo", "step.undo_generation + 1", "max(step.undo_generation, 1)"
+    ),
+    "the pivot is no point of no return": Bug(
+        replies, "reject", "draft.pivot_passed or draft.definition.step(step.name).hold", "False"
+    ),
+    "retries have one attempt too many": Bug(
+        replies, "_action_unknown", "step.attempt < step.budget", "step.attempt <= step.budget"
+    ),
+    "an unknown outcome is forgotten": Bug(
+        machine, "_step_changes", '"unresolved": True,', '"unresolved": False,'
+    ),
+    "a closed command stays open": Bug(
+        machine,
+        "_verdict",
+        "return _CLOSED | found\n        case e.StepFailed",
+        "return found\n        case e.StepFailed",
+    ),
+    "a transition has no version": Bug(
+        draft.Draft, "add", "version=self.version", "version=self.version - 1"
+    ),
+    "the saga ends while a branch is under way": Bug(
+        draft.Draft, "_backward", "len(clear) == len(self.definition.steps)", "len(clear) >= 1"
+    ),
+    "an edit reaches a command that was sent": Bug(
+        verbs, "_edit", "if s.unresolved and s.input is None", "if False"
+    ),
+    "what may be there is skipped": Bug(verbs, "_skip", "if step.unresolved:", "if False:"),
+    "an operator rolls back behind the pivot": Bug(
+        verbs, "_compensate", "if draft.pivot_passed and draft.definition.pivot:", "if False:"
+    ),
+    "a verdict on an undo is forgotten": Bug(
+        verbs, "_resolve_undo", "draft.add(e.StepLeftStanding, step=step.name)", "draft.dispatch_undo(step)"
+    ),
+}
+
+
+def break_core(patch: pytest.MonkeyPatch, name: str) -> None:
+    """Put a bug into the core, until the patch is undone."""
+    owner, function, line, instead = BUGS[name]
+    sound = inspect.unwrap(getattr(owner, function))
+    source = textwrap.dedent(inspect.getsource(sound))
+    assert source.count(line) == 1, f"{function} has {source.count(line)} times {line!r}"
+    made: dict[str, Any] = {}
+    exec(compile(source.replace(line, instead), sound.__code__.co_filename, "exec"), sound.__globals__, made)  # noqa: S102
+    patch.setattr(owner, function, made[function])
+    for verb in [verb for verb, acts in verbs._VERBS.items() if acts is sound]:
+        patch.setitem(verbs._VERBS, verb, made[function])

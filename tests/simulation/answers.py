@@ -1,0 +1,66 @@
+"""What a reply to an open command has to decide: DESIGN 4 as the oracle reads it."""
+
+from typing import Any
+
+from .books import Books, name_of
+
+#: The first events that must come of it: names, and the code where a person is asked.
+Must = tuple[str, ...]
+
+
+def must(books: Books, number: int, reply: Any) -> Must:
+    """Return the events that a reply to this open command has to decide, before any that follow from them."""
+    step, direction = books.commands[number]
+    kind = name_of(reply)
+    if kind == "Rejected" and number in books.doubt and not reply.inbox:
+        kind = "Unknown"  # one attempt's no does not speak for another
+    left = books.tries[step, direction] + 1 < books.graph.attempts[step, direction]
+    if direction == "undo":
+        return (_undo(kind, left),)
+    if books.turned:
+        return (_awaited(kind, doubt=number in books.doubt),)
+    return _action(books, step, kind, left, inbox=getattr(reply, "inbox", True))
+
+
+def _undo(kind: str, left: bool) -> str:
+    match kind:
+        case "Completed":
+            return "StepCompensated"
+        case "Rejected" if left:
+            return "UndoDispatched"
+        case "Unknown" if left:
+            return "UndoRescheduled"
+        case "Unserved":
+            return "UndoHeld"
+        case _:
+            return "UndoHeld compensation_failed"
+
+
+def _awaited(kind: str, *, doubt: bool) -> str:
+    """Return what comes of the last attempt of an action when the saga has turned back: no other one begins."""
+    match kind:
+        case "Completed":
+            return "StepCompleted"
+        case "Rejected":
+            return "StepFailed"
+        case "Unserved" if not doubt:
+            return "StepWithdrawn"
+        case _:
+            return "StepOutcomeUnknown"
+
+
+def _action(books: Books, step: str, kind: str, left: bool, *, inbox: bool) -> Must:
+    waits = books.pivot_passed or books.graph.hold[step]
+    match kind:
+        case "Completed":
+            return ("StepCompleted",)
+        case "Rejected":
+            return ("StepFailed", "StepHeld held" if waits else "SagaCompensating")
+        case "Unserved":
+            return ("StepHeld",)
+        case _ if left:
+            return ("StepRescheduled",)
+        case _ if not inbox:
+            return ("StepOutcomeUnknown", "StepHeld outcome_unknown")
+        case _:
+            return ("StepOutcomeUnknown", "StepHeld retries_spent" if waits else "SagaCompensating")

@@ -1,0 +1,124 @@
+"""The oracle's books: what it has seen of one saga, counted by itself.
+
+Effects as the participants have them, commands as they were dispatched, what operators said.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from .graph import Graph
+from .participants import Request
+
+
+class Violation(AssertionError):
+    """A rule that did not hold."""
+
+    def __init__(self, rule: str, what: object = "") -> None:
+        super().__init__(f"{rule}: {what}")
+        self.rule = rule
+
+
+def demand(held: object, rule: str, what: object = "") -> None:
+    """Raise :class:`Violation` unless it held."""
+    if not held:
+        raise Violation(rule, what)
+
+
+def name_of(value: object) -> str:
+    """Return what a message or an event is called: all that the oracle knows of its type."""
+    return type(value).__name__
+
+
+@dataclass(eq=False)
+class Books:
+    """What is known of one saga. Steps are names, commands are numbers."""
+
+    graph: Graph
+    inbox: Mapping[str, bool]
+    effects: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(step, key of the action) -> how many of its effects stand."""
+    changes: Counter[str] = field(default_factory=Counter)
+    """Key -> how often it changed something."""
+    commands: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Number -> (step, "do" or "undo"), of every command ever dispatched."""
+    action: dict[str, int] = field(default_factory=dict)
+    """Step -> its latest action."""
+    generations: Counter[tuple[str, str]] = field(default_factory=Counter)
+    open: dict[str, int] = field(default_factory=dict)
+    """Step -> its open command."""
+    doubt: dict[int, bool] = field(default_factory=dict)
+    """Commands with an attempt of unknown outcome, and whether there is an inbox, as the latest one said."""
+    bound: dict[int, object] = field(default_factory=dict)
+    """Commands in doubt, and the input that further attempts must carry."""
+    status: dict[str, str] = field(default_factory=dict)
+    """Step -> its verdict: completed, skipped, rejected, compensated, standing, withdrawn."""
+    owed: set[str] = field(default_factory=set)
+    """Steps whose undo has begun, and is not done."""
+    done: set[int] = field(default_factory=set)
+    """Actions that are recorded as done, in time or late."""
+    told: set[int] = field(default_factory=set)
+    """Actions of which a reply said that they are done."""
+    rejected: set[int] = field(default_factory=set)
+    said: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Step -> what operators settled."""
+    lied: set[str] = field(default_factory=set)
+    """Steps of which an operator said "no effect" while one stood, or might still come."""
+    late: set[str] = field(default_factory=set)
+    """Steps with a late effect that nobody has settled."""
+    tries: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(step, "do" or "undo") -> attempts without success since it was dispatched, or an operator asked for more."""
+    retries: Counter[str] = field(default_factory=Counter)
+    turned: bool = False
+    pivot_passed: bool = False
+    """Whether the pivot was done before the saga turned back: from then on it only goes forward."""
+    ended: str | None = None
+    sequence: int = 0
+    at: datetime | None = None
+
+    def standing(self, step: str) -> int:
+        """Count the effects of a step that stand at its participant."""
+        return sum(count for (name, _), count in self.effects.items() if name == step)
+
+    def witness(self, request: Request, change: int) -> None:
+        """See an effect come or go at a participant."""
+        step, undoes = request.step, request.undoes
+        intent = (step, request.direction.value)
+        known = self.commands.get(request.number)
+        demand(known == intent, "I6, C6: an intent is recorded before its call", intent)
+        self.changes[request.key] += 1
+        if self.inbox[step]:
+            demand(self.changes[request.key] == 1, "I2, C1: a key has one effect", request.key)
+        self.effects[step, undoes or request.key] += change
+        if undoes:
+            demand(not self.pivot_passed, "C9: nothing is undone behind the pivot", step)
+            self.nothing_stands_on(step)
+
+    def nothing_stands_on(self, step: str) -> None:
+        """Demand that what relies on a step is down, at the participants themselves."""
+        for other in self.graph.above[step]:
+            if self.inbox[other] and other not in self.lied and self.standing(other):
+                stays = self.graph.undo[other] is None or self.status.get(other) in {"standing", "skipped"}
+                demand(stays, "rule 4: nothing is undone while something that relies on it stands", step)
+
+    def dispatched(self, step: str, direction: str) -> None:
+        """Take down a command that is recorded as due, under the sequence of its event."""
+        self.generations[step, direction] += 1
+        self.commands[self.sequence] = (step, direction)
+        self.open[step] = self.sequence
+        if direction == "do":
+            self.action[step] = self.sequence
+
+    def verdict(self, step: str, status: str) -> None:
+        """Take down what became of a step; its open command is closed."""
+        self.status[step] = status
+        self.open.pop(step, None)
+
+    def too_late(self, step: str, number: int, reply: Any) -> bool:
+        """Whether a success that nobody awaits tells of an effect that nobody knows, and that has an undo."""
+        if number != self.action.get(step) or number in self.done or self.status.get(step) == "standing":
+            return False
+        # With an inbox the undo has met this effect, unless it was denied and nothing was undone.
+        return self.graph.undo[step] is not None and (number in self.rejected or not reply.inbox)

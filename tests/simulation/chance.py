@@ -1,0 +1,144 @@
+"""Draws cases, and what happens to them, from a seed: the same number of the same seed is the same saga."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep
+
+from .case import Case, Mind
+from .faults import BAD_CLICKS, CLICKS, ORDINARY, Fault
+from .participants import Answer
+from .play import Suffering
+from .world import World
+
+UNDO = "undo"
+#: Enough for any number of faults.
+PATIENT = Retry(max_attempts=1_000)
+POLICIES = [Retry(max_attempts=attempts) for attempts in (1, 2, 3)]
+#: A saga suffers at least so many faults.
+LEAST = 10
+MOST = 20
+
+#: How often each is drawn. Most find nothing that they could hit, most of the time; clocks and clicks always do.
+WORKING = {Fault.WORK: 4, Fault.CLAIM: 22, Fault.EXECUTE: 14, Fault.DELIVER: 8, Fault.GO_ON: 8}
+BROKEN = {
+    **dict.fromkeys((Fault.DROP, Fault.LOSE, Fault.TIMEOUT, Fault.REPORT), 6),
+    **dict.fromkeys((Fault.EXECUTE_AGAIN, Fault.DELIVER_AGAIN), 6),
+    **dict.fromkeys((Fault.CRASH_BEFORE_COMMIT, Fault.CRASH_AFTER_COMMIT), 6),
+    **dict.fromkeys((Fault.EXECUTE_LAST, Fault.DELIVER_LAST), 12),
+    Fault.LEASE_LOST: 8,
+    **dict.fromkeys((Fault.ECHO, Fault.JUMP_FORWARD, Fault.JUMP_BACK), 2),
+    Fault.RESTART: 1,
+}
+PEOPLE = {
+    **dict.fromkeys((*CLICKS, *BAD_CLICKS), 2),
+    **dict.fromkeys((Fault.RETRY, Fault.RESUME, Fault.RESOLVE), 5),
+    **dict.fromkeys((Fault.UNSERVED, Fault.MISCONFIGURED, Fault.RETURN), 6),
+    Fault.COMPENSATE: 1,
+    Fault.VANISH: 2,
+}
+
+#: What an operator may do to a saga that is recorded, and has dispatched nothing.
+EARLY = (Fault.PAUSE, Fault.PAUSE, Fault.RESUME, Fault.RESUME, Fault.EDIT, Fault.SKIP, Fault.COMPENSATE)
+
+
+def _moves(*weights: Mapping[Fault, int]) -> tuple[Fault, ...]:
+    return tuple(fault for some in weights for fault, weight in some.items() for _ in range(weight))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of world: what its participants are like, and what happens in it."""
+
+    moves: Sequence[Fault]
+    compensations: tuple[str | None, ...] = (UNDO, UNDO, UNDO, None, CANNOT_UNDO)
+    inboxes: tuple[bool, ...] = (True,)
+    holds: float = 0.2
+    sure: bool = False
+
+
+#: Only deliveries are faulty: the end is what it would be without.
+SURE = Kind(_moves(WORKING, BROKEN), (UNDO, UNDO, None), holds=0, sure=True)
+ANYTHING = Kind(_moves(WORKING, BROKEN, PEOPLE))
+BARE = Kind(_moves(WORKING, BROKEN, PEOPLE), inboxes=(True, False))
+HASTY = Kind(
+    _moves(WORKING, BROKEN, PEOPLE, {Fault.DENY: 40, Fault.LEASE_LOST: 40}), inboxes=(True, False), holds=0.6
+)
+KINDS = (SURE, SURE, SURE, ANYTHING, ANYTHING, ANYTHING, BARE, BARE, HASTY, HASTY)
+
+
+def draw(seed: int, number: int) -> tuple[Case, Suffering]:
+    """Draw a seed's n-th saga, and what will happen to it."""
+    chance = Random(f"{seed}/{number}")
+    kind = chance.choice(KINDS)
+    definition = _definition(chance, kind)
+    minds = {name: _mind(chance, kind) for name in definition.names}
+    return Case(definition, minds, sure=kind.sure), _suffering(chance, kind)
+
+
+def _definition(chance: Random, kind: Kind) -> SagaDefinition:
+    """Draw a chain, or a graph; behind a pivot, if there is one, all are retriable."""
+    names = "abcdef"[: chance.choice((1, 2, 3, 3, 4, 4, 5, 5, 6))]
+    pivot = chance.randrange(len(names)) if chance.random() < 0.3 else None
+    chain = chance.random() < 0.3
+    steps = []
+    for position, name in enumerate(names):
+        retry, undo_retry = (PATIENT, PATIENT) if kind.sure else chance.choices(POLICIES, k=2)
+        steps.append(
+            SagaStep(
+                name,
+                f"{name}.do",
+                chance.choice(kind.compensations),
+                None if chain else _needs(chance, names[:position], position, pivot),
+                pivot=position == pivot,
+                retriable=pivot is not None and position > pivot,
+                hold=chance.random() < kind.holds,
+                retry=retry,
+                undo_retry=undo_retry,
+            )
+        )
+    return SagaDefinition("trip", tuple(steps))
+
+
+def _needs(chance: Random, earlier: str, position: int, pivot: int | None) -> tuple[str, ...] | None:
+    if position == pivot:
+        return tuple(earlier)
+    behind = pivot is not None and position > pivot
+    choice = earlier[pivot:] if behind else earlier
+    return tuple(chance.sample(choice, min(len(choice), chance.randint(behind, 2))))
+
+
+def _mind(chance: Random, kind: Kind) -> Mind:
+    trouble = (Answer.ERROR, Answer.BREAK, Answer.BUSY) if kind.sure else tuple(Answer)
+    ends = (Answer.OK, Answer.OK, Answer.REJECT) if kind.sure else (Answer.OK, Answer.OK, *Answer)
+    undo_ends = (Answer.OK,) if kind.sure else (Answer.OK, Answer.OK, *Answer)
+    undo_trouble = (*trouble, Answer.REJECT)
+    return Mind(
+        chance.choice(kind.inboxes), _plan(chance, trouble, ends), _plan(chance, undo_trouble, undo_ends)
+    )
+
+
+def _plan(chance: Random, trouble: Sequence[Answer], ends: Sequence[Answer]) -> tuple[Answer, ...]:
+    """Draw nothing but yes, or some trouble, and then the same for ever."""
+    if chance.random() < 0.4:
+        return (Answer.OK,)
+    return (*chance.choices(trouble, k=chance.randint(0, 2)), chance.choice(ends))
+
+
+def _suffering(chance: Random, kind: Kind) -> Suffering:
+    def suffer(world: World, happen: Callable[[Fault, int], bool]) -> None:
+        random, moves = chance.random, kind.moves
+        count, wanted = 0, chance.randint(LEAST, MOST)
+        if random() < 0.05:
+            count += happen(Fault.CRASH_AT_START, 0)
+        if not kind.sure and random() < 0.05:
+            for fault in chance.choices(EARLY, k=3):
+                count += happen(fault, chance.randrange(6))
+        happen(Fault.START, 0)
+        while count < wanted:
+            fault = moves[int(random() * len(moves))]
+            if happen(fault, int(random() * 60)):
+                count += fault not in ORDINARY
+
+    return suffer

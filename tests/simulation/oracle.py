@@ -1,0 +1,118 @@
+"""The oracle: checks each decision against its own books. It shares no code with ``decide`` or ``evolve``.
+
+It reads names, numbers and plain values of what was decided, and names the rule that did not hold:
+``rule`` is DESIGN 4's, C and I are RELIABILITY's.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from .answers import must
+from .books import Books, demand, name_of
+from .record import record
+from .rows import check_rows
+
+if TYPE_CHECKING:
+    from .world import World
+
+#: The longest that a retry may be put off: what a participant may ask for.
+LONGEST = timedelta(hours=1)
+
+
+class Oracle:
+    """Watches one world. Raises :class:`~.books.Violation`."""
+
+    def __init__(self, books: Books) -> None:
+        self.books = books
+        self._seen = 0
+        """How many attempts were sent when it last looked."""
+
+    def __call__(self, world: "World", before: Any, message: Any, events: Sequence[Any]) -> None:
+        """Check one decision: the message, the events, and the rows after it."""
+        self._transition(before, world.progress, events)
+        self._sent(world, before)
+        if hasattr(message, "number"):
+            self._reply(world, message, events)
+        if events and name_of(message) in {"Retry", "Resolve", "Skip"}:
+            self._verb(world, message)
+        for event in events:
+            self._asked(before, message, event)
+            record(self.books, world, message, event)
+        check_rows(self.books, world)
+
+    def _asked(self, before: Any, message: Any, event: Any) -> None:
+        """Check that a person is asked once, unless another answer says the same."""
+        if hasattr(event, "code") and before.steps[event.step].attention == event.code:
+            answered = hasattr(message, "number") and self.books.commands[message.number][0] == event.step
+            demand(answered, "who asks already is not asked again", event)
+
+    def _sent(self, world: "World", before: Any) -> None:
+        """Check that attempts carry the saga's data, or what an earlier attempt carried that may have acted."""
+        for request in world.sent[self._seen :]:
+            data = self.books.bound.get(request.number, before.data)
+            demand(
+                request.data == data, "C1: a command that was sent keeps its input, no other does", request
+            )
+        self._seen = len(world.sent)
+
+    def _transition(self, before: Any, after: Any, events: Sequence[Any]) -> None:
+        """Check versions, sequences and times; and that the end is the end."""
+        demand(after.version == before.version + bool(events), "rule 8, C10: a transition is one version")
+        demand(after.sequence == before.sequence + len(events), "rule 8, I4: a gapless sequence")
+        for event in events:
+            demand(event.version == after.version, "rule 8: events carry their version", event)
+            demand(self.books.at is None or event.at >= self.books.at, "I9: time goes forward", event)
+            self.books.at = event.at
+            due = getattr(event, "due_at", None)
+            demand(due is None or event.at <= due <= event.at + LONGEST, "C16: a retry is due in time", event)
+        if self.books.ended:
+            same = (before.state, before.finished_at) == (after.state, after.finished_at)
+            late = all(name_of(event).startswith("LateEffect") for event in events)
+            demand(same and late, "rule 1, C19: terminal is final", events)
+
+    def _reply(self, world: "World", reply: Any, events: Sequence[Any]) -> None:
+        """Check that a reply speaks for its own command, and for nothing else."""
+        books, number, kind = self.books, reply.number, name_of(reply)
+        step, direction = books.commands[number]
+        names = [name_of(event) for event in events]
+        if kind == "Completed" and direction == "do":
+            books.told.add(number)
+        if books.open.get(step) != number:
+            late = kind == "Completed" and direction == "do" and books.too_late(step, number, reply)
+            expected = ["LateEffectFound"] if late else []
+            demand(
+                names == expected, "C2, C4: a late reply changes nothing but what it tells", (reply, names)
+            )
+            return
+        expected = must(books, number, reply)
+        codes = [f"{name_of(event)} {getattr(event, 'code', '')}" for event in events]
+        fits = len(codes) >= len(expected) and all(map(str.startswith, codes, expected))
+        demand(fits and events[0].step == step, "C3, C5, C8: what a reply decides", (reply, codes, expected))
+        if kind != "Completed":
+            books.tries[step, direction] += kind != "Unserved"
+            wait = timedelta(seconds=getattr(reply, "retry_after", None) or 0)
+            due = getattr(events[0], "due_at", None)
+            demand(
+                due is None or due >= events[0].at + wait, "who asks us to wait is not asked before", reply
+            )
+        if kind == "Unknown":
+            self._doubted(world, number, reply)
+
+    def _doubted(self, world: "World", number: int, reply: Any) -> None:
+        """Take down that an attempt may have acted: from now on the command keeps its input."""
+        self.books.doubt[number] = reply.inbox
+        data = next(request.data for request in reversed(world.sent) if request.number == number)
+        if data is not None:
+            self.books.bound.setdefault(number, data)
+
+    def _verb(self, world: "World", verb: Any) -> None:
+        step = verb.step
+        if name_of(verb) == "Retry":
+            self.books.retries[step] += 1
+            self.books.tries[step, "do"] = self.books.tries[step, "undo"] = 0
+            return
+        said = verb.outcome.value if name_of(verb) == "Resolve" else "skip"
+        self.books.said[step].add(said)
+        if said == "none" and (self.books.standing(step) or any(r.step == step for r in world.requests)):
+            self.books.lied.add(step)

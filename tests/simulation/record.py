@@ -1,0 +1,164 @@
+"""Whether an event may be, by the oracle's books, and what they say after it."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .books import Books, demand, name_of
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+def record(books: Books, world: "World", message: Any, event: Any) -> None:
+    """Check an event that a message decided, and take it down."""
+    name = name_of(event)
+    books.sequence += 1
+    settled = books.status.get(getattr(event, "step", None) or "") in {"skipped", "standing", "compensated"}
+    free = name.startswith("LateEffect") or name == "SagaCompensating"
+    demand(free or not settled, "rule 7: what is settled stays settled", event)
+    if name in _ON:
+        _ON[name](books, world, message, event)
+
+
+def _dispatched(books: Books, world: "World", message: Any, event: Any) -> None:
+    step = event.step
+    demand(not books.turned, "rule 5: no action begins once the saga has turned back", step)
+    ready = all(books.status.get(n) in {"completed", "skipped"} for n in books.graph.needs[step])
+    demand(ready, "a step waits for all that it needs", step)
+    if step in books.action:
+        asked = name_of(message) == "Retry" and books.status.get(step) == "rejected"
+        demand(asked, "rule 5: only an operator has an action executed anew", step)
+    books.status.pop(step, None)
+    books.tries[step, "do"] = 0
+    books.dispatched(step, "do")
+    demand(event.generation == books.generations[step, "do"], "C1: a generation a command", event)
+
+
+def _rescheduled(books: Books, world: "World", message: Any, event: Any) -> None:
+    demand(books.open.get(event.step), "C3: only an open command is tried again", event)
+    demand(event.attempt <= event.budget, "C8: retries end with their budget", event)
+    forward = books.commands[books.open[event.step]][1] == "do"
+    demand(not (forward and books.turned), "no retry begins once the saga has turned back", event)
+
+
+def _completed(books: Books, world: "World", message: Any, event: Any) -> None:
+    resolved = name_of(message) == "Resolve" and message.outcome.value == "done"
+    demand(resolved or name_of(message) == "Completed", "C5: only a success is a success", message)
+    books.done.add(books.action[event.step])
+    books.verdict(event.step, "completed")
+    books.pivot_passed |= event.step == books.graph.pivot and not books.turned
+
+
+def _failed(books: Books, world: "World", message: Any, event: Any) -> None:
+    resolved = name_of(message) == "Resolve" and message.outcome.value == "none"
+    demand(resolved or name_of(message) == "Rejected", "C5: a time-out is not a failure", message)
+    books.rejected.add(books.action[event.step])
+    books.verdict(event.step, "rejected")
+
+
+def _skipped(books: Books, world: "World", message: Any, event: Any) -> None:
+    demand(name_of(message) == "Skip", "rule 3: only an operator skips", message)
+    demand(books.open.get(event.step) not in books.doubt, "what may be there is not skipped", event)
+    books.verdict(event.step, "skipped")
+
+
+def _withdrawn(books: Books, world: "World", message: Any, event: Any) -> None:
+    number = books.open[event.step]
+    called = world.participants[event.step].calls.get(world.key(world.progress.steps[event.step]))
+    under_way = any(request.number == number for request in world.requests)
+    demand(not called and not under_way, "C7: what was sent is awaited, not withdrawn", event)
+    books.verdict(event.step, "withdrawn")
+
+
+def _turned(books: Books, world: "World", message: Any, event: Any) -> None:
+    demand(not books.pivot_passed, "C9: behind the pivot there is no way back", message)
+    if hasattr(message, "number"):
+        step, _ = books.commands[message.number]
+        demand(not books.graph.hold[step], "a held step waits for a person", step)
+    books.turned = True
+
+
+def _undo(books: Books, world: "World", message: Any, event: Any) -> None:
+    step = event.step
+    demand(books.turned and not books.pivot_passed, "C9: only a rollback undoes", event)
+    demand(books.graph.undo[step] not in {None, "CANNOT_UNDO"}, "what has no undo is not undone", event)
+    busy = [other for other in books.graph.above[step] if other in books.open]
+    demand(not busy, "C7: nothing is undone while something that relies on it is under way", busy)
+    books.nothing_stands_on(step)
+    doubt = books.open.get(step) in books.doubt
+    demand(books.status.get(step) == "completed" or doubt or step in books.owed, "nothing to undo", event)
+    if doubt and step not in books.owed:
+        demand(books.doubt[books.open[step]], "C5: without an inbox nobody undoes on a guess", event)
+    if step not in books.owed:
+        books.tries[step, "undo"] = 0
+    books.owed.add(step)
+    books.dispatched(step, "undo")
+    demand(event.generation == books.generations[step, "undo"], "C1: a generation a command", event)
+
+
+def _undo_held(books: Books, world: "World", message: Any, event: Any) -> None:
+    if event.outcome == "rejected":
+        books.open.pop(event.step)
+
+
+def _compensated(books: Books, world: "World", message: Any, event: Any) -> None:
+    resolved = name_of(message) == "Resolve" and message.outcome.value == "done"
+    demand(resolved or name_of(message) == "Completed", "C8: an undo is never silently done", message)
+    books.owed.discard(event.step)
+    books.verdict(event.step, "compensated")
+
+
+def _left_standing(books: Books, world: "World", message: Any, event: Any) -> None:
+    waived = name_of(message) == "Resolve" and message.outcome.value == "waived"
+    declared = books.graph.undo[event.step] is None
+    demand(waived or declared, "rule 7, C8: an undo is never dropped", message)
+    books.owed.discard(event.step)
+    books.late.discard(event.step)
+    books.verdict(event.step, "standing")
+
+
+def _late_found(books: Books, world: "World", message: Any, event: Any) -> None:
+    books.done.add(books.action[event.step])
+    books.late.add(event.step)
+
+
+def _late_settled(books: Books, world: "World", message: Any, event: Any) -> None:
+    demand(name_of(message) == "Resolve", "C4: only an operator settles a late effect", message)
+    books.late.discard(event.step)
+
+
+def _ended(books: Books, world: "World", message: Any, event: Any) -> None:
+    books.ended = "completed" if name_of(event) == "SagaCompleted" else "failed"
+    for step in books.graph.needs:
+        _may_end(books, step, books.status.get(step))
+
+
+def _may_end(books: Books, step: str, status: str | None) -> None:
+    if books.ended == "completed":
+        fits = status in {"completed", "skipped"} and not books.turned
+        demand(fits, "rule 3: completed when each step is completed or skipped", (step, status))
+        return
+    left = status in {None, "rejected", "withdrawn", "skipped", "compensated", "standing"}
+    declared = status == "completed" and books.graph.undo[step] is None
+    fits = books.turned and (left or declared) and step not in books.open
+    demand(fits, "rule 2: failed when each step is undone or settled", (step, status))
+
+
+_ON: Mapping[str, Callable[..., None]] = {
+    "StepDispatched": _dispatched,
+    "StepRescheduled": _rescheduled,
+    "UndoRescheduled": _rescheduled,
+    "StepCompleted": _completed,
+    "StepFailed": _failed,
+    "StepSkipped": _skipped,
+    "StepWithdrawn": _withdrawn,
+    "SagaCompensating": _turned,
+    "UndoDispatched": _undo,
+    "UndoHeld": _undo_held,
+    "StepCompensated": _compensated,
+    "StepLeftStanding": _left_standing,
+    "LateEffectFound": _late_found,
+    "LateEffectSettled": _late_settled,
+    "SagaCompleted": _ended,
+    "SagaFailed": _ended,
+}

@@ -1,0 +1,31 @@
+"""What the rows must say after each decision: what is open, what is due, who is asked."""
+
+from typing import TYPE_CHECKING
+
+from .books import Books, demand
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+def check_rows(books: Books, world: "World") -> None:
+    """Check the rows against the oracle's books."""
+    now, due = world.progress, world.due
+    steps = now.steps.values()
+    demand({s.name: s.number for s in steps if s.open} == books.open, "I4: rows say which command is open")
+    demand({s.number for s in steps if s.scheduled} == due.keys(), "rule 6: due is what is scheduled")
+    asks = [step for step in steps if step.attention]
+    for step in asks:
+        demand(not step.scheduled or step.attention == "late_effect", "who asks does not go on", step.name)
+        moot = books.turned and step.open == "do" and step.attention not in {"outcome_unknown", "cannot_undo"}
+        demand(not moot, "a rollback asks nobody about going forward", step.name)
+    if books.turned:
+        idle = [n for n, row in due.items() if row.command.direction == "do" and row.token is None]
+        demand(not idle, "once the saga has turned back no attempt of an action is due", idle)
+    if books.ended:
+        demand(not due and not books.open, "rule 1: nothing in flight behind the end", due)
+    elif world.begun and not (now.paused or asks):
+        demand(due, "rule 6: a saga that asks nobody has work due", now.state)
+    for name in books.late:
+        asked = now.steps[name].attention or now.steps[name].status == "compensating"
+        demand(asked, "C4: a late effect asks until it is settled", name)

@@ -1,0 +1,99 @@
+"""Makes a case that breaks a rule as small as it can be while it breaks that rule."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sagas.core.definition import InvalidDefinition, SagaDefinition
+
+from .case import Case, Mind
+from .play import Found, play
+
+#: Enough for any case that chance draws; a trace need not be the very shortest.
+PATIENCE = 5_000
+
+
+def shrink(found: Found) -> Found:
+    """Return the same violation in as little as it takes: fewer happenings, fewer steps, plainer participants."""
+    tries = 0
+    while True:
+        for smaller in _smaller(found.case):
+            tries += 1
+            again = _breaks(smaller, found.rule)
+            if again and again.case != found.case:
+                found = again
+                break
+            if tries > PATIENCE:
+                return found
+        else:
+            return found
+
+
+def _breaks(case: Case, rule: str) -> Found | None:
+    try:
+        play(case)
+    except Found as found:
+        return found if found.rule == rule else None
+    return None
+
+
+def _smaller(case: Case) -> Iterator[Case]:
+    """Yield what is a little less than a case, the boldest first."""
+    yield from _shorter(case)
+    yield from _with_fewer_steps(case)
+    yield from _plainer(case)
+    for place, (fault, which) in enumerate(case.schedule):
+        for less in range(min(which, 6)):
+            yield case.with_schedule((*case.schedule[:place], (fault, less), *case.schedule[place + 1 :]))
+
+
+def _shorter(case: Case) -> Iterator[Case]:
+    size = len(case.schedule)
+    while size:
+        for start in range(0, len(case.schedule), size):
+            yield case.with_schedule(case.schedule[:start] + case.schedule[start + size :])
+        size //= 2
+
+
+def _with_fewer_steps(case: Case) -> Iterator[Case]:
+    for gone in case.definition.names if len(case.minds) > 1 else ():
+        steps = [
+            replace(step, needs=_without(case.definition, step.name, gone))
+            for step in case.definition.steps
+            if step.name != gone
+        ]
+        try:
+            definition = SagaDefinition(case.definition.saga_type, tuple(steps))
+        except InvalidDefinition:
+            continue
+        minds = {name: mind for name, mind in case.minds.items() if name != gone}
+        yield replace(case, definition=definition, minds=minds)
+
+
+def _without(definition: SagaDefinition, name: str, gone: str) -> tuple[str, ...]:
+    needs = definition.needs(name)
+    bridged = definition.needs(gone) if gone in needs else ()
+    return tuple(dict.fromkeys([*(need for need in needs if need != gone), *bridged]))
+
+
+def _plainer(case: Case) -> Iterator[Case]:
+    for name, mind in case.minds.items():
+        for plain in (
+            Mind(),
+            replace(mind, do=Mind.do),
+            replace(mind, undo=Mind.undo),
+            replace(mind, inbox=True),
+        ):
+            if plain != mind:
+                yield replace(case, minds={**case.minds, name: plain})
+    for place, step in enumerate(case.definition.steps):
+        for plainer in (
+            replace(step, hold=False),
+            replace(step, retriable=False),
+            replace(step, pivot=False),
+        ):
+            if plainer != step:
+                steps = (*case.definition.steps[:place], plainer, *case.definition.steps[place + 1 :])
+                try:
+                    yield replace(case, definition=SagaDefinition(case.definition.saga_type, steps))
+                except InvalidDefinition:
+                    continue

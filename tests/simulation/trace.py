@@ -1,0 +1,74 @@
+"""Tells what happened to one saga, line by line, for people."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from .case import Case
+from .faults import Fault
+from .play import Found, Suffering, play, replay
+from .world import World
+
+
+def trace(case: Case, suffering: Suffering | None = None) -> Iterator[str]:
+    """Yield what the case is, what happened in it, and how it ended."""
+    for step in case.definition.steps:
+        mind = case.minds[step.name]
+        needs = ", ".join(case.definition.needs(step.name)) or "nothing"
+        words = [word for word in ("pivot", "retriable", "hold") if getattr(step, word)]
+        tries = f"{step.retry.max_attempts} and {step.undo_retry.max_attempts} attempts"
+        inbox = "inbox" if mind.inbox else "no inbox"
+        says = f"do {' '.join(mind.do)}, undo {' '.join(mind.undo)}"
+        undo = step.compensation or "nothing to undo"
+        yield "  ".join([f"step {step.name}", f"needs {needs}", undo, *words, tries, inbox, says])
+    lines: list[str] = []
+    try:
+        played = play(case, _telling(suffering or replay(case), lines), watcher=_watcher(lines))
+    except Found as found:
+        yield from lines
+        yield f"VIOLATION {found.rule}"
+        yield f"  {found}"
+    else:
+        yield from lines
+        yield f"held; {played.world.progress.state}"
+
+
+def _telling(suffering: Suffering, lines: list[str]) -> Suffering:
+    def suffer(world: World, happen: Any) -> None:
+        def tell(fault: Fault, which: int) -> bool:
+            lines.append(f"{world.clock:%H:%M:%S} {fault.name} {which}")
+            place = len(lines)
+            hit = bool(happen(fault, which))
+            if not hit:
+                del lines[place - 1 :]
+            return hit
+
+        suffering(world, tell)
+        lines.append("-- no more faults: everything arrives, and an honest operator settles what asks")
+
+    return suffer
+
+
+def _watcher(lines: list[str]) -> Any:
+    def watch(world: World, before: Any, message: Any, events: Sequence[Any]) -> None:
+        lines.append(f"    {_say(message)}  =>  {'; '.join(map(_say, events)) or 'nothing'}")
+
+    return watch
+
+
+def _say(value: Any) -> str:
+    """Return a message or an event in one short line."""
+    left = {"at", "version", "data", "reason", "error", "result"}
+    told = [
+        f"{name}={_word(each)}"
+        for name in value.__dataclass_fields__
+        if name not in left and (each := getattr(value, name)) is not None
+    ]
+    return " ".join([type(value).__name__, *told])
+
+
+def _word(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return f"{value:%H:%M:%S}"
+    return value.value if isinstance(value, Enum) else value

@@ -1,0 +1,60 @@
+"""When a verb applies: the table of DESIGN 4, as the oracle reads it."""
+
+from typing import TYPE_CHECKING, Any
+
+from .books import Books, name_of
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+def applies(books: Books, world: "World", verb: Any) -> bool:
+    """Whether an operator may do this now."""
+    kind, row = name_of(verb), world.progress.steps.get(getattr(verb, "step", ""))
+    if kind == "Resolve" and row and row.attention == "late_effect":
+        return verb.outcome in {"done", "waived"}
+    if books.ended or (row and _claimed(world, row)):
+        return False
+    match kind:
+        case "Retry":
+            return _retry(books, row)
+        case "Compensate":
+            pivot = books.graph.pivot
+            under_way = pivot is not None and _claimed(world, world.progress.steps[pivot])
+            return not (books.turned or books.pivot_passed or under_way)
+        case "Skip":
+            happened = row.status not in {"pending", "executing", "failed"} or row.attention == "late_effect"
+            return not (books.turned or happened or _in_doubt(books, row))
+        case "Resolve":
+            return _resolve(books, row, verb.outcome)
+        case "Edit":
+            return not any(due.token for due in world.due.values())
+        case "Pause" | "Resume":
+            return bool(world.progress.paused) == (kind == "Resume")
+        case _:
+            return False  # nothing waits for an approval
+
+
+def _claimed(world: "World", row: Any) -> bool:
+    due = world.due.get(row.number) if row.open else None
+    return due is not None and due.token is not None
+
+
+def _in_doubt(books: Books, row: Any) -> bool:
+    return books.open.get(row.name) in books.doubt
+
+
+def _retry(books: Books, row: Any) -> bool:
+    waits = row.attention or (row.scheduled and row.attempt > 1)
+    hopeless = row.attention in {"cannot_undo", "late_effect"} or (
+        books.turned and row.name not in books.owed
+    )
+    return bool(waits) and not hopeless
+
+
+def _resolve(books: Books, row: Any, outcome: str) -> bool:
+    if not row.attention and not _in_doubt(books, row):
+        return False
+    if row.name in books.owed or row.attention == "cannot_undo":
+        return outcome in {"done", "waived"}
+    return outcome == "done" or (outcome == "none" and row.status != "failed")
