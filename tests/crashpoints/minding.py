@@ -1,0 +1,142 @@
+"""Paths of workers and clocks: leases that are kept or lost, what cannot be decided, nudges, bells, signs of life."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from django.test import override_settings
+
+from sagas import bell, jobs, worker
+from sagas.engine import Life, claims
+from sagas.models import Process
+from sagas.orchestrator import ledger, loading
+from tests.crashpoints.paths import Paths
+from tests.crashpoints.stage import QUEUES, Stage
+
+path = Paths()
+
+
+def fresh(stage: Stage) -> None:
+    """Have a saga of which nothing is claimed."""
+    stage.start()
+
+
+def claimed(stage: Stage) -> None:
+    """Have a saga whose worker is dead."""
+    stage.start()
+    claims.claim(QUEUES, 10, "doomed")
+
+
+def told_by_the_dead(stage: Stage) -> None:
+    """Have a saga whose end a dead worker was about to tell."""
+    stage.start(kind="ToldParcel")
+    stage.new_pump("parcel").run(30)
+    claims.claim(QUEUES, 10, "doomed")
+
+
+@path(claimed)
+def lose_a_lease(stage: Stage) -> None:
+    stage.rest()
+
+
+@path(told_by_the_dead)
+def lose_the_lease_of_a_delivery(stage: Stage) -> None:
+    stage.rest()
+
+
+@path(fresh)
+def keep_a_lease(stage: Stage) -> None:
+    claims.renew(claims.claim(QUEUES, 10, "stage"))
+    stage.rest()
+
+
+@path()
+def find_nobody_who_handles_it(stage: Stage) -> None:
+    stage.start(key="k", kind="Stranger")
+    stage.rest()
+
+
+@contextmanager
+def broken(module: Any, name: str) -> Iterator[None]:
+    """Have a function of ours fail."""
+    with patch.object(module, name, side_effect=ValueError("a fault of ours")):
+        yield
+
+
+@path(fresh)
+def be_unreadable_for_a_while(stage: Stage) -> None:
+    with broken(loading, "held_from"):
+        stage.serve()
+    stage.rest()
+
+
+@path(fresh)
+def be_undecidable_for_a_while(stage: Stage) -> None:
+    with broken(ledger, "drafted"):
+        stage.serve()
+        stage.time_passes()
+        stage.clock.tick()
+    stage.rest()
+
+
+class DeafWorker(worker.NudgeWorker):
+    """An RQ worker that hears no orders by Redis: it would have a thread of its own for them."""
+
+    def subscribe(self) -> None:
+        """Hear nothing."""
+
+    def unsubscribe(self) -> None:
+        """Nor stop hearing it."""
+
+
+@path()
+def be_nudged_by_a_job(stage: Stage) -> None:
+    stage.start(key="k", kind="Asynchronous")
+    jobs.serve(stage.pump)
+    stop: Any = SimpleNamespace(asked=False, wait=lambda _: None, telling=lambda _: nullcontext())
+    with override_settings(SAGAS={"MAX_JOBS": 1}), patch.object(worker, "NudgeWorker", DeafWorker):
+        worker._work(list(QUEUES), stage.pump, stop)
+    stage.rest()
+
+
+class Once:
+    """An event that is set when it is looked at for the second time."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def is_set(self) -> bool:
+        """Say so."""
+        self.looks += 1
+        return self.looks > 1
+
+
+@path()
+def be_called_by_the_bell(stage: Stage) -> None:
+    staying = Event()
+    staying.set()
+    with patch.object(bell.threading, "Thread"), patch.object(bell, "SIGN", 0.01):
+        listener = bell.Listener(QUEUES, staying, lambda: stage.pump.run(30))
+        listener._closed = Once()  # type: ignore[assignment]
+        listener._say_so()
+        stage.start(key="k")
+        listener._listen()
+    stage.rest()
+
+
+@path()
+def show_signs_of_life(stage: Stage) -> None:
+    life = Life(Process.WORKER, QUEUES)
+    life._closed.set()
+    life._beat()
+
+
+@path(fresh)
+def have_no_room_for_a_while(stage: Stage) -> None:
+    bell.say_full(True)
+    bell.heard_full()
+    bell.say_full(False)
+    stage.rest()

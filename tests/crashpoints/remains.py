@@ -1,0 +1,53 @@
+"""What a dead process leaves behind: rows, keys in Redis, and what its client was told.
+
+Two deaths that leave the same are recovered from in the same way, so that is done once. Ids and times differ from run
+to run and mean nothing by themselves: an id counts by where else it stands, a time by whether there is one.
+"""
+
+import re
+from functools import cache
+from typing import Any
+
+from django.db import connection, models
+
+from sagas import bell
+from tests.crashpoints.stage import TABLES, Stage
+
+_ID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}|stage-[0-9a-f]{6}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*(\+00:00|Z)?")
+
+
+def remains(stage: Stage) -> str:
+    """Return all of it as one text."""
+    redis = bell.connection()
+    keys = {key.decode(): redis.llen(key) if key.startswith(b"rq:queue:") else 0 for key in redis.scan_iter()}
+    text = repr(
+        (_rows(), sorted(map(str, stage.told)), sorted((_ID.sub("id", key), n) for key, n in keys.items()))
+    )
+    ids: dict[str, int] = {}
+    text = _ID.sub(lambda found: f"id {ids.setdefault(found[0].replace('-', ''), len(ids))}", text)
+    return _TIME.sub("time", text)
+
+
+def _rows() -> list[Any]:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":  # one journey instead of ten
+            lists = ", ".join(f"(SELECT array_agg(t::text) FROM ({sql}) AS t)" for sql in _selects())  # noqa: S608 - our own
+            cursor.execute(f"SELECT {lists}")
+            return list(cursor.fetchone())
+        return [[tuple(map(str, row)) for row in cursor.execute(sql).fetchall()] for sql in _selects()]
+
+
+@cache
+def _selects() -> list[str]:
+    return [
+        f"SELECT {', '.join(_column(f) for f in model._meta.concrete_fields)} FROM {model._meta.db_table}"  # noqa: S608
+        f" ORDER BY {model._meta.pk.column}"
+        for model in TABLES
+    ]
+
+
+def _column(field: Any) -> str:
+    if isinstance(field, models.AutoField):
+        return f"0 AS {field.column}"
+    return f"{field.column} IS NULL" if isinstance(field, models.DateTimeField) else str(field.column)

@@ -1,0 +1,190 @@
+"""Participants of one small saga, and the ledger in which they write what they did.
+
+The ledger stands beside the inbox, in the participants' own tables: it is the oracle, and knows nothing of the engine.
+What a participant says is in the saga's data, so that it says the same to whoever asks after a crash.
+"""
+
+from typing import Any
+
+from django.db import connection, models
+
+from sagas import CANNOT_UNDO, Rejected, Retry, SagaOrchestrator, SagaStep, command, subscribe
+from sagas.inbox import Inbox, once
+from tests.crashpoints.seams import participant
+
+#: So long that what waits does so until the clock has ticked.
+WAIT = 60.0
+
+
+class Memory(Inbox):
+    """The participants' inbox."""
+
+    class Meta:
+        app_label = "crashpoints"
+
+
+class Effect(models.Model):
+    """One thing that was done, or heard. Nothing keeps it from being there twice: that is for the tests to find."""
+
+    saga = models.CharField(max_length=40)
+    what = models.CharField(max_length=100)
+    key = models.CharField(max_length=250)
+
+    class Meta:
+        app_label = "crashpoints"
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.key}"
+
+
+def make_tables() -> None:
+    """Make the participants' tables."""
+    with connection.schema_editor() as editor:
+        for model in (Memory, Effect):
+            editor.create_model(model)
+
+
+class Hangs(BaseException):
+    """A handler that does not come back for now; tests alone know what to do with it."""
+
+
+class Parcel(SagaOrchestrator):
+    """Fetch and pay; its data says which variant, and what its participants say."""
+
+    saga_type = "Parcel"
+    sample_data = {}
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        """Return the chain, perhaps with a third step, or two branches and a join."""
+        undo = CANNOT_UNDO if data.get("cannot_undo") else "ParcelService.Return"
+        retry = Retry(data.get("tries", 5), WAIT)
+        common: dict[str, Any] = {"retry": retry, "undo_retry": retry, "hold": bool(data.get("hold"))}
+        bare = "Bare" if data.get("bare") else "Parcel"
+        needs = () if data.get("shape") == "branches" else ("fetch",)
+        steps = [
+            SagaStep("fetch", "ParcelService.Fetch", undo, **common),
+            SagaStep("pay", f"{bare}Service.Pay", f"{bare}Service.Refund", needs=needs, **common),
+        ]
+        join = [SagaStep("post", "ParcelService.Post", needs=("fetch", "pay"), **common)]
+        return steps + (join if data.get("shape") else [])
+
+
+class ToldParcel(Parcel):
+    """A parcel of which others want to hear."""
+
+    saga_type = "ToldParcel"
+
+    def on_saga_completed(self, saga: Any) -> None:
+        """Hear of the end."""
+        _hear(saga.saga_id, "hook")
+
+    async def on_saga_failed(self, saga: Any) -> None:
+        """Hear of the other end; it may not write here."""
+        participant(lambda: None)()
+
+
+class Stranger(SagaOrchestrator):
+    """A saga whose participant nobody is."""
+
+    saga_type = "Stranger"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        """Return one step."""
+        return [SagaStep("call", "StrangeService.Call")]
+
+
+class Asynchronous(SagaOrchestrator):
+    """A saga whose participant is asynchronous."""
+
+    saga_type = "Asynchronous"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        """Return one step."""
+        return [SagaStep("wait", "AsynchronousService.Wait", retry=Retry(first=WAIT))]
+
+
+#: Whether handlers that hung come back now.
+released = False
+
+
+def _effect(sent: Any) -> Any:
+    """Say no, break before anything has happened, or have the effect."""
+    if _says(sent, "reject"):
+        raise Rejected("not today")
+    if _says(sent, "fail"):
+        raise ConnectionError("the line is dead")
+    _record(sent)
+    return {"by": sent.name}
+
+
+def _record(sent: Any) -> None:
+    what = f"{sent.meta.step}.{sent.meta.direction}.{sent.meta.key.rpartition(':')[2]}"
+    Effect.objects.create(saga=sent.meta.saga_id, what=what, key=sent.meta.key)
+
+
+def _answering(handler: Any) -> Any:
+    """Wrap a participant: it may hang, or lose its answer on the way, after all is done."""
+
+    def answer(sent: Any) -> Any:
+        if _says(sent, "hang") and not released:
+            raise Hangs
+        result = handler(sent)
+        if _says(sent, "lose"):
+            raise ConnectionError("the answer is lost")
+        return result
+
+    answer.__qualname__, answer.saga_inbox = f"answer:{handler.__name__}", True  # type: ignore[attr-defined]
+    return participant(answer)
+
+
+def _says(sent: Any, word: str) -> bool:
+    """Whether the saga's data has the participant say this, to so many attempts of the command's first generation."""
+    said, attempts = sent.get("says", {}).get(f"{sent.meta.step}.{sent.meta.direction}", ("", 0))
+    return bool(said == word and sent.meta.attempt <= attempts and sent.meta.key.endswith(":1"))
+
+
+for _name in ("Fetch", "Return", "Pay", "Refund", "Post"):
+    _handler = _answering(once(Memory)(participant(_effect)))
+    _handler.__qualname__ = f"{_name}:parcel"
+    command(f"ParcelService.{_name}")(_handler)
+
+
+@command("BareService.Pay", queue="parcel")
+@participant
+def pay(sent: Any) -> Any:
+    """Pay, without an inbox: whether it was paid is for a person to find out."""
+    raise ConnectionError("the line is dead")
+
+
+@command("BareService.Refund", queue="parcel")
+@participant
+def refund(sent: Any) -> Any:
+    """Refund; never asked for where it is not known that anything was paid."""
+    return _effect(sent)
+
+
+@command("AsynchronousService.Wait", queue="parcel", inbox=True)
+async def wait(sent: Any) -> None:
+    """Do nothing, asynchronously."""
+    participant(lambda: None)()
+
+
+def _hear(saga_id: str, what: str, event: Any = None) -> None:
+    participant(
+        lambda: Effect.objects.create(saga=saga_id, what=f"heard by {what}", key=f"{saga_id}:{what}")
+    )()
+
+
+@subscribe("ToldParcelCompleted", name="neighbour", queue="parcel")
+def neighbour(event: Any) -> None:
+    """Hear of it."""
+    _hear(event["saga_id"], "neighbour")
+
+
+@subscribe("ToldParcelFailed", name="mourner", queue="parcel")
+def mourner(event: Any) -> None:
+    """Hear of it, at the second time only."""
+    known = Effect.objects.filter(saga=event["saga_id"], what="heard by mourner").exists()
+    _hear(event["saga_id"], "mourner")
+    if not known:
+        raise ConnectionError("once more, please")
