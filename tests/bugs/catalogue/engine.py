@@ -1,0 +1,100 @@
+"""Bugs of the engine: claims, leases, time-outs."""
+
+from tests.bugs.bug import POSTGRES, bug
+from tests.bugs.planting import reword, rewrite
+
+ENGINE, EVENTS = "tests/sagas/test_engine.py", "tests/sagas/test_events.py"
+PROCESSES = "tests/acceptance/test_processes.py"
+
+
+@bug(ENGINE, chaos=True)
+def key_contains_the_attempt() -> None:
+    """Each attempt has a key of its own, so no inbox can know that it has had the effect before."""
+    rewrite(
+        "sagas.engine.work:command_work",
+        "key=idempotency_key(saga_id, sent.step, sent.direction, sent.generation)",
+        "key=idempotency_key(saga_id, sent.step, sent.direction, sent.generation) + f':{sent.attempt}'",
+    )
+
+
+@bug(ENGINE, chaos=True)
+def no_reaper() -> None:
+    """Nobody takes back what a dead worker held."""
+    rewrite("sagas.engine.claims:reap", "lease_until__lt=database_now()", "lease_until=None")
+
+
+@bug(ENGINE)
+def a_lost_attempt_never_was() -> None:
+    """What a dead worker held is given to the next one as if it had never been tried."""
+    rewrite(
+        "sagas.engine.claims:reap",
+        "for answer, fault in orchestrator.deliver([_lost(row) for row in commands]).undecided:",
+        "Due.objects.filter(pk__in=[row.pk for row in commands]).update(**_FREE)\n        for answer, fault in ():",
+    )
+
+
+@bug(ENGINE)
+def undecided_given_back() -> None:
+    """An outcome that could not be recorded frees its command, as if nobody had tried it."""
+    rewrite(
+        "sagas.engine.claims:keep_apart",
+        "held.update(lease_until=until, error=printable(error))",
+        "held.update(**_FREE, due_at=until, error=printable(error))",
+    )
+
+
+@bug(ENGINE, database=POSTGRES)
+def claim_without_a_lock() -> None:
+    """Two workers that look at the same moment take the same work: the second takes the first one's lease away."""
+    reword("sagas.engine.claims:_TAKE", "FOR UPDATE SKIP LOCKED", "")
+
+
+@bug(ENGINE, database=POSTGRES)
+def claim_waits_for_locks() -> None:
+    """A claim waits for rows that others have locked, instead of taking the next: one slow commit stops a queue."""
+    reword("sagas.engine.claims:_TAKE", "FOR UPDATE SKIP LOCKED", "FOR UPDATE")
+
+
+@bug("tests/sagas/test_actions.py")
+def pause_ignored_by_the_claim() -> None:
+    """A paused saga's work is claimed like any other's."""
+    reword("sagas.engine.claims:_TAKE", " AND NOT paused", "")
+    rewrite("sagas.engine.claims:_take_one_by_one", "lease_token=None, paused=False", "lease_token=None")
+
+
+@bug("tests/sagas/test_time.py", ENGINE, database=POSTGRES)
+def lease_by_the_workers_clock() -> None:
+    """Leases and due times are taken from the worker's own clock, which is a minute fast, or slow."""
+    own = "datetime.now(UTC) + timedelta(seconds=60 if os.getpid() % 2 else -60)"
+    rewrite(
+        "sagas.clock:database_now",
+        'if connection.vendor == "postgresql":',
+        f'import os\n    return {own}\n    if connection.vendor == "postgresql":',
+    )
+    rewrite(
+        "sagas.engine.claims:_take",
+        "cursor.execute(_TAKE,",
+        """cursor.execute(_TAKE.replace("statement_timestamp()", f"'{database_now()}'::timestamptz"),""",
+    )
+
+
+@bug(ENGINE, PROCESSES)
+def leases_not_renewed() -> None:
+    """A handler that takes longer than a lease loses it, and its command is executed a second time beside it."""
+    rewrite("sagas.engine.pump:Pump._renew", "if self.running and", "if False and")
+
+
+@bug(ENGINE)
+def hung_handlers_keep_their_slots() -> None:
+    """Nobody gives up on a handler that hangs: its slot, and its saga, are gone for good."""
+    rewrite("sagas.engine.pump:Pump._timed_out", "if each.until <= now]", "if False]")
+
+
+@bug(EVENTS)
+def delivered_before_it_ran() -> None:
+    """An event is marked as delivered before its subscriber has run: one that fails never hears of it again."""
+    rewrite(
+        "sagas.engine.pump:Pump._begin",
+        "if work.held is not None:",
+        "if work.event is not None:\n        claims.delivered([work])\n    if work.held is not None:",
+    )
