@@ -1,0 +1,128 @@
+"""Reads what a run has left, says of each invariant whether it held, and exits with 1 if one did not."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from bench.nemesis.checker import effects, history, operators, outside, times
+from bench.nemesis.checker.facts import Facts
+from bench.nemesis.checker.verdict import CHECKS, Verdict
+from bench.nemesis.faults.catalogue import CATALOGUE, NOT_DONE
+from bench.report import Table
+
+MODULES = (effects, history, operators, outside, times)
+#: What is not checked here, and why.
+ELSEWHERE = {
+    "I7": "not applicable: semantic locks are the participants' own",
+    "I12": "not checked here yet: no secrets are planted",
+}
+SHOWN = 3
+
+
+def main(folder: str) -> int:
+    """Check, print, write the findings; return the exit code."""
+    facts = Facts(folder)
+    verdicts = []
+    for number, sentence, check in sorted(CHECKS, key=lambda each: int(each[0][1:])):
+        verdict = Verdict(number, sentence)
+        check(facts, verdict)
+        verdicts.append(verdict)
+    doses = _doses(facts)
+    _print(facts, verdicts, doses)
+    failed = [verdict for verdict in verdicts if verdict.violations]
+    for verdict in failed:
+        _keep(facts, verdict)
+    _write(facts, verdicts, doses)
+    if failed:
+        print(f"\n  repeat it: {facts.plan.again}\n  look into it: {folder}/violations", flush=True)
+    return 1 if failed else 0
+
+
+def _doses(facts: Facts) -> list[dict[str, Any]]:
+    counted = Counter(e["kind"] for e in facts.nemesis if e["what"] == "fault")
+    users = Counter(e["kind"] for e in facts.journal("sockets") if e["what"] == "hostile")
+    rows = []
+    for fault in CATALOGUE:
+        rows.append({"id": fault.number, "kind": fault.name, "dose": counted[fault.name]})
+    for kind, dose in sorted(facts.ledger_faults.items()):
+        rows.append({"id": "F10", "kind": f"ledger: {kind}", "dose": dose})
+    rows.append(
+        {"id": "F14", "kind": "operators' commands", "dose": sum(1 for e in facts.bots if e["what"] == "did")}
+    )
+    rows += [
+        {"id": "F15", "kind": f"hostile socket: {kind}", "dose": dose} for kind, dose in sorted(users.items())
+    ]
+    return sorted(rows, key=lambda row: int(row["id"][1:]))
+
+
+def _print(facts: Facts, verdicts: list[Verdict], doses: list[dict[str, Any]]) -> None:
+    print(
+        "\n"
+        + Table(
+            ("fault", "dose"), [(f"{row['id']:4} {row['kind']}", str(row["dose"])) for row in doses]
+        ).text()
+    )
+    barred = {e["kind"]: e["why"] for e in facts.nemesis if e["what"] == "barred"}
+    for what, why in (barred | NOT_DONE).items():
+        print(f"  not done: {what}: {why}")
+    rows = [(f"{v.number:4} {v.sentence}", str(v.checked), str(len(v.violations)), v.word) for v in verdicts]
+    print("\n" + Table(("invariant", "checked", "violations", ""), rows).text())
+    for number, why in ELSEWHERE.items():
+        print(f"  {number:4} {why}")
+    for verdict in verdicts:
+        if verdict.figures:
+            print(
+                f"  {verdict.number:4} "
+                + ", ".join(f"{name} {value}" for name, value in verdict.figures.items())
+            )
+    for verdict in verdicts:
+        for each in verdict.violations[:SHOWN]:
+            print(f"  {verdict.number} VIOLATED: {json.dumps(each, default=str)[:600]}")
+
+
+def _keep(facts: Facts, verdict: Verdict) -> None:
+    """Write down all that is known of the sagas that violate an invariant."""
+    folder = facts.folder / "violations"
+    folder.mkdir(exist_ok=True)
+    told = []
+    for each in verdict.violations[:50]:
+        saga_id = each.get("saga") or str(each.get("key", "")).partition(":")[0]
+        saga = facts.sagas.get(saga_id)
+        about: dict[str, Any] = {"violation": each}
+        if saga:
+            about |= {
+                "saga": vars(saga),
+                "calls": [call for call in facts.calls if call["saga"] == saga_id],
+            }
+        told.append(about)
+    (folder / f"{verdict.number}.json").write_text(json.dumps(told, indent=1, default=str))
+
+
+def _write(facts: Facts, verdicts: list[Verdict], doses: list[dict[str, Any]]) -> None:
+    found = {
+        "again": facts.plan.again,
+        "database": facts.plan.database,
+        "lease": facts.plan.lease,
+        "doses": doses,
+        "verdicts": [
+            {
+                "id": v.number,
+                "sentence": v.sentence,
+                "checked": v.checked,
+                "word": v.word,
+                "figures": v.figures,
+            }
+            | {"violations": v.violations[:50]}
+            for v in verdicts
+        ],
+        "finished": [(e["t"], e["sagas"]["finished"]) for e in facts.probe if e["sagas"]],
+        "recoveries": times.recoveries(facts),
+        "faults": [(e["t"], e["kind"]) for e in facts.nemesis if e["what"] == "fault"],
+    }
+    Path(facts.folder, "findings.json").write_text(json.dumps(found, default=str))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

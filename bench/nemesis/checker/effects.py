@@ -1,0 +1,170 @@
+"""I1, I2, I5, I6: what was promised against what the ledger has."""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from bench.nemesis.checker.facts import Facts, Row, Saga
+from bench.nemesis.checker.verdict import Verdict, invariant
+
+#: The participant without an inbox, and the one whose books are in the desk's own database.
+PLAIN, LOCAL = "courier", "points"
+#: So many pauses beyond a lease must have had something to say too late.
+BITES = 10
+
+
+@invariant("I1", "every start that was answered is there, once, and has come to its end")
+def kept(facts: Facts, verdict: Verdict) -> None:
+    ids: dict[str, set[str]] = defaultdict(set)
+    for entry in facts.journal("starters"):
+        if entry["what"] == "started":
+            ids[entry["key"]].add(entry["id"])
+        elif entry["what"] == "expected":
+            verdict.expect(entry["found"] == entry["status"], "an unexpected answer", **entry)
+    for key, found in ids.items():
+        verdict.expect(len(found) == 1, "one key, several sagas", key=key, ids=sorted(found))
+        verdict.expect(found <= facts.sagas.keys(), "an answered start is lost", key=key, ids=sorted(found))
+    keys = Counter(
+        saga.row["idempotency_key"] for saga in facts.sagas.values() if saga.row["idempotency_key"]
+    )
+    for key, count in keys.items():
+        verdict.expect(count == 1, "one key, several sagas", key=key)
+    settled = next((e for e in facts.nemesis if e["what"] == "settled"), {"left": None, "seconds": None})
+    for saga in facts.sagas.values():
+        rest = saga.over and not saga.row["attention"] and not saga.row["paused"]
+        verdict.expect(
+            rest,
+            "it has not come to its end",
+            saga=saga.id,
+            state=saga.row["state"],
+            attention=saga.row["attention"],
+        )
+    verdict.expect(not facts.due, "something is still due", due=facts.due[:5])
+    states = Counter(saga.row["state"] for saga in facts.sagas.values())
+    verdict.figures = {
+        "started": len(ids),
+        "sagas": len(facts.sagas),
+        **states,
+        "settled after": settled["seconds"],
+    }
+
+
+@invariant("I2", "one effect per step of a completed saga, none left of a failed one, and no key twice")
+def effects(facts: Facts, verdict: Verdict) -> None:
+    keys = Counter(effect["key"] for effect in facts.effects if not effect["plain"])
+    keys.update(row["key"] for row in facts.points)
+    for key, count in keys.items():
+        verdict.expect(count == 1, "a key had two effects", key=key)
+    shaken = _shaken(facts)
+    excused = 0
+    for saga in facts.sagas.values():
+        if saga.over:
+            excused += sum(_step(facts, saga, step, shaken, verdict) for step in saga.steps.values())
+    verdict.figures = {
+        "effects": len(facts.effects) + len(facts.points),
+        "without an inbox, beyond telling": excused,
+    }
+
+
+def _step(facts: Facts, saga: Saga, step: Row, shaken: set[int], verdict: Verdict) -> int:
+    """Compare one step; return 1 if it is off, and nobody could have known."""
+    net = _net(facts, saga, step["name"])
+    keeps = step["standing"] or saga.definition[step["name"]].get("compensation") is None
+    if saga.row["origin_kind"] == "repair":
+        wanted = {0}  # its one action undoes another saga's effect
+    elif saga.row["state"] == "completed":
+        wanted = {1} if step["status"] == "completed" else {0}
+    else:
+        wanted = {0, 1} if keeps else {0}
+    where = {
+        "saga": saga.id,
+        "state": saga.row["state"],
+        "step": step["name"],
+        "status": step["status"],
+        "net": net,
+    }
+    if step["name"] == PLAIN and net not in wanted and _beyond_telling(facts, saga, shaken):
+        return 1
+    verdict.expect(net in wanted, "the ledger does not say what the saga says", **where)
+    return 0
+
+
+def _net(facts: Facts, saga: Saga, step: str) -> int:
+    if step == LOCAL:
+        return facts.net_points[saga.id]
+    return sum(1 for effect in saga.effects[step] if effect["undone_at"] is None)
+
+
+def _shaken(facts: Facts) -> set[int]:
+    """Return the processes that were killed, paused or starved: they may have called after others had given them up."""
+    return {entry["pid"] for entry in facts.nemesis if entry["what"] == "fault" and entry.get("child")}
+
+
+def _beyond_telling(facts: Facts, saga: Saga, shaken: set[int]) -> bool:
+    """Whether a participant without an inbox was called by a process that was given up: nothing ties that call down."""
+    return any(
+        call["saga"] == saga.id and call["step"] == PLAIN and call["pid"] in shaken for call in facts.calls
+    )
+
+
+@invariant("I5", "what comes from a lost lease is refused")
+def stale(facts: Facts, verdict: Verdict) -> None:
+    pauses = sum(1 for e in facts.nemesis if e.get("kind") == "worker paused beyond its lease")
+    verdict.checked = len(facts.late)
+    if pauses >= BITES:
+        verdict.expect(
+            bool(facts.late), "no zombie said anything too late: the fault does not bite", pauses=pauses
+        )
+    verdict.figures = {"late replies refused": len(facts.late), "pauses": pauses}
+
+
+@invariant("I6", "what the ledger was asked was recorded before, and what is recorded as done the ledger did")
+def intents(facts: Facts, verdict: Verdict) -> None:
+    recorded = {key for saga in facts.sagas.values() for key in _keys(saga)}
+    for key in {call["key"] for call in facts.calls}:
+        verdict.expect(key in recorded, "called without a recorded intent", key=key)
+    effective = {effect["key"] for effect in facts.effects} | {row["key"] for row in facts.points}
+    for saga in facts.sagas.values():
+        _claims_nothing(facts, saga, effective, verdict)
+
+
+def _keys(saga: Saga) -> list[str]:
+    found = []
+    for event in saga.events:
+        if event["type"] in ("StepDispatched", "UndoDispatched"):
+            way = "do" if event["type"] == "StepDispatched" else "undo"
+            found.append(f"{saga.id}:{event['step']}:{way}:{event['data']['generation']}")
+    return found
+
+
+def _claims_nothing(facts: Facts, saga: Saga, effective: set[str], verdict: Verdict) -> None:
+    """Every verdict that no operator gave has the ledger's word behind it."""
+    open_key: dict[str, str] = {}
+    for event in saga.events:
+        kind, step = event["type"], event["step"]
+        if kind in ("StepDispatched", "UndoDispatched"):
+            way = "do" if kind == "StepDispatched" else "undo"
+            open_key[step] = f"{saga.id}:{step}:{way}:{event['data']['generation']}"
+        if event["version"] in saga.settled_by_hand or step is None:
+            continue
+        known: dict[str, Any] = facts.replies.get(open_key.get(step, ""), {})
+        if kind == "StepCompleted" and saga.row["origin_kind"] != "repair":
+            verdict.expect(
+                open_key[step] in effective,
+                "completed, and the ledger knows nothing of it",
+                saga=saga.id,
+                step=step,
+            )
+        if kind == "StepFailed" and step not in (PLAIN, LOCAL):
+            verdict.expect(
+                known.get("verdict") == "rejected",
+                "failed, and the ledger did not refuse",
+                saga=saga.id,
+                step=step,
+            )
+        if kind == "StepCompensated" and step not in (PLAIN, LOCAL):
+            verdict.expect(
+                known.get("verdict") == "completed",
+                "compensated, and the ledger did not",
+                saga=saga.id,
+                step=step,
+            )

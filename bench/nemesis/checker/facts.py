@@ -1,0 +1,172 @@
+"""What is left of a run: rows, the ledger's books, journals. Ids are texts, times are UTC."""
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from bench.nemesis import journal
+from bench.nemesis.plan import Plan
+
+Row = dict[str, Any]
+_IDS = {"id", "saga_id", "origin_id"}
+_JSON = {"data", "document", "result", "answer", "payload"}
+
+
+@dataclass
+class Saga:
+    """One saga with all that belongs to it."""
+
+    row: Row
+    steps: dict[str, Row] = field(default_factory=dict)
+    events: list[Row] = field(default_factory=list)
+    actions: list[Row] = field(default_factory=list)
+    effects: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    """By step."""
+    definition: dict[str, Row] = field(default_factory=dict)
+    """By step; ``needs`` is always there."""
+
+    @property
+    def id(self) -> str:
+        """The saga's."""
+        return str(self.row["id"])
+
+    @property
+    def over(self) -> bool:
+        """Whether it is terminal."""
+        return self.row["state"] in ("completed", "failed")
+
+    @cached_property
+    def settled_by_hand(self) -> set[int]:
+        """The versions that an operator's *resolve* decided."""
+        return {a["version_after"] for a in self.actions if a["verb"] == "resolve"}
+
+    def dependents(self, step: str) -> list[str]:
+        """Return the steps that need this one."""
+        return [name for name, each in self.definition.items() if step in each["needs"]]
+
+
+class Facts:
+    """Everything that a run has left."""
+
+    def __init__(self, folder: str) -> None:
+        self.plan = Plan.load(folder)
+        self.folder = Path(folder)
+        self.sagas = self._sagas()
+        self.late = self._rows("sagas_latereply")
+        self.due = self._rows("sagas_due")
+        self.points = self._rows("chaos_points")
+        books = sqlite3.connect(self.folder / "ledger.sqlite3")
+        books.row_factory = sqlite3.Row
+        self.calls, effects, replies, faults = (
+            [dict(row) for row in books.execute(f"SELECT * FROM {table} ORDER BY 1")]  # noqa: S608 - our own names
+            for table in ("calls", "effects", "replies", "faults")
+        )
+        self.replies = {row["key"]: json.loads(row["answer"]) for row in replies}
+        self.ledger_faults = {row["kind"]: row["dose"] for row in faults}
+        self.effects = effects
+        for effect in effects:
+            if effect["saga"] in self.sagas:
+                self.sagas[effect["saga"]].effects[effect["step"]].append(effect)
+
+    def journal(self, name: str) -> list[Row]:
+        """Read a journal."""
+        return list(journal.read(self.folder / f"{name}.jsonl"))
+
+    @cached_property
+    def net_points(self) -> Counter[str]:
+        """By saga: how many times points were given and not taken back."""
+        net: Counter[str] = Counter()
+        for row in self.points:
+            net[row["saga"]] += 1 if row["points"] > 0 else -1
+        return net
+
+    @cached_property
+    def nemesis(self) -> list[Row]:
+        """What the nemesis did, and what ended and began."""
+        return self.journal("nemesis")
+
+    @cached_property
+    def probe(self) -> list[Row]:
+        """What was seen each second."""
+        return self.journal("probe")
+
+    @cached_property
+    def bots(self) -> list[Row]:
+        """What operators saw and did."""
+        return self.journal("bots")
+
+    def _sagas(self) -> dict[str, Saga]:
+        found = {row["id"]: Saga(row) for row in self._rows("sagas_saga")}
+        definitions = {
+            row["digest"]: _with_needs(row["document"]["steps"])
+            for row in self._rows("sagas_definition", "digest")
+        }
+        for saga in found.values():
+            saga.definition = definitions[saga.row["definition_id"]]
+        for step in self._rows("sagas_step", "saga_id, position"):
+            found[step["saga_id"]].steps[step["name"]] = step
+        for event in self._rows("sagas_event", "saga_id, sequence"):
+            found[event["saga_id"]].events.append(event)
+        for action in self._rows("sagas_operatoraction"):
+            found[action["saga_id"]].actions.append(action)
+        return found
+
+    def _rows(self, table: str, order: str = "id") -> list[Row]:
+        """Read a table; what was read is kept beside the journals, for a database does not outlive its run."""
+        kept = self.folder / "rows" / f"{table}.json"
+        if not kept.exists():
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(json.dumps(self._select(table, order), default=str))
+        return [_plain(row) for row in json.loads(kept.read_text())]
+
+    def _select(self, table: str, order: str) -> list[Row]:
+        statement = f"SELECT * FROM {table} ORDER BY {order}"  # noqa: S608 - our own names
+        if self.plan.database == "postgres":
+            with psycopg.connect(self.plan.back_door, row_factory=dict_row) as connection:
+                return connection.execute(statement).fetchall()  # type: ignore[call-overload,no-any-return]
+        with closing(sqlite3.connect(f"file:{self.plan.back_door}?mode=ro", uri=True)) as file:
+            file.row_factory = sqlite3.Row
+            return [_read(dict(row)) for row in file.execute(statement)]
+
+
+def _read(row: Row) -> Row:
+    """SQLite keeps JSON as text."""
+    return {name: json.loads(v) if name in _JSON and v is not None else v for name, v in row.items()}
+
+
+def _plain(row: Row) -> Row:
+    for name, value in row.items():
+        if value is None:
+            continue
+        if name in _IDS and not isinstance(value, int):
+            row[name] = str(UUID(str(value)))
+        elif name in ("at", "due_at") or name.endswith("_at"):
+            row[name] = moment(value)
+        elif name in ("paused", "standing", "scheduled", "unresolved", "inbox"):
+            row[name] = bool(value)
+    return row
+
+
+def moment(value: Any) -> datetime:
+    """Return a time, aware; SQLite keeps texts."""
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _with_needs(steps: list[Row]) -> dict[str, Row]:
+    before: list[str] = []
+    found = {}
+    for step in steps:
+        found[step["name"]] = {**step, "needs": step.get("needs", before)}
+        before = [step["name"]]
+    return found

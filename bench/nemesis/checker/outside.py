@@ -1,0 +1,82 @@
+"""I11, I13: what pages showed, and what it all took."""
+
+from collections import defaultdict
+from typing import Any
+
+from bench.nemesis.checker.facts import Facts
+from bench.nemesis.checker.verdict import Verdict, invariant, share
+
+#: Seconds that a page may be behind the database when nothing is broken, and how long after the storm that begins.
+BEHIND, GRACE = 5.0, 20.0
+#: Connections that the desk's processes may have open together: each worker, each clock, the web.
+BUDGET = {"worker": 12, "clock": 4, "web": 24}
+KEYS = 500
+#: Megabytes.
+MEMORY = 400
+
+
+@invariant("I11", "a live page shows the database's version within 5 s, and strangers hear nothing")
+def pages(facts: Facts, verdict: Verdict) -> None:
+    entries = facts.journal("sockets")
+    judged = [entry for entry in entries if entry["what"] == "judged"]
+    steady = [entry for entry in judged if entry["phase"] == "steady"]
+    from_here = steady[0]["t"] + GRACE if steady else 0.0
+    for entry in steady:
+        if entry["t"] >= from_here:
+            verdict.expect(entry["lag"] <= BEHIND, "a page is behind", **entry)
+            verdict.expect(entry["live"] > 0, "no page is live", t=entry["t"])
+    for entry in entries:
+        if entry["what"] == "leaked":
+            verdict.expect(False, "a stranger was served", **entry)
+    storm = [entry["lag"] for entry in judged if entry["phase"] == "storm"]
+    silences = sum(1 for entry in entries if entry["what"] == "silent")
+    verdict.figures = {
+        "lag p99 in the storm": share(storm, 0.99),
+        "steady": share([e["lag"] for e in steady], 1),
+    }
+    verdict.figures |= {"connected anew after silence": silences}
+
+
+@invariant(
+    "I13", "connections, keys of Redis and memory keep within bounds; no one is told of a locked database"
+)
+def resources(facts: Facts, verdict: Verdict) -> None:
+    clocks = len(
+        {e["child"] for e in facts.nemesis if e["what"] == "began" and e["child"].startswith("clock")}
+    )
+    budget = BUDGET["worker"] * facts.plan.workers + BUDGET["clock"] * clocks + BUDGET["web"]
+    sessions = [
+        entry["sessions"]
+        for entry in facts.probe
+        if "sessions" in entry and not _exhausted(facts, entry["t"])
+    ]
+    keys = [entry["redis"] for entry in facts.probe if entry["redis"] is not None]
+    taken: dict[str, list[float]] = defaultdict(list)
+    for entry in facts.probe:
+        for name, megabytes in entry["memory"].items():
+            taken[name.partition("-")[0]].append(megabytes)
+    verdict.expect(
+        max(sessions, default=0) <= budget,
+        "too many connections",
+        most=max(sessions, default=0),
+        budget=budget,
+    )
+    verdict.expect(max(keys, default=0) <= KEYS, "too many keys in Redis", most=max(keys, default=0))
+    for name, values in taken.items():
+        verdict.expect(max(values) <= MEMORY, "too much memory", process=name, most=max(values))
+    for who in ("starters", "bots"):
+        for entry in facts.journal(who):
+            if "said" in entry:
+                verdict.expect(
+                    "locked" not in entry["said"], "somebody was told of a locked database", who=who, **entry
+                )
+    figures: dict[str, Any] = {"connections": max(sessions, default=None), "keys": max(keys, default=None)}
+    verdict.figures = figures | {f"{name} MB": max(values) for name, values in taken.items()}
+
+
+def _exhausted(facts: Facts, at: float) -> bool:
+    """Whether the nemesis itself held the connections then."""
+    return any(
+        e.get("kind") == "connections of PostgreSQL used up" and e["t"] - 1 <= at <= e["t"] + 8
+        for e in facts.nemesis
+    )

@@ -1,0 +1,159 @@
+"""I9, I10, I15: timers, recovery, progress."""
+
+from collections import defaultdict
+from typing import Any
+
+from bench.nemesis.checker.facts import Facts, Row, moment
+from bench.nemesis.checker.verdict import Verdict, invariant, share
+
+#: Seconds before a kill in which a fault of the database still has its consequences.
+AROUND = 15.0
+#: Seconds between two times that cannot be compared: the clock, which is set by 300 at least, was set in between.
+BETWEEN = 200.0
+#: Seconds beyond the lease within which the next attempt begins, for 99 of a hundred.
+BEYOND = 10.0
+#: Seconds without any saga's end that are too long, while the database is there.
+STANDSTILL = 90.0
+#: While one of these lasts, or was, nothing can be claimed, or times mean something else.
+NO_DATABASE = {
+    "PostgreSQL stopped at once",
+    "connections of PostgreSQL used up",
+    "disk full",
+    "the database's clock set",
+}
+KILLS = {"kill -9 of a worker", "worker short of memory, then killed"}
+
+
+def _disturbed(facts: Facts, kinds: set[str]) -> list[float]:
+    return [e["t"] for e in facts.nemesis if e["what"] == "fault" and e["kind"] in kinds]
+
+
+def _near(moments: list[float], since: float, until: float) -> bool:
+    return any(since <= at <= until for at in moments)
+
+
+@invariant("I9", "no attempt begins before it is due, by the database's clock")
+def timers(facts: Facts, verdict: Verdict) -> None:
+    due, held_up = _due(facts), _paused(facts)
+    lateness, left = [], 0
+    for call in facts.calls:
+        at = due.get((call["key"], call["attempt"]))
+        if at is None or call["saga"] in held_up:
+            continue
+        late = (moment(call["claimed_at"]) - at).total_seconds()
+        if abs(late) > BETWEEN:
+            left += 1
+            continue
+        verdict.expect(
+            late > -0.002, "it began too early", key=call["key"], attempt=call["attempt"], late=late
+        )
+        lateness.append(late)
+    figures = {
+        "p50": share(lateness, 0.5),
+        "p99": share(lateness, 0.99),
+        "left out, the clock was set between": left,
+    }
+    verdict.figures = figures
+
+
+def _due(facts: Facts) -> dict[tuple[str, int], Any]:
+    """Return when each attempt that had to wait was due; an operator's retry is due at once."""
+    found = {}
+    for saga in facts.sagas.values():
+        generation: dict[tuple[str, str], int] = {}
+        for event in saga.events:
+            way = "undo" if event["type"].startswith("Undo") else "do"
+            if event["type"] in ("StepDispatched", "UndoDispatched"):
+                generation[event["step"], way] = event["data"]["generation"]
+            if event["data"].get("due_at") and event["step"]:
+                key = f"{saga.id}:{event['step']}:{way}:{generation.get((event['step'], way), 0)}"
+                found[key, event["data"]["attempt"]] = moment(event["data"]["due_at"])
+    return found
+
+
+@invariant("I10", "what a killed worker held is tried again within the lease and 10 s (p99)")
+def recovery(facts: Facts, verdict: Verdict) -> None:
+    found = recoveries(facts)
+    calm = [each["seconds"] for each in found if not each["disturbed"]]
+    every = [each["seconds"] for each in found]
+    bound = facts.plan.lease + BEYOND
+    p99 = share(calm, 0.99)
+    verdict.checked = len(found)
+    if p99 is not None and p99 > bound:
+        slow = [each for each in found if not each["disturbed"] and each["seconds"] > bound]
+        verdict.violations = [{"what": f"p99 is {p99} s, above {bound} s", **each} for each in slow]
+    verdict.figures = {
+        "kills in mid-step": len(found),
+        "p50": share(calm, 0.5),
+        "p99": p99,
+        "max": share(calm, 1),
+    }
+    verdict.figures |= {
+        "p99 with the database's faults": share(every, 0.99),
+        "max with them": share(every, 1),
+    }
+
+
+def recoveries(facts: Facts) -> list[Row]:
+    """Return each call that a kill cut short and that was made again: when, and after how many seconds."""
+    calls: dict[str, list[Row]] = defaultdict(list)
+    for call in facts.calls:
+        calls[call["key"]].append(call)
+    by_pid: dict[int, list[Row]] = defaultdict(list)
+    for call in facts.calls:
+        by_pid[call["pid"]].append(call)
+    disturbances = _disturbed(facts, NO_DATABASE)
+    paused = _paused(facts)
+    found = []
+    for killed in _kills(facts):
+        for call in by_pid[killed["pid"]]:
+            held = call["began"] <= killed["t"] and (
+                call["ended"] is None or call["ended"] >= killed["t"] or not call["answered"]
+            )
+            again = next(
+                (c for c in calls[call["key"]] if c["began"] > killed["t"] and c["pid"] != killed["pid"]),
+                None,
+            )
+            if not held or killed["t"] - call["began"] > 5 or again is None or call["saga"] in paused:
+                continue
+            window = killed["t"] - AROUND, killed["t"] + facts.plan.lease + BEYOND
+            seconds = round(again["began"] - killed["t"], 3)
+            found.append(
+                {
+                    "t": killed["t"],
+                    "seconds": seconds,
+                    "disturbed": _near(disturbances, *window),
+                    "key": call["key"],
+                }
+            )
+    return found
+
+
+def _paused(facts: Facts) -> set[str]:
+    """Return the sagas that an operator has held up: their times say nothing."""
+    return {saga.id for saga in facts.sagas.values() if any(a["verb"] == "pause" for a in saga.actions)}
+
+
+def _kills(facts: Facts) -> list[Row]:
+    """Return when which worker's process ended by SIGKILL."""
+    return [
+        entry
+        for entry in facts.nemesis
+        if entry["what"] == "ended" and entry["child"].startswith("worker") and entry["code"] == -9
+    ]
+
+
+@invariant("I15", "while the database is there, sagas come to their ends")
+def progress(facts: Facts, verdict: Verdict) -> None:
+    last, finished, longest = None, -1, 0.0
+    for entry in facts.probe:
+        counted = entry["sagas"]
+        if counted is None or last is None or counted["finished"] > finished or not counted["running"]:
+            finished = counted["finished"] if counted else finished
+            last = entry["t"]
+            continue
+        longest = max(longest, entry["t"] - last)
+        verdict.expect(
+            entry["t"] - last <= STANDSTILL, "nothing came to its end", since=last, seconds=entry["t"] - last
+        )
+    verdict.figures = {"longest without an end, s": round(longest, 1)}

@@ -1,0 +1,149 @@
+"""Sagas of a chain, of branches around a pivot, and of a participant without an inbox. All effects are told outside."""
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import wraps
+from typing import Any, ClassVar
+
+from bench.nemesis import wire
+from bench.nemesis.shop.models import Points, PointsInbox
+from sagas import Rejected, Retry, SagaOrchestrator, SagaStep, command
+from sagas.inbox import once
+
+LEDGER = int(os.environ.get("CHAOS_LEDGER", "0"))
+#: Seconds that an attempt may take; a participant gives up on the ledger before that.
+TIMEOUT = 6.0
+QUICK = Retry(max_attempts=5, first=0.2, cap=2.0)
+STUBBORN = Retry(max_attempts=10, first=0.2, cap=2.0)
+ONCE = Retry(max_attempts=1)
+
+
+def step(name: str, service: str, **options: Any) -> SagaStep:
+    """Return a step whose action and undo are a service's ``Do`` and ``Undo``."""
+    values = {"retry": QUICK, "undo_retry": STUBBORN, "timeout": TIMEOUT, **options}
+    return SagaStep(name, f"{service}.Do", f"{service}.Undo", **values)
+
+
+class Chain(SagaOrchestrator):
+    """One step after the other."""
+
+    saga_type = "ChaosChain"
+    sample_data: ClassVar = {"order": "o-1"}
+
+    def define_steps(self, data: Mapping[str, Any]) -> list[SagaStep]:
+        """Reserve, charge, give points, ship."""
+        return [
+            step("reserve", "StockService"),
+            step("charge", "MoneyService"),
+            step("points", "PointsService"),
+            step("ship", "ShipService"),
+        ]
+
+
+class Fork(SagaOrchestrator):
+    """Two branches, a point of no return, and what can only succeed behind it."""
+
+    saga_type = "ChaosFork"
+    sample_data: ClassVar = {"order": "o-1"}
+
+    def define_steps(self, data: Mapping[str, Any]) -> list[SagaStep]:
+        """Book flight and hotel side by side, pay, issue the ticket."""
+        return [
+            step("flight", "StockService", needs=()),
+            step("hotel", "ShipService", needs=()),
+            step("pay", "MoneyService", needs=("flight", "hotel"), pivot=True),
+            step("ticket", "TicketService", retriable=True),
+        ]
+
+
+class Courier(SagaOrchestrator):
+    """A participant that remembers nothing stands in the middle."""
+
+    saga_type = "ChaosCourier"
+    sample_data: ClassVar = {"order": "o-1"}
+
+    def define_steps(self, data: Mapping[str, Any]) -> list[SagaStep]:
+        """Reserve, send the courier, who is not asked twice, charge."""
+        return [
+            step("reserve", "StockService"),
+            step("courier", "CourierService", retry=ONCE),
+            step("charge", "MoneyService"),
+        ]
+
+
+def _question(given: Any, *, plain: bool, refusable: bool) -> dict[str, Any]:
+    meta = given.meta
+    return {
+        "ask": "call",
+        "key": meta.key,
+        "undoes": meta.undoes,
+        "saga": meta.saga_id,
+        "step": meta.step,
+        "attempt": meta.attempt,
+        "pid": os.getpid(),
+        "claimed_at": (meta.deadline - timedelta(seconds=TIMEOUT)).isoformat(),
+        "plain": plain,
+        "refusable": refusable,
+    }
+
+
+def _result(answer: dict[str, Any]) -> Any:
+    match answer.get("verdict"):
+        case "completed":
+            return answer["result"]
+        case "rejected":
+            raise Rejected(answer["reason"])
+        case _:
+            raise ConnectionError(f"the ledger says {answer}")
+
+
+def _served(service: str, *, plain: bool = False, refusable: bool = True, soon: bool = False) -> None:
+    """Register a service whose every command is a call to the ledger, plain or in an event loop."""
+
+    def call(given: Any) -> Any:
+        return _result(wire.ask(LEDGER, _question(given, plain=plain, refusable=refusable)))
+
+    async def call_soon(given: Any) -> Any:
+        return _result(await wire.ask_soon(LEDGER, _question(given, plain=plain, refusable=refusable)))
+
+    for verb in ("Do", "Undo"):
+        command(f"{service}.{verb}", inbox=not plain)(call_soon if soon else call)
+
+
+_served("StockService")
+_served("MoneyService")
+_served("ShipService", soon=True)
+_served("TicketService", refusable=False)
+_served("CourierService", plain=True)
+
+
+def _late(handler: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Let a handler begin a moment late, so that something can happen to its worker before it does anything."""
+
+    @wraps(handler)
+    def later(given: Any) -> Any:
+        time.sleep(random.uniform(0, 0.2))
+        return handler(given)
+
+    return later
+
+
+@command("PointsService.Do")
+@_late
+@once(PointsInbox)
+def give_points(given: Any) -> dict[str, int]:
+    """Give points."""
+    Points.objects.create(key=given.meta.key, saga=given["saga_id"], step=given["step_name"], points=10)
+    return {"points": 10}
+
+
+@command("PointsService.Undo")
+@_late
+@once(PointsInbox)
+def take_points_back(given: Any) -> dict[str, int]:
+    """Take them back."""
+    Points.objects.create(key=given.meta.key, saga=given["saga_id"], step=given["step_name"], points=-10)
+    return {"points": -10}
