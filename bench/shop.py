@@ -1,0 +1,87 @@
+"""The demo shop's order saga, drained by two workers, beside the same handlers in a bare loop of two processes."""
+
+import statistics
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from bench.engines import driver
+from bench.local import sagadesk
+from bench.report import arguments, number, spread
+
+PROCESSES = 2
+#: How many sagas one statement creates.
+CHUNK = 500
+
+
+def main() -> int:
+    asked = arguments("shop", str(__doc__)).parse_args()
+    count, rounds = (300, 3) if asked.quick else (1000, 5)
+    with sagadesk("shop", "The demo shop", workers=PROCESSES) as (engine, report):
+        from participants.opening import seed
+
+        seed()  # with more than any run sells
+        with engine.workers(), driver.crew("bench.engines.shop", PROCESSES) as crew:
+            ways = {"sagas": _drains(engine), "bare": _loops(crew)}
+            for measure in ways.values():
+                measure(100)  # every process has done everything once
+            rates: dict[str, list[float]] = {way: [] for way in ways}
+            for _ in range(rounds):
+                for way, measure in ways.items():
+                    rates[way].append(measure(count))
+        _check(2 * (100 + rounds * count))
+    ratio = statistics.median(rates["sagas"]) / statistics.median(rates["bare"])
+    report.numbers = {"orders": count, "rates": rates, "ratio": ratio}
+    report.say(
+        "Four services with tables, an inbox and books to audit; each handler is a transaction of its own,"
+        f" here and there. {rounds} rounds of {count:,} orders, in turns; {PROCESSES} workers,"
+        f" {PROCESSES} processes that loop."
+    )
+    report.table(
+        ("", "orders/s, median (least–most)"),
+        [
+            ("order sagas that wait, drained", spread(sorted(rates["sagas"]))),
+            ("the same handlers in a bare loop", spread(sorted(rates["bare"]))),
+            ("ratio of the medians", number(ratio)),
+        ],
+    )
+    report.hand_over(asked)
+    return 0
+
+
+def _drains(engine: Any) -> Callable[[int], float]:
+    """Return what measures the rate at which waiting order sagas end."""
+    from django.db import transaction
+
+    from participants.orders import make_order
+    from participants.sagas import OrderFulfillment
+    from sagas.orchestrator import start_many
+
+    def rate(count: int) -> float:
+        orders = [make_order() for _ in range(count)]
+        with transaction.atomic():
+            for first in range(0, count, CHUNK):
+                start_many(OrderFulfillment.saga_type, orders[first : first + CHUNK])
+        return count / driver.timed(lambda: driver.until(engine.all_ended, count))
+
+    return rate
+
+
+def _loops(crew: Callable[[str, int], None]) -> Callable[[int], float]:
+    """Return what measures the rate of the bare loop."""
+    return lambda count: count / driver.timed(lambda: crew("bare", count))
+
+
+def _check(orders: int) -> None:
+    """Every saga has completed, and every order of either way was confirmed."""
+    from participants.models import Notice
+    from sagas.models import Saga
+
+    wrong = Saga.objects.exclude(state="completed").count()
+    assert not wrong, f"{wrong} sagas have not completed"
+    confirmed = Notice.objects.filter(kind=Notice.CONFIRMATION).count()
+    assert confirmed == orders, f"{confirmed} of {orders} orders were confirmed"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
