@@ -1,15 +1,17 @@
 """Arguments that several subcommands read."""
 
 import json
+import re
 import sys
 from argparse import ArgumentTypeError
+from datetime import timedelta
 from typing import Any, NoReturn
 
 
 def json_value(text: str) -> Any:
     """Read a JSON argument; ``-`` reads it from stdin."""
     try:
-        value = json.loads(sys.stdin.read() if text == "-" else text, parse_constant=_not_json)
+        value = json.loads(sys.stdin.read() if text == "-" else text, parse_constant=not_json)
         json.dumps(
             value, ensure_ascii=False
         ).encode()  # half a character can be written in JSON, but not kept
@@ -26,7 +28,8 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def _not_json(word: str) -> NoReturn:
+def not_json(word: str) -> NoReturn:
+    """Refuse what Python would read as a number, and JSON does not know."""
     raise ValueError(f"{word} is not a JSON value")
 
 
@@ -36,6 +39,17 @@ def count(text: str) -> int:
     if not 1 <= value <= 1000:
         raise ArgumentTypeError("must be from 1 to 1000")
     return value
+
+
+_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+
+
+def duration(text: str) -> timedelta:
+    """Read a duration such as 90d, 12h or 30m."""
+    found = re.fullmatch(r"([0-9]{1,6})([dhm])", text.strip())
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is not a duration; write 90d, 12h or 30m")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def version(text: str) -> int:

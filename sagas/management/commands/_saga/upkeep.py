@@ -5,9 +5,10 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core import checks
+from django.db import router
 from django.db.models import Count
 
-from sagas import registry
+from sagas import registry, soundness
 from sagas.core.definition import CANNOT_UNDO
 from sagas.management.commands._saga.speaking import Desk, refused
 from sagas.models import Definition, Saga, Token
@@ -33,8 +34,8 @@ def token(desk: Desk, options: dict[str, Any]) -> None:
 
 
 def check(desk: Desk, options: dict[str, Any]) -> None:
-    """Say what is wrong with the definitions, and with sagas that are under way; refused if anything is."""
-    problems = [*system_problems(checks.WARNING), *_stranded()]
+    """Say what is wrong with the definitions, the servers, and sagas under way; refused if anything is."""
+    problems = [*system_problems(checks.WARNING), *_server_problems(), *_stranded()]
     for problem in problems:
         desk.say(problem)
     if problems:
@@ -46,6 +47,14 @@ def system_problems(level: int) -> Iterator[str]:
     """Yield what the system checks for sagas find, from a level on."""
     for message in checks.run_checks(tags=["sagas"]):
         if message.level >= level and not message.is_silenced():
+            yield str(message)
+
+
+def _server_problems() -> Iterator[str]:
+    """Yield what the database and Redis have to say of themselves."""
+    asked = checks.run_checks(tags=[checks.Tags.database], databases=[router.db_for_write(Saga)])
+    for message in [*asked, *soundness.check_redis()]:
+        if message.level >= checks.WARNING and not message.is_silenced():
             yield str(message)
 
 
