@@ -81,6 +81,14 @@ def prepare_data(env: dict[str, str], *, only_if_needed: bool = False) -> None:
         stamp.write_text(wanted)
 
 
+def need_programs(*packages: str) -> None:
+    """Install what of these Debian packages is missing: ``chromium``, ``postgresql``."""
+    purposes = {"chromium": "the browser tests drive it", "postgresql": "tests and benchmarks run on it"}
+    missing = {name: purposes[name] for name in packages if not _has_programs_of(name)}
+    if missing:
+        install_system_packages(missing)
+
+
 def install_system_packages(packages: dict[str, str]) -> None:
     """Install Debian packages, each with what it is for; where we may not, say what to do."""
     names = list(packages)
@@ -96,6 +104,12 @@ def install_system_packages(packages: dict[str, str]) -> None:
         for words in (["update"], ["install", "--yes", *options, *names]):
             if subprocess.run([*apt, *words], env=quiet, stdout=log, stderr=log, check=False).returncode:
                 fail(f"apt-get {words[0]} failed; {log.name} says why. Needed: {' '.join(names)}")
+
+
+def _has_programs_of(package: str) -> bool:
+    if package == "chromium":
+        return bool(shutil.which("chromium"))
+    return bool(shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
 
 
 def _changed(locks: tuple[str, ...]) -> list[str]:

@@ -4,25 +4,30 @@ That is the checks, all tests on SQLite, and those that touch the database on Po
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from _setup import DEVELOPMENT, ROOT, VENV_PYTHON, install_system_packages, say, virtual_environment
+from _setup import DEVELOPMENT, ROOT, VENV_PYTHON, need_programs, say, virtual_environment
 
 NOTHING_COLLECTED = 5
 ON_BOTH = ("tests/sagas", "tests/participants", "tests/acceptance")
+#: In processes of their own: their shop's handlers and saga types are registered for good.
+DEATHS = ("tests/crashpoints",)
 #: Two lanes run side by side, one for each core; a lane runs its stages in turn: (name, database, folders).
 LANES = (
-    (("sqlite", "sqlite", (*ON_BOTH, "tests/test_docs.py")), ("browser", "sqlite", ("tests/browser",))),
+    (
+        ("sqlite", "sqlite", (*ON_BOTH, "tests/test_docs.py", "tests/test_bugs.py")),
+        ("browser", "sqlite", ("tests/browser",)),
+        ("deaths", "sqlite", DEATHS),
+        ("system", "sqlite", ("tests/system",)),
+    ),
     (
         ("core", "sqlite", ("tests/core",)),
         ("postgres", "postgres", ON_BOTH),
-        ("system", "sqlite", ("tests/system",)),
+        ("pg deaths", "postgres", DEATHS),
     ),
 )
 SPEAKING = threading.Lock()
@@ -32,7 +37,7 @@ def main() -> int:
     began, arguments = time.monotonic(), sys.argv[1:]
     print("Sagadesk's tests", flush=True)
     virtual_environment(DEVELOPMENT)
-    _system_packages()
+    need_programs("chromium", "postgresql")
     results = {"checks": subprocess.run([VENV_PYTHON, ROOT / "bin" / "_check.py"], check=False).returncode}
     with ThreadPoolExecutor(len(LANES)) as pool:
         for lane in pool.map(
@@ -52,16 +57,6 @@ def _verdict(results: dict[str, int]) -> int:
         return 1
     tests = [code for name, code in results.items() if name != "checks"]
     return NOTHING_COLLECTED if all(code == NOTHING_COLLECTED for code in tests) else 0
-
-
-def _system_packages() -> None:
-    missing = {}
-    if not shutil.which("chromium"):
-        missing["chromium"] = "the browser tests drive it"
-    if not shutil.which("initdb") and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
-        missing["postgresql"] = "the tests run on it, too"
-    if missing:
-        install_system_packages(missing)
 
 
 def _pytest(name: str, database: str, folders: tuple[str, ...], arguments: list[str]) -> int:

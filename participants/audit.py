@@ -24,7 +24,7 @@ from participants.models import (
     ShippingInbox,
     StockMovement,
 )
-from sagas.models import OperatorAction, Saga, Step
+from sagas.models import IMPORT, OperatorAction, Saga, Step
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _sagas_against(trade: Trade) -> Iterator[Finding]:
         asked=_steps(trade),
         done=_steps(trade, status="completed"),
         left=_steps(trade, standing=True),
-    ).filter(~_by_hand(trade))
+    ).filter(~_by_hand(trade), ~Q(origin_kind=IMPORT))  # what ran elsewhere has its effects there
     completed, failed = Q(state="completed"), Q(state="failed")
     for saga in sagas.filter(completed & ~Q(have=F("done"))):
         yield _unlike(trade, saga, "completed_has_its_effects", saga.done)

@@ -19,7 +19,7 @@ from participants.models import (
 )
 from participants.sagas import OrderFulfillment
 from participants.scenarios import CLOSED_REGION, DECLINED_CARD, LOW_CARD, SOLD_OUT
-from sagas.models import LateReply, Saga
+from sagas.models import LateReply, OperatorAction, Saga
 
 PLENTY, FORTUNE_CENTS = 1_000_000_000, 10**14
 
@@ -95,7 +95,8 @@ def _open(method: str, holder: str, cents: int, declined: str) -> bool:
 def empty() -> dict[str, int]:
     """Remove the orders' sagas and all books, whatever is going on; return how many rows of what."""
     sagas = Saga.objects.filter(saga_type=OrderFulfillment.saga_type)
-    LateReply.objects.filter(saga_id__in=sagas.values("id")).delete()
+    for apart in (LateReply, OperatorAction):
+        apart.objects.filter(saga_id__in=sagas.values("id")).delete()
     removed = {"sagas": sagas.count()}
     sagas.delete()
     for undo in (LedgerEntry, Notice):  # before what they undo

@@ -26,6 +26,8 @@ POSTGRES_SETTINGS = {
 }
 POSTGRES_OPTIONS = {
     "connect_timeout": "5",
+    # Statements that come again are planned once. A pooler that moves sessions between transactions needs None here.
+    "prepare_threshold": 2,
     "keepalives": "1",
     "keepalives_idle": "5",
     "keepalives_interval": "2",

@@ -11,8 +11,9 @@ PR_SET_PDEATHSIG = 1
 
 #: How the web is served. The sizes bind both directions, and what is too large to send is dropped without a word:
 #: they must hold a saga's whole page. What a page may say to us is limited in ``sagas.consumers``.
+#: When everybody comes back at once, after a restart, whoever waits for his turn must not have to begin anew.
 DAPHNE_OPTIONS = (
-    "--no-server-name --ping-interval 10 --ping-timeout 10 --http-timeout 30"
+    "--no-server-name --ping-interval 10 --ping-timeout 10 --http-timeout 30 --websocket_connect_timeout 20"
     " --websocket-max-message-size 8388608 --websocket-max-frame-size 8388608"
 )
 

@@ -13,6 +13,8 @@ from django.templatetags.static import static
 from django.urls import URLPattern, include, path
 from django.views.generic import RedirectView
 
+from sagaproject.login import AdminLoginForm, LoginForm
+
 
 def for_superusers(patterns: Iterable[URLPattern]) -> list[URLPattern]:
     """Close these pages to all but superusers.
@@ -36,8 +38,12 @@ def for_superusers(patterns: Iterable[URLPattern]) -> list[URLPattern]:
     return [closed(pattern) for pattern in patterns]
 
 
+admin.autodiscover()
+admin.site.login_form = AdminLoginForm
+log_in = auth.LoginView.as_view(authentication_form=LoginForm, redirect_authenticated_user=True)
+
 urlpatterns = [
-    path("login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("login/", log_in, name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("password/", auth.PasswordChangeView.as_view(), name="password_change"),
     path("password/done/", auth.PasswordChangeDoneView.as_view(), name="password_change_done"),

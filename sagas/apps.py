@@ -1,6 +1,7 @@
 """The roof: finds every app's sagas, and connects who listens to what was committed."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -14,6 +15,8 @@ class SagasConfig(AppConfig):
     def ready(self) -> None:
         """Discover sagas and handlers; connect the adapters."""
         autodiscover_modules("sagas")
-        from sagas import checks, jobs, live  # noqa: F401 - importing them registers checks and listeners
+        # Importing them registers checks and listeners.
+        from sagas import checks, jobs, live, searchable, soundness  # noqa: F401
 
         jobs.serve_known_queues()
+        post_migrate.connect(searchable.on_migrated, sender=self, dispatch_uid="sagas.searchable")

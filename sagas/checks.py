@@ -1,7 +1,6 @@
 """System checks: what would go wrong later is said at start-up, with the class, the reason and a way out."""
 
 import difflib
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,8 +12,6 @@ from sagas.core.definition import CANNOT_UNDO, InvalidDefinition, SagaDefinition
 from sagas.orchestrator.start import check_data
 
 TAG = "sagas"
-#: The first SQLite in which two connections cannot corrupt a database by resetting its write-ahead log.
-SOUND_SQLITE = (3, 51, 3)
 #: What define_steps may well raise only because it was called without data.
 _MISSES_DATA = (LookupError, TypeError, ValueError, AttributeError)
 
@@ -39,21 +36,6 @@ def check_saga_types(**_: Any) -> list[CheckMessage]:
     for _name, author in sorted(registry.saga_types().items()):
         found += _check_saga_type(author)
     return found
-
-
-@register(TAG, deploy=True)
-def check_sqlite(**_: Any) -> list[CheckMessage]:
-    """Find an SQLite that is known to corrupt databases, if rarely."""
-    used = any(database.get("ENGINE", "").endswith("sqlite3") for database in settings.DATABASES.values())
-    if not used or sqlite3.sqlite_version_info >= SOUND_SQLITE:
-        return []
-    return [
-        Info(
-            f"SQLite {sqlite3.sqlite_version} can, very rarely, corrupt a database that several processes write to.",
-            hint="It is mended in SQLite 3.51.3. Keep backups, or set DATABASE_URL to a PostgreSQL database.",
-            id="sagas.I002",
-        )
-    ]
 
 
 def _unusable_classes() -> Iterator[CheckMessage]:

@@ -1,5 +1,6 @@
 """The typed settings: ``SAGAS = {...}`` in Django's settings, each with its default."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -15,7 +16,7 @@ class Settings:
 
     LEASE: float = 30.0
     """How long a worker may be silent before what it holds is given to another."""
-    CONCURRENCY: int = 16
+    CONCURRENCY: int = 32
     """Handlers that one worker process runs at the same time."""
     BUDGET: float = 20.0
     """How long one RQ job goes on serving its queues before it makes room."""
@@ -31,6 +32,11 @@ class Settings:
     """Service name -> queue, where it is not the service's name in lower case without "Service"."""
     DELIVERY_RETRY_CAP: float = 300.0
     """The longest wait between two deliveries of an event to a subscriber that fails."""
+    SEARCHABLE: tuple[str, ...] = ()
+    """Paths in the sagas' data, as ``customer.id``, that lists may be filtered by; ``migrate`` makes their indexes."""
+
+
+_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
 class ImpossibleSetting(ValueError):
@@ -46,11 +52,24 @@ def read(given: Mapping[str, Any]) -> Settings:
         if name == "QUEUES":
             if not isinstance(value, Mapping):
                 raise ImpossibleSetting(f"SAGAS['QUEUES'] must map service names to queues, not {value!r}.")
+        elif name == "SEARCHABLE":
+            _check_paths(value)
         elif not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
             raise ImpossibleSetting(f"SAGAS[{name!r}] must be a number above 0, not {value!r}.")
     # From the environment every number is a float; some count things.
     counts = {name: int(given[name]) for name in ("CONCURRENCY", "MAX_JOBS") if name in given}
-    return Settings(**{**given, **counts})
+    paths = {"SEARCHABLE": tuple(given["SEARCHABLE"])} if "SEARCHABLE" in given else {}
+    return Settings(**{**given, **counts, **paths})
+
+
+def _check_paths(value: Any) -> None:
+    if not isinstance(value, list | tuple) or not all(isinstance(path, str) for path in value):
+        raise ImpossibleSetting(f"SAGAS['SEARCHABLE'] must list paths in the data, not {value!r}.")
+    for path in value:
+        if not _PATH.fullmatch(path):
+            raise ImpossibleSetting(
+                f"SAGAS['SEARCHABLE'] names {path!r}; a path is keys of letters, digits, _ and -, joined by dots."
+            )
 
 
 @lru_cache(maxsize=1)

@@ -63,7 +63,8 @@ class ListConsumer(AsyncWebsocketConsumer):
         frame = self._read(text_data)
         match frame:
             case {"type": "got", "n": int(number)}:
-                self.viewer.confirm(number)
+                if self.viewer.confirm(number):
+                    self.feed.wake()
             case {"type": "show", "sagas": dict(sagas)} if (shown := _shown(sagas)) is not None:
                 listing = frame.get("list")
                 self.viewer.show(
@@ -72,7 +73,6 @@ class ListConsumer(AsyncWebsocketConsumer):
                     listing=listing[:2000] if isinstance(listing, str) else None,
                 )
                 self.feed.join(self.viewer)
-                self.feed.wake()
             case _:
                 await self.close(TOO_MUCH)
 
@@ -105,8 +105,7 @@ class ListConsumer(AsyncWebsocketConsumer):
             return SIGNED_OUT, frozenset()
         return await database_sync_to_async(_allowed)(user)
 
-    async def _send(self, frame: dict[str, Any]) -> None:
-        text = json.dumps(frame, separators=(",", ":"))
+    async def _send(self, text: str) -> None:
         if len(text) > LARGEST:  # the server would drop it, and the page would believe itself up to date
             await self.close(TOO_LARGE)
             return

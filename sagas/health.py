@@ -5,7 +5,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from sagas import jobs
+from sagas import bell
 from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.models import Due, Process
@@ -27,20 +27,20 @@ def health() -> dict[str, Any]:
         "clock": any(each["kind"] == Process.CLOCK for each in alive),
         "queues_unserved": sorted(waiting - served),
         "oldest_due_seconds": (now - oldest).total_seconds() if oldest else None,
-        "redis": redis_answers(),
+        **_redis(),
     }
 
 
-def redis_answers() -> bool:
-    """Whether Redis answers."""
+def _redis() -> dict[str, bool]:
+    """Say whether Redis answers, and what it says of the database's disk."""
     try:
-        return bool(jobs.connection().ping())
-    except (RedisError, OSError):
-        return False
+        return {"full": bell.heard_full(), "redis": True}
+    except RedisError:
+        return {"full": False, "redis": False}
 
 
 def _process(process: Process, now: datetime) -> dict[str, Any]:
-    silent = (now - process.seen_at).total_seconds()
+    silent = abs(now - process.seen_at).total_seconds()  # seen ahead of now: before the clock was set back
     return {
         "name": process.name,
         "kind": process.kind,

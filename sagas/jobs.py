@@ -1,33 +1,36 @@
-"""RQ: the doorbell. A job carries no state, it says "look at queue Q"; the database knows what is due.
+"""RQ: a job carries no state, it says "look at queue Q"; the database knows what is due.
 
 So a lost, repeated or reordered job is harmless: the clock rings again for whatever is still due.
+A worker stays in its job for a while and listens to the bell, since ringing costs less than a job.
 """
 
 import logging
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
-import django_rq
 from django.conf import settings as django_settings
+from django.db.models import Min
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from sagas import registry
+from sagas import bell, registry
 from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.engine import Pump
 from sagas.models import Due
-from sagas.signals import committed
+from sagas.signals import committed, no_room
+from sagas.soon import Soon
 
 log = logging.getLogger(__name__)
 
 #: The only function that a job may name; Redis is not trusted with more.
 WORK = "sagas.jobs.work"
-#: A bell that nobody answered may ring again after so many milliseconds.
-RING_AGAIN = 1000
 
+#: Seconds between two rings of one process: whoever makes work due in a burst rings once for all of it.
+PACE = 0.005
 #: The pump of this process, while it is a worker.
 _pump: Pump | None = None
 
@@ -41,6 +44,11 @@ class NudgeJob(Job):
         if self.func_name != WORK:
             raise PermissionError(f"job {self.id} names {self.func_name!r}, which is not a nudge")
         return work
+
+    def restore(self, raw_data: Any) -> None:
+        """Read what Redis says, but for what a job could make RQ do beside: call addresses, interrupt, repeat."""
+        super().restore(raw_data)
+        self.webhooks, self.timeout, self.retries_left, self.repeats_left = [], -1, None, None
 
     @property
     def success_callback(self) -> None:
@@ -56,11 +64,6 @@ class NudgeJob(Job):
     def stopped_callback(self) -> None:
         """Nudges have no callbacks."""
         return None
-
-
-def connection() -> Any:
-    """Return a connection to Redis."""
-    return django_rq.get_connection("default")
 
 
 def queue(name: str, redis: Any) -> Queue:
@@ -84,48 +87,86 @@ def serve(pump: Pump) -> None:
 
 
 def work(name: str) -> None:
-    """Do what is due, on this queue and whatever else this worker serves, until nothing is."""
+    """Do what is due, on this queue and whatever else this worker serves.
+
+    A worker stays, and waits for more, until its budget is used up.
+    """
+    bell.answer(name)
+    if _pump is None:
+        Pump([name], "job").run(settings().BUDGET)
+    else:
+        _pump.run(settings().BUDGET, stay=True)
+        _follow(_pump, name)
+
+
+def _follow(pump: Pump, name: str) -> None:
+    """Leave a job behind, to be woken by, unless one waits already."""
+    redis = bell.connection()
     try:
-        connection().delete(_bell(name))
-    except RedisError:
-        log.info("the bell of %s could not be taken down", name)
-    pump = _pump or Pump([name], "job")
-    pump.run(settings().BUDGET)
+        if not pump.stopping() and not any(queue(each, redis).count for each in pump.queues):
+            nudge([name])
+    except RedisError as fault:  # its worker goes on without, and begins with a job when Redis is back
+        log.info("no job could be left behind: %s", fault)
 
 
 def ring(queues: Iterable[str]) -> None:
-    """Nudge whoever serves these queues, at most once for each until it is answered. Raises RedisError."""
-    redis = connection()
+    """Wake whoever serves these queues, at most once for each until it is answered. Raises RedisError."""
+    nudge(bell.ring(queues))
+
+
+def nudge(queues: Iterable[str]) -> None:
+    """Wake whoever serves these queues by a job. Raises RedisError."""
+    redis = bell.connection()
     for name in queues:
-        if redis.set(_bell(name), 1, nx=True, px=RING_AGAIN):
-            queue(name, redis).enqueue_call(
-                WORK,
-                args=(name,),
-                timeout=-1,
-                result_ttl=0,
-                ttl=60,
-                failure_ttl=600,
-                description=f"look at {name}",
-            )
+        queue(name, redis).enqueue_call(
+            WORK,
+            args=(name,),
+            timeout=-1,
+            result_ttl=0,
+            ttl=60,
+            failure_ttl=600,
+            description=f"look at {name}",
+        )
 
 
 def ring_for_due() -> int:
-    """Nudge every queue on which something is due; return how many those are."""
-    due = Due.objects.filter(due_at__lte=database_now(), lease_token=None, paused=False)
-    queues = list(due.values_list("queue", flat=True).distinct())
+    """Wake whoever serves the queues on which something is due; return how many those are.
+
+    Where it has waited since the last tick, those who listen have their hands full: a job calls the others.
+    """
+    now = database_now()
+    due = Due.objects.filter(due_at__lte=now, lease_token=None, paused=False)
+    queues = dict(due.values_list("queue").annotate(oldest=Min("due_at")))
     ring(queues)
+    redis = bell.connection()
+    late = [name for name, oldest in queues.items() if now - oldest > timedelta(seconds=settings().CLOCK)]
+    nudge(name for name in late if queue(name, redis).count == 0)
     return len(queues)
 
 
-def _bell(name: str) -> str:
-    return f"sagadesk:bell:{name}"
-
-
-def _on_committed(*, queues: set[str], **_: Any) -> None:
+def _wake(queues: Iterable[Any]) -> None:
     try:
         ring(queues)
     except RedisError as fault:
-        log.info("nobody could be nudged; the clock will: %s", fault)
+        log.info("nobody could be woken; the clock will: %s", fault)
+
+
+_soon = Soon(PACE, _wake)
+
+
+def _on_committed(*, queues: set[str], **_: Any) -> None:
+    if queues:
+        _soon.add(dict.fromkeys(queues, 1))
 
 
 committed.connect(_on_committed, dispatch_uid="sagas.jobs")
+
+
+def _on_no_room(*, full: bool, **_: Any) -> None:
+    try:
+        bell.say_full(full)
+    except RedisError as fault:
+        log.info("nobody could be told how full the database is: %s", fault)
+
+
+no_room.connect(_on_no_room, dispatch_uid="sagas.jobs.no_room")

@@ -24,6 +24,8 @@ ATTENTIONS = [(str(a.value), a.value.replace("_", " ")) for a in Attention]
 DIRECTIONS = [(str(d.value), d.value) for d in Direction]
 OUTCOMES = [(str(o.value), o.value) for o in Outcome]
 FINISHED = Q(state__in=sorted(s.value for s in TERMINAL))
+#: The ``origin_kind`` of a saga that ran elsewhere, and is only a record here.
+IMPORT = "import"
 
 
 def _known(field: str, choices: list[tuple[str, str]]) -> Q:
@@ -37,6 +39,11 @@ class Definition(models.Model):
     saga_type = models.CharField(max_length=100, editable=False)
     document = models.JSONField(editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    used_at = models.DateTimeField(
+        db_default=Now(),
+        editable=False,
+        help_text="When a process last made sure of it, to start sagas with it.",
+    )
 
     def __str__(self) -> str:
         return f"{self.saga_type} {self.digest[:8]}"
@@ -46,16 +53,17 @@ class SagaQuerySet(models.QuerySet["Saga"]):
     """Adjectives for sagas."""
 
     def active(self) -> "SagaQuerySet":
-        """Not terminal."""
-        return self.filter(state__in=[s.value for s in SagaState if s not in TERMINAL])
+        """Not terminal, and this installation's own."""
+        unfinished = self.filter(state__in=[s.value for s in SagaState if s not in TERMINAL])
+        return unfinished.exclude(origin_kind=IMPORT)
 
     def forward(self) -> "SagaQuerySet":
         """On the way to completion."""
         return self.filter(state__in=[s.value for s in FORWARD])
 
     def at_attention(self) -> "SagaQuerySet":
-        """Waiting for a person's decision."""
-        return self.filter(attention__isnull=False)
+        """Waiting for a person's decision, here."""
+        return self.filter(attention__isnull=False).exclude(origin_kind=IMPORT)
 
 
 class Saga(models.Model):
@@ -63,8 +71,11 @@ class Saga(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     saga_type = models.CharField(max_length=100)
-    definition = models.ForeignKey(Definition, on_delete=models.PROTECT, related_name="sagas", editable=False)
-    correlation_id = models.CharField(max_length=200, db_index=True)
+    # Indexes are what a saga's speed is paid for with: each stands below, with its use.
+    definition = models.ForeignKey(
+        Definition, on_delete=models.PROTECT, related_name="sagas", editable=False, db_index=False
+    )
+    correlation_id = models.CharField(max_length=200)
     idempotency_key = models.CharField(
         max_length=200, null=True, blank=True, help_text="Starting twice with one key starts one saga."
     )
@@ -73,14 +84,24 @@ class Saga(models.Model):
     attention = models.CharField(max_length=32, choices=ATTENTIONS, null=True, blank=True)
     waiting = models.JSONField(null=True, blank=True)
     paused = models.BooleanField(default=False)
-    version = models.PositiveIntegerField(default=0)
-    sequence = models.PositiveIntegerField(default=0, help_text="Of its latest event.")
+    # Plain integers here and below: each check is parsed anew by every statement that writes.
+    version = models.IntegerField(default=0)
+    sequence = models.IntegerField(default=0, help_text="Of its latest event.")
     data = models.JSONField(default=dict)
     error = models.TextField(null=True, blank=True, help_text="Why it rolled back.")
-    origin = models.ForeignKey(
-        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="successors", editable=False
+    origin = models.ForeignKey(  # outlives its saga: that it was a restart, and of what, stays known
+        "self",
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="successors",
+        editable=False,
+        db_index=False,
+        db_constraint=False,
     )
-    origin_kind = models.CharField(max_length=16, blank=True, help_text="restart or repair, of the origin.")
+    origin_kind = models.CharField(
+        max_length=16, blank=True, help_text="restart or repair, of the origin; import: it ran elsewhere."
+    )
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -100,7 +121,11 @@ class Saga(models.Model):
             ("restart_saga", "Can restart failed sagas"),
         ]
         constraints = [
-            models.UniqueConstraint(fields=["saga_type", "idempotency_key"], name="saga_starts_once_per_key"),
+            models.UniqueConstraint(
+                fields=["saga_type", "idempotency_key"],
+                name="saga_starts_once_per_key",
+                condition=Q(idempotency_key__isnull=False),
+            ),
             models.CheckConstraint(condition=_known("state", STATES), name="saga_state_known"),
             models.CheckConstraint(
                 condition=Q(attention__isnull=True) | _known("attention", ATTENTIONS),
@@ -118,7 +143,14 @@ class Saga(models.Model):
         indexes = [
             models.Index(fields=["state", "-id"], name="saga_by_state"),
             models.Index(fields=["saga_type", "-id"], name="saga_by_type"),
-            models.Index(fields=["-updated_at"], name="saga_by_change"),
+            models.Index(
+                fields=["-finished_at"], name="saga_by_finish", condition=Q(finished_at__isnull=False)
+            ),
+            # Serves equality, and a search by the beginning.
+            models.Index(
+                fields=["correlation_id"], name="saga_by_correlation", opclasses=["varchar_pattern_ops"]
+            ),
+            models.Index(fields=["origin"], name="saga_by_origin", condition=Q(origin__isnull=False)),
             models.Index(fields=["-id"], name="saga_at_attention", condition=Q(attention__isnull=False)),
             models.Index(fields=["-id"], name="saga_unfinished", condition=~FINISHED),
         ]
@@ -135,7 +167,9 @@ class Saga(models.Model):
 class Step(models.Model):
     """Where one step of a saga stands: a projection of :class:`sagas.core.progress.StepProgress`."""
 
-    saga = models.ForeignKey(Saga, on_delete=models.CASCADE, related_name="steps")
+    saga = models.ForeignKey(  # written in one statement with its saga, so that checking it would find it
+        Saga, on_delete=models.CASCADE, related_name="steps", db_index=False, db_constraint=False
+    )
     position = models.PositiveSmallIntegerField()
     name = models.CharField(max_length=100)
     action = models.CharField(max_length=200)
@@ -144,12 +178,12 @@ class Step(models.Model):
     attention = models.CharField(max_length=32, choices=ATTENTIONS, null=True, blank=True)
     open = models.CharField(max_length=4, choices=DIRECTIONS, null=True, blank=True)
     scheduled = models.BooleanField(default=False)
-    action_number = models.PositiveIntegerField(null=True, blank=True)
-    undo_number = models.PositiveIntegerField(null=True, blank=True)
-    generation = models.PositiveIntegerField(default=0)
-    undo_generation = models.PositiveIntegerField(default=0)
-    attempt = models.PositiveIntegerField(default=0)
-    budget = models.PositiveIntegerField(default=0)
+    action_number = models.IntegerField(null=True, blank=True)
+    undo_number = models.IntegerField(null=True, blank=True)
+    generation = models.IntegerField(default=0)
+    undo_generation = models.IntegerField(default=0)
+    attempt = models.IntegerField(default=0)
+    budget = models.IntegerField(default=0)
     due_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=16, choices=OUTCOMES, null=True, blank=True)
     action_outcome = models.CharField(max_length=16, choices=OUTCOMES, null=True, blank=True)
@@ -167,7 +201,6 @@ class Step(models.Model):
         ordering = ["saga", "position"]
         constraints = [
             models.UniqueConstraint(fields=["saga", "name"], name="step_addressed_by_name"),
-            models.UniqueConstraint(fields=["saga", "position"], name="step_has_one_place"),
             models.CheckConstraint(condition=_known("status", STATUSES), name="step_status_known"),
             models.CheckConstraint(
                 condition=Q(attention__isnull=True) | _known("attention", ATTENTIONS),
@@ -191,9 +224,11 @@ class Step(models.Model):
 class Event(models.Model):
     """One entry of a saga's event log. Never changed, never deleted while the saga is kept."""
 
-    saga = models.ForeignKey(Saga, on_delete=models.CASCADE, related_name="events")
-    sequence = models.PositiveIntegerField(help_text="Gapless, per saga.")
-    version = models.PositiveIntegerField(help_text="Of the transition that decided it.")
+    saga = models.ForeignKey(  # as of a step
+        Saga, on_delete=models.CASCADE, related_name="events", db_index=False, db_constraint=False
+    )
+    sequence = models.IntegerField(help_text="Gapless, per saga.")
+    version = models.IntegerField(help_text="Of the transition that decided it.")
     type = models.CharField(max_length=40)
     step = models.CharField(max_length=100, null=True, blank=True)
     data = models.JSONField(default=dict)
@@ -220,16 +255,17 @@ class Due(models.Model):
     KINDS = [(COMMAND, "command"), (DELIVERY, "delivery")]
 
     kind = models.CharField(max_length=8, choices=KINDS)
-    saga = models.ForeignKey(Saga, on_delete=models.CASCADE, related_name="due")
+    saga = models.ForeignKey(Saga, on_delete=models.CASCADE, related_name="due", db_index=False)
     queue = models.CharField(max_length=100)
     due_at = models.DateTimeField()
     paused = models.BooleanField(default=False)
     name = models.CharField(max_length=200, help_text="The command's name, or the subscriber's.")
-    attempt = models.PositiveIntegerField(default=1)
+    attempt = models.IntegerField(default=1)
+    timeout = models.FloatField(default=300.0, help_text="Seconds that the attempt may take, from its claim.")
     step = models.CharField(max_length=100, null=True, blank=True)
     direction = models.CharField(max_length=4, choices=DIRECTIONS, null=True, blank=True)
-    number = models.PositiveIntegerField(null=True, blank=True)
-    generation = models.PositiveIntegerField(null=True, blank=True)
+    number = models.IntegerField(null=True, blank=True)
+    generation = models.IntegerField(null=True, blank=True)
     event = models.CharField(max_length=100, null=True, blank=True)
     payload = models.JSONField(null=True, blank=True)
     error = models.TextField(null=True, blank=True)
@@ -261,7 +297,6 @@ class Due(models.Model):
                 condition=Q(lease_token__isnull=True, paused=False),
             ),
             models.Index(fields=["lease_until"], name="due_leased", condition=Q(lease_token__isnull=False)),
-            models.Index(fields=["lease_token"], name="due_by_token", condition=Q(lease_token__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -289,10 +324,13 @@ class OperatorAction(models.Model):
     """What an operator did to a saga, and the answer that was given: the audit trail.
 
     Written in the transaction that it describes. The action id makes repeating harmless.
+    It outlives its saga, and then has the id of one that is no longer there; null: of none in particular.
     """
 
     action_id = models.CharField(max_length=100)
-    saga = models.ForeignKey(Saga, on_delete=models.CASCADE, related_name="actions")
+    saga = models.ForeignKey(
+        Saga, on_delete=models.DO_NOTHING, null=True, related_name="actions", db_constraint=False
+    )
     verb = models.CharField(max_length=16)
     step = models.CharField(max_length=100, null=True, blank=True)
     operator = models.ForeignKey(

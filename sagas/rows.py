@@ -1,71 +1,204 @@
-"""Rows by the hundred: one statement inserts, or updates, any number of them.
+"""Rows by the hundred: one statement inserts, updates, deletes or reads any number of them.
 
 The ORM builds an object per row and a parameter per value; under load that is most of the work.
-PostgreSQL takes all rows as one JSON document, SQLite one prepared statement many times.
+PostgreSQL takes a whole :class:`Batch` as one statement that it plans once: each part's rows are one
+JSON document. SQLite, which has no wire to cross, takes one prepared statement many times.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
-from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connections, models, router
+import orjson
+from django.db import DataError, connections, models, router, transaction
 
-
-def insert(model: type[models.Model], columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows; each is a tuple in the order of ``columns``, which are field attribute names."""
-    if rows:
-        _run(model, _insert_sql, columns, rows)
+Model = type[models.Model]
+Row = tuple[Any, ...]
 
 
-def update(
-    model: type[models.Model],
-    match: tuple[str, ...],
-    columns: tuple[str, ...],
-    rows: Sequence[tuple[Any, ...]],
-) -> int:
-    """Update rows and return how many matched; each is a tuple of the values to match, then the new ones.
+class Stale(RuntimeError):
+    """A row was not as it was matched. Nothing was written."""
 
-    The values to match are the row's key and whatever must not have changed: compare and set.
-    A field that is matched and set stands twice: match it under its own name, set it as ``name=``.
+
+class Batch:
+    """Changes that are written together, in the order in which they were added: all of them, or none.
+
+    The parts of a batch must not touch the same row twice. Columns are field attribute names.
     """
-    return _run(model, _update_sql, (*match, "", *columns), rows) if rows else 0
 
+    def __init__(self, model: Model) -> None:
+        """Write to the database of this model; the others must live there, too."""
+        self._alias = router.db_for_write(model)
+        self._parts: list[_Part] = []
 
-def _run(
-    model: type[models.Model], build: Any, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
-) -> int:
-    connection = connections[router.db_for_write(model)]
-    sql = build(model, columns, connection.vendor, connection.alias)
-    with connection.cursor() as cursor:
+    def insert(self, model: Model, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+        """Insert rows, each a tuple in the order of ``columns``."""
+        self._add(_insert, model, columns, rows)
+
+    def update(
+        self, model: Model, match: tuple[str, ...], columns: tuple[str, ...], rows: Sequence[Row]
+    ) -> None:
+        """Update rows, each a tuple of the values to match, then the new ones; each must be there.
+
+        The values to match are the row's key and whatever must not have changed: compare and set.
+        A field that is matched and set stands twice: match it under its own name, set it as ``name=``.
+        """
+        self._add(_update, model, (*match, "", *columns), rows)
+
+    def delete(self, model: Model, column: str, values: Sequence[Any]) -> None:
+        """Delete the rows that have one of these values."""
+        self._add(_delete, model, (column,), [(value,) for value in values])
+
+    def write(self) -> None:
+        """Write it all; raises :class:`Stale` if a row to update is not there as it was matched."""
+        if not self._parts:
+            return
+        connection = connections[self._alias]
         if connection.vendor == "postgresql":
-            names = _aliases(columns)
-            document = json.dumps([dict(zip(names, row, strict=True)) for row in rows], cls=_Encoder)
-            cursor.execute(sql, [document])
+            self._write_at_once(connection)
         else:
-            prepare = _preparers(model, columns, connection.alias)
-            order = _sqlite_order(columns)
-            prepared = [[p(v) for p, v in zip(prepare, row, strict=True)] for row in rows]
-            cursor.executemany(sql, [[values[i] for i in order] for values in prepared])
-        return int(cursor.rowcount)
+            with transaction.atomic(using=self._alias), connection.cursor() as cursor:
+                for part in self._parts:
+                    part.execute(cursor, connection)
+
+    def _add(self, build: Any, model: Model, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+        if rows:
+            self._parts.append(_Part(build, model, columns, rows))
+
+    def _write_at_once(self, connection: Any) -> None:
+        from psycopg.errors import DivisionByZero  # only here is it sure to be there
+
+        statement = _together(tuple(part.kind for part in self._parts), connection.alias)
+        parameters = [part.document for part in self._parts]
+        expected = [len(part.rows) for part in self._parts if part.exact]
+        try:
+            with prepared(connection) as cursor:
+                cursor.execute(statement, [*parameters, *expected])
+        except DataError as fault:
+            if isinstance(fault.__cause__, DivisionByZero):
+                raise Stale from None
+            raise
 
 
-class _Encoder(DjangoJSONEncoder):
-    """Full microseconds: Django's own cuts times to milliseconds."""
+class _Part:
+    """Rows that one verb does one thing with."""
 
-    def default(self, o: Any) -> Any:
-        return o.isoformat() if hasattr(o, "isoformat") else super().default(o)
+    def __init__(self, build: Any, model: Model, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+        self.kind = (build, model, columns)
+        self.rows = rows
+
+    @property
+    def exact(self) -> bool:
+        """Whether every row must be there."""
+        return self.kind[0] is _update
+
+    @property
+    def document(self) -> str:
+        """Return PostgreSQL's only one: the rows as a document."""
+        names = _aliases(self.kind[2])
+        return _encode([dict(zip(names, row, strict=True)) for row in self.rows])
+
+    def execute(self, cursor: Any, connection: Any) -> None:
+        build, model, columns = self.kind
+        prepare = _preparers(model, columns, connection.alias)
+        order = _sqlite_order(columns)
+        values = [[p(v) for p, v in zip(prepare, row, strict=True)] for row in self.rows]
+        cursor.executemany(build(model, columns, connection.alias), [[v[i] for i in order] for v in values])
+        if self.exact and cursor.rowcount != len(self.rows):
+            raise Stale
+
+
+def array(keys: Iterable[Any]) -> str:
+    """Write keys, which are numbers or UUIDs, as PostgreSQL's text of an array."""
+    return "{" + ",".join(map(str, keys)) + "}"
+
+
+@contextmanager
+def prepared(connection: Any) -> Iterator[Any]:
+    """A cursor of PostgreSQL whose statements are planned once, where the connection's settings allow it."""
+    import psycopg  # only here is it sure to be there
+
+    with (
+        connection.cursor() as guard,
+        connection.wrap_database_errors,
+        psycopg.Cursor(guard.connection) as cursor,
+    ):
+        yield cursor
+
+
+def select(
+    model: Model, columns: tuple[str, ...], key: str, values: Collection[Any], order: str
+) -> list[Row]:
+    """Read the columns of the rows whose ``key`` is one of these values, in the order of one column."""
+    connection = connections[router.db_for_read(model)]
+    wanted = list(values)
+    if not wanted:
+        return []
+    if connection.vendor == "postgresql":
+        sql = _select_sql(model, columns, key, order, f"= ANY(%s::{_type(model, key, connection)}[])")
+        with prepared(connection) as cursor:
+            found = cursor.execute(sql, [array(wanted)]).fetchall()
+    else:
+        sql = _select_sql(model, columns, key, order, f"IN ({', '.join(['%s'] * len(wanted))})")
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [_field(model, key).get_db_prep_save(value, connection) for value in wanted])
+            found = cursor.fetchall()
+    readers = _readers(model, columns, connection.alias)
+    return [_read(row, readers) for row in found]
+
+
+def as_json(model: Model, columns: tuple[str, ...], table: str) -> str:
+    """Return PostgreSQL's expression for these columns of a row, as a JSON array; :func:`from_json` reads it."""
+    listed = ", ".join(f"{table}.{_column(model, c)}" for c in columns)
+    return f"json_build_array({listed})"
+
+
+def from_json(model: Model, columns: tuple[str, ...], values: list[Any]) -> list[Any]:
+    """Turn the values of such an array into ours, in place; JSON knows no UUIDs and no times."""
+    for index, reader in _json_readers(model, columns):
+        if values[index] is not None:
+            values[index] = reader(values[index])
+    return values
+
+
+@lru_cache(maxsize=256)
+def _json_readers(model: Model, columns: tuple[str, ...]) -> list[tuple[int, Callable[[Any], Any]]]:
+    readers = {models.UUIDField: UUID, models.DateTimeField: datetime.fromisoformat}
+    kinds = [
+        type(_field(model, c).target_field if _field(model, c).is_relation else _field(model, c))
+        for c in columns
+    ]
+    return [(index, readers[kind]) for index, kind in enumerate(kinds) if kind in readers]
+
+
+def _read(row: Row, readers: Sequence[tuple[int, Callable[[Any], Any]]]) -> Row:
+    values = list(row)
+    for index, reader in readers:
+        values[index] = reader(values[index])
+    return tuple(values)
+
+
+def _encode(document: list[dict[str, Any]]) -> str:
+    try:
+        return orjson.dumps(document).decode()
+    except TypeError:  # a number of more than 64 bits, which is plain JSON all the same
+        return json.dumps(document, default=lambda o: o.isoformat() if isinstance(o, datetime) else str(o))
 
 
 def _plain(columns: tuple[str, ...]) -> list[str]:
     return [c.rstrip("=") for c in columns if c]
 
 
+@lru_cache(maxsize=256)
 def _aliases(columns: tuple[str, ...]) -> list[str]:
     return [f"new_{c[:-1]}" if c.endswith("=") else c for c in columns if c]
 
 
+@lru_cache(maxsize=256)
 def _sqlite_order(columns: tuple[str, ...]) -> list[int]:
     """In an UPDATE the new values come first, the values to match last; an INSERT has no "" mark."""
     if "" not in columns:
@@ -75,7 +208,7 @@ def _sqlite_order(columns: tuple[str, ...]) -> list[int]:
 
 
 @lru_cache(maxsize=256)
-def _preparers(model: type[models.Model], columns: tuple[str, ...], alias: str) -> list[Any]:
+def _preparers(model: Model, columns: tuple[str, ...], alias: str) -> list[Any]:
     connection = connections[alias]
 
     def preparer(field: Any) -> Any:
@@ -84,43 +217,90 @@ def _preparers(model: type[models.Model], columns: tuple[str, ...], alias: str) 
     return [preparer(_field(model, c)) for c in _plain(columns)]
 
 
-def _field(model: type[models.Model], name: str) -> Any:
+@lru_cache(maxsize=256)
+def _readers(model: Model, columns: tuple[str, ...], alias: str) -> list[tuple[int, Callable[[Any], Any]]]:
+    """Return what turns the database's values into ours, for the columns that need it."""
+    connection = connections[alias]
+
+    def reader(expression: Any) -> Callable[[Any], Any] | None:
+        backend = connection.ops.get_db_converters(expression)
+        converters = [*backend, *expression.get_db_converters(connection)]
+
+        def convert(value: Any) -> Any:
+            for converter in converters:
+                value = converter(value, expression, connection)
+            return value
+
+        return convert if converters else None
+
+    found = [reader(_field(model, c).get_col(model._meta.db_table)) for c in columns]
+    return [(index, read) for index, read in enumerate(found) if read]
+
+
+def _field(model: Model, name: str) -> Any:
     return next(f for f in model._meta.concrete_fields if name in (f.attname, f.name))
 
 
-def _column(model: type[models.Model], name: str) -> str:
+def _column(model: Model, name: str) -> str:
     return f'"{_field(model, name).column}"'
 
 
 @lru_cache(maxsize=256)
-def _insert_sql(model: type[models.Model], columns: tuple[str, ...], vendor: str, alias: str) -> str:
+def _together(kinds: tuple[Any, ...], alias: str) -> str:
+    """Return one statement that does what all the parts do, and fails, dividing by zero, if a row was not there."""
+    parts = [f"p{n} AS ({build(model, columns, alias)})" for n, (build, model, columns) in enumerate(kinds)]
+    whole = [f"(SELECT count(*) FROM p{n}) = %s" for n, kind in enumerate(kinds) if kind[0] is _update]  # noqa: S608
+    return f"WITH {', '.join(parts)} SELECT 1 / ({' AND '.join(whole) or 'true'})::int"
+
+
+@lru_cache(maxsize=256)
+def _insert(model: Model, columns: tuple[str, ...], alias: str) -> str:
     into = f'INSERT INTO "{model._meta.db_table}" ({", ".join(_column(model, c) for c in columns)})'
-    if vendor == "postgresql":
+    if connections[alias].vendor == "postgresql":
         picked = ", ".join(f'v."{c}"' for c in columns)
-        source = _recordset(model, columns, alias)
-        return f"{into} SELECT {picked} FROM {source}"  # noqa: S608 - names are our models' own
+        return f"{into} SELECT {picked} FROM {_recordset(model, columns, alias)}"  # noqa: S608
     return f"{into} VALUES ({', '.join(['%s'] * len(columns))})"
 
 
 @lru_cache(maxsize=256)
-def _update_sql(model: type[models.Model], columns: tuple[str, ...], vendor: str, alias: str) -> str:
+def _update(model: Model, columns: tuple[str, ...], alias: str) -> str:
     middle = columns.index("")
     match, new = columns[:middle], columns[middle + 1 :]
     table = f'"{model._meta.db_table}"'
-    if vendor == "postgresql":
+    if connections[alias].vendor == "postgresql":
         sets = ", ".join(
             f'{_column(model, c.rstrip("="))} = v."{a}"' for c, a in zip(new, _aliases(new), strict=True)
         )
         where = " AND ".join(f'{table}.{_column(model, c)} = v."{c}"' for c in match)
-        source = _recordset(model, columns, alias)
-        return f"UPDATE {table} SET {sets} FROM {source} WHERE {where}"  # noqa: S608 - names are our models' own
+        return f"UPDATE {table} SET {sets} FROM {_recordset(model, columns, alias)} WHERE {where} RETURNING 1"  # noqa: S608
     sets = ", ".join(f"{_column(model, c.rstrip('='))} = %s" for c in new)
     where = " AND ".join(f"{_column(model, c)} = %s" for c in match)
-    return f"UPDATE {table} SET {sets} WHERE {where}"  # noqa: S608 - names are our models' own
+    return f"UPDATE {table} SET {sets} WHERE {where}"  # noqa: S608
 
 
-def _recordset(model: type[models.Model], columns: tuple[str, ...], alias: str) -> str:
+@lru_cache(maxsize=256)
+def _delete(model: Model, columns: tuple[str, ...], alias: str) -> str:
+    table, column = f'"{model._meta.db_table}"', _column(model, columns[0])
+    if connections[alias].vendor == "postgresql":
+        source = _recordset(model, columns, alias)
+        return f'DELETE FROM {table} USING {source} WHERE {table}.{column} = v."{columns[0]}"'  # noqa: S608
+    return f"DELETE FROM {table} WHERE {column} = %s"  # noqa: S608
+
+
+@lru_cache(maxsize=256)
+def _select_sql(model: Model, columns: tuple[str, ...], key: str, order: str, condition: str) -> str:
+    listed = ", ".join(_column(model, c) for c in columns)
+    table = model._meta.db_table
+    where = f"{_column(model, key)} {condition}"
+    return f'SELECT {listed} FROM "{table}" WHERE {where} ORDER BY {_column(model, order)}'  # noqa: S608
+
+
+def _type(model: Model, name: str, connection: Any) -> str:
+    return str(_field(model, name).cast_db_type(connection))
+
+
+def _recordset(model: Model, columns: tuple[str, ...], alias: str) -> str:
     connection = connections[alias]
-    types = [_field(model, c).cast_db_type(connection) for c in _plain(columns)]
+    types = [_type(model, c, connection) for c in _plain(columns)]
     typed = ", ".join(f'"{a}" {t}' for a, t in zip(_aliases(columns), types, strict=True))
-    return f"jsonb_to_recordset(%s::jsonb) AS v({typed})"
+    return f"json_to_recordset(%s::json) AS v({typed})"

@@ -20,3 +20,7 @@ class Change(NamedTuple):
 #: Sagas changed. Arguments: ``changes``, a list of :class:`Change`; ``queues``, the set of
 #: queues on which work became due that nobody holds yet.
 committed = Signal()
+
+#: The database refused to write because its disk is full, again and again while it is; or has room again.
+#: Argument: ``full``.
+no_room = Signal()

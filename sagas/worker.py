@@ -1,5 +1,6 @@
 """The two processes beside the web: a worker that RQ nudges, and a clock. Both are safe to supervise for ever."""
 
+import gc
 import logging
 import os
 import signal
@@ -8,11 +9,16 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 from uuid import uuid4
 
+import django_rq
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db import connection as database
+from django.db.backends.signals import connection_created
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import SimpleWorker
 from rq.exceptions import StopRequested
 from rq.job import Job
@@ -20,15 +26,14 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
-from sagas import jobs, registry
+from sagas import bell, jobs, registry
 from sagas.conf import settings
-from sagas.engine import REAPED_AT_ONCE, Life, Pump, hold_unserved, reap
+from sagas.engine import REAPED_AT_ONCE, Jumps, Life, Pump, Room, hold_unserved, reap
+from sagas.fuse import Resting
 from sagas.models import Process
 
 log = logging.getLogger(__name__)
 
-#: A worker ends, to be started afresh, when this many times its slots are taken by handlers that hang.
-TOO_MANY_HUNG = 2
 #: How many times the clock reaps before it does something else.
 ROUNDS = 20
 
@@ -47,8 +52,7 @@ class NudgeWorker(SimpleWorker):
     @property
     def worn_out(self) -> bool:
         """Whether this process has done its share, or too many of its handlers hang: time for a fresh one."""
-        hung = len(self.pump.hung) > TOO_MANY_HUNG * settings().CONCURRENCY
-        return hung or self.executed >= settings().MAX_JOBS
+        return self.pump.worn_out or self.executed >= settings().MAX_JOBS
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run one nudge, with database connections that are known to work."""
@@ -61,6 +65,32 @@ class NudgeWorker(SimpleWorker):
             self.busy = False
             self.executed += 1
             self._stop_requested = self._stop_requested or self.worn_out
+
+    @property
+    def dequeue_timeout(self) -> int:
+        """Seconds for which Redis is asked for a job, before it is asked again."""
+        return 2
+
+    @property
+    def connection_timeout(self) -> int:
+        """Seconds for which an answer is awaited: RQ's own would be minutes in which nothing is done."""
+        return 4
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Heed no key in Redis: what is paused, the database says."""
+
+    def subscribe(self) -> None:
+        """Take no commands from Redis: whoever may start and stop workers has signals for it."""
+
+    def unsubscribe(self) -> None:
+        """There is nothing to leave."""
+
+    def heartbeat(self, *args: Any, **options: Any) -> None:
+        """Say that RQ's worker is alive; without Redis, leave RQ's loop, in which nothing would be done meanwhile."""
+        try:
+            super().heartbeat(*args, **options)
+        except (RedisConnectionError, RedisTimeoutError) as fault:
+            raise StopRequested from fault
 
     def _install_signal_handlers(self) -> None:
         """Leave the signals to :class:`_Stop`, which outlives any one worker."""
@@ -80,22 +110,47 @@ def run_worker(queues: Collection[str] = (), burst: bool = False) -> None:
     life = Life(Process.WORKER, served)
     pump = Pump(served, life.name, lambda: stop.asked)
     life.busy = lambda: pump.busy
+    connection_created.connect(_plan_by_keys, dispatch_uid="sagas.worker")
+    gc.freeze()  # what is loaded by now stays: no collection need look through it again
     with life:
         jobs.serve(pump)
         log.info("worker %s serves %s", life.name, ", ".join(served))
         if burst:
             pump.run(float("inf"))
         else:
+            listener = bell.Listener(served, pump.staying, pump.ring)
             _work(served, pump, stop)
+            listener.close()
     _leave(pump)
+
+
+#: The pump's few statements each take a few rows by their keys. Left alone, a plan that was made when the tables
+#: were empty reads all of them when they are not; and planning anew costs more than running.
+_PLANNER = "SET plan_cache_mode = force_generic_plan; SET jit = off; " + "; ".join(
+    f"SET enable_{way} = off" for way in ("seqscan", "hashjoin", "mergejoin")
+)
+
+
+def _plan_by_keys(connection: Any, **_: Any) -> None:
+    """Set the planner of the pump's connection; handlers, who ask what they like, run in other threads.
+
+    ``prepare_threshold`` None says that a pooler moves sessions about: nothing may be set in one then.
+    """
+    if connection.vendor != "postgresql" or threading.current_thread() is not threading.main_thread():
+        return
+    if connection.connection.prepare_threshold is not None:
+        with connection.cursor() as cursor:
+            cursor.execute(_PLANNER)
 
 
 def _work(served: list[str], pump: Pump, stop: "_Stop") -> None:
     wait = 0.5
+    redis = django_rq.get_connection("default")  # its own: RQ sets how long its answers are awaited
     while not stop.asked:
         began = time.monotonic()
         try:
-            redis = jobs.connection()
+            bell.brief(lambda redis: redis.ping())
+            jobs.nudge(served[:1])
             worker = NudgeWorker(
                 [jobs.queue(name, redis) for name in served],
                 connection=redis,
@@ -110,9 +165,19 @@ def _work(served: list[str], pump: Pump, stop: "_Stop") -> None:
                 log.info("ending, to be started afresh; %d handlers hang", len(pump.hung))
                 return
         except (RedisError, OSError) as fault:
-            log.warning("Redis is away; asking again in %.1f s: %s", wait, fault)
+            log.warning("Redis is away; working without it for %.1f s: %s", wait, fault)
         wait = 0.5 if time.monotonic() - began > 5 else min(wait * 2, 5.0)
-        stop.wait(wait)
+        _work_alone(pump, wait, stop)
+
+
+def _work_alone(pump: Pump, seconds: float, stop: "_Stop") -> None:
+    """Serve without RQ for a while: what is due is in the database. The listener says when to look."""
+    try:
+        pump.run(seconds, stay=True)
+    except (DatabaseError, InterfaceError) as fault:
+        log.warning("the database did not answer: %s", fault)
+        close_old_connections()
+        stop.wait(seconds)
 
 
 def _leave(pump: Pump) -> None:
@@ -137,9 +202,11 @@ class _Stop:
 
     @contextmanager
     def telling(self, worker: NudgeWorker) -> Iterator[None]:
-        """Tell this RQ worker of a signal, too."""
+        """Tell this RQ worker of a signal, too. Raises StopRequested if one came before there was anybody to tell."""
         self._worker = worker
         try:
+            if self.asked:
+                raise StopRequested
             yield
         finally:
             self._worker = None
@@ -149,6 +216,7 @@ class _Stop:
         self._event.set()
         if self._worker is not None:
             self._worker._stop_requested = True
+            self._worker.pump.ring()
             if not self._worker.busy:
                 # It blocks on Redis. A nudge that is lost on the way costs a second.
                 raise StopRequested
@@ -156,25 +224,41 @@ class _Stop:
 
 def run_clock() -> None:
     """About once a second: take back lost leases, nudge what is due. Any number of clocks may run."""
-    stop = _Stop()
+    stop, clock = _Stop(), Clock()
     with Life(Process.CLOCK):
         log.info("the clock ticks every %g s", settings().CLOCK)
         while not stop.asked:
-            tick()
+            clock.tick()
             stop.wait(settings().CLOCK)
 
 
-def tick() -> None:
-    """Do the clock's round once; whatever is away now is asked again at the next."""
-    close_old_connections()
-    try:
-        for _ in range(ROUNDS):
-            if reap() < REAPED_AT_ONCE:
-                break
+class Clock:
+    """What one clock process knows from tick to tick; whatever is away now is asked again at the next."""
+
+    def __init__(self) -> None:
+        self.room = Room()
+        self.jumps = Jumps()
+
+    def tick(self) -> None:
+        """Do the round once."""
+        close_old_connections()
+        try:
+            if self.room.there:  # else whoever could be woken could record nothing
+                self._round()
+        except (DatabaseError, InterfaceError) as fault:
+            self.room.noticed(fault)
+            log.warning("the database did not answer the clock: %s", fault)
+            database.close()
+        except Resting:
+            pass  # it was said when it failed
+        except RedisError as fault:
+            log.warning("Redis did not answer the clock: %s", fault)
+
+    def _round(self) -> None:
+        self.jumps.look()
+        if self.jumps.leases_can_be_read:
+            for _ in range(ROUNDS):
+                if reap() < REAPED_AT_ONCE:
+                    break
         hold_unserved()
         jobs.ring_for_due()
-    except (DatabaseError, InterfaceError) as fault:
-        log.warning("the database did not answer the clock: %s", fault)
-        database.close()
-    except RedisError as fault:
-        log.warning("Redis did not answer the clock: %s", fault)

@@ -17,6 +17,16 @@ hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, not skip, what is about the other database only: it runs in that one's stage."""
+    here = "postgresql" if settings.ON_POSTGRES else "sqlite"
+    marks = {item: item.get_closest_marker("only_on") for item in items}
+    elsewhere = [item for item, mark in marks.items() if mark and mark.args != (here,)]
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(settings.FOLDER, ignore_errors=True)
 

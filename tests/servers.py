@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import psycopg
@@ -18,13 +19,16 @@ from sagaproject.processes import die_with, redis_command
 
 #: PostgreSQL refuses to run as root; Debian's package brings this user.
 POSTGRES_USER = "postgres"
+#: Where they listen if they are given an address: their usual ports.
+POSTGRES_PORT, REDIS_PORT = 5432, 6379
 
 
 @contextlib.contextmanager
-def redis(folder: Path) -> Iterator[str]:
-    """Run Redis on a unix socket in this folder; yield its URL."""
+def redis(folder: Path, *, address: str | None = None) -> Iterator[str]:
+    """Run Redis on a unix socket in this folder, and at an address where others reach it; yield the socket's URL."""
     path = folder / "redis.sock"
-    with _running(redis_command(Path(sys.prefix), path), log=folder / "redis.log"):
+    reached = ["--bind", address, "--port", str(REDIS_PORT), "--protected-mode", "no"] if address else []
+    with _running([*redis_command(Path(sys.prefix), path), *reached], log=folder / "redis.log"):
         _wait(lambda: _listens(path), folder / "redis.log")
         yield redis_url(folder)
 
@@ -34,16 +38,28 @@ def redis_url(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """Make a cluster in this folder and run it on a unix socket; yield the URL of its database."""
-    user = POSTGRES_USER if os.geteuid() == 0 else None
-    data, log = folder / "data", folder / "postgres.log"
+def postgres(folder: Path, *, durable: bool = False, address: str | None = None) -> Iterator[str]:
+    """Make a cluster in this folder and run it on a unix socket; yield the URL of its database.
+
+    With an address it serves that too, and whoever comes from the same subnet of 256.
+    """
+    make_cluster(folder)
+    if address:
+        with open(folder / "data" / "pg_hba.conf", "a") as allowed:
+            allowed.write(f"host all all {ip_network(f'{address}/24', strict=False)} trust\n")
+    with running_cluster(folder, durable=durable, address=address) as url:
+        yield url
+
+
+def make_cluster(folder: Path) -> None:
+    """Make a PostgreSQL cluster in this folder."""
+    user = _postgres_user()
     if user:
         shutil.chown(folder, user)
     initdb = [
-        _binary("initdb"),
+        binary("initdb"),
         "--pgdata",
-        data,
+        folder / "data",
         "--username",
         "sagadesk",
         "--auth",
@@ -53,12 +69,27 @@ def postgres(folder: Path) -> Iterator[str]:
     ]
     quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
     subprocess.run([*initdb, "--no-sync", "--locale", "C.UTF-8"], user=user, **quiet)
-    server = [_binary("postgres"), "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
-    command = [*server, "-c", "max_connections=200"]
+
+
+@contextlib.contextmanager
+def running_cluster(folder: Path, *, durable: bool = False, address: str | None = None) -> Iterator[str]:
+    """Run the cluster in this folder; yield the URL of its database.
+
+    Tests need not survive a power cut, so it does not wait for the disk, unless it is to be durable.
+    """
+    log = folder / "postgres.log"
+    server = [binary("postgres"), "-D", folder / "data", "-k", folder]
+    durability = [] if durable else ["-c", "fsync=off"]
+    options = ["-c", "max_connections=200", "-c", f"listen_addresses={address or ''}"]
+    command = [*server, *durability, *options]
     # SIGTERM would wait for each client to leave.
-    with _running(command, log=log, stop=signal.SIGINT, user=user, cwd=folder):
+    with _running(command, log=log, stop=signal.SIGINT, user=_postgres_user(), cwd=folder):
         _wait(lambda: _serves(postgres_url(folder)), log)
         yield postgres_url(folder)
+
+
+def _postgres_user() -> str | None:
+    return POSTGRES_USER if os.geteuid() == 0 else None
 
 
 def postgres_url(folder: Path, name: str = "postgres") -> str:
@@ -96,7 +127,7 @@ def _running(command: list, log: Path, stop: int = signal.SIGTERM, **options: ob
             process.wait()
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
     """Find it on the path, or where Debian keeps the servers' programs; the newest."""
     found = shutil.which(name) or max(
         map(str, Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), default=None

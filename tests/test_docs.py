@@ -68,6 +68,33 @@ def test_the_example_saga_runs_as_it_is_printed(page: Path, monkeypatch: pytest.
     assert ended.steps.get(name="wrap").status == "compensated"
 
 
+RESEARCHED = {"D": 13, "C": 20, "F": 16, "I": 15}
+PLACE = re.compile(r"`((?:bench|bin|docs|participants|sagaproject|sagas|tests)/[\w./-]*)(?:::(\w+))?`")
+
+
+def test_everything_researched_has_its_row() -> None:
+    """Decisions, cases, faults and invariants: each is built and tested, or says why not."""
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:1] == "|"
+    ]
+    said = {row[0]: row[1:] for row in rows}
+    wanted = [f"{kind}{n}" for kind, count in RESEARCHED.items() for n in range(1, count + 1)]
+    assert [each for each in wanted if each not in said] == []
+    for each in wanted:
+        sentence, built, tested = said[each]
+        assert sentence, each
+        assert built, each
+        assert tested or built.startswith("not applicable: "), each
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_names_exists(page: Path) -> None:
+    for path, test in PLACE.findall(page.read_text()):
+        assert (ROOT / path).exists(), path
+        assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{path}::{test}"
+
+
 def test_every_test_stands_in_a_lane_of_bin_test() -> None:
     lanes = (ROOT / "bin" / "_test.py").read_text()
     present = {path.relative_to(ROOT).parts[1] for path in (ROOT / "tests").rglob("test_*.py")}

@@ -44,7 +44,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     @admin.display(description="saga", ordering="saga_id")
     def saga_link(self, row: Any) -> str:
-        """Link to the row's saga."""
+        """Link to the row's saga, if it is about one."""
+        if row.saga_id is None:
+            return "-"
         return format_html(
             '<a href="{}">{}</a>', reverse("admin:sagas_saga_change", args=[row.saga_id]), row.saga_id
         )

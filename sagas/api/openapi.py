@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from sagas import orchestrator
+from sagas import orchestrator, searchable
 from sagas.api import documents as d
 from sagas.api.schemas import EventQuery, ListQuery, StartBody, VerbBody
 
@@ -50,7 +50,7 @@ def _document() -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     paths: dict[str, Any] = {
         "/sagas": {
-            "get": _read("List sagas, the newest first", d.SagaPage, _parameters(ListQuery), "422"),
+            "get": _read("List sagas, the newest first", d.SagaPage, _list_parameters(), "422"),
             "post": _start(),
         },
         "/sagas/{id}": {"get": _read("Read a saga", d.Saga, [_SAGA_ID], "404")},
@@ -113,6 +113,12 @@ def _content(model: type[BaseModel]) -> dict[str, Any]:
 
 def _schema(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": _REF.format(model=model.__name__)}
+
+
+def _list_parameters() -> list[dict[str, Any]]:
+    sought = [f"{searchable.PREFIX}{path}" for path in searchable.paths()]
+    values = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in sought]
+    return [*_parameters(ListQuery), *values]
 
 
 def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:

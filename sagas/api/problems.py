@@ -14,6 +14,8 @@ from django.http import Http404, JsonResponse, UnreadablePostError
 from pydantic import ValidationError
 
 from sagas import orchestrator
+from sagas.engine import is_full
+from sagas.signals import no_room
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +96,7 @@ def problem_for(raised: Exception) -> Problem:
         case UnreadablePostError():
             return malformed("The body could not be read to its end.")
         case OperationalError() | InterfaceError():
-            return _database_away()
+            return _database_away(raised)
         case _:
             return _unforeseen()
 
@@ -126,9 +128,13 @@ def _reason(error: Mapping[str, Any]) -> str:
     return plain.get(error["type"]) or error["msg"].removeprefix("Value error, ")
 
 
-def _database_away() -> Problem:
+def _database_away(fault: Exception) -> Problem:
     log.exception("the database did not answer an API request")
-    message = "The database does not answer. If you sent a key or an action id, repeating is safe."
+    full = is_full(fault)
+    if full:
+        no_room.send_robust(sender=Problem, full=True)  # no worker may have met it yet
+    what = "The database's disk is full." if full else "The database does not answer."
+    message = f"{what} If you sent a key or an action id, repeating is safe."
     return Problem(503, "unavailable", message, headers={"Retry-After": "1"})
 
 

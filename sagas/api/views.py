@@ -6,19 +6,28 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from sagas import orchestrator
+from sagas import orchestrator, searchable
 from sagas.api.endpoint import needs
 from sagas.api.problems import invalid, not_found
 from sagas.api.reading import read_body, read_query
 from sagas.api.schemas import EventQuery, ListQuery, StartBody, VerbBody
 from sagas.models import Saga
+from sagas.searchable import PREFIX
 
 
 @needs("view_saga")
 def saga_list(request: HttpRequest) -> dict[str, Any]:
     """Return a page of sagas, newest first, and where the next one begins."""
-    query = ListQuery.model_validate(read_query(request))
-    found = list(_matching(query)[: query.limit + 1])
+    asked = read_query(request)
+    sought = {name: asked.pop(name) for name in list(asked) if name.startswith(PREFIX)}
+    query = ListQuery.model_validate(asked)
+    sagas = _matching(query)
+    for name, value in sought.items():
+        try:
+            sagas = searchable.with_value(sagas, name.removeprefix(PREFIX), value)
+        except searchable.NotSearchable as no:
+            raise invalid(name, str(no)) from no
+    found = list(sagas[: query.limit + 1])
     page = found[: query.limit]
     return {
         "items": orchestrator.snapshots(page),

@@ -21,6 +21,11 @@ def decide(
 
     Raises :class:`Refused` for a verb that does not apply.
     """
+    return tuple(drafted(definition, progress, message, now).events)
+
+
+def drafted(definition: SagaDefinition, progress: Progress, message: m.Message, now: m.Now) -> Draft:
+    """Return the decision with the progress after it, which :func:`decide` had to find anyway."""
     draft = Draft(definition, progress, now)
     match message:
         case m.Start(data=data):
@@ -30,4 +35,4 @@ def decide(
             replies.take(draft, message)
         case _:
             verbs.act(draft, message)
-    return tuple(draft.events)
+    return draft

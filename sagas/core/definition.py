@@ -7,7 +7,7 @@ actions and compensations are names, looked up when they are needed.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import cached_property
 from math import log2
@@ -121,7 +121,7 @@ class SagaDefinition:
 
     def ancestors(self, name: str) -> frozenset[str]:
         """Return the names of all steps that this one stands on, directly or not."""
-        return frozenset(_reach(self.needs, name))
+        return self._ancestors[name]
 
     @cached_property
     def pivot(self) -> SagaStep | None:
@@ -155,6 +155,10 @@ class SagaDefinition:
                 found[need].append(name)
         return {name: tuple(those) for name, those in found.items()}
 
+    @cached_property
+    def _ancestors(self) -> dict[str, frozenset[str]]:
+        return {name: frozenset(_reach(self.needs, name)) for name in self.names}
+
     def document(self) -> dict[str, Any]:
         """Return the definition as plain data, defaults left out."""
         return {"saga_type": self.saga_type, "steps": [_step_document(step) for step in self.steps]}
@@ -179,7 +183,7 @@ def _step_document(step: SagaStep) -> dict[str, Any]:
     for name, default in _DEFAULTS.items():
         value = getattr(step, name)
         if value != default:
-            document[name] = asdict(value) if isinstance(value, Retry) else value
+            document[name] = {**vars(value)} if isinstance(value, Retry) else value
     if "needs" in document:
         document["needs"] = list(document["needs"])
     return document

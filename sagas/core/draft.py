@@ -1,5 +1,6 @@
 """A decision in the making: the events so far, the progress after them, and how a saga goes on from there."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -56,13 +57,15 @@ class Draft:
             self._backward()
 
     def _forward(self) -> None:
-        passed = {StepStatus.COMPLETED, StepStatus.SKIPPED}
         for name in self.definition.names:
-            ready = all(self.step(need).status in passed for need in self.definition.needs(name))
-            if self.step(name).status is StepStatus.PENDING and ready:
+            if self.step(name).status is StepStatus.PENDING and self._passed(self.definition.needs(name)):
                 self.dispatch_action(name)
-        if all(step.status in passed for step in self.progress.steps.values()):
+        if self._passed(self.definition.names):
             self.add(e.SagaCompleted)
+
+    def _passed(self, names: Iterable[str]) -> bool:
+        """Whether what stands on these steps may begin."""
+        return all(self.step(name).status in (StepStatus.COMPLETED, StepStatus.SKIPPED) for name in names)
 
     def dispatch_action(self, name: str) -> None:
         """Make the step's action due, as a new generation."""

@@ -6,7 +6,6 @@ refuses what the tables do not allow.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from sagas.core import events as e
@@ -127,13 +126,12 @@ def evolve(progress: Progress, event: e.Event) -> Progress:
         changes |= _saga_changes(progress, event)
     else:
         before = progress.steps[event.step]
-        after = replace(
-            before,
+        after = before._replace(
             status=next_status(before.status, type(event)),
             **_step_changes(before, event, number=progress.sequence + 1),
         )
         changes["steps"] = {**progress.steps, event.step: after}
-    return replace(progress, **changes)
+    return progress._replace(**changes)
 
 
 def fold(progress: Progress, events: Iterable[e.Event]) -> Progress:
@@ -150,7 +148,7 @@ def _saga_changes(progress: Progress, event: e.SagaEvent) -> dict[str, Any]:
         case e.SagaCompensating(error=error):
             # The rollback answers what held a rejected step: there is nothing left to decide about it.
             held = {n: s for n, s in progress.steps.items() if s.attention is Attention.HELD}
-            calm = {n: replace(s, attention=None) for n, s in held.items()}
+            calm = {n: s._replace(attention=None) for n, s in held.items()}
             return {"error": error, "steps": {**progress.steps, **calm}}
         case e.SagaCompleted(at=at):
             return {"finished_at": at, "paused": False}
@@ -161,7 +159,7 @@ def _saga_changes(progress: Progress, event: e.SagaEvent) -> dict[str, Any]:
         case e.SagaResumed():
             return {"paused": False}
         case e.DataEdited(data=data, keeping=keeping):
-            kept = {n: replace(progress.steps[n], input=progress.data) for n in keeping}
+            kept = {n: progress.steps[n]._replace(input=progress.data) for n in keeping}
             return {"data": data, "steps": {**progress.steps, **kept}}
 
 

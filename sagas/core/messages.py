@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sagas.core.words import Attention, Verdict
 
 
-@dataclass(frozen=True)
-class Now:
+class Now(NamedTuple):
     """What the shell knows at this moment, and the core must not ask for."""
 
     at: datetime

@@ -6,6 +6,7 @@ from typing import Any
 
 #: More levels than any sane document has; SQLite itself stops at 1,000.
 DEEPEST = 200
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 #: An escaped NUL character, which PostgreSQL has no room for.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -17,16 +18,16 @@ class NotPlain(ValueError):
 def plain(value: Any) -> Any:
     """Return a value as it will be read back. Raises :class:`NotPlain`."""
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text = _encode(value)
         text.encode()
     except UnicodeEncodeError:
         raise NotPlain("it contains half a character (a lone surrogate)") from None
     except (TypeError, ValueError, RecursionError) as wrong:
         raise NotPlain(f"it is not plain JSON: {wrong}") from wrong
-    if _NUL.search(text):
+    if "\\u0000" in text and _NUL.search(text):
         raise NotPlain("it contains the NUL character")
     read_back = json.loads(text)
-    if _depth(read_back) > DEEPEST:
+    if text.count("[") + text.count("{") > DEEPEST and _depth(read_back) > DEEPEST:
         raise NotPlain(f"it is nested more than {DEEPEST} levels deep")
     return read_back
 

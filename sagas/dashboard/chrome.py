@@ -14,7 +14,7 @@ class Chrome:
     banner: str
     """Why nothing moves; empty when all is well."""
     remedy: str
-    """The command that would help."""
+    """The command that would help; empty where none does."""
 
 
 def chrome() -> Chrome:
@@ -26,6 +26,8 @@ def chrome() -> Chrome:
 
 def banner_for(health: dict[str, Any]) -> tuple[str, str]:
     """Say what is missing for sagas to move, and the command that helps; both empty if nothing is."""
+    if health["full"]:
+        return "The database's disk is full: nothing new is begun, and what runs waits to be recorded.", ""
     if not health["workers_alive"] and not health["clock"]:
         return "No worker and no clock is alive: sagas are recorded, and none of them moves.", "bin/dev"
     if not health["workers_alive"]:

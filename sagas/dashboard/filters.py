@@ -1,7 +1,7 @@
 """The list's filters, read from a query string, and which sagas they let through."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -11,8 +11,10 @@ from django.db import connection
 from django.db.models import Exists, OuterRef
 from django.utils.dateparse import parse_datetime
 
+from sagas import searchable
 from sagas.core.words import Attention, SagaState
 from sagas.models import Saga, SagaQuerySet, Step
+from sagas.searchable import PREFIX
 
 ANY = "any"
 
@@ -29,11 +31,17 @@ class Filters:
     since: str = ""
     until: str = ""
     paused: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Path in the data -> the value that is sought there."""
 
     @classmethod
     def read(cls, query: Mapping[str, Any]) -> "Filters":
         """Read the filters from a query string."""
-        return cls(**{f.name: str(query.get(f.name, "")).strip()[:200] for f in fields(cls)})
+        plain = {name: str(query.get(name, "")).strip()[:200] for name in _PLAIN}
+        sought = {name: str(query[name]).strip()[:200] for name in query if name.startswith(PREFIX)}
+        return cls(
+            **plain, data={name.removeprefix(PREFIX): value for name, value in sought.items() if value}
+        )
 
     @property
     def problems(self) -> dict[str, str]:
@@ -44,16 +52,26 @@ class Filters:
             "since": not self.since or _time(self.since) is not None,
             "until": not self.until or _time(self.until) is not None,
         }
-        return {
+        wrong = {
             name: f"{getattr(self, name)!r} is not a value for {name}."
             for name, ok in checks.items()
             if not ok
         }
+        known = searchable.paths()
+        unknown = [path for path in self.data if path not in known]
+        there = f"; there are {', '.join(known)}" if known else ""
+        return wrong | {f"data.{path}": f"data.{path} is not searchable{there}." for path in unknown}
+
+    @property
+    def sought(self) -> list[tuple[str, str]]:
+        """The paths that may be asked for, each with the value that is."""
+        return [(path, self.data.get(path, "")) for path in searchable.paths()]
 
     @property
     def active(self) -> dict[str, str]:
         """The filters that are set, as they appear in a link."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name)}
+        plain = {name: getattr(self, name) for name in _PLAIN if getattr(self, name)}
+        return plain | {f"{PREFIX}{path}": value for path, value in self.data.items()}
 
     @property
     def query(self) -> str:
@@ -80,6 +98,8 @@ class Filters:
             sagas = sagas.filter(saga_type=self.type)
         if self.paused:
             sagas = sagas.active().filter(paused=True)
+        for path, value in self.data.items():
+            sagas = searchable.with_value(sagas, path, value)
         return self._in_time(self._at_attention(self._correlated(sagas)))
 
     def _correlated(self, sagas: SagaQuerySet) -> SagaQuerySet:
@@ -108,6 +128,9 @@ class Filters:
         if self.until:
             sagas = sagas.filter(id__lt=first_id_at(_time(self.until)))
         return sagas
+
+
+_PLAIN = [each.name for each in fields(Filters) if each.name != "data"]
 
 
 def first_id_at(at: datetime | None) -> UUID:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.http import QueryDict
 from django.template.loader import render_to_string
@@ -12,7 +13,7 @@ from sagas.core.words import TERMINAL
 from sagas.dashboard.chrome import chrome
 from sagas.dashboard.filters import Filters
 from sagas.dashboard.paging import keyset
-from sagas.dashboard.regions import OVERVIEW_REGIONS, SAGA_REGIONS, overview_context, saga_context
+from sagas.dashboard.regions import OVERVIEW_REGIONS, SAGA_REGIONS, overview_context, saga_contexts
 from sagas.dashboard.rows import rows_of
 from sagas.models import Saga
 
@@ -20,12 +21,12 @@ from sagas.models import Saga
 class DeskFragments:
     """Renders for :class:`sagas.live.Feed`; all in one thread, so that equal work is not done twice at once."""
 
-    @database_sync_to_async
+    @sync_to_async
     def versions(self, ids: Iterable[UUID]) -> Mapping[UUID, int]:
         """Return the versions of sagas as they are now."""
         return dict(Saga.objects.filter(pk__in=list(ids)).values_list("pk", "version"))
 
-    @database_sync_to_async
+    @sync_to_async
     def render(
         self, variant: tuple[str, frozenset[str]], ids: Iterable[UUID]
     ) -> Mapping[UUID, dict[str, Any]]:
@@ -33,22 +34,26 @@ class DeskFragments:
         kind, allowed = variant
         return rendered_rows(ids) if kind == "row" else rendered_pages(ids, allowed)
 
-    @database_sync_to_async
+    @sync_to_async
     def overview(self) -> dict[str, str]:
         """Return the overview's regions."""
         return _rendered(OVERVIEW_REGIONS, overview_context())
 
-    @database_sync_to_async
+    @sync_to_async
     def banner(self) -> str:
         """Return the banner that every page shows."""
         return render_to_string("_banner.html", {"chrome": chrome()})
 
-    @database_sync_to_async
+    @sync_to_async
     def listed(self, query: str) -> list[UUID]:
         """Return the sagas that a list would show now."""
         asked = QueryDict(query)
         sagas = Filters.read(asked).apply().values_list("pk", flat=True)
         return list(keyset(sagas, asked, {}).rows)
+
+    @database_sync_to_async
+    def release(self) -> None:
+        """Give the database connection back, as after a request: what is asked in one round shares one."""
 
 
 def rendered_rows(ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
@@ -61,14 +66,15 @@ def rendered_rows(ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
 
 def rendered_pages(ids: Iterable[UUID], allowed: frozenset[str]) -> dict[UUID, dict[str, Any]]:
     """Render sagas as the regions of their pages."""
+    sagas = list(Saga.objects.filter(pk__in=list(ids)))
     return {
         saga.pk: {
             "version": saga.version,
             "final": saga.state in TERMINAL,
             "title": f"{saga.correlation_id} {saga.state} · Sagadesk",
-            "regions": _rendered(SAGA_REGIONS, saga_context(saga, allowed)),
+            "regions": _rendered(SAGA_REGIONS, context),
         }
-        for saga in Saga.objects.filter(pk__in=list(ids))
+        for saga, context in zip(sagas, saga_contexts(sagas, allowed), strict=True)
     }
 
 

@@ -9,7 +9,7 @@ from sagas import orchestrator
 from sagas.dashboard.sentences import sentence
 from sagas.models import OperatorAction
 
-#: Entries that a page shows; the API has them all.
+#: Entries that a page shows; older ones have pages of their own.
 LONGEST = 400
 _QUIET = frozenset({"at", "version", "data"})
 
@@ -30,22 +30,37 @@ class Entry:
 
 @dataclass(frozen=True)
 class Log:
-    """A saga's latest entries, oldest first."""
+    """A part of a saga's log, oldest entry first."""
 
     entries: Sequence[Entry]
     raw: Sequence[Mapping[str, Any]]
     begins: int
     """The first event's sequence; above 1 there are older ones."""
+    ends: int
 
 
-def log_of(saga_id: UUID, sequence: int, actions: Sequence[OperatorAction]) -> Log:
-    """Return the saga's log. An action stands before the events that it caused."""
-    events = orchestrator.events(saga_id, after=max(0, sequence - LONGEST), limit=LONGEST)
+def log_of(events: Sequence[Mapping[str, Any]], actions: Sequence[OperatorAction]) -> Log:
+    """Return the end of a saga's log, of its latest events. An action stands before the events that it caused."""
     oldest = events[0]["version"] if events else 0
-    entries = [_of_event(event) for event in events]
-    entries += [_of_action(action) for action in actions if action.version_after >= oldest]
+    return _woven(events, [action for action in actions if action.version_after >= oldest])
+
+
+def older_log(saga_id: UUID, before: int) -> Log:
+    """Return the part of a saga's log that ends before the event of that number."""
+    after = max(0, before - 1 - LONGEST)
+    events = orchestrator.events(saga_id, after=after, limit=min(LONGEST, max(0, before - 1 - after)))
+    versions = [event["version"] for event in events] or [0]
+    actions = OperatorAction.objects.filter(
+        saga_id=saga_id, version_after__gte=versions[0], version_after__lte=versions[-1]
+    )
+    return _woven(events, list(actions.defer("answer")))
+
+
+def _woven(events: Sequence[Mapping[str, Any]], actions: Sequence[OperatorAction]) -> Log:
+    entries = [*map(_of_event, events), *map(_of_action, actions)]
     entries.sort(key=lambda e: (e.version, e.action is None, e.sequence or 0))
-    return Log(entries, events, events[0]["sequence"] if events else 1)
+    first, last = (events[0]["sequence"], events[-1]["sequence"]) if events else (1, 0)
+    return Log(entries, events, first, last)
 
 
 def _of_event(event: Mapping[str, Any]) -> Entry:

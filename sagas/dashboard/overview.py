@@ -16,7 +16,7 @@ from sagas.core.words import SagaState
 from sagas.dashboard.filters import first_id_at
 from sagas.dashboard.rows import Row, for_rows, rows
 from sagas.dashboard.words import attention_hint, attention_text
-from sagas.models import Saga, SagaQuerySet, Step
+from sagas.models import IMPORT, Saga, SagaQuerySet, Step
 
 #: A count stops here and says "+".
 MOST = 10_000
@@ -48,6 +48,7 @@ def attention_groups(most: int = 12) -> list[Group]:
     """Return what needs a person, the largest group first."""
     found = (
         Step.objects.filter(attention__isnull=False)
+        .exclude(saga__origin_kind=IMPORT)
         .values("attention", "saga__saga_type", "name")
         .annotate(count=Count("saga_id"), since=Min("saga__updated_at"))
         .order_by("-count", "since")[:most]
@@ -86,7 +87,7 @@ def counts() -> list[Counted]:
 
 def needing() -> Counted:
     """Return how many sagas wait for a person."""
-    return Counted("attention", _count(attention__isnull=False))
+    return Counted("attention", _bounded(Saga.objects.at_attention()))
 
 
 def _count(**where: Any) -> int:
@@ -132,12 +133,12 @@ class Hour:
 def hour() -> Hour:
     """Look at the last hour."""
     since = timezone.now() - timedelta(minutes=MINUTES)
-    ended = Saga.objects.filter(updated_at__gte=since, finished_at__gte=since)
+    ended = Saga.objects.filter(finished_at__gte=since)
     by_minute = ended.annotate(minute=TruncMinute("finished_at")).values_list("minute", "state")
     per_minute = {(m, s): n for m, s, n in by_minute.annotate(n=Count("pk")).order_by()}
     took = sorted(
         (end - begin).total_seconds()
-        for begin, end in ended.order_by("-updated_at").values_list("created_at", "finished_at")[:SAMPLE]
+        for begin, end in ended.order_by("-finished_at").values_list("created_at", "finished_at")[:SAMPLE]
         if end
     )
     return Hour(
@@ -172,5 +173,10 @@ def _percentile(values: list[float], percent: int) -> float | None:
 
 
 def recent(most: int = 12) -> list[Row]:
-    """Return the sagas that changed last."""
-    return rows(for_rows(Saga.objects.order_by("-updated_at"))[:most])
+    """Return the sagas that changed last, of the newest that run and those that ended last.
+
+    The change itself is in no index: one would have to be moved with every step of every saga.
+    """
+    ended = Saga.objects.filter(finished_at__isnull=False).order_by("-finished_at")
+    found = [*for_rows(Saga.objects.active().order_by("-pk"))[:most], *for_rows(ended)[:most]]
+    return rows(sorted(found, key=lambda saga: saga.updated_at, reverse=True)[:most])

@@ -3,6 +3,7 @@
 A page and a push render the same partials from the same context, so they cannot disagree.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,11 +14,12 @@ from sagas import orchestrator
 from sagas.core.commands import idempotency_key
 from sagas.core.words import TERMINAL, Direction
 from sagas.dashboard import overview as figures
+from sagas.dashboard.beside import Beside, beside
 from sagas.dashboard.chrome import chrome
 from sagas.dashboard.graph import draw
-from sagas.dashboard.log import log_of
+from sagas.dashboard.log import LONGEST, log_of
 from sagas.dashboard.timeline import timeline
-from sagas.models import LateReply, OperatorAction, Saga
+from sagas.models import Saga
 from sagas.orchestrator import VERBS
 
 #: Regions of a saga's page -> their partials.
@@ -74,11 +76,21 @@ class CommandLine:
     state: str
 
 
-def saga_context(saga: Saga, allowed: frozenset[str]) -> dict[str, Any]:
-    """Return what the regions of a saga's page need."""
-    snapshot = orchestrator.snapshot(saga)
-    actions = list(OperatorAction.objects.filter(saga=saga).defer("answer").order_by("-at", "-id")[:200])
-    log = log_of(saga.pk, saga.sequence, actions)
+def saga_contexts(sagas: Sequence[Saga], allowed: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """Yield what the regions of each saga's page need; the number of queries does not depend on how many they are."""
+    events, around = orchestrator.latest_events(sagas, LONGEST), beside(sagas)
+    for saga, snapshot in zip(sagas, orchestrator.snapshots(sagas), strict=True):
+        yield _context(saga, snapshot, events[saga.pk], around[saga.pk], allowed)
+
+
+def _context(
+    saga: Saga,
+    snapshot: dict[str, Any],
+    events: Sequence[Mapping[str, Any]],
+    around: Beside,
+    allowed: frozenset[str],
+) -> dict[str, Any]:
+    log = log_of(events, around.actions)
     end = saga.finished_at or timezone.now()
     drawn_to = end if any(step["scheduled"] for step in snapshot["steps"]) else saga.updated_at
     return {
@@ -92,9 +104,9 @@ def saga_context(saga: Saga, allowed: frozenset[str]) -> dict[str, Any]:
         "log": log.entries,
         "log_begins": log.begins,
         "commands": _commands(saga.pk, snapshot["steps"]),
-        "late": LateReply.objects.filter(saga_id=saga.pk).order_by("-pk")[:50],
-        "actions": actions,
-        "related": _related(saga),
+        "late": around.late,
+        "actions": around.actions,
+        "related": around.related,
         "seconds": (end - saga.created_at).total_seconds(),
         "over": saga.state in TERMINAL,
     }
@@ -151,16 +163,3 @@ def _commands(saga_id: UUID, steps: list[dict[str, Any]]) -> list[CommandLine]:
                 )
             )
     return lines
-
-
-def _related(saga: Saga) -> list[tuple[str, Saga]]:
-    successors = [
-        (kind_of(s, "successor"), s) for s in saga.successors.only("id", "origin_kind", "state")[:20]
-    ]
-    return ([(kind_of(saga, "origin"), saga.origin)] if saga.origin else []) + successors
-
-
-def kind_of(saga: Saga, side: str) -> str:
-    """Say how two sagas belong together."""
-    words = {"restart": ("restart of", "restarted as"), "repair": ("repair of", "repaired by")}
-    return words.get(saga.origin_kind, ("follows", "followed by"))[side == "successor"]

@@ -1,17 +1,27 @@
 """A saga as one line of a table: its state, and the one thing that goes on in it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
-
-from django.db.models import Prefetch
 
 from sagas.core.words import TERMINAL, SagaState, StepStatus
 from sagas.dashboard.words import attention_text
 from sagas.models import Saga, SagaQuerySet, Step
 
-#: What a line needs of a step; results and inputs may be long.
-_STEP_FIELDS = ("saga_id", "name", "position", "status", "attention", "attempt", "budget", "open", "due_at")
+
+class StepLine(NamedTuple):
+    """What a line needs of a step; results and inputs may be long."""
+
+    saga_id: UUID
+    name: str
+    status: str
+    attention: str | None
+    attempt: int
+    budget: int
+    open: str | None
+
+
 _SAGA_FIELDS = (
     *("id", "saga_type", "correlation_id", "state", "attention", "waiting", "paused", "version"),
     *("created_at", "updated_at", "finished_at"),
@@ -31,15 +41,18 @@ class Row:
 
 
 def for_rows(sagas: SagaQuerySet) -> SagaQuerySet:
-    """Load sagas with what their lines need: two queries, however many."""
-    return sagas.only(*_SAGA_FIELDS).prefetch_related(
-        Prefetch("steps", Step.objects.only(*_STEP_FIELDS).order_by("position"))
-    )
+    """Load of sagas what their lines need; data may be long."""
+    return sagas.only(*_SAGA_FIELDS)
 
 
 def rows(sagas: Iterable[Saga]) -> list[Row]:
-    """Return the lines for sagas loaded by :func:`for_rows`."""
-    return [row(saga) for saga in sagas]
+    """Return the lines for sagas loaded by :func:`for_rows`: one more query, however many they are."""
+    listed = list(sagas)
+    steps: dict[UUID, list[StepLine]] = {saga.pk: [] for saga in listed}
+    found = Step.objects.filter(saga_id__in=steps).order_by("saga_id", "position")
+    for step in map(StepLine._make, found.values_list(*StepLine._fields)):
+        steps[step.saga_id].append(step)
+    return [row(saga, steps[saga.pk]) for saga in listed]
 
 
 def rows_of(ids: Iterable[UUID]) -> list[Row]:
@@ -47,19 +60,18 @@ def rows_of(ids: Iterable[UUID]) -> list[Row]:
     return rows(for_rows(Saga.objects.filter(pk__in=list(ids))))
 
 
-def row(saga: Saga) -> Row:
+def row(saga: Saga, steps: Sequence[StepLine]) -> Row:
     """Return the line of one saga."""
-    steps = list(saga.steps.all())
     took = (saga.finished_at - saga.created_at).total_seconds() if saga.finished_at else None
     return Row(saga, glance(saga, steps), took, tuple(dot(step) for step in steps))
 
 
-def dot(step: Step) -> str:
+def dot(step: StepLine) -> str:
     """Return what the line's dot for a step shows."""
     return "attention" if step.attention else step.status
 
 
-def glance(saga: Saga, steps: list[Step]) -> str:
+def glance(saga: Saga, steps: Sequence[StepLine]) -> str:
     """Say in a few words where the saga is."""
     stuck = next((s for s in steps if s.attention and s.attention == saga.attention), None)
     if stuck:
@@ -73,7 +85,7 @@ def glance(saga: Saga, steps: list[Step]) -> str:
     return _moving(moving[0]) + more
 
 
-def _ended(saga: Saga, steps: list[Step]) -> str:
+def _ended(saga: Saga, steps: Sequence[StepLine]) -> str:
     if saga.state == SagaState.COMPLETED:
         skipped = [s.name for s in steps if s.status == StepStatus.SKIPPED]
         return f"without {', '.join(skipped)}" if skipped else ""
@@ -81,7 +93,7 @@ def _ended(saga: Saga, steps: list[Step]) -> str:
     return f"rolled back at {failed}" if failed else "rolled back"
 
 
-def _moving(step: Step) -> str:
+def _moving(step: StepLine) -> str:
     undo = "undoing " if step.open == "undo" else ""
     tries = f", try {step.attempt} of {step.budget}" if step.attempt > 1 else ""
     return f"{undo}{step.name}{tries}"

@@ -24,6 +24,7 @@ urlpatterns = [
     path("", overview.overview, name="overview"),
     path("sagas/", sagas.saga_list, name="saga-list"),
     path("sagas/<uuid:saga_id>/", saga.saga_detail, name="saga-detail"),
+    path("sagas/<uuid:saga_id>/log/", saga.saga_log, name="saga-log"),
     path("sagas/<uuid:saga_id>/<verb:verb>/", verb.saga_verb, name="saga-verb"),
     path("search/", sagas.search, name="search"),
     path("audit/", audit.audit, name="audit"),

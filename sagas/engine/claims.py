@@ -1,14 +1,16 @@
 """Leases: taking due work, keeping it, and taking it back from who has died.
 
-Taking is one short transaction; PostgreSQL skips what others are taking, SQLite has one writer anyway.
+Taking is one statement on PostgreSQL, which skips what others are taking; SQLite has one writer anyway.
 """
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from django.db import transaction
+from django.db import connections, router, transaction
+from django.db.models import QuerySet
 
 from sagas import orchestrator, registry, rows
 from sagas.clock import database_now
@@ -16,57 +18,130 @@ from sagas.conf import settings
 from sagas.core import messages as m
 from sagas.core.plain import printable
 from sagas.core.words import Direction
-from sagas.engine.work import DomainEvent, Facts, Sent, Work, command_work
-from sagas.models import Due, Process
+from sagas.engine.work import DomainEvent, Sent, Work, command_work
+from sagas.models import Due, Process, Saga
 from sagas.orchestrator import loading
+from sagas.orchestrator.loading import DueRow, Held
 
-#: Seconds that a subscriber or hook may take.
-DELIVERY_TIMEOUT = 60.0
 #: Seconds to wait before a saga that could not be read or decided is tried again.
 POISONED = 60.0
 #: How many lost leases one look takes back.
 REAPED_AT_ONCE = 100
 
 
+class Taken(NamedTuple):
+    """A due row that is ours from now on."""
+
+    id: int
+    kind: str
+    saga_id: UUID
+    name: str
+    attempt: int
+    step: str | None
+    direction: str | None
+    number: int | None
+    generation: int | None
+    event: str | None
+    payload: Any
+    timeout: float
+    lease_token: UUID
+    timeout_at: datetime
+
+
+#: What a row says before it is taken.
+_TOLD = Taken._fields[:-2]
+
+
 def claim(queues: Collection[str], limit: int, worker: str) -> list[Work]:
-    """Take up to so many pieces of work that are due on these queues."""
-    with transaction.atomic():
-        now = database_now()
-        free = Due.objects.filter(queue__in=list(queues), due_at__lte=now, lease_token=None, paused=False)
-        taken = list(free.select_for_update(skip_locked=True).order_by("due_at", "id")[:limit])
-        if not taken:
-            return []
-        known = facts({row.saga_id for row in taken if row.kind == Due.COMMAND})
-        readable = [row for row in taken if row.kind == Due.DELIVERY or row.saga_id in known]
-        _put_off_unreadable([row.pk for row in taken if row not in readable], now)
-        work = [_work(row, known, now) for row in readable]
-        rows.update(
-            Due,
-            ("id",),
-            ("lease_token", "lease_until", "claimed_at", "timeout_at", "worker"),
-            [
-                (row.pk, each.token, lease_end(now), now, now + timedelta(seconds=each.timeout), worker)
-                for row, each in zip(readable, work, strict=True)
-            ],
-        )
-        return work
+    """Take up to so many pieces of work that are due on these queues, the longest due first."""
+    if connections[router.db_for_write(Due)].vendor == "postgresql":
+        taken, known = _take(sorted(queues), limit, worker)
+    else:
+        with transaction.atomic(savepoint=False):
+            taken, known = _take_one_by_one(sorted(queues), limit, worker)
+    readable = [row for row in taken if row.kind == Due.DELIVERY or row.saga_id in known]
+    _put_off_unreadable([row.id for row in taken if row not in readable])
+    for row in readable:
+        if row.kind == Due.COMMAND and row.number is not None:
+            due = DueRow(row.id, row.number, row.lease_token)
+            known[row.saga_id].due = {**known[row.saga_id].due, row.number: due}
+    return [_work(row, known) for row in readable]
 
 
-def _put_off_unreadable(ids: list[int], now: datetime) -> None:
+def _take(queues: Sequence[str], limit: int, worker: str) -> tuple[list[Taken], dict[UUID, Held]]:
+    """Take due rows, and their sagas with them."""
+    with rows.prepared(connections[router.db_for_write(Due)]) as cursor:
+        cursor.execute(_TAKE, [queues, limit, limit, settings().LEASE, worker])
+        found = cursor.fetchall()
+    taken = [Taken(*row) for *row, _ in found]
+    texts = {row.saga_id: text for row, (*_, text) in zip(taken, found, strict=True) if text}
+    known = loading.from_texts(texts)
+    # The sagas are as they were when the statement began: before it waited for a row that was being rewritten.
+    behind = {row.saga_id for row in taken if row.saga_id in known and not _is_of(row, known[row.saga_id])}
+    known |= {held.id: held for held in loading.read(behind)}
+    return [row._replace(payload=json.loads(row.payload)) if row.payload else row for row in taken], known
+
+
+def _is_of(row: Taken, held: Held) -> bool:
+    step = held.progress.steps.get(row.step or "")
+    return step is not None and step.number == row.number and step.attempt == row.attempt
+
+
+#: Queue by queue, so that none is read further than needed, however much waits there.
+_TAKE = f"""
+WITH free AS (
+    SELECT d.id FROM unnest(%s::text[]) AS q(name) CROSS JOIN LATERAL (
+        SELECT id, due_at FROM {Due._meta.db_table}
+        WHERE queue = q.name AND due_at <= statement_timestamp() AND lease_token IS NULL AND NOT paused
+        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+    ) AS d ORDER BY d.due_at, d.id LIMIT %s
+), taken AS (
+    UPDATE {Due._meta.db_table} AS due SET
+        lease_token = gen_random_uuid(),
+        lease_until = statement_timestamp() + %s * interval '1 second',
+        claimed_at = statement_timestamp(),
+        timeout_at = statement_timestamp() + due.timeout * interval '1 second',
+        worker = %s
+    FROM free WHERE due.id = free.id
+    RETURNING {", ".join(f"due.{name}" for name in Taken._fields)}
+)
+SELECT taken.*, (
+    SELECT {loading.AS_TEXT} FROM {Saga._meta.db_table} AS s
+    WHERE s.id = taken.saga_id AND taken.kind = '{Due.COMMAND}'
+) FROM taken
+"""  # noqa: S608 - names are our models' own
+
+
+def _take_one_by_one(queues: Sequence[str], limit: int, worker: str) -> tuple[list[Taken], dict[UUID, Held]]:
+    """Take as the statement above does, in a transaction that has locked everything."""
+    now = database_now()
+    found: list[tuple[Any, ...]] = []
+    for queue in queues:
+        free = Due.objects.filter(queue=queue, due_at__lte=now, lease_token=None, paused=False)
+        found += free.order_by("due_at").values_list("due_at", *_TOLD)[:limit]
+    found = sorted(found, key=lambda row: row[:2])[:limit]
+    taken = [Taken._make((*row, uuid4(), now)) for _, *row in found]
+    taken = [row._replace(timeout_at=now + timedelta(seconds=row.timeout)) for row in taken]
+    batch = rows.Batch(Due)
+    columns = ("lease_token", "lease_until", "claimed_at", "timeout_at", "worker")
+    values = [(row.id, row.lease_token, lease_end(now), now, row.timeout_at, worker) for row in taken]
+    batch.update(Due, ("id",), columns, values)
+    batch.write()
+    return taken, {
+        held.id: held for held in loading.read({r.saga_id for r in taken if r.kind == Due.COMMAND})
+    }
+
+
+def _put_off_unreadable(ids: Sequence[int]) -> None:
     """Keep a saga whose rows make no sense from being claimed again at once, and holding up its queue."""
     if ids:
         error = "the saga's rows cannot be read; the worker's log says why"
-        Due.objects.filter(pk__in=ids).update(due_at=now + timedelta(seconds=POISONED), error=error)
+        later = database_now() + timedelta(seconds=POISONED)
+        Due.objects.filter(pk__in=ids).update(**_FREE, due_at=later, error=error)
 
 
-def facts(ids: Collection[UUID]) -> dict[UUID, Facts]:
-    """Read what the commands of these sagas need."""
-    return {held.id: facts_of(held) for held in loading.read(ids)}
-
-
-def facts_of(held: loading.Held) -> Facts:
-    """Return what the commands of a loaded saga need."""
-    return Facts(held.id, held.saga_type, held.correlation_id, held.definition, held.progress)
+#: What of a row says that nobody holds it.
+_FREE: dict[str, Any] = dict.fromkeys(("lease_token", "lease_until", "claimed_at", "timeout_at", "worker"))
 
 
 def lease_end(now: datetime) -> datetime:
@@ -74,11 +149,10 @@ def lease_end(now: datetime) -> datetime:
     return now + timedelta(seconds=settings().LEASE)
 
 
-def _work(row: Due, known: dict[UUID, Facts], now: datetime) -> Work:
+def _work(row: Taken, known: loading.Known) -> Work:
     if row.kind == Due.DELIVERY:
         event = DomainEvent(row.event or "", row.payload or {})
-        return Work(uuid4(), row.saga_id, row.name, row.attempt, DELIVERY_TIMEOUT, event=event)
-    about = known[row.saga_id]
+        return Work(row.lease_token, row.saga_id, row.name, row.attempt, row.timeout, event=event)
     sent = Sent(
         row.step or "",
         Direction(row.direction or ""),
@@ -87,40 +161,44 @@ def _work(row: Due, known: dict[UUID, Facts], now: datetime) -> Work:
         row.generation or 0,
         row.attempt,
     )
-    deadline = now + timedelta(seconds=about.definition.step(sent.step).timeout)
-    return command_work(about, sent, uuid4(), deadline)
+    return command_work(known[row.saga_id], sent, row.lease_token, row.timeout_at)
 
 
-def renew(tokens: Collection[UUID]) -> None:
-    """Keep what is still being worked on; what was lost meanwhile stays lost."""
-    Due.objects.filter(lease_token__in=list(tokens)).update(lease_until=lease_end(database_now()))
+def _held(works: Collection[Work]) -> QuerySet[Due]:
+    """Return the rows of what is still ours of this work, found by their sagas."""
+    sagas, tokens = [work.saga_id for work in works], [work.token for work in works]
+    return Due.objects.filter(saga_id__in=sagas, lease_token__in=tokens)
 
 
-def delivered(tokens: Collection[UUID]) -> None:
+def renew(works: Collection[Work]) -> None:
+    """Keep what is still being worked on; what was lost meanwhile stays lost.
+
+    A row that somebody has locked is left for the next time: waiting for several could be waited for.
+    """
+    with transaction.atomic():
+        free = _held(works).select_for_update(skip_locked=True).values_list("pk", flat=True)
+        Due.objects.filter(pk__in=list(free)).update(lease_until=lease_end(database_now()))
+
+
+def delivered(works: Collection[Work]) -> None:
     """Remove events that their subscribers have taken."""
-    Due.objects.filter(lease_token__in=list(tokens), kind=Due.DELIVERY).delete()
+    _held(works).filter(kind=Due.DELIVERY).delete()
 
 
-def keep_apart(token: UUID, error: str) -> None:
+def keep_apart(saga_id: UUID, token: UUID, error: str) -> None:
     """Leave a command claimed, though its outcome could not be recorded, until it is looked at again.
 
     Giving it back would say that nothing had been tried; when its lease ends, its outcome is unknown.
     """
     until = database_now() + timedelta(seconds=POISONED)
-    Due.objects.filter(lease_token=token).update(lease_until=until, error=printable(error))
+    held = Due.objects.filter(saga_id=saga_id, lease_token=token)
+    held.update(lease_until=until, error=printable(error))
 
 
 def put_off(work: Work, wait: float, error: str) -> None:
     """Give a delivery back, to be tried again later."""
-    released: dict[str, Any] = {
-        "lease_token": None,
-        "lease_until": None,
-        "claimed_at": None,
-        "timeout_at": None,
-    }
     due_at = database_now() + timedelta(seconds=wait)
-    held = Due.objects.filter(lease_token=work.token)
-    held.update(due_at=due_at, attempt=work.attempt + 1, error=printable(error), worker=None, **released)
+    _held([work]).update(**_FREE, due_at=due_at, attempt=work.attempt + 1, error=printable(error))
 
 
 def reap() -> int:
@@ -134,7 +212,7 @@ def reap() -> int:
     if commands:
         for answer, fault in orchestrator.deliver([_lost(row) for row in commands]).undecided:
             if answer.lease_token is not None:
-                keep_apart(answer.lease_token, f"could not be decided: {fault}")
+                keep_apart(answer.saga_id, answer.lease_token, f"could not be decided: {fault}")
     for row in listed:
         if row.kind == Due.DELIVERY:
             event = DomainEvent(row.event or "", {})

@@ -1,17 +1,19 @@
 """The pump: claims what is due, runs it, and commits the outcomes of whatever is ready, together.
 
 What is finished is committed while other handlers still run, and a saga's next steps are taken on
-in the commit that makes them due, as long as they are on a queue that is served here.
+in the commit that makes them due, as long as they are on a queue that is served here. So a saga that
+stays with one pump is read once: its commits compare its version instead of locking it.
 """
 
 import inspect
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from django.db import InterfaceError, OperationalError, close_old_connections
@@ -20,25 +22,33 @@ from sagas import orchestrator
 from sagas.conf import settings
 from sagas.core.messages import Completed, Rejected
 from sagas.engine import call, claims
+from sagas.engine.room import Room
 from sagas.engine.slots import Slots
 from sagas.engine.work import Sent, Work, command_work
-from sagas.orchestrator import ledger
+from sagas.orchestrator import ledger, loading
+from sagas.rows import Stale
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks for more work while handlers are running.
+#: Seconds between two looks for more work while handlers are running and nobody rings.
 LOOK = 0.2
+#: Seconds, at most, that an outcome waits for others to share its commit.
+LINGER = 0.004
+#: Seconds after the end of a budget in which what runs may end; quick handlers do.
+GRACE = 0.2
+#: A worker ends, to be started afresh, when this many times its slots are taken by handlers that hang.
+TOO_MANY_HUNG = 2
+#: Seconds between two looks at whether to stop.
+GLANCE = 0.5
 
 
-@dataclass
-class _Running:
+class _Running(NamedTuple):
     work: Work
     until: float
     """On this process' monotonic clock."""
 
 
-@dataclass(frozen=True)
-class _Outcome:
+class _Outcome(NamedTuple):
     work: Work
     result: Any
     fault: BaseException | None
@@ -53,24 +63,52 @@ class Pump:
         self.queues = frozenset(queues)
         self.worker = worker
         self.stopping = stopping
+        self.room = Room(stopping)
         self.running: dict[UUID, _Running] = {}
         self.hung: dict[UUID, _Running] = {}
         """Handlers past their time-out, left behind; what they still answer is a late reply."""
+        self._sagas: dict[UUID, loading.Held] = {}
+        """The sagas of what runs, as they were last seen."""
         self._slots = Slots()
-        self._done: SimpleQueue[_Outcome] = SimpleQueue()
+        self._done: SimpleQueue[_Outcome | None] = SimpleQueue()
+        """Outcomes; None wakes the pump without one."""
         self._renewed = time.monotonic()
         self._looked = 0.0
+        self._more = True
+        """Whether something may be due that is not claimed: somebody rang, or there was more than we took."""
         self._reserved = 0
+        self._linger = 0.0
+        """Half of what the latest commit took: waiting so long for company is cheaper than another commit."""
+        self.staying = threading.Event()
+        """Set while it serves, and waits for a ring when nothing is due."""
 
-    def run(self, budget: float) -> None:
-        """Serve until nothing is due and nothing runs; after ``budget`` seconds, claim nothing more."""
+    def run(self, budget: float, *, stay: bool = False) -> None:
+        """Serve until nothing is due and nothing runs; after ``budget`` seconds, claim nothing more.
+
+        If it is to ``stay``, it waits for a ring when nothing is due, until its budget is used up. What still runs
+        a moment later is slow, and must not keep out whatever else becomes due: another budget begins.
+        """
         end = time.monotonic() + budget
-        while True:
-            claiming = time.monotonic() < end and not self.stopping()
-            found = self._fill() if claiming else 0
-            if not self.running and not found:
-                return
-            self._harvest(claiming)
+        self._more = True
+        if stay:
+            self.staying.set()
+        try:
+            while True:
+                now = time.monotonic()
+                if stay and self.running and now > end + GRACE and not self.worn_out:
+                    end = now + budget
+                claiming = now < end and not self.stopping()
+                found = self._fill() if claiming else 0
+                if not self.running and not found and not (stay and claiming):
+                    return
+                self._harvest(claiming, end)
+        finally:
+            self.staying.clear()
+
+    def ring(self) -> None:
+        """Say, from any thread or signal handler, that there may be more to do, or that it is time to stop."""
+        self._more = True
+        self._done.put(None)
 
     @property
     def busy(self) -> int:
@@ -78,28 +116,49 @@ class Pump:
         return max(len(self.running), self._slots.busy)
 
     @property
+    def worn_out(self) -> bool:
+        """Whether so many handlers hang that it is time for a fresh process."""
+        return len(self.hung) > TOO_MANY_HUNG * settings().CONCURRENCY
+
+    @property
     def free(self) -> int:
         """How many more handlers may run."""
         return settings().CONCURRENCY - len(self.running) - self._reserved
 
     def _fill(self) -> int:
-        if self.free <= 0 or (self.running and time.monotonic() - self._looked < LOOK):
+        if self.free <= 0 or not self._curious or not self.room.there:
             return 0
-        self._looked = time.monotonic()
         try:
-            taken = claims.claim(self.queues, self.free, self.worker)
-        except (OperationalError, InterfaceError):
-            if not self.running:
+            taken = self._claim()
+        except (OperationalError, InterfaceError) as fault:
+            if not self.room.noticed(fault) and not self.running:
                 raise
-            log.warning("nothing could be claimed; what runs goes on", exc_info=True)
+            log.warning("nothing could be claimed; what runs goes on: %s", fault)
             close_old_connections()
             return 0
         for work in taken:
             self._begin(work)
         return len(taken)
 
+    @property
+    def _curious(self) -> bool:
+        """Whether it is time to look for more."""
+        if self.running:
+            return self._more or time.monotonic() - self._looked >= LOOK
+        return self._more or not self.staying.is_set()
+
+    def _claim(self) -> list[Work]:
+        self._looked = time.monotonic()
+        self._more = False  # before we look: who rings from now on is heard
+        wanted = self.free
+        taken = claims.claim(self.queues, wanted, self.worker)
+        self._more = self._more or len(taken) == wanted
+        return taken
+
     def _begin(self, work: Work) -> None:
         self.running[work.token] = _Running(work, time.monotonic() + work.timeout)
+        if work.held is not None:
+            self._sagas[work.saga_id] = work.held
 
         def done(result: Any, fault: BaseException | None) -> None:
             outcome = _Outcome(work, result, fault)
@@ -118,38 +177,39 @@ class Pump:
         else:
             self._slots.run(lambda: function(argument), done)
 
-    def _harvest(self, claiming: bool) -> None:
-        """Wait for an outcome, a time-out or the next look, and commit what is ready."""
-        try:
-            first = self._done.get(timeout=self._patience(claiming))
-        except Empty:
-            outcomes = []
-        else:
-            outcomes = [first, *self._ready()]
-        self._commit(outcomes)
+    def _harvest(self, claiming: bool, end: float) -> None:
+        """Wait for an outcome, a ring, a time-out or the next look, and commit what is ready."""
+        found: list[_Outcome] = []
+        with suppress(Empty):
+            wait, last = self._patience(claiming, end), None
+            while len(found) < len(self.running) or not found:
+                outcome = self._done.get(timeout=wait)
+                now = time.monotonic()
+                last = last or now + self._linger
+                wait = max(0.0, last - now)
+                if outcome is None and not found:
+                    break
+                found += [outcome] if outcome else []
+        began = time.monotonic()
+        self._commit(found)
+        self._linger = min(LINGER, (time.monotonic() - began) / 2)
         self._renew()
         self._slots.watch()
 
-    def _ready(self) -> list[_Outcome]:
-        ready = []
-        while True:
-            try:
-                ready.append(self._done.get_nowait())
-            except Empty:
-                return ready
-
-    def _patience(self, claiming: bool) -> float:
+    def _patience(self, claiming: bool, end: float) -> float:
         now = time.monotonic()
-        deadlines = [each.until - now for each in self.running.values()]
-        look = LOOK if claiming and self.free > 0 else 1.0
-        return max(0.0, min([look, *deadlines]))
+        moments = [each.until for each in self.running.values()]
+        if claiming:
+            moments.append(end)
+        glance = LOOK if self.running and claiming and self.free > 0 else GLANCE
+        return max(0.0, min([glance, *(moment - now for moment in moments)]))
 
     def _commit(self, outcomes: list[_Outcome]) -> None:
+        for outcome in outcomes:  # before the time-outs: what has answered is not left behind
+            self.running.pop(outcome.work.token, None)
         outcomes += self._timed_out()
         if not outcomes:
             return
-        for outcome in outcomes:
-            self.running.pop(outcome.work.token, None)
         commands = [o for o in outcomes if o.work.command is not None]
         if commands:
             self._deliver(commands)
@@ -159,7 +219,7 @@ class Pump:
         now = time.monotonic()
         over = [each for each in self.running.values() if each.until <= now]
         for each in over:
-            self.hung[each.work.token] = each
+            self.hung[each.work.token] = self.running.pop(each.work.token)
         return [
             _Outcome(each.work, None, TimeoutError(f"no reply within {each.work.timeout:g} s"))
             for each in over
@@ -167,19 +227,31 @@ class Pump:
 
     def _deliver(self, outcomes: list[_Outcome]) -> None:
         answers = [_answer(outcome) for outcome in outcomes]
+        ids = {answer.saga_id for answer in answers}
+        known = {saga_id: self._sagas[saga_id] for saga_id in ids & self._sagas.keys()}
         try:
-            delivered = _insist(lambda: self._attempt(answers))
+            delivered = self.room.insist(lambda: self._attempt(answers, known))
+        except (OperationalError, InterfaceError) as fault:
+            self._reserved = 0
+            log.error("the database was away for longer than a lease; the clock says what is lost: %s", fault)
+            return
         except Exception as fault:  # not the database's absence: one of them cannot be written
             self._reserved = 0
             self._deliver_apart(outcomes, fault)
             return
+        self._sagas.update(delivered.sagas)
         for held, due, lease in delivered.claimed:
             sent = Sent(due.step, due.direction, due.name, due.number, due.generation, due.attempt)
-            self._begin(command_work(claims.facts_of(held), sent, lease.token, lease.timeout_at))
+            self._begin(command_work(held, sent, lease.token, lease.timeout_at))
         self._reserved = 0
+        for saga_id in ids - {each.work.saga_id for each in self.running.values()}:
+            self._sagas.pop(saga_id, None)
+        self._more = self._more or not self.queues.isdisjoint(delivered.queues)
         for answer, why in delivered.undecided:
             if answer.lease_token is not None:
-                claims.keep_apart(answer.lease_token, f"could not be decided: {type(why).__name__}: {why}")
+                claims.keep_apart(
+                    answer.saga_id, answer.lease_token, f"could not be decided: {type(why).__name__}: {why}"
+                )
 
     def _deliver_apart(self, outcomes: list[_Outcome], fault: Exception) -> None:
         """Find the one that spoils the group; what cannot be written even alone is kept apart."""
@@ -189,11 +261,18 @@ class Pump:
             return
         log.error("what became of %s cannot be written", outcomes[0].work.name, exc_info=fault)
         error = f"could not be written: {type(fault).__name__}: {fault}"
-        _insist(lambda: claims.keep_apart(outcomes[0].work.token, error))
+        work = outcomes[0].work
+        self.room.insist(lambda: claims.keep_apart(work.saga_id, work.token, error))
 
-    def _attempt(self, answers: list[orchestrator.Answered]) -> orchestrator.Delivered:
+    def _attempt(
+        self, answers: list[orchestrator.Answered], known: dict[UUID, loading.Held]
+    ) -> orchestrator.Delivered:
         self._reserved = 0
-        return orchestrator.deliver(answers, self._take_on)
+        try:
+            return orchestrator.deliver(answers, self._take_on, known, trust=True)
+        except Stale:  # somebody else has moved one of them
+            self._reserved = 0
+            return orchestrator.deliver(answers, self._take_on, known)
 
     def _take_on(self, queue: str, now: datetime, timeout: float) -> ledger.Lease | None:
         """Lease a command as it is dispatched, if it is for us and there is room."""
@@ -206,18 +285,23 @@ class Pump:
     def _settle_deliveries(self, outcomes: list[_Outcome]) -> None:
         if not outcomes:
             return
-        taken = [o.work.token for o in outcomes if o.fault is None]
-        _insist(lambda: claims.delivered(taken))
+        taken = [o.work for o in outcomes if o.fault is None]
+        self.room.insist(lambda: claims.delivered(taken))
         for o in outcomes:
             if o.fault is not None:
                 wait = min(settings().DELIVERY_RETRY_CAP, 2.0 ** min(o.work.attempt - 1, 16))
                 error = f"{type(o.fault).__name__}: {o.fault}"
-                _insist(lambda o=o, wait=wait, error=error: claims.put_off(o.work, wait, error))  # type: ignore[misc]
+                self.room.insist(lambda o=o, wait=wait, error=error: claims.put_off(o.work, wait, error))  # type: ignore[misc]
 
     def _renew(self) -> None:
         if self.running and time.monotonic() - self._renewed > settings().LEASE / 3:
             self._renewed = time.monotonic()
-            claims.renew(self.running.keys())
+            try:
+                claims.renew([each.work for each in self.running.values()])
+            except (OperationalError, InterfaceError) as fault:
+                self.room.noticed(fault)
+                log.warning("no lease could be renewed; what runs goes on: %s", fault)
+                close_old_connections()
 
 
 def _answer(outcome: _Outcome) -> orchestrator.Answered:
@@ -240,22 +324,3 @@ def _speak_late(outcome: _Outcome) -> None:
 
 def _nobody_waits(result: Any, fault: BaseException | None) -> None:
     pass
-
-
-def _insist(write: Callable[[], Any]) -> Any:
-    """Write what handlers have answered, however often the database has to be asked, up to a lease's length.
-
-    After that the leases have ended, and the clock has recorded the attempts as unknown.
-    """
-    end = time.monotonic() + settings().LEASE
-    wait = 0.05
-    while True:
-        try:
-            return write()
-        except (OperationalError, InterfaceError, ledger.MovedOn) as fault:
-            if time.monotonic() > end:
-                raise
-            log.warning("the database did not take it, trying again in %.2f s: %s", wait, fault)
-            close_old_connections()
-            time.sleep(wait)
-            wait = min(wait * 2, 2.0)

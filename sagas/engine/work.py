@@ -1,19 +1,16 @@
 """A piece of due work as a handler gets it: its input, and the envelope around it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sagas.core.commands import idempotency_key
-from sagas.core.definition import SagaDefinition
-from sagas.core.progress import Progress
 from sagas.core.words import Direction
+from sagas.orchestrator.loading import Held
 
 
-@dataclass(frozen=True)
-class Meta:
+class Meta(NamedTuple):
     """The envelope of a command."""
 
     number: int
@@ -60,8 +57,7 @@ class DomainEvent(dict[str, Any]):
         self.name = name
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """Claimed work: this process holds it until the lease ends."""
 
     token: UUID
@@ -75,22 +71,11 @@ class Work:
     """The command's number; 0 for a delivery."""
     command: CommandInput | None = None
     event: DomainEvent | None = None
-    saga_type: str = field(default="")
+    held: Held | None = None
+    """The saga as it was when the command was claimed: good for as long as its version is."""
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What of a saga its commands' inputs are made of."""
-
-    saga_id: UUID
-    saga_type: str
-    correlation_id: str
-    definition: SagaDefinition
-    progress: Progress
-
-
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):
     """Which command is sent, and how often it was before."""
 
     step: str
@@ -101,17 +86,17 @@ class Sent:
     attempt: int
 
 
-def command_work(facts: Facts, sent: Sent, token: UUID, deadline: datetime) -> Work:
+def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Work:
     """Return a claimed command with all that its handler needs."""
-    pinned, at = facts.definition.step(sent.step), facts.progress.steps[sent.step]
-    saga_id = str(facts.saga_id)
-    ancestors = facts.definition.ancestors(sent.step)
+    pinned, at = held.definition.step(sent.step), held.progress.steps[sent.step]
+    saga_id = str(held.id)
+    ancestors = held.definition.ancestors(sent.step)
     values: dict[str, Any] = {
-        **((at.input if at.input is not None else facts.progress.data) or {}),
+        **((at.input if at.input is not None else held.progress.data) or {}),
         "saga_id": saga_id,
         "step_name": sent.step,
         "results": {
-            name: facts.progress.steps[name].result for name in facts.definition.names if name in ancestors
+            name: held.progress.steps[name].result for name in held.definition.names if name in ancestors
         },
     }
     undoes = pinned.undoes
@@ -125,10 +110,10 @@ def command_work(facts: Facts, sent: Sent, token: UUID, deadline: datetime) -> W
         undoes=undoes,
         attempt=sent.attempt,
         deadline=deadline,
-        correlation_id=facts.correlation_id,
+        correlation_id=held.correlation_id,
         saga_id=saga_id,
         step=sent.step,
         direction=sent.direction.value,
     )
     command = CommandInput(sent.name, values, meta)
-    return Work(token, facts.saga_id, sent.name, sent.attempt, pinned.timeout, sent.number, command)
+    return Work(token, held.id, sent.name, sent.attempt, pinned.timeout, sent.number, command, held=held)

@@ -11,17 +11,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
+from sagas.live.audience import Audience
 from sagas.live.ears import Ears
-from sagas.live.viewer import Viewer, marked
+from sagas.live.pace import Pace
+from sagas.live.texts import marked, members, told
+from sagas.live.viewer import Viewer
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two updates of a page, at least.
-PACE = 0.25
+#: Seconds between two updates of a page in a storm. After a rest two may follow each other at once,
+#: so that no second sees more than four.
+PACE = 0.35
 #: Seconds between two comparisons with the database; without Redis these are all there is.
 BEAT, BEAT_WITHOUT_HINTS = 2.5, 1.0
 #: Seconds between two renderings of the overview, and two looks for new rows.
-FIGURES = 1.0
+FIGURES = 0.7
 
 Variant = tuple[str, frozenset[str]]
 
@@ -46,29 +50,35 @@ class Fragments(Protocol):
     async def listed(self, query: str) -> list[UUID]:
         """Return the sagas that a list would show now."""
 
+    async def release(self) -> None:
+        """Give back what a round has kept for all of its trips."""
+
 
 class Feed:
     """Keeps every open page of this process at the truth."""
 
     def __init__(self, fragments: Fragments) -> None:
         self.fragments = fragments
-        self.viewers: set[Viewer] = set()
+        self.viewers = Audience()
         self._ears = Ears(self.hint)
+        self._pace = Pace(PACE)
         self._news = asyncio.Event()
-        self._stirred = True
+        self._urgent, self._stirred = False, True
+        """Whether a page waits for a round; whether anything changed since the last figures."""
         self._running: list[asyncio.Task[None]] = []
         self._beat_at = self._figures_at = 0.0
 
     def join(self, viewer: Viewer) -> None:
-        """Bring a page up to date from now on."""
-        self.viewers.add(viewer)
+        """Bring a page up to date from now on, with what it shows now."""
+        self.viewers.seat(viewer)
         if not self._running:
             self._news = asyncio.Event()
             self._running = [asyncio.create_task(self._serve()), asyncio.create_task(self._ears.listen())]
+        self.wake()
 
     def leave(self, viewer: Viewer) -> None:
         """Forget a page; with the last one the feed rests."""
-        self.viewers.discard(viewer)
+        self.viewers.leave(viewer)
         if not self.viewers:
             for task in self._running:
                 task.cancel()
@@ -76,28 +86,47 @@ class Feed:
 
     def hint(self, versions: Mapping[UUID, int]) -> None:
         """Hear that sagas changed."""
+        news = [
+            viewer.hint(saga_id, version)
+            for saga_id, version in versions.items()
+            for viewer in self.viewers.of(saga_id)
+        ]
+        if any(news):
+            self.wake()
+        elif not self._stirred:
+            self._news.set()  # the figures are due earlier than the next beat
         self._stirred = True
-        for viewer in self.viewers:
-            for saga_id, version in versions.items():
-                viewer.hint(saga_id, version)
-        self._news.set()
 
     def wake(self) -> None:
-        """A page has said something new: look after it at once."""
+        """A page waits for something: look after it as soon as the pace allows."""
+        self._urgent = True
         self._news.set()
 
     async def _serve(self) -> None:
         while True:
-            began = time.monotonic()
             self._news.clear()
+            now = time.monotonic()
+            if (rest := self._rest(now)) > 0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), rest)
+                continue
+            self._urgent = False
+            self._pace.take(now)
             try:
-                await self._round(began)
+                await self._look(now)
             except Exception:  # no database, say: pages hear nothing, and say so
                 log.exception("The live feed could not look.")
-            await asyncio.sleep(PACE)
-            next_at = min(self._beat_at, self._figures_at) if self._stirred else self._beat_at
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), max(0.0, next_at - time.monotonic()))
+
+    def _rest(self, now: float) -> float:
+        """Return the seconds until the next round is to begin."""
+        due = min(self._beat_at, self._figures_at) if self._stirred else self._beat_at
+        return max(self._pace.wait(now), 0.0 if self._urgent else due - now)
+
+    async def _look(self, now: float) -> None:
+        try:
+            await self._round(now)
+        finally:
+            await self.fragments.release()
 
     async def _round(self, now: float) -> None:
         beat, figures = now >= self._beat_at, now >= self._figures_at
@@ -107,30 +136,27 @@ class Feed:
         figures = figures and (beat or self._stirred or any(not v.greeted for v in self.viewers))
         if figures:
             self._figures_at, self._stirred = now + FIGURES, False
-        ready = [v for v in self.viewers if v.ready]
-        frames = await self._frames(ready, beat=beat, figures=figures)
+        frames = await self._frames([v for v in self.viewers if v.ready], beat=beat, figures=figures)
         for viewer, frame in frames.items():
             if frame or beat or not viewer.greeted:
                 viewer.greeted = True
-                await self._push(viewer, frame)
+                await self._push(viewer, ",".join(frame))
         for viewer in [v for v in self.viewers if v.lost]:
             await viewer.close()
 
     async def _compare(self) -> None:
         """Find what changed without our hearing of it: one query for all that anybody sees."""
-        shown = {saga_id for viewer in self.viewers for saga_id in viewer.shows}
-        versions = await self.fragments.versions(shown) if shown else {}
+        shown = list(self.viewers.sagas)
+        for saga_id, version in (await self.fragments.versions(shown) if shown else {}).items():
+            for viewer in self.viewers.of(saga_id):
+                viewer.hint(saga_id, version)
         for viewer in self.viewers:
-            for saga_id in viewer.shows:
-                if saga_id in versions:
-                    viewer.hint(saga_id, versions[saga_id])
             if viewer.variant[0] == "page":  # leases and clocks change what a page says, but no version
                 viewer.changed.update(viewer.shows.keys() - viewer.final)
 
-    async def _frames(
-        self, ready: list[Viewer], *, beat: bool, figures: bool
-    ) -> dict[Viewer, dict[str, Any]]:
-        frames: dict[Viewer, dict[str, Any]] = {viewer: {} for viewer in ready}
+    async def _frames(self, ready: list[Viewer], *, beat: bool, figures: bool) -> dict[Viewer, list[str]]:
+        """Return the members of each page's frame, none for a page that has nothing to hear."""
+        frames: dict[Viewer, list[str]] = {viewer: [] for viewer in ready}
         await self._sagas(frames)
         if figures:
             await self._overview(frames)
@@ -138,43 +164,33 @@ class Feed:
         if beat and frames:
             banner = marked({"banner": await self.fragments.banner()})
             for viewer, frame in frames.items():
-                frame.update(viewer.fresh(banner))
+                frame += viewer.fresh(banner)
         return frames
 
-    async def _sagas(self, frames: dict[Viewer, dict[str, Any]]) -> None:
+    async def _sagas(self, frames: dict[Viewer, list[str]]) -> None:
         wanted: dict[Variant, set[UUID]] = {}
         for viewer in frames:
             wanted.setdefault(viewer.variant, set()).update(viewer.changed)
         rendered = {
-            variant: _marked(await self.fragments.render(variant, ids))
+            variant: {i: told(i, found) for i, found in (await self.fragments.render(variant, ids)).items()}
             for variant, ids in wanted.items()
             if ids
         }
         for viewer, frame in frames.items():
             found = rendered.get(viewer.variant, {})
-            news = [self._news_of(viewer, i, found[i]) for i in viewer.changed if i in found]
+            news = [viewer.news_of(i, found[i]) for i in viewer.changed if i in found]
             viewer.changed = set()
-            frame.update({"sagas": told} if (told := [n for n in news if n]) else {})
+            if said := ",".join(filter(None, news)):
+                frame.append(f'"sagas":[{said}]')
 
-    def _news_of(self, viewer: Viewer, saga_id: UUID, found: dict[str, Any]) -> dict[str, Any] | None:
-        """Return what this page has to hear of a saga; None if it shows that already."""
-        newer = found["version"] > viewer.shows.get(saga_id, -1)
-        viewer.shows[saga_id] = max(found["version"], viewer.shows.get(saga_id, -1))
-        if "row" in found:
-            return {"id": str(saga_id), **found} if newer else None
-        if found["final"]:
-            viewer.final.add(saga_id)
-        regions = viewer.fresh(found["regions"])
-        return {"id": str(saga_id), **found, "regions": regions} if regions or newer else None
-
-    async def _overview(self, frames: dict[Viewer, dict[str, Any]]) -> None:
+    async def _overview(self, frames: dict[Viewer, list[str]]) -> None:
         looking = [viewer for viewer in frames if viewer.overview]
         regions = marked(await self.fragments.overview()) if looking else {}
         for viewer in looking:
             if fresh := viewer.fresh(regions):
-                frames[viewer]["overview"] = fresh
+                frames[viewer].append(f'"overview":{{{",".join(fresh)}}}')
 
-    async def _new(self, frames: dict[Viewer, dict[str, Any]]) -> None:
+    async def _new(self, frames: dict[Viewer, list[str]]) -> None:
         queries = {viewer.listing for viewer in frames if viewer.listing is not None}
         listed = {query: await self.fragments.listed(query) for query in queries}
         for viewer in frames:
@@ -182,17 +198,11 @@ class Feed:
                 continue
             new = sum(1 for saga_id in listed[viewer.listing] if saga_id not in viewer.shows)
             if new != viewer.new:
-                viewer.new = frames[viewer]["new"] = new
+                viewer.new = new
+                frames[viewer].append(members({"new": new}))
 
-    async def _push(self, viewer: Viewer, frame: dict[str, Any]) -> None:
+    async def _push(self, viewer: Viewer, frame: str) -> None:
         try:
             await viewer.push(frame)
         except Exception:  # its connection went while we were writing
             self.leave(viewer)
-
-
-def _marked(rendered: Mapping[UUID, dict[str, Any]]) -> dict[UUID, dict[str, Any]]:
-    return {
-        saga_id: {**found, "regions": marked(found["regions"])} if "regions" in found else dict(found)
-        for saga_id, found in rendered.items()
-    }

@@ -1,22 +1,18 @@
 """One open page: what it shows, what it still has to hear, and how far behind it is."""
 
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
+
+from sagas.live.texts import Region, Told
 
 #: Frames that a page may not have confirmed yet. Past that nothing is sent, and nothing is queued either.
 UNCONFIRMED = 2
 #: Seconds after which a page that confirms nothing is given up.
 PATIENCE = 30.0
 
-#: A region, and a mark that differs when what it says does.
-Marked = tuple[str, int]
-_TICKING = re.compile(r"(<time[^>]*>|data-since=[^>]*>)[^<]*")
-
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Send = Callable[[str], Awaitable[None]]
 
 
 @dataclass(eq=False)
@@ -65,23 +61,32 @@ class Viewer:
         """Whether it has not confirmed anything for too long."""
         return not self.ready and time.monotonic() - self.waiting_since > PATIENCE
 
-    def confirm(self, number: int) -> None:
-        """Hear that the page has applied a frame."""
+    def confirm(self, number: int) -> bool:
+        """Hear that the page has applied a frame; say whether it has room again for what it waits for."""
+        was_ready = self.ready
         self.confirmed = max(self.confirmed, min(number, self.sent))
+        return self.ready and not was_ready and bool(self.changed)
 
-    async def push(self, frame: dict[str, Any]) -> None:
-        """Send a frame."""
+    async def push(self, members: str) -> None:
+        """Send a frame, made of these members of a JSON object."""
         self.sent += 1
         self.waiting_since = time.monotonic()
-        await self.send({"n": self.sent, "now": int(time.time() * 1000), **frame})
+        head = f'{{"n":{self.sent},"now":{int(time.time() * 1000)}'
+        await self.send(f"{head},{members}}}" if members else head + "}")
 
-    def fresh(self, regions: Mapping[str, Marked]) -> dict[str, str]:
+    def news_of(self, saga_id: UUID, found: Told) -> str:
+        """Return what this page has to hear of a saga; nothing if it shows that already."""
+        newer = found.version > self.shows.get(saga_id, -1)
+        self.shows[saga_id] = max(found.version, self.shows.get(saga_id, -1))
+        if found.final:
+            self.final.add(saga_id)
+        if found.regions is None:
+            return found.text + "}" if newer else ""
+        fresh = self.fresh(found.regions)
+        return found.with_regions(fresh) if fresh or newer else ""
+
+    def fresh(self, regions: Mapping[str, Region]) -> list[str]:
         """Return the regions that differ from what was sent before."""
-        different = {n: html for n, (html, mark) in regions.items() if self.marks.get(n) != mark}
-        self.marks.update({name: regions[name][1] for name in different})
-        return different
-
-
-def marked(regions: Mapping[str, str]) -> dict[str, Marked]:
-    """Mark regions by what they say, times aside: the browser itself keeps "3 s ago" true."""
-    return {name: (html, hash(_TICKING.sub(r"\1", html))) for name, html in regions.items()}
+        different = {name: r for name, r in regions.items() if self.marks.get(name) != r.mark}
+        self.marks.update({name: region.mark for name, region in different.items()})
+        return [region.text for region in different.values()]

@@ -18,6 +18,8 @@ from sagas.orchestrator.asked import (
     Plan,
     Refused,
 )
+from sagas.orchestrator.exporting import export
+from sagas.orchestrator.importing import Imported, import_saga
 from sagas.orchestrator.replies import (
     Answered,
     Delivered,
@@ -27,7 +29,8 @@ from sagas.orchestrator.replies import (
     step_completed,
     step_failed,
 )
-from sagas.orchestrator.snapshot import events, snapshot, snapshots
+from sagas.orchestrator.retention import old_sagas, prune
+from sagas.orchestrator.snapshot import events, latest_events, snapshot, snapshots
 from sagas.orchestrator.start import Started, definition_for, make_definition, start, start_many
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "Conflict",
     "Delivered",
     "Forbidden",
+    "Imported",
     "Invalid",
     "KeyTaken",
     "NotFound",
@@ -52,9 +56,14 @@ __all__ = [
     "definition_for",
     "deliver",
     "events",
+    "export",
+    "import_saga",
+    "latest_events",
     "make_definition",
+    "old_sagas",
     "permission",
     "preview",
+    "prune",
     "snapshot",
     "snapshots",
     "start",

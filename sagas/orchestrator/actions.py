@@ -1,6 +1,5 @@
 """The operators' door: permission, reason, version, preview, decision and audit, once for every face."""
 
-import getpass
 from typing import Any
 from uuid import UUID
 
@@ -79,7 +78,7 @@ def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
     if held is None:
         raise NotFound(f"There is no saga {pk}.")
     try:
-        _check_version(held, asked)
+        _check_fences(held, asked)
         if verb == "restart":
             return plan_of_new(verb, held, _opening(held))
         if _is_repair(held, verb):
@@ -125,7 +124,9 @@ def _lock(pk: UUID) -> tuple[ledger.Group, loading.Held]:
     return group, group.sagas[pk]
 
 
-def _check_version(held: loading.Held, asked: Asked) -> None:
+def _check_fences(held: loading.Held, asked: Asked) -> None:
+    if held.imported:
+        raise Refused(loading.IMPORTED)
     if asked.version is not None and asked.version != held.progress.version:
         raise Refused(
             f"The saga has moved on: you saw version {asked.version}, it is {held.progress.version}."
@@ -140,7 +141,7 @@ def _message(held: loading.Held, verb: str, asked: Asked) -> m.Message:
         case "retry":
             return m.Retry(step)
         case "compensate":
-            return m.Compensate(f"rolled back by {_name(asked)}: {asked.reason}" if asked.reason else "")
+            return m.Compensate(f"rolled back by {asked.name}: {asked.reason}" if asked.reason else "")
         case "skip":
             return m.Skip(step)
         case "resolve":
@@ -179,7 +180,7 @@ def _edited(held: loading.Held, asked: Asked) -> dict[str, Any]:
 
 def _carry_out(group: ledger.Group, held: loading.Held, verb: str, asked: Asked) -> UUID | None:
     """Decide the verb; return the saga that it started, if any. Raises Refused."""
-    _check_version(held, asked)
+    _check_fences(held, asked)
     if verb == "restart":
         return record([_opening(held)])[0].id
     if _is_repair(held, verb):
@@ -257,7 +258,7 @@ def _record(
         verb=verb,
         step=asked.step,
         operator=asked.operator,
-        operator_name=_name(asked),
+        operator_name=asked.name,
         via=asked.via,
         reason=asked.reason,
         request=request,
@@ -267,15 +268,6 @@ def _record(
         at=group.now,
     )
     return Answer(after, verb, created=created)
-
-
-def _name(asked: Asked) -> str:
-    if asked.operator is not None:
-        return str(asked.operator.get_username())
-    try:
-        return f"shell:{getpass.getuser()}"
-    except (KeyError, OSError):  # a process whose user has no name
-        return "shell"
 
 
 def _conflict(held: loading.Held, text: str, asked: Asked) -> Conflict:

@@ -1,5 +1,6 @@
 """What callers hand to the verbs, what they get back, and what they may hear instead."""
 
+import getpass
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +43,16 @@ class Asked:
     result: Any = None
     evidence: str | None = None
     data: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """Who asks, as the audit trail keeps it."""
+        if self.operator is not None:
+            return str(self.operator.get_username())
+        try:
+            return f"shell:{getpass.getuser()}"
+        except (KeyError, OSError):  # a process whose user has no name
+            return "shell"
 
 
 @dataclass(frozen=True)

@@ -7,24 +7,26 @@ lock, decide, write. What was decided is sent as a signal once the transaction i
 import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cached_property
+from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
 
 from sagas import registry, rows
-from sagas.clock import database_now
+from sagas.clock import about_now
 from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand, changed
-from sagas.core.decide import decide
+from sagas.core.decide import Refused, drafted
 from sagas.core.definition import SagaDefinition
-from sagas.core.machine import fold
 from sagas.core.progress import Progress, StepProgress
 from sagas.models import Due, Event, Saga, Step
-from sagas.orchestrator import outbox
-from sagas.orchestrator.loading import HELD_COLUMNS, STEP_COLUMNS, Held, held_from, locked_due, steps_of
+from sagas.orchestrator import loading, outbox
+from sagas.orchestrator.loading import STEP_COLUMNS, DueRow, Held, Known
 from sagas.signals import Change, committed
 
 log = logging.getLogger(__name__)
@@ -40,12 +42,38 @@ SAGA_COLUMNS = (
     "updated_at",
     "finished_at",
 )
+
+
+class _Shape:
+    """A choice of a row's columns: what most changes touch costs less on the way, and in the database, than all."""
+
+    def __init__(self, columns: tuple[str, ...], every: tuple[str, ...]) -> None:
+        self.columns = columns
+        self.values = attrgetter(*(name.rstrip("=") for name in columns))
+        left = [name for name in every if name not in columns]
+        self._left = attrgetter(*left) if left else lambda _: None
+
+    def fits(self, before: Any, after: Any) -> bool:
+        """Whether nothing else has changed."""
+        return bool(self._left(before) == self._left(after))
+
+
+_SAGA_SHAPES = [
+    _Shape(chosen, SAGA_COLUMNS) for chosen in (("version=", "sequence", "updated_at"), SAGA_COLUMNS)
+]
+_DISPATCHED = (
+    "status", "open", "scheduled", "action_number", "generation", "attempt", "budget", "due_at", "dispatched_at",
+)  # fmt: skip
+_COMPLETED = ("status", "open", "scheduled", "due_at", "outcome", "action_outcome", "result", "executed_at")
+_MOVED = tuple(dict.fromkeys(_DISPATCHED + _COMPLETED))
+_STEP_SHAPES = [_Shape(chosen, STEP_COLUMNS) for chosen in (_DISPATCHED, _COMPLETED, _MOVED, STEP_COLUMNS)]
+#: So few rows share one shape, if a wider one: a part of a statement costs as much as some rows more in another.
+FEW = 8
 EVENT_COLUMNS = ("saga_id", "sequence", "version", "type", "step", "data", "at")
 COMMAND_COLUMNS = (
-    "kind", "saga_id", "queue", "due_at", "paused", "name", "attempt", "step", "direction", "number", "generation",
-    "lease_token", "lease_until", "claimed_at", "timeout_at", "worker",
+    "queue", "due_at", "paused", "name", "attempt", "step", "direction", "number", "generation", "timeout",
+    "lease_token", "lease_until", "claimed_at", "timeout_at", "worker", "error",
 )  # fmt: skip
-DELIVERY_COLUMNS = ("kind", "saga_id", "queue", "due_at", "paused", "name", "attempt", "event", "payload")
 
 
 class Lease(NamedTuple):
@@ -62,35 +90,47 @@ class Lease(NamedTuple):
 Claim = Callable[[str, datetime, float], Lease | None]
 
 
-class MovedOn(RuntimeError):
-    """A row was not as it was when it was locked: somebody writes without the lock. Nothing was written."""
-
-
 class Group:
-    """Sagas that are locked, decided and written together, in the caller's transaction."""
+    """Sagas that are decided and written together, in the caller's transaction.
+
+    They are locked first, or trusted to be as they were last seen: writing compares, and fails if one is not.
+    """
 
     def __init__(self, claim: Claim | None = None) -> None:
-        self.now = database_now()
+        self.batch = rows.Batch(Saga)
+        """What :meth:`write` will write; a caller's own rows may go with it."""
         self.sagas: dict[UUID, Held] = {}
         self.broken: dict[UUID, Exception] = {}
         """Sagas whose rows could not be read, and why."""
         self.claim = claim
         self.claimed: list[tuple[Held, DueCommand, Lease]] = []
         """Commands that were leased to the caller as they were dispatched."""
+        self.queues: set[str] = set()
+        """Queues on which something became due that nobody holds."""
 
-    def lock(self, ids: Iterable[UUID]) -> None:
-        """Lock and load sagas, in the order of their ids, so that two groups never wait for each other."""
-        wanted = sorted(set(ids) - self.sagas.keys())
-        found = Saga.objects.select_for_update().filter(pk__in=wanted).order_by("pk")
-        sagas = list(found.values(*HELD_COLUMNS))
-        present = [saga["id"] for saga in sagas]
-        steps = steps_of(present)
-        due = locked_due(present)
-        for saga in sagas:
-            try:
-                self.sagas[saga["id"]] = held_from(saga, steps[saga["id"]], due.get(saga["id"], {}))
-            except Exception as fault:  # one saga's fault is not its neighbours'
-                self.broken[saga["id"]] = fault
+    @cached_property
+    def now(self) -> datetime:
+        """The database's time; of a group with locks, when it had them."""
+        return about_now()
+
+    def lock(self, ids: Iterable[UUID], known: Known = MappingProxyType({})) -> None:
+        """Lock and load sagas. One that is known at its present version is not read again."""
+        self.now, versions, due = loading.lock(sorted(set(ids)))
+        moved = []
+        for saga_id, version in versions.items():
+            if saga_id in known and known[saga_id].progress.version == version:
+                self.sagas[saga_id] = known[saga_id].again(due.get(saga_id, {}))
+            else:
+                moved.append(saga_id)
+        if moved:
+            # Once more, since what became due while we waited for the locks is not among them.
+            held, broken = loading.load(moved, loading.lock(moved).due)
+            self.sagas.update(held)
+            self.broken.update(broken)
+
+    def trust(self, known: Iterable[Held]) -> None:
+        """Take in sagas as they were last seen, unlocked. Only those that are :attr:`~loading.Held.whole`."""
+        self.sagas.update({held.id: held.again(held.due) for held in known})
 
     def add(self, saga_id: UUID, correlation_id: str, pin: SagaDefinition) -> Held:
         """Take in a saga of which nothing is recorded yet."""
@@ -100,39 +140,49 @@ class Group:
         return held
 
     def decide(self, held: Held, message: m.Message) -> tuple[e.Event, ...]:
-        """Decide one message about a saga, and remember what it decided."""
-        events = decide(held.definition, held.progress, message, self.moment(held))
-        if events:
-            held.progress = fold(held.progress, events)
-            held.events.extend(events)
-        return events
+        """Decide one message about a saga, and remember what it decided. Raises Refused."""
+        if held.imported:
+            raise Refused(loading.IMPORTED)
+        draft = drafted(held.definition, held.progress, message, self.moment(held))
+        held.progress = draft.progress
+        held.events.extend(draft.events)
+        return tuple(draft.events)
 
     def moment(self, held: Held) -> m.Now:
-        """Return what the core may know of this moment."""
-        return m.Now(self.now, random.random(), held.claimed)
+        """Return what the core may know of this moment; a saga's time does not run backwards."""
+        before = held.progress.updated_at
+        at = self.now if before is None else max(self.now, before)
+        return m.Now(at, random.random(), held.claimed)
 
     def write(self) -> None:
-        """Write what was decided; the signal follows the commit. Raises :class:`MovedOn`, and then nothing was."""
-        moved = [held for held in self.sagas.values() if held.events]
+        """Write what was decided, all or nothing; the signal follows the commit.
+
+        Raises :class:`rows.Stale` if a saga is not as it was when it was locked, or last seen.
+        """
+        # In one order everywhere: two groups never wait for each other.
+        moved = [held for _, held in sorted(self.sagas.items()) if held.events]
         if not moved:
             return
-        self._write_sagas([held for held in moved if not held.new])
-        self._write_steps(moved)
-        rows.insert(Event, EVENT_COLUMNS, [row for held in moved for row in _event_rows(held)])
-        queues = self._write_due(moved)
+        self._add_sagas([held for held in moved if not held.new])
+        self._add_steps(moved)
+        self.batch.insert(Event, EVENT_COLUMNS, [row for held in moved for row in _event_rows(held)])
+        self._add_commands(moved)
         deliveries = [row for held in moved for row in outbox.deliveries(held, self.now)]
-        rows.insert(Due, DELIVERY_COLUMNS, deliveries)
-        queues |= {row[DELIVERY_COLUMNS.index("queue")] for row in deliveries}
+        self.batch.insert(Due, outbox.COLUMNS, deliveries)
+        self.queues.update(row[outbox.COLUMNS.index("queue")] for row in deliveries)
+        self.batch.write()
+        self._write_pauses(moved)
         changes = [_change(held) for held in moved]
-        transaction.on_commit(lambda: _tell(changes, queues))
+        transaction.on_commit(lambda: _tell(changes, self.queues))
 
-    def _write_sagas(self, moved: Sequence[Held]) -> None:
-        values = [(held.id, held.before.version, *_saga_values(held.progress)) for held in moved]
-        if rows.update(Saga, ("id", "version"), SAGA_COLUMNS, values) != len(values):
-            raise MovedOn("a saga's version changed while it was locked")
+    def _add_sagas(self, moved: Sequence[Held]) -> None:
+        changes = [((held.id, held.before.version), held.before, held.progress) for held in moved]
+        for shape, known in _by_shape(_SAGA_SHAPES, changes):
+            self.batch.update(Saga, ("id", "version"), shape, known)
 
-    def _write_steps(self, moved: Sequence[Held]) -> None:
-        new, known = [], []
+    def _add_steps(self, moved: Sequence[Held]) -> None:
+        new: list[tuple[Any, ...]] = []
+        changes: list[_Changed] = []
         for held in moved:
             for position, pinned in enumerate(held.definition.steps):
                 step = held.progress.steps[pinned.name]
@@ -140,54 +190,95 @@ class Group:
                     fixed = (held.id, position, pinned.name, pinned.action, pinned.compensation)
                     new.append((*fixed, *_step_values(step)))
                 elif step is not held.before.steps[pinned.name]:
-                    known.append((held.step_ids[pinned.name], *_step_values(step)))
-        rows.insert(Step, ("saga_id", "position", "name", "action", "compensation", *STEP_COLUMNS), new)
-        rows.update(Step, ("id",), STEP_COLUMNS, known)
+                    changes.append(((held.step_ids[pinned.name],), held.before.steps[pinned.name], step))
+        columns = ("saga_id", "position", "name", "action", "compensation", *STEP_COLUMNS)
+        self.batch.insert(Step, columns, new)
+        for shape, known in _by_shape(_STEP_SHAPES, changes):
+            self.batch.update(Step, ("id",), shape, known)
 
-    def _write_due(self, moved: Sequence[Held]) -> set[str]:
-        gone: list[int] = []
+    def _add_commands(self, moved: Sequence[Held]) -> None:
+        """Add what becomes due, in the row of what no longer is, where there is one."""
         new: list[tuple[Any, ...]] = []
-        queues: set[str] = set()
+        replaced: list[tuple[Any, ...]] = []
+        gone: list[int] = []
         for held in moved:
-            for number, command in changed(held.definition, held.before, held.progress):
-                if number is not None:
-                    gone.append(held.due[number].id)
-                if command is not None:
-                    new.append(self._due_values(held, command, queues))
-        if gone:
-            Due.objects.filter(pk__in=gone).delete()
-        rows.insert(Due, COMMAND_COLUMNS, new)
-        queues |= self._write_pauses(moved)
-        return queues
+            over, due = _due_changes(held)
+            left = {number: row for number, row in held.due.items() if number not in over}
+            for command in due:
+                lease = self._lease(held, command)
+                values = self._command_values(held, command, lease)
+                if over:
+                    row = over.pop(command.number, None) or over.popitem()[1]
+                    left[command.number] = DueRow(row, command.number, lease and lease.token)
+                    replaced.append((row, *values))
+                else:
+                    new.append((Due.COMMAND, held.id, *values))
+            gone += over.values()
+            held.due = left
+        self.batch.update(Due, ("id",), COMMAND_COLUMNS, replaced)
+        self.batch.delete(Due, "id", gone)
+        self.batch.insert(Due, ("kind", "saga_id", *COMMAND_COLUMNS), new)
 
-    def _due_values(self, held: Held, command: DueCommand, queues: set[str]) -> tuple[Any, ...]:
-        queue = registry.queue_for(command.name)
-        paused = held.progress.paused
-        lease = None
-        if not paused and command.due_at <= self.now:
-            timeout = held.definition.step(command.step).timeout
-            lease = self.claim(queue, self.now, timeout) if self.claim else None
-            if lease is None:
-                queues.add(queue)
-            else:
-                self.claimed.append((held, command, lease))
+    def _lease(self, held: Held, command: DueCommand) -> Lease | None:
+        """Have the caller take on what is due at once, or say that its queue has work."""
+        assert held.progress.updated_at is not None  # something was decided at that time
+        if held.progress.paused or command.due_at > held.progress.updated_at:
+            return None
+        queue, timeout = registry.queue_for(command.name), held.definition.step(command.step).timeout
+        lease = self.claim(queue, self.now, timeout) if self.claim else None
+        if lease is None:
+            self.queues.add(queue)
+        else:
+            self.claimed.append((held, command, lease))
+        return lease
+
+    def _command_values(self, held: Held, command: DueCommand, lease: Lease | None) -> tuple[Any, ...]:
         leased = (
             (lease.token, lease.until, lease.at, lease.timeout_at, lease.worker) if lease else (None,) * 5
         )
         return (
-            Due.COMMAND, held.id, queue, command.due_at, paused, command.name, command.attempt,
-            command.step, command.direction.value, command.number, command.generation, *leased,
+            registry.queue_for(command.name), self._due_at(held, command), held.progress.paused, command.name,
+            command.attempt, command.step, command.direction.value, command.number, command.generation,
+            held.definition.step(command.step).timeout, *leased, None,
         )  # fmt: skip
 
-    def _write_pauses(self, moved: Sequence[Held]) -> set[str]:
-        queues: set[str] = set()
+    def _due_at(self, held: Held, command: DueCommand) -> datetime:
+        """Return when a command is due by the database's clock, to which a saga's may be ahead if it was set back."""
+        ahead = (held.progress.updated_at or self.now) - self.now
+        return command.due_at - max(ahead, timedelta(0))
+
+    def _write_pauses(self, moved: Sequence[Held]) -> None:
         for held in moved:
             if held.progress.paused != held.before.paused:
                 commands = Due.objects.filter(saga_id=held.id, kind=Due.COMMAND)
                 commands.update(paused=held.progress.paused)
                 if not held.progress.paused:
-                    queues.update(commands.filter(due_at__lte=self.now).values_list("queue", flat=True))
-        return queues
+                    self.queues.update(commands.filter(due_at__lte=self.now).values_list("queue", flat=True))
+
+
+#: What identifies a row, and what of it was and is.
+_Changed = tuple[tuple[Any, ...], Any, Any]
+
+
+def _by_shape(
+    shapes: Sequence[_Shape], changes: Sequence[_Changed]
+) -> Iterable[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+    """Yield rows by the first shape that has all that changed of them; the last one always has."""
+    chosen = [_first(shapes, before, after) for _, before, after in changes]
+    if len(changes) <= FEW and len(set(chosen)) > 1:
+        fits = (n for n, shape in enumerate(shapes) if all(shape.fits(b, a) for _, b, a in changes))
+        chosen = [next(fits)] * len(changes)
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for n, (key, _, after) in zip(chosen, changes, strict=True):
+        found.setdefault(n, []).append((*key, *shapes[n].values(after)))
+    return [(shapes[n].columns, found[n]) for n in sorted(found)]
+
+
+def _first(shapes: Sequence[_Shape], before: Any, after: Any) -> int:
+    for n, shape in enumerate(shapes):
+        if shape.fits(before, after):
+            return n
+    raise AssertionError("the last shape has every column")
 
 
 def saga_row_values(held: Held) -> tuple[Any, ...]:
@@ -196,7 +287,7 @@ def saga_row_values(held: Held) -> tuple[Any, ...]:
 
 
 def _step_values(step: StepProgress) -> tuple[Any, ...]:
-    return tuple(getattr(step, name) for name in STEP_COLUMNS)
+    return step[1:]  # all but the name
 
 
 def _saga_values(p: Progress) -> tuple[Any, ...]:
@@ -211,6 +302,21 @@ def _saga_values(p: Progress) -> tuple[Any, ...]:
         p.updated_at,
         p.finished_at,
     )
+
+
+def _due_changes(held: Held) -> tuple[dict[int, int], list[DueCommand]]:
+    """Return the rows of commands that are no longer due, by number, and the commands that are due now.
+
+    One that is due again comes first: it stays in its own row.
+    """
+    over: dict[int, int] = {}
+    due: list[DueCommand] = []
+    for number, command in changed(held.definition, held.before, held.progress):
+        if number is not None:
+            over[number] = held.due[number].id
+        if command is not None:
+            due.append(command)
+    return over, sorted(due, key=lambda command: command.number not in over)
 
 
 def _event_rows(held: Held) -> Iterable[tuple[Any, ...]]:

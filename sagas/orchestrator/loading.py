@@ -1,28 +1,35 @@
 """Sagas as their rows tell them: read together, for deciding under a lock or just to look."""
 
+import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db import connections, router
 
+from sagas import rows
+from sagas.clock import database_now
 from sagas.core import events as e
 from sagas.core.definition import SagaDefinition
 from sagas.core.progress import Progress, StepProgress
 from sagas.core.words import Attention, Direction, Outcome, SagaState, StepStatus
-from sagas.models import Due, Saga, Step
+from sagas.models import IMPORT, Due, Saga, Step
 from sagas.orchestrator import pins
 
 log = logging.getLogger(__name__)
 
-STEP_COLUMNS = tuple(f for f in StepProgress.__slots__ if f != "name")
-PROGRESS_COLUMNS = (
-    "state", "data", "paused", "error", "version", "sequence", "created_at", "updated_at", "finished_at",
-)  # fmt: skip
-
-HELD_COLUMNS = ("id", "saga_type", "correlation_id", "definition_id", *PROGRESS_COLUMNS)
+STEP_COLUMNS = StepProgress._fields[1:]
+"""All but the name, which does not change."""
+PROGRESS_COLUMNS = Progress._fields[1:]
+"""All but the steps, which are rows of their own."""
+_SAGA = ("id", "saga_type", "correlation_id", "definition_id", "origin_kind", *PROGRESS_COLUMNS)
+#: Why nothing is decided about a saga that ran elsewhere.
+IMPORTED = "It was imported: it ran, or runs, elsewhere, and is only a record here."
+_STEP = ("id", "saga_id", *StepProgress._fields)
+_DUE = ("id", "saga_id", "number", "lease_token", "kind")
 
 
 class DueRow(NamedTuple):
@@ -44,6 +51,8 @@ class Held:
     before: Progress
     due: Mapping[int, DueRow]
     step_ids: Mapping[str, int]
+    imported: bool = False
+    """It ran elsewhere: nothing may be decided about it here."""
     progress: Progress = field(init=False)
     events: list[e.Event] = field(default_factory=list)
 
@@ -60,26 +69,145 @@ class Held:
         """Numbers of the commands that a worker holds."""
         return frozenset(n for n, row in self.due.items() if row.lease_token)
 
+    @property
+    def whole(self) -> bool:
+        """Whether we know the rows of all that is due of it: those are then ours to answer for, unlocked."""
+        scheduled = {step.number for step in self.progress.steps.values() if step.scheduled}
+        return scheduled == self.due.keys() and not self.progress.paused
+
+    def again(self, due: Mapping[int, DueRow]) -> "Held":
+        """Return it as it stands, for the next decision."""
+        same = (self.id, self.saga_type, self.correlation_id, self.definition)
+        return Held(*same, self.progress, due, self.step_ids, self.imported)
+
+
+#: Sagas as this process last saw them, by id. They are only good for the version that they have.
+Known = Mapping[UUID, Held]
+
+
+class Locked(NamedTuple):
+    """Sagas under our lock, before anything else of them was read."""
+
+    now: datetime
+    """The database's time, once the locks were there."""
+    versions: Mapping[UUID, int]
+    due: Mapping[UUID, Mapping[int, DueRow]]
+    """What was due when the locks were asked for: complete for a saga whose version is as we know it."""
+
+
+def lock(ids: Sequence[UUID]) -> Locked:
+    """Lock sagas and their commands, in the order of their ids: two groups never wait for each other.
+
+    Commands too, so that none is claimed between the decision to withdraw it and that.
+    """
+    connection = connections[router.db_for_write(Saga)]
+    if connection.vendor != "postgresql":  # its transaction has locked everything
+        versions: list[tuple[UUID, int]] = rows.select(Saga, ("id", "version"), "id", ids, "id")
+        return Locked(database_now(), dict(versions), due_of(ids))
+    with rows.prepared(connection) as cursor:
+        sagas, due, now = cursor.execute(_LOCK, [rows.array(ids)] * 2).fetchone()
+    found: dict[UUID, dict[int, DueRow]] = {}
+    for pk, saga_id, number, token in json.loads(due or "[]"):
+        found.setdefault(UUID(saga_id), {})[number] = DueRow(pk, number, UUID(token) if token else None)
+    return Locked(now, {UUID(pk): version for pk, version in json.loads(sagas or "[]")}, found)
+
+
+#: The sagas come first, since they are counted before any command is read; the time comes last, when all is locked.
+_LOCK = f"""
+WITH s AS (
+    SELECT id, version FROM {Saga._meta.db_table} WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
+), d AS (
+    SELECT id, saga_id, number, lease_token FROM {Due._meta.db_table}
+    WHERE saga_id = ANY(%s::uuid[]) AND kind = '{Due.COMMAND}' AND (SELECT count(*) FROM s) > 0 ORDER BY id FOR UPDATE
+)
+SELECT (SELECT json_agg(json_build_array(id, version))::text FROM s),
+       (SELECT json_agg(json_build_array(id, saga_id, number, lease_token))::text FROM d),
+       clock_timestamp()
+"""  # noqa: S608 - names are our models' own
+
 
 def read(ids: Iterable[UUID]) -> list[Held]:
     """Load sagas without locking them; not for deciding. One that cannot be read is left out, and logged."""
-    sagas = list(Saga.objects.filter(pk__in=list(ids)).values(*HELD_COLUMNS))
-    steps = steps_of([saga["id"] for saga in sagas])
-    found = []
-    for saga in sagas:
-        try:
-            found.append(held_from(saga, steps[saga["id"]], {}))
-        except Exception:  # one saga's fault is not its neighbours'
-            log.exception("saga %s cannot be read", saga["id"])
-    return found
+    held, broken = load(list(ids), {})
+    _log(broken)
+    return list(held.values())
 
 
 def look(saga_id: UUID) -> Held | None:
     """Load one saga, with what workers hold of it, without locking it; not for deciding."""
-    for saga in Saga.objects.filter(pk=saga_id).values(*HELD_COLUMNS):
-        due = Due.objects.filter(saga_id=saga_id, kind=Due.COMMAND)
-        return held_from(saga, steps_of([saga_id])[saga_id], _due_rows(due).get(saga_id, {}))
-    return None
+    held, broken = load([saga_id], due_of([saga_id]))
+    for fault in broken.values():
+        raise fault
+    return held.get(saga_id)
+
+
+def from_texts(texts: Mapping[UUID, str]) -> dict[UUID, Held]:
+    """Make sagas of what :data:`AS_TEXT` gave for them. One that cannot be read is left out, and logged."""
+    held, broken = _held((from_text(text) for text in texts.values()), {})
+    _log(broken)
+    return held
+
+
+def load(
+    ids: Sequence[UUID], due: Mapping[UUID, Mapping[int, DueRow]]
+) -> tuple[dict[UUID, Held], dict[UUID, Exception]]:
+    """Read sagas and their steps; return them, and those whose rows make no sense with the reason."""
+    return _held(_rows(ids), due)
+
+
+def _held(
+    found: Iterable["_Rows"], due: Mapping[UUID, Mapping[int, DueRow]]
+) -> tuple[dict[UUID, Held], dict[UUID, Exception]]:
+    held: dict[UUID, Held] = {}
+    broken: dict[UUID, Exception] = {}
+    for saga, steps in found:
+        saga_id = saga["id"]
+        try:
+            held[saga_id] = held_from(saga, steps, due.get(saga_id, {}))
+        except Exception as fault:
+            broken[saga_id] = fault
+    return held, broken
+
+
+def _log(broken: Mapping[UUID, Exception]) -> None:
+    for saga_id, fault in broken.items():  # one saga's fault is not its neighbours'
+        log.error("saga %s cannot be read", saga_id, exc_info=fault)
+
+
+#: A saga's columns, and those of each of its steps.
+_Rows = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]
+
+
+def _rows(ids: Sequence[UUID]) -> Iterable[_Rows]:
+    if not ids:
+        return
+    connection = connections[router.db_for_write(Saga)]
+    if connection.vendor == "postgresql":
+        with rows.prepared(connection) as cursor:
+            found = cursor.execute(_READ, [rows.array(ids)]).fetchall()
+        yield from (from_text(text) for (text,) in found)
+        return
+    steps_of: dict[UUID, list[Mapping[str, Any]]] = {}
+    for row in rows.select(Step, _STEP, "saga_id", ids, "position"):
+        steps_of.setdefault(row[1], []).append(dict(zip(_STEP, row, strict=True)))
+    for row in rows.select(Saga, _SAGA, "id", ids, "id"):
+        yield dict(zip(_SAGA, row, strict=True)), steps_of.get(row[0], ())
+
+
+#: PostgreSQL's expression for the saga ``s`` and its steps as one text, which costs less to read than columns.
+AS_TEXT = f"""
+json_build_array({rows.as_json(Saga, _SAGA, "s")}, (
+    SELECT json_agg({rows.as_json(Step, _STEP, "t")} ORDER BY t.position)
+    FROM {Step._meta.db_table} AS t WHERE t.saga_id = s.id
+))::text"""  # noqa: S608 - names are our models' own
+_READ = f"SELECT {AS_TEXT} FROM {Saga._meta.db_table} AS s WHERE s.id = ANY(%s::uuid[]) ORDER BY s.id"  # noqa: S608
+
+
+def from_text(text: str) -> _Rows:
+    """Return the columns in what :data:`AS_TEXT` gave."""
+    saga, steps = json.loads(text)
+    listed = [dict(zip(_STEP, rows.from_json(Step, _STEP, step), strict=True)) for step in steps or ()]
+    return dict(zip(_SAGA, rows.from_json(Saga, _SAGA, saga), strict=True)), listed
 
 
 def held_from(saga: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], due: Mapping[int, DueRow]) -> Held:
@@ -89,28 +217,16 @@ def held_from(saga: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], due: 
     progress = Progress({step["name"]: _step_progress(step) for step in steps}, **values)
     pinned = pins.definition(saga["definition_id"])
     ids = {step["name"]: step["id"] for step in steps}
-    return Held(saga["id"], saga["saga_type"], saga["correlation_id"], pinned, progress, due, ids)
+    same = (saga["id"], saga["saga_type"], saga["correlation_id"], pinned)
+    return Held(*same, progress, due, ids, imported=saga["origin_kind"] == IMPORT)
 
 
-def steps_of(ids: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:
-    """Return the columns of these sagas' steps, in their order."""
-    found: dict[UUID, list[dict[str, Any]]] = {saga_id: [] for saga_id in ids}
-    query = Step.objects.filter(saga_id__in=ids).order_by("saga_id", "position")
-    for step in query.values("id", "saga_id", "name", *STEP_COLUMNS):
-        found[step.pop("saga_id")].append(step)
-    return found
-
-
-def locked_due(ids: Sequence[UUID]) -> dict[UUID, dict[int, DueRow]]:
-    """Lock and return what is due, so that no command is claimed between the decision to withdraw it and that."""
-    query = Due.objects.select_for_update().filter(saga_id__in=ids, kind=Due.COMMAND)
-    return _due_rows(query.order_by("id"))
-
-
-def _due_rows(query: QuerySet[Due]) -> dict[UUID, dict[int, DueRow]]:
+def due_of(ids: Sequence[UUID]) -> dict[UUID, dict[int, DueRow]]:
+    """Return these sagas' commands that are due, by their numbers."""
     found: dict[UUID, dict[int, DueRow]] = {}
-    for pk, saga_id, number, token in query.values_list("id", "saga_id", "number", "lease_token"):
-        found.setdefault(saga_id, {})[number or 0] = DueRow(pk, number or 0, token)
+    for pk, saga_id, number, token, kind in rows.select(Due, _DUE, "saga_id", ids, "id"):
+        if kind == Due.COMMAND:
+            found.setdefault(saga_id, {})[number] = DueRow(pk, number, token)
     return found
 
 
@@ -124,7 +240,7 @@ _STEP_TYPES = {
 
 
 def _step_progress(row: Mapping[str, Any]) -> StepProgress:
-    values = {name: row[name] for name in StepProgress.__slots__}
+    values = {name: row[name] for name in StepProgress._fields}
     for name, kind in _STEP_TYPES.items():
         if values[name] is not None:
             values[name] = kind(values[name])

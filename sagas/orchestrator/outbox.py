@@ -13,6 +13,9 @@ from sagas.core import events as e
 from sagas.models import Due
 from sagas.orchestrator.loading import Held
 
+COLUMNS = ("kind", "saga_id", "queue", "due_at", "paused", "name", "attempt", "event", "payload", "timeout")
+#: Seconds that a subscriber or hook may take.
+TIMEOUT = 60.0
 #: The subscriber that stands for a saga author's own hooks.
 HOOK = "hook"
 #: Event -> the author's hook for it; the spelling with a leading underscore works too.
@@ -22,13 +25,15 @@ HOOKS = {e.SagaCompleted: "on_saga_completed", e.SagaFailed: "on_saga_failed"}
 def deliveries(held: Held, now: datetime) -> Iterator[tuple[Any, ...]]:
     """Yield a due row for each subscriber of what was decided about a saga; none where nobody listens."""
     for event in held.events:
-        named = _domain_event(held, event)
-        if named is None:
+        name = _name(held, event)
+        subscribers = registry.subscribers(name) if name else ()
+        hooked = type(event) in HOOKS and hook(held.saga_type, HOOKS[type(event)])
+        if name is None or not (subscribers or hooked):
             continue
-        name, payload = named
-        if type(event) in HOOKS and hook(held.saga_type, HOOKS[type(event)]):
+        payload = {**_payload(held, event), "saga_id": str(held.id)}
+        if hooked:
             yield _row(held, now, registry.EVENTS_QUEUE, HOOK, name, payload)
-        for subscriber in registry.subscribers(name):
+        for subscriber in subscribers:
             yield _row(held, now, subscriber.queue, subscriber.name, name, payload)
 
 
@@ -55,25 +60,32 @@ def call_hook(saga_id: UUID, event: str) -> Any:
 
 
 def _row(held: Held, now: datetime, queue: str, subscriber: str, event: str, payload: Any) -> tuple[Any, ...]:
-    return Due.DELIVERY, held.id, queue, now, False, subscriber, 1, event, payload
+    return Due.DELIVERY, held.id, queue, now, False, subscriber, 1, event, payload, TIMEOUT
 
 
-def _domain_event(held: Held, event: e.Event) -> tuple[str, dict[str, Any]] | None:
-    saga_id = str(held.id)
+#: Event -> the name that its subscribers know; a terminal one is named after the saga's type.
+_NAMES: dict[type, str] = {
+    e.StepCompleted: "SagaStepCompleted",
+    e.StepFailed: "SagaStepFailed",
+    e.StepCompensated: "SagaCompensationCompleted",
+}
+_ENDS: dict[type, str] = {e.SagaCompleted: "Completed", e.SagaFailed: "Failed"}
+
+
+def _name(held: Held, event: e.Event) -> str | None:
+    end = _ENDS.get(type(event))
+    return f"{held.saga_type}{end}" if end else _NAMES.get(type(event))
+
+
+def _payload(held: Held, event: e.Event) -> dict[str, Any]:
     match event:
         case e.StepCompleted(step=step, result=result):
-            return "SagaStepCompleted", {"saga_id": saga_id, "step_name": step, "result": result}
+            return {"step_name": step, "result": result}
         case e.StepFailed(step=step, error=error):
-            return "SagaStepFailed", {"saga_id": saga_id, "step_name": step, "error": error}
+            return {"step_name": step, "error": error}
         case e.StepCompensated(step=step):
-            return "SagaCompensationCompleted", {"saga_id": saga_id, "step_name": step}
-        case e.SagaCompleted():
-            return f"{held.saga_type}Completed", {**(held.progress.data or {}), "saga_id": saga_id}
+            return {"step_name": step}
         case e.SagaFailed(error=error):
-            return f"{held.saga_type}Failed", {
-                **(held.progress.data or {}),
-                "saga_id": saga_id,
-                "error": error,
-            }
+            return {**(held.progress.data or {}), "error": error}
         case _:
-            return None
+            return dict(held.progress.data or {})

@@ -1,11 +1,18 @@
 """Pinned definitions: each is stored once, by its digest, and read once per process."""
 
+import time
+from datetime import timedelta
 from functools import lru_cache
 
 from django.db import transaction
+from django.db.models.functions import Now
 
 from sagas.core.definition import SagaDefinition
 from sagas.models import Definition
+
+#: Seconds for which a process is sure that a definition is stored. Pruning spares what was made sure of
+#: within a much longer time, so nobody starts a saga with a definition that has gone.
+SURE = 3600.0
 
 
 @lru_cache(maxsize=1024)
@@ -14,18 +21,22 @@ def definition(digest: str) -> SagaDefinition:
     return SagaDefinition.from_document(Definition.objects.values_list("document", flat=True).get(pk=digest))
 
 
-#: Digests that are known to be stored, and committed.
-_stored: set[str] = set()
+#: Digest -> until when, by our own clock, it is known to be stored, and committed.
+_stored: dict[str, float] = {}
 
 
 def pin(pinned: SagaDefinition) -> None:
     """Store a definition, once."""
     digest = pinned.digest
-    if digest not in _stored:
-        row = Definition(digest=digest, saga_type=pinned.saga_type, document=pinned.document())
-        Definition.objects.bulk_create([row], ignore_conflicts=True)
+    if time.monotonic() > _stored.get(digest, 0.0):
+        # In this order: a row that has lately been made sure of is locked for nobody, and is not removed either.
+        stale = Definition.objects.filter(pk=digest, used_at__lt=Now() - timedelta(seconds=SURE))
+        if not stale.update(used_at=Now()):
+            row = Definition(digest=digest, saga_type=pinned.saga_type, document=pinned.document())
+            Definition.objects.bulk_create([row], ignore_conflicts=True)
         # Only once it is committed: the caller may yet roll back.
-        transaction.on_commit(lambda: _stored.add(digest))
+        until = time.monotonic() + SURE
+        transaction.on_commit(lambda: _stored.__setitem__(digest, until))
 
 
 def forget_definitions() -> None:

@@ -1,13 +1,15 @@
 """Replies: what became of commands, taken in groups, one transaction for all of them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
 
+from sagas import rows
 from sagas.core import messages as m
 from sagas.core.plain import printable
 from sagas.core.progress import StepProgress
@@ -20,8 +22,7 @@ from sagas.orchestrator.start import plain
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """A reply, and the lease under which it was found out; None for one from outside."""
 
     saga_id: UUID
@@ -33,44 +34,69 @@ class Answered:
 class Delivered:
     """What became of a group of replies."""
 
+    sagas: Mapping[UUID, loading.Held]
+    """The sagas as they are now."""
     claimed: list[tuple[loading.Held, Any, ledger.Lease]]
     """Commands that were dispatched and leased to the caller at once."""
+    queues: set[str]
+    """Those on which something became due that nobody holds."""
     undecided: list[tuple[Answered, Exception]]
     """Replies of sagas that could not be decided; nothing of them was written."""
 
 
-def deliver(answers: Sequence[Answered], claim: ledger.Claim | None = None) -> Delivered:
-    """Take replies and commit all that they decide, and what they make due next, in one transaction.
+def deliver(
+    answers: Sequence[Answered],
+    claim: ledger.Claim | None = None,
+    known: loading.Known = MappingProxyType({}),
+    *,
+    trust: bool = False,
+) -> Delivered:
+    """Take replies and commit all that they decide, and what they make due next, together.
 
-    A saga that cannot be decided drops out; the others are committed.
+    ``known`` sagas are not read again if they are as they were. With ``trust``, if all are known, and
+    whole, they are not even locked: raises :class:`rows.Stale` if one has moved on, and then nothing
+    was written. A saga that cannot be decided drops out; the others are committed.
     """
-    with transaction.atomic():
-        group = ledger.Group(claim)
-        group.lock(answer.saga_id for answer in answers)
-        late: list[LateReply] = []
-        undecided: list[tuple[Answered, Exception]] = []
-        broken = set(group.broken)
-        undecided += [(each, group.broken[each.saga_id]) for each in answers if each.saga_id in broken]
-        for answer in answers:
-            held = group.sagas.get(answer.saga_id)
-            if answer.saga_id in broken:
-                continue
-            try:
-                definite = isinstance(answer.reply, m.Completed | m.Rejected)
-                if (held is None or not _take(group, held, answer)) and definite:
-                    late.append(_late(held, answer))
-            except Exception as fault:  # one saga's fault is not its neighbours'
-                log.exception("saga %s cannot be decided", answer.saga_id)
-                broken.add(answer.saga_id)
-                del group.sagas[answer.saga_id]
-                undecided += [(each, fault) for each in answers if each.saga_id == answer.saga_id]
-        group.write()
+    group = ledger.Group(claim)
+    if trust and all(each.saga_id in known and known[each.saga_id].whole for each in answers):
+        group.trust(known[each.saga_id] for each in answers)
+        return _deliver(group, answers, sure=False)
+    with transaction.atomic(savepoint=False):
+        group.lock((answer.saga_id for answer in answers), known)
+        return _deliver(group, answers, sure=True)
+
+
+def _deliver(group: ledger.Group, answers: Sequence[Answered], *, sure: bool) -> Delivered:
+    """Decide and write. Who is not ``sure`` that nothing has moved on cannot call a reply late."""
+    late: list[LateReply] = []
+    broken = set(group.broken)
+    undecided = [(each, group.broken[each.saga_id]) for each in answers if each.saga_id in broken]
+    for answer in answers:
+        held = group.sagas.get(answer.saga_id)
+        if answer.saga_id in broken:
+            continue
+        try:
+            taken = held is not None and _take(group, held, answer)
+        except Exception as fault:  # one saga's fault is not its neighbours'
+            log.exception("saga %s cannot be decided", answer.saga_id)
+            broken.add(answer.saga_id)
+            del group.sagas[answer.saga_id]
+            undecided += [(each, fault) for each in answers if each.saga_id == answer.saga_id]
+            continue
+        if not taken and not sure:
+            raise rows.Stale
+        if not taken and isinstance(answer.reply, m.Completed | m.Rejected):
+            late.append(_late(held, answer))
+    group.write()
+    if late:
         LateReply.objects.bulk_create([each for each in late if each.saga_id not in broken])
-    return Delivered(group.claimed, undecided)
+    return Delivered(group.sagas, group.claimed, group.queues, undecided)
 
 
 def _take(group: ledger.Group, held: loading.Held, answer: Answered) -> bool:
-    """Decide a reply; False if it is late."""
+    """Decide a reply; False if it is late, or about a saga that is not ours to decide."""
+    if held.imported:
+        return False
     if answer.lease_token is not None and _superseded(held, answer):
         return False
     return bool(group.decide(held, answer.reply))

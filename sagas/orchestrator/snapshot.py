@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import F
+
 from sagas.clock import database_now
 from sagas.core import messages as m
 from sagas.core.commands import idempotency_key
@@ -19,6 +21,8 @@ _STEP_FIELDS = (
     "name", "position", "status", "attention", "attempt", "budget", "action", "compensation", "result", "error",
     "outcome", "standing", "generation", "undo_generation", "scheduled", "unresolved",
 )  # fmt: skip
+#: How often sagas that move on while they are read are read again: one that moves faster is shown as it was found.
+LOOKS = 5
 _STEP_TIMES = ("due_at", "dispatched_at", "executed_at", "compensated_at")
 
 
@@ -28,19 +32,44 @@ def snapshot(saga: Saga) -> dict[str, Any]:
 
 
 def snapshots(sagas: Iterable[Saga]) -> list[dict[str, Any]]:
-    """Return sagas as plain JSON data; the number of queries does not depend on how many they are."""
+    """Return sagas as plain JSON data, each as it was at one moment: at the version that it says.
+
+    The number of queries does not depend on how many they are.
+    """
     listed = list(sagas)
-    ids = [saga.pk for saga in listed]
+    steps, due = _belongings(listed)
+    for _ in range(LOOKS):
+        moved = _moved(listed)
+        if not moved:
+            break
+        listed = [moved.get(saga.pk, saga) for saga in listed]
+        found = _belongings(list(moved.values()))
+        steps, due = steps | found[0], due | found[1]
+    again = Saga.objects.filter(origin_id__in=[saga.pk for saga in listed], origin_kind="restart")
+    restarted = {origin: str(pk) for origin, pk in again.values_list("origin_id", "id")}
+    now = database_now()
+    return [_snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), now) for s in listed]
+
+
+def _belongings(
+    sagas: Sequence[Saga],
+) -> tuple[dict[UUID, list[Step]], dict[UUID, dict[int, Due]]]:
+    """Read the steps of sagas, and their due commands by number."""
+    ids = [saga.pk for saga in sagas]
     steps: dict[UUID, list[Step]] = {pk: [] for pk in ids}
     for step in Step.objects.filter(saga_id__in=ids).order_by("saga_id", "position"):
         steps[step.saga_id].append(step)
     due: dict[UUID, dict[int, Due]] = {pk: {} for pk in ids}
     for row in Due.objects.filter(saga_id__in=ids, kind=Due.COMMAND):
         due[row.saga_id][row.number or 0] = row
-    again = Saga.objects.filter(origin_id__in=ids, origin_kind="restart")
-    restarted = {origin: str(pk) for origin, pk in again.values_list("origin_id", "id")}
-    now = database_now()
-    return [_snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), now) for s in listed]
+    return steps, due
+
+
+def _moved(sagas: Sequence[Saga]) -> dict[UUID, Saga]:
+    """Return those, read again, that have moved on while what belongs to them was read."""
+    versions = dict(Saga.objects.filter(pk__in=[s.pk for s in sagas]).values_list("pk", "version"))
+    behind = [saga.pk for saga in sagas if versions.get(saga.pk, saga.version) != saga.version]
+    return Saga.objects.in_bulk(behind) if behind else {}
 
 
 def _snapshot(
@@ -117,9 +146,8 @@ def _verbs(
     saga: Saga, steps: Sequence[Step], due: Mapping[int, Due], restarted: str | None, now: datetime
 ) -> list[dict[str, Any]]:
     """Return every verb, per step where it is about one, and whether it applies; asked of the same decision."""
-    values = {
-        name: getattr(saga, name) for name in (*loading.PROGRESS_COLUMNS, "id", "saga_type", "correlation_id")
-    }
+    own = ("id", "saga_type", "correlation_id", "origin_kind")
+    values = {name: getattr(saga, name) for name in (*loading.PROGRESS_COLUMNS, *own)}
     rows = [{"id": s.pk, "name": s.name, **{c: getattr(s, c) for c in loading.STEP_COLUMNS}} for s in steps]
     claims = {n: loading.DueRow(row.pk, n, row.lease_token) for n, row in due.items()}
     held = loading.held_from({**values, "definition_id": saga.definition_id}, rows, claims)
@@ -149,7 +177,9 @@ def _applies(
     message: m.Message | None,
 ) -> dict[str, Any]:
     reason = None
-    if verb == "restart":
+    if held.imported:
+        reason = loading.IMPORTED
+    elif verb == "restart":
         if held.progress.state is not SagaState.FAILED:
             reason = f"The saga is {held.progress.state}; only one that failed can be restarted."
         elif restarted:
@@ -170,10 +200,24 @@ def _has_late_effect(held: loading.Held) -> bool:
 
 def events(saga_id: UUID, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
     """Return a saga's event log as plain data, with the operator's name where one decided it."""
-    actions = OperatorAction.objects.filter(saga_id=saga_id)
+    log = list(Event.objects.filter(saga_id=saga_id, sequence__gt=after).order_by("sequence")[:limit])
+    first, last = (log[0].version, log[-1].version) if log else (0, 0)
+    actions = OperatorAction.objects.filter(
+        saga_id=saga_id, version_after__gte=first, version_after__lte=last
+    ).defer("answer", "request")
     by_version = {a.version_after: a for a in actions if a.version_after > a.version_before}
-    log = Event.objects.filter(saga_id=saga_id, sequence__gt=after).order_by("sequence")[:limit]
     return [_event(event, by_version.get(event.version)) for event in log]
+
+
+def latest_events(sagas: Iterable[Saga], most: int) -> dict[UUID, list[dict[str, Any]]]:
+    """Return the ends of sagas' event logs, oldest first: two queries, however many sagas they are."""
+    found: dict[UUID, list[dict[str, Any]]] = {saga.pk: [] for saga in sagas}
+    ends = Event.objects.filter(saga_id__in=found, sequence__gt=F("saga__sequence") - most)
+    actions = OperatorAction.objects.filter(saga_id__in=found, version_after__gt=F("version_before"))
+    decided = {(a.saga_id, a.version_after): a for a in actions.defer("answer", "request")}
+    for event in ends.order_by("saga_id", "sequence"):
+        found[event.saga_id].append(_event(event, decided.get((event.saga_id, event.version))))
+    return found
 
 
 def _event(event: Event, action: OperatorAction | None) -> dict[str, Any]:

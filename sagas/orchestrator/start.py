@@ -4,13 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, transaction
 from pydantic import BaseModel, ValidationError
 
-from sagas import registry, rows
+from sagas import registry
 from sagas.core import messages as m
 from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
 from sagas.core.ids import uuid7
@@ -19,6 +20,7 @@ from sagas.core.plain import plain as as_plain
 from sagas.models import Saga
 from sagas.orchestrator import ledger, loading, pins
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
+from sagas.orchestrator.company import Company
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,7 @@ def start(
             return Started(present, created=False)
     opening = Opening(definition_for(author, checked), checked, correlation_id, idempotency_key)
     try:
-        with transaction.atomic():
-            return Started(record([opening])[0], created=True)
+        return Started(_record(opening), created=True)
     except IntegrityError:
         present = _present(saga_type, idempotency_key, checked) if idempotency_key is not None else None
         if present is None:
@@ -81,8 +82,21 @@ def start_many(saga_type: str, datas: Sequence[Mapping[str, Any]]) -> list[Saga]
         return record(openings)
 
 
+def _record(opening: Opening) -> Saga:
+    """Write a new saga: in the caller's transaction, or together with others that are started at this moment."""
+    if not transaction.get_autocommit():
+        with transaction.atomic(savepoint=opening.idempotency_key is not None):
+            return record([opening])[0]
+    try:
+        return _company(opening)
+    except DatabaseError as fault:
+        if isinstance(fault, OperationalError):
+            raise
+        return record([opening])[0]  # one of those that were written together was at fault: this one?
+
+
 def record(openings: Sequence[Opening]) -> list[Saga]:
-    """Write new sagas with their first steps due, in the caller's transaction."""
+    """Write new sagas with their first steps due: all or none, in the caller's transaction if there is one."""
     for pinned in {opening.pin.digest: opening.pin for opening in openings}.values():
         pins.pin(pinned)
     group = ledger.Group()
@@ -95,10 +109,12 @@ def record(openings: Sequence[Opening]) -> list[Saga]:
         group.decide(each, m.Start(opening.data))
         held.append(each)
     values = [_saga_values(each, opening) for each, opening in zip(held, openings, strict=True)]
-    rows.insert(Saga, _COLUMNS, values)
+    group.batch.insert(Saga, _COLUMNS, values)
     group.write()
     return [_saga(dict(zip(_COLUMNS, row, strict=True))) for row in values]
 
+
+_company: Company[Opening, Saga] = Company(record, most=64)
 
 _COLUMNS = (
     "id", "saga_type", "definition_id", "correlation_id", "idempotency_key", "fingerprint", "origin_id",
@@ -109,7 +125,7 @@ _COLUMNS = (
 def _saga_values(held: loading.Held, opening: Opening) -> tuple[Any, ...]:
     return (
         held.id, held.saga_type, opening.pin.digest, held.correlation_id, opening.idempotency_key,
-        _fingerprint(opening.data), opening.origin, opening.origin_kind, held.progress.created_at,
+        fingerprint(opening.data), opening.origin, opening.origin_kind, held.progress.created_at,
         *ledger.saga_row_values(held),
     )  # fmt: skip
 
@@ -154,7 +170,16 @@ def make_definition(author: Any, steps: Any) -> SagaDefinition:
             )
     if getattr(author, "hold_on_failure", False):
         listed = [replace(step, hold=True) for step in listed]
-    return SagaDefinition(author.saga_type, tuple(listed))
+    try:
+        return _known_definition(author.saga_type, tuple(listed))
+    except TypeError:  # a step with an input of its own has no hash
+        return SagaDefinition(author.saga_type, tuple(listed))
+
+
+@lru_cache(maxsize=1024)
+def _known_definition(saga_type: str, steps: tuple[SagaStep, ...]) -> SagaDefinition:
+    """Check steps once: nearly all sagas of a type have the same."""
+    return SagaDefinition(saga_type, steps)
 
 
 def check_data(author: Any, data: Any) -> dict[str, Any]:
@@ -194,12 +219,13 @@ def correlation_of(opening: Opening) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= 200 else None
 
 
-def _fingerprint(data: Mapping[str, Any]) -> str:
+def fingerprint(data: Mapping[str, Any]) -> str:
+    """Return what tells whether data is what a saga was started with."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def _present(saga_type: str, key: str, data: Mapping[str, Any]) -> Saga | None:
     saga = Saga.objects.filter(saga_type=saga_type, idempotency_key=key).first()
-    if saga and saga.fingerprint != _fingerprint(data):
+    if saga and saga.fingerprint != fingerprint(data):
         raise KeyTaken(f"The key {key!r} already started saga {saga.id}, with other data.", saga.id)
     return saga

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sagas.core.words import Attention
+from sagas.models import IMPORT
 
 _TIME = re.compile(r"\{(\d{4}-\d\d-\d\dT[^}]*)\}")
 
@@ -54,6 +55,8 @@ def explain(saga: dict[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:
+    if saga["origin_kind"] == IMPORT:
+        return "imported", "It was imported: it ran, or runs, elsewhere, and is only a record here.", None, ()
     asking = (
         [step for step in saga["steps"] if step["attention"] == saga["attention"]]
         if saga["attention"]

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,7 @@ _TIMES = re.compile(r"\{(\d{4}-\d\d-\d\dT[^{}\s]+)\}")
 
 
 @register.simple_tag
+@lru_cache(maxsize=1024)
 def glyph(name: str, label: str = "") -> SafeString:
     """Draw a glyph of the sprite; silent to screen readers unless it has a label."""
     if label:
@@ -32,6 +34,22 @@ def glyph(name: str, label: str = "") -> SafeString:
             '<svg class="glyph" role="img" aria-label="{}"><use href="#g-{}"/></svg>', label, name
         )
     return format_html('<svg class="glyph" aria-hidden="true"><use href="#g-{}"/></svg>', name)
+
+
+@register.simple_tag
+@lru_cache(maxsize=256)
+def chip(state: str, paused: bool = False) -> SafeString:
+    """Show a saga's state in glyph and word, and whether it is paused."""
+    shown = ((state, glyph(state), state), *((("paused", glyph("paused"), "paused"),) if paused else ()))
+    return format_html_join("", '<span class="chip chip--{}">{}{}</span>', shown)
+
+
+@register.filter
+@lru_cache(maxsize=1024)
+def dots(statuses: tuple[str, ...]) -> SafeString:
+    """Show the statuses of a saga's steps, in order, as dots."""
+    drawn = format_html_join("", '<i class="dot dot--{}"></i>', ((status,) for status in statuses))
+    return format_html('<span class="dots" role="img" aria-label="{} steps">{}</span>', len(statuses), drawn)
 
 
 @register.filter
@@ -55,7 +73,7 @@ def ago(value: Any) -> SafeString | str:
 def clock(value: Any) -> SafeString | str:
     """Show a time exactly; the browser turns it into its own zone."""
     at = moment(value)
-    return "–" if at is None else _time(at, at.astimezone(UTC).strftime("%H:%M:%S"), "clock")
+    return "–" if at is None else _time(at, at.astimezone(UTC).isoformat()[11:19], "clock")
 
 
 @register.filter
@@ -73,14 +91,10 @@ def timed(text: str) -> SafeString:
 
 
 def _time(at: datetime, text: str, style: str) -> SafeString:
-    utc = at.astimezone(UTC)
-    return format_html(
-        '<time datetime="{}" data-style="{}" title="{}">{}</time>',
-        utc.isoformat(timespec="milliseconds"),
-        style,
-        utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        text,
-    )
+    # A page has hundreds of them, and there is nothing to escape in digits: formatted by hand.
+    iso = at.astimezone(UTC).isoformat(timespec="milliseconds")
+    title = f"{iso[:10]} {iso[11:19]} UTC"
+    return mark_safe(f'<time datetime="{iso}" data-style="{style}" title="{title}">{text}</time>')  # noqa: S308
 
 
 def relative(at: datetime, now: datetime) -> str:

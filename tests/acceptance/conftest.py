@@ -4,13 +4,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
+from urllib.request import urlopen
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connection
 
+from sagaproject.processes import DAPHNE_OPTIONS
+from tests import servers
 from tests.acceptance import errands
 from tests.waiting import until
 
@@ -25,9 +30,19 @@ class Processes:
 
     def start(self, *words: str, **env: str) -> subprocess.Popen[bytes]:
         """Start ``manage.py saga …``."""
-        with (self.folder / f"{len(self.all)}-{words[0]}.log").open("wb") as log:
+        return self._run(words[0], ["manage.py", "saga", *words], env)
+
+    def serve(self, port: int, **env: str) -> subprocess.Popen[bytes]:
+        """Start a web process; return it when it answers."""
+        server = f"-m daphne -b 127.0.0.1 -p {port} {DAPHNE_OPTIONS} sagaproject.asgi:application"
+        process = self._run("web", server.split(), env)
+        until(lambda: answers(port), 60)
+        return process
+
+    def _run(self, name: str, command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{len(self.all)}-{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "manage.py", "saga", *words],
+                [sys.executable, *command],
                 cwd=settings.BASE_DIR,
                 env=os.environ | self._env() | env,
                 stdout=log,
@@ -41,24 +56,51 @@ class Processes:
             "DJANGO_SETTINGS_MODULE": "sagaproject.settings",
             "DATABASE_URL": database_url(),
             "REDIS_URL": self.redis_url,
-            "SAGADESK_APPS": "tests.acceptance.errands",
+            "SAGADESK_APPS": ",".join(
+                ["tests.acceptance.errands", *os.environ.get("SAGADESK_APPS", "").split()]
+            ),
             "SAGADESK_DATA": str(self.folder),
             "SAGADESK_LEASE": "2",
             "SAGADESK_CLOCK": "0.2",
             "ERRANDS": str(self.folder),
         }
 
+    @contextmanager
+    def on_another_server(self, folder: Path) -> Iterator[None]:
+        """Use a PostgreSQL of the test's own, with this test's processes, which end with it."""
+        usual = dict(connection.settings_dict)
+        connection.close()
+        connection.settings_dict.update(NAME="postgres", HOST=str(folder))
+        call_command("migrate", verbosity=0)
+        try:
+            yield
+        finally:
+            self.kill()
+            connection.close()
+            connection.settings_dict.update(usual)
+
     def logs(self) -> str:
         """Return what all of them said."""
         return "\n".join(f"== {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("*.log")))
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """Kill whatever is left."""
         for process in self.all:
             process.kill()
             process.wait()
+
+    def end(self) -> None:
+        """Kill whatever is left, and leave nothing of it in the database's server."""
+        self.kill()
         if settings.ON_POSTGRES:  # their server sides may not have noticed yet, and would be in the way
             until(lambda: not _backends())
+
+
+def answers(port: int) -> bool:
+    """Whether a web process serves this port."""
+    with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+        return answer.status == 200
+    return False
 
 
 def _backends() -> int:
@@ -76,8 +118,7 @@ def database_url() -> str:
     name = connection.settings_dict["NAME"]
     if not settings.ON_POSTGRES:
         return "sqlite:///" + quote(str(name))
-    before, _, options = os.environ["DATABASE_URL"].partition("?")
-    return f"{before.rpartition('/')[0]}/{name}?{options}"
+    return servers.postgres_url(Path(connection.settings_dict["HOST"]), name)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ The file is the oracle: it knows nothing of the engine, and outlives every proce
 
 import fcntl
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,16 @@ class Errands(SagaOrchestrator):
                 "second", "ErrandService.Second", "ErrandService.UndoSecond", retry=QUICK, undo_retry=QUICK
             ),
         ]
+
+
+class Hangs(SagaOrchestrator):
+    """One step, whose handler never comes back."""
+
+    saga_type = "Hangs"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        """Return it."""
+        return [SagaStep("hang", "ErrandService.Hang", timeout=0.2, retry=Retry(max_attempts=1))]
 
 
 def lines() -> list[list[str]]:
@@ -70,6 +81,12 @@ def second(sent: Any) -> None:
     if sent.get("reject"):
         raise Rejected("not today")
     _once(sent)
+
+
+@command("ErrandService.Hang")
+def hang(sent: Any) -> None:
+    """Come back when the process ends."""
+    threading.Event().wait()
 
 
 @command("ErrandService.UndoFirst", inbox=True)

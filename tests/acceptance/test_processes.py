@@ -1,5 +1,6 @@
 """Processes die, Redis dies, and no saga is lost, stuck or doubled."""
 
+import os
 import signal
 from collections import Counter
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import django_rq
 import pytest
 from django.db import connection
+from redis import Redis
 
 from sagas.models import Due, Process, Saga
 from tests import servers
@@ -125,10 +127,36 @@ def test_a_worker_outlives_its_redis(processes: Processes, tmp_path: Path) -> No
         worker, clock = processes.start("worker"), processes.start("clock")
         before = start()
         assert ended(before) == "completed"
+        until(lambda: not Due.objects.exists())
     during = start()
+    assert ended(during) == "completed", "it looks by itself while nobody can ring"
     with servers.redis(folder):
-        assert ended(during) == "completed"
+        assert ended(start()) == "completed"
     assert (worker.poll(), clock.poll()) == (None, None)
+
+
+def test_a_redis_that_hangs_holds_nothing_up(processes: Processes) -> None:
+    folder = servers.short_folder("sagadesk-redis-")
+    processes.redis_url = servers.redis_url(folder)
+    with servers.redis(folder):
+        worker, clock = processes.start("worker", SAGADESK_BUDGET="0.5"), processes.start("clock")
+        assert ended(start()) == "completed"
+        server = int(Redis.from_url(processes.redis_url).info("server")["process_id"])
+        os.kill(server, signal.SIGSTOP)
+        try:
+            assert {ended(start(reject=reject), 60) for reject in (False, True)} == {"completed", "failed"}
+        finally:
+            os.kill(server, signal.SIGCONT)
+        assert ended(start()) == "completed"
+    assert (worker.poll(), clock.poll()) == (None, None)
+
+
+def test_a_worker_that_has_done_its_share_ends_in_good_order(processes: Processes) -> None:
+    worker = processes.start("worker", SAGADESK_BUDGET="0.1", SAGADESK_MAX_JOBS="2")
+    processes.start("clock")
+    assert worker.wait(timeout=30) == 0
+    processes.start("worker")
+    assert ended(start()) == "completed"
 
 
 def test_workers_outlive_their_database_connections(processes: Processes) -> None:
@@ -144,6 +172,35 @@ def test_workers_outlive_their_database_connections(processes: Processes) -> Non
         )
     assert ended(start()) == "completed"
     assert worker.poll() is None
+
+
+def test_a_restart_of_the_database_is_outlived(processes: Processes) -> None:
+    if connection.vendor != "postgresql":
+        return  # SQLite has no server
+    folder = servers.short_folder("sagadesk-postgres-")
+    servers.make_cluster(folder)
+    with servers.running_cluster(folder), processes.on_another_server(folder):
+        worker, clock = processes.start("worker"), processes.start("clock")
+        running = start(gate="gate")
+        until(begun)
+        os.kill(int((folder / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+        open_gate(processes)
+        with servers.running_cluster(folder):
+            connection.close()
+            assert ended(running) == "completed"
+            assert ended(start()) == "completed"
+            assert set(effects().values()) == {1}
+            assert (worker.poll(), clock.poll()) == (None, None)
+
+
+def test_a_worker_full_of_handlers_that_hang_makes_way_for_a_fresh_one(processes: Processes) -> None:
+    worker = processes.start("worker", SAGADESK_CONCURRENCY="1", SAGADESK_BUDGET="0.5")
+    processes.start("clock")
+    hanging = [errands.Hangs().start({}) for _ in range(3)]
+    assert worker.wait(timeout=60) == 0
+    assert {saga.state for saga in Saga.objects.filter(pk__in=[h.pk for h in hanging])} == {"pending"}
+    processes.start("worker")
+    assert ended(start()) == "completed"
 
 
 def test_any_number_of_clocks_and_workers_share_the_work(processes: Processes) -> None:
@@ -170,3 +227,14 @@ def test_a_forged_job_is_refused(processes: Processes, tmp_path: Path) -> None:
     assert ended(start()) == "completed", "and the worker goes on"
     assert worker.poll() is None
     assert not target.exists()
+
+
+def test_a_worker_that_starts_before_its_redis_waits_for_it(processes: Processes) -> None:
+    folder = servers.short_folder("sagadesk-redis-")
+    processes.redis_url = servers.redis_url(folder)
+    worker, clock = processes.start("worker"), processes.start("clock")
+    until(lambda: Process.objects.count() == 2)
+    saga = start()
+    with servers.redis(folder):
+        assert ended(saga) == "completed"
+    assert (worker.poll(), clock.poll()) == (None, None)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.core.management import call_command
 from django.db import transaction
 from django.db.models import F
 
-from participants import orders
+from participants import opening, orders
 from participants.audit import audit
 from participants.models import (
     Account,
@@ -38,6 +39,16 @@ def books(shop: None, rest: Any) -> dict[str, Saga]:
     rest()
     assert audit().offences == []
     return sagas
+
+
+def test_sagas_that_were_pruned_or_imported_are_no_offence(books: dict[str, Saga]) -> None:
+    asked = orchestrator.Asked(operator=None, via="command", reason="housekeeping")
+    document = orchestrator.export(books["happy"].pk)
+    assert sum(map(len, orchestrator.prune(timedelta(0), 10, asked))) == 2
+    assert found() == set()
+    opening.empty()
+    orchestrator.import_saga(document, asked)
+    assert found() == set()
 
 
 def _more_stock() -> None:

@@ -1,6 +1,7 @@
 """A feed to test with: sagas that are numbers, pages that remember what they heard."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ class Fragments:
         self.truth: dict[UUID, int] = {}
         self.rendered: list[set[UUID]] = []
         self.text = "nothing"
+        self.released = 0
 
     async def versions(self, ids: Iterable[UUID]) -> dict[UUID, int]:
         return {i: self.truth[i] for i in ids if i in self.truth}
@@ -36,6 +38,9 @@ class Fragments:
     async def listed(self, query: str) -> list[UUID]:
         return list(self.truth)
 
+    async def release(self) -> None:
+        self.released += 1
+
 
 class Page:
     """An open page of the test: what it heard, and whether it confirms."""
@@ -46,7 +51,8 @@ class Page:
         self.confirms = confirms
         self.viewer = Viewer(self._hear, self._close, **variant)
 
-    async def _hear(self, frame: dict[str, Any]) -> None:
+    async def _hear(self, text: str) -> None:
+        frame = json.loads(text)
         self.frames.append(frame)
         if self.confirms:
             self.viewer.confirm(frame["n"])
@@ -57,6 +63,11 @@ class Page:
     @property
     def rows(self) -> list[str]:
         return [saga["row"] for frame in self.frames for saga in frame.get("sagas", [])]
+
+    def told(self, saga_id: UUID) -> int:
+        """Return the latest version of a saga that this page has heard of."""
+        sagas = [saga for frame in self.frames for saga in frame.get("sagas", [])]
+        return max((saga["version"] for saga in sagas if saga["id"] == str(saga_id)), default=0)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -81,4 +92,3 @@ def play(story: Callable[[Feed, Fragments], Awaitable[None]]) -> None:
 def show(played: Feed, page: Page, sagas: dict[UUID, int], **more: Any) -> None:
     page.viewer.show(sagas, overview=more.get("overview", False), listing=more.get("listing"))
     played.join(page.viewer)
-    played.wake()

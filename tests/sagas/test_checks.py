@@ -1,7 +1,6 @@
 """The start-up checks: which class, what is wrong, and what would help."""
 
 from collections.abc import Callable, Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -129,21 +128,6 @@ def test_an_impossible_setting_is_named(settings: Any, given: Any, says: str) ->
 def test_possible_settings_are_passed(settings: Any) -> None:
     settings.SAGAS = {"LEASE": 5, "QUEUES": {"PayService": "bank"}}
     assert checks.check_settings() == []
-
-
-@pytest.mark.parametrize(
-    ("engine", "library", "found"),
-    [("sqlite3", (3, 51, 2), 1), ("sqlite3", (3, 51, 3), 0), ("postgresql", (3, 40, 1), 0)],
-)
-def test_an_sqlite_that_corrupts_is_mentioned(engine: str, library: tuple[int, ...], found: int) -> None:
-    databases = {"default": {"ENGINE": f"django.db.backends.{engine}"}}
-    with (
-        mock.patch("sagas.checks.settings", SimpleNamespace(DATABASES=databases)),
-        mock.patch("sqlite3.sqlite_version_info", library),
-    ):
-        messages = checks.check_sqlite()
-    assert len(messages) == found
-    assert not any(message.is_serious() for message in messages)
 
 
 def test_all_that_is_installed_is_sound() -> None:

@@ -19,6 +19,9 @@ def test_numbers_from_the_environment_become_what_they_count() -> None:
         ({"LEASE": "long"}, "above 0"),
         ({"LEASE": True}, "above 0"),
         ({"QUEUES": ["payment"]}, "must map"),
+        ({"SEARCHABLE": "order_id"}, "must list paths"),
+        ({"SEARCHABLE": ["order id"]}, "joined by dots"),
+        ({"SEARCHABLE": ["a'b"]}, "joined by dots"),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name(given: dict[str, object], says: str) -> None:

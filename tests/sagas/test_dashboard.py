@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from sagas.dashboard import overview
+from sagas.dashboard.log import LONGEST
 from sagas.engine import Pump
 from sagas.models import Event, OperatorAction, Process, Saga
 from tests.sagas import shop
@@ -246,3 +247,49 @@ def test_a_form_without_its_token_is_explained(operator: Any, held: Saga) -> Non
     response = strict.post(reverse("saga-verb", args=[held.pk, "pause"]), {"reason": "x"})
     assert response.status_code == 403
     assert "That form was too old" in text(response)
+
+
+def test_a_long_log_is_read_in_parts(desk: Client, done: Saga) -> None:
+    last = LONGEST * 2 + 150
+    more = [
+        Event(saga_id=done.pk, sequence=n, version=n, type="SagaPaused", data={}, at=timezone.now())
+        for n in range(done.sequence + 1, last + 1)
+    ]
+    Event.objects.bulk_create(more)
+    Saga.objects.filter(pk=done.pk).update(sequence=last, version=last)
+    seen, path = [], reverse("saga-log", args=[done.pk])
+    while path:
+        page = desk.get(path)
+        context = page.context
+        seen.append((context["log_begins"], context["log_ends"]))
+        older = f"?before={context['log_begins']}"
+        path = reverse("saga-log", args=[done.pk]) + older if older in text(page) else ""
+    assert seen == [(551, 950), (151, 550), (1, 150)]
+    assert '?before=551">Older entries, up to number 550' in text(desk.get(done_page(done)))
+
+
+@pytest.mark.parametrize("before", ["0", "-4", "x", "99999999999", "1"])
+def test_a_part_of_the_log_that_is_not_there_is_an_empty_or_the_latest_one(
+    desk: Client, done: Saga, before: str
+) -> None:
+    assert desk.get(reverse("saga-log", args=[done.pk]) + f"?before={before}").status_code == 200
+
+
+def test_a_long_log_costs_a_page_no_more_queries(desk: Client, done: Saga) -> None:
+    path = done_page(done)
+    desk.get(path)
+    with CaptureQueriesContext(connection) as few:
+        desk.get(path)
+    more = [
+        Event(saga_id=done.pk, sequence=n, version=n, type="SagaPaused", data={}, at=timezone.now())
+        for n in range(done.sequence + 1, LONGEST * 2)
+    ]
+    Event.objects.bulk_create(more)
+    Saga.objects.filter(pk=done.pk).update(sequence=LONGEST * 2 - 1, version=LONGEST * 2 - 1)
+    with CaptureQueriesContext(connection) as many:
+        desk.get(path)
+    assert len(many) == len(few)
+
+
+def done_page(saga: Saga) -> str:
+    return reverse("saga-detail", args=[saga.pk])

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from sagas.live import Feed, channel, feed
-from sagas.live.viewer import marked
+from sagas.live.texts import marked
 from tests.sagas.feeding import Fragments, Page, play, show, until
 
 
@@ -200,10 +200,10 @@ def test_with_the_last_page_the_feed_rests() -> None:
 
 def test_marks_ignore_the_words_that_the_browser_keeps_true() -> None:
     def mark(text: str) -> int:
-        return marked({"x": f'a <time datetime="1">{text}</time> b'})["x"][1]
+        return marked({"x": f'a <time datetime="1">{text}</time> b'})["x"].mark
 
     assert mark("3 s ago") == mark("4 s ago")
-    assert marked({"x": "a"})["x"][1] != marked({"x": "b"})["x"][1]
+    assert marked({"x": "a"})["x"].mark != marked({"x": "b"})["x"].mark
 
 
 @pytest.mark.parametrize("nonsense", [b"", b"{", b"[]", b'{"sagas": 1}', b'{"sagas": {"x": 1}}', b"\xff"])

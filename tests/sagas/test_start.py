@@ -1,6 +1,7 @@
 """Starting sagas: what is recorded, what is refused, and that one key starts one saga."""
 
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import BaseModel, PositiveInt
 
 from sagas import SagaOrchestrator, SagaStep, orchestrator
 from sagas.models import Definition, Due, Event, Saga, Step
+from sagas.signals import committed
 from tests.sagas import shop
 
 pytestmark = pytest.mark.django_db
@@ -126,6 +128,27 @@ def test_a_start_that_the_caller_rolls_back_never_was(errand: Any) -> None:
     assert not Saga.objects.exists()
     assert not Due.objects.exists()
     assert errand().definition.saga_type == "Errand", "nor was its definition, which is stored again"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_is_told_of_a_start_before_it_is_committed(errand: Any) -> None:
+    told: list[set[str]] = []
+
+    def hear(*, queues: set[str], **_: Any) -> None:
+        told.append(queues)
+
+    committed.connect(hear)
+    try:
+        with transaction.atomic():
+            errand()
+            assert told == [], "who looked now would find nothing"
+        assert told == [{"fetch"}]
+        with suppress(ZeroDivisionError), transaction.atomic():
+            errand()
+            raise ZeroDivisionError
+    finally:
+        committed.disconnect(hear)
+    assert len(told) == 1
 
 
 def test_many_are_started_in_a_number_of_statements_that_does_not_depend_on_how_many(

@@ -168,7 +168,7 @@ def test_two_never_share_a_data_folder(dev):
     other = Dev(dev.data, free_port())
     assert other.ended() == 1
     assert "SAGADESK_DATA" in other.said()
-    assert len(dev.running("daphne")) == 1
+    wait(lambda: len(dev.running("daphne")) == 1, within=30)  # another test may have killed it just now
 
 
 def test_it_runs_on_a_database_of_your_own(tmp_path, postgres_server):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.fields.json import KT
 from django.http import HttpRequest, HttpResponse
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, make_aware
@@ -40,6 +41,7 @@ def matching(active: dict[str, str]) -> QuerySet[OperatorAction]:
         lookups[name]: _time(value) if "at__" in lookups[name] else value for name, value in active.items()
     }
     actions = OperatorAction.objects.select_related("saga").defer("answer", "saga__data")
+    actions = actions.annotate(pruned=KT("answer__pruned__correlation_id"), removed=KT("answer__removed"))
     return actions.none() if None in where.values() else actions.filter(**where)
 
 

@@ -27,7 +27,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Say whether sagas can move: migrated, and a worker and the clock alive."""
+    """Say whether sagas can move: migrated, a worker and the clock alive, and room in the database."""
     missing = _missing()
     status = {"status": "not ready", "missing": missing} if missing else {"status": "ready"}
     return JsonResponse(status, status=503 if missing else 200)
@@ -40,8 +40,8 @@ def _missing() -> list[str]:
         health = look()
     except Exception:  # whatever the driver raises: the database does not answer
         return ["database"]
-    alive = {"worker": health["workers_alive"], "clock": health["clock"]}
-    return [name for name, there in alive.items() if not there]
+    there = {"worker": health["workers_alive"], "clock": health["clock"], "disk space": not health["full"]}
+    return [name for name, is_there in there.items() if not is_there]
 
 
 def _unmigrated() -> bool:
@@ -105,6 +105,9 @@ def _lines() -> Iterator[str]:
     yield from _gauge("sagadesk_oldest_due_seconds", "How long the oldest work has been due.", {"": oldest})
     yield from _gauge("sagadesk_workers_alive", "Workers.", {"": health["workers_alive"]})
     yield from _gauge("sagadesk_clock_alive", "1 if a clock is alive.", {"": int(health["clock"])})
+    yield from _gauge(
+        "sagadesk_database_full", "1 if the database's disk is full.", {"": int(health["full"])}
+    )
     yield from _gauge("sagadesk_redis_up", "1 if Redis answers.", {"": int(health["redis"])})
 
 

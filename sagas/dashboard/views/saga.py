@@ -7,7 +7,8 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from sagas.dashboard.access import desk, page
-from sagas.dashboard.regions import may, saga_context
+from sagas.dashboard.log import LONGEST, older_log
+from sagas.dashboard.regions import may, saga_contexts
 from sagas.models import Saga
 
 
@@ -16,4 +17,25 @@ from sagas.models import Saga
 def saga_detail(request: HttpRequest, saga_id: UUID) -> HttpResponse:
     """Show the saga."""
     saga = get_object_or_404(Saga, pk=saga_id)
-    return page(request, "sagas/saga_detail.html", saga_context(saga, may(request.user)))
+    (context,) = saga_contexts([saga], may(request.user))
+    return page(request, "sagas/saga_detail.html", context)
+
+
+@require_safe
+@desk
+def saga_log(request: HttpRequest, saga_id: UUID) -> HttpResponse:
+    """Show a part of the saga's log: what came before the event of that number."""
+    saga = get_object_or_404(Saga, pk=saga_id)
+    asked = request.GET.get("before", "")
+    end = saga.sequence + 1
+    before = min(int(asked), end) if asked.isdecimal() and len(asked) < 10 else end
+    log = older_log(saga.pk, before)
+    newer = log.ends + LONGEST + 1 if log.ends < saga.sequence else None
+    context = {
+        "saga": saga,
+        "log": log.entries,
+        "log_begins": log.begins,
+        "log_ends": log.ends,
+        "newer": newer,
+    }
+    return page(request, "sagas/saga_log.html", context)

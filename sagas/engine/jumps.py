@@ -1,0 +1,91 @@
+"""What to do when somebody sets the database's clock: leases, waits and signs of life are told by it."""
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from sagas.clock import FRESH, database_now
+from sagas.conf import settings
+from sagas.models import Due, Step
+
+log = logging.getLogger(__name__)
+
+#: Seconds by which the database's clock may differ from what our own says without having been set.
+JUMP = timedelta(seconds=2)
+#: Seconds for which a jump is mended: workers carry the time before it on for a while.
+MENDING = 2 * FRESH
+#: Rows that are rewritten in one transaction.
+AT_ONCE = 500
+
+
+class Jumps:
+    """Compares the database's clock with our own monotonic one, which nobody sets."""
+
+    def __init__(self) -> None:
+        self._heard: tuple[datetime, float] | None = None
+        self._trusted_at = self._mended_at = 0.0
+
+    @property
+    def leases_can_be_read(self) -> bool:
+        """Whether a lease that has ended by the database's clock has really not been renewed for so long.
+
+        After a jump, every lease looks lost; whoever is alive renews it meanwhile.
+        """
+        return time.monotonic() >= self._trusted_at
+
+    def look(self) -> None:
+        """Notice whether the clock was set since the last look, and mend what hangs on it."""
+        now, at = database_now(), time.monotonic()
+        before, self._heard = self._heard, (now, at)
+        off = now - before[0] - timedelta(seconds=at - before[1]) if before else timedelta(0)
+        if abs(off) > JUMP:
+            log.warning("the database's clock was set by %+.0f s", off.total_seconds())
+            self._trusted_at = at + settings().LEASE
+        if abs(off) > JUMP or before is None:  # it may have been set while no clock of ours was running
+            self._mended_at = at + MENDING
+        if at < self._mended_at:
+            bring_forward(now)
+
+
+def bring_forward(now: datetime) -> int:
+    """Let nothing wait for a time that the clock, set back, will only reach again; return how much did.
+
+    What was due stays due, what had to wait waits for what was left of it, and a lease that
+    nobody renews ends one lease from now. Doing it twice changes nothing.
+    """
+    lease = timedelta(seconds=settings().LEASE)
+    leased = Due.objects.filter(lease_token__isnull=False, lease_until__gt=now + lease + JUMP)
+    found = leased.update(lease_until=now + lease)
+    stranded = list(_stranded(now).values_list("pk", flat=True))
+    for first in range(0, len(stranded), AT_ONCE):
+        found += _rewrite(stranded[first : first + AT_ONCE], now)
+    return found
+
+
+@transaction.atomic
+def _rewrite(ids: Sequence[int], now: datetime) -> int:
+    """Make rows due after what was left of their wait; one that somebody holds meanwhile is left alone."""
+    free = Due.objects.filter(pk__in=ids, lease_token=None).select_related("saga").order_by("pk")
+    listed = list(free.select_for_update(skip_locked=True, of=("self",)))
+    for row in listed:
+        row.due_at = now + max(timedelta(0), row.due_at - (row.saga.updated_at or now))
+    Due.objects.bulk_update(listed, ["due_at"])
+    return len(listed)
+
+
+def _stranded(now: datetime) -> QuerySet[Due]:
+    """Find what is due at a time by a clock that was ahead: later than its saga's time, which is ahead, too."""
+    ahead = now + JUMP
+    as_dispatched = Step.objects.filter(
+        saga_id=OuterRef("saga_id"), name=OuterRef("step"), due_at=OuterRef("due_at")
+    )
+    return Due.objects.filter(
+        Q(kind=Due.DELIVERY) | Exists(as_dispatched),
+        lease_token=None,
+        due_at__gt=ahead,
+        saga__updated_at__gt=ahead,
+    )

@@ -1,0 +1,171 @@
+"""Checks of what sagas stand on: the database, RQ, Redis, the web server.
+
+What the settings tell is checked at every start. What only a server can tell is asked by ``migrate``,
+``check --database`` and ``saga check``: a server that is away must not keep anything from starting.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Info, Tags, Warning, register
+from django.db import connections, router
+from redis.exceptions import RedisError
+
+from sagas import bell
+from sagas.checks import TAG
+from sagas.models import Saga
+
+#: The first SQLite in which two connections cannot corrupt a database by resetting its write-ahead log.
+SOUND_SQLITE = (3, 51, 3)
+#: The first daphne that bounds a socket's messages, and lets no client smuggle headers.
+SOUND_DAPHNE = (4, 2, 2)
+OLDEST_REDIS = (5,)
+#: What keeps a worker that is cut off from holding a row for ever: the server's side, and ours.
+TIMEOUTS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+PATIENCE = ("connect_timeout", "keepalives_idle", "tcp_user_timeout")
+_ENOUGH_FOR_SQLITE = 20
+
+
+@register(TAG)
+def check_queues(**_: Any) -> list[CheckMessage]:
+    """Find queues that are read with pickle, which runs whatever it reads."""
+    queues = getattr(settings, "RQ_QUEUES", {})
+    loose = [name for name, queue in queues.items() if "json" not in str(queue.get("SERIALIZER", "")).lower()]
+    if not loose:
+        return []
+    text = (
+        f"RQ reads {', '.join(loose)} with pickle: whoever can write to Redis can run code in this process."
+    )
+    hint = 'Give each of them in RQ_QUEUES "SERIALIZER": "rq.serializers.JSONSerializer".'
+    return [Warning(text, hint=hint, id="sagas.W002")]
+
+
+@register(TAG)
+def check_options(**_: Any) -> list[CheckMessage]:
+    """Find options with which the database fails under load, or holds up everybody."""
+    connection = connections[router.db_for_write(Saga)]
+    options = connection.settings_dict.get("OPTIONS", {})
+    if connection.vendor == "sqlite":
+        return list(_sqlite_options(options))
+    return list(_postgres_options(options)) if connection.vendor == "postgresql" else []
+
+
+def _sqlite_options(options: dict[str, Any]) -> Iterator[CheckMessage]:
+    if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
+        text = "SQLite's transactions are DEFERRED: with two processes that write, most of them fail."
+        yield Warning(text, hint='OPTIONS = {"transaction_mode": "IMMEDIATE", …}', id="sagas.W003")
+    if float(options.get("timeout", 5)) < _ENOUGH_FOR_SQLITE:
+        text = "SQLite gives up waiting for another process' transaction too soon."
+        yield Warning(text, hint=f'OPTIONS = {{"timeout": {_ENOUGH_FOR_SQLITE}, …}}', id="sagas.W004")
+
+
+def _postgres_options(options: dict[str, Any]) -> Iterator[CheckMessage]:
+    if options.get("pool"):
+        text = "A pool of database connections does not survive a fork: a child can read another's rows."
+        hint = 'Leave "pool" out; a worker needs one connection for each of its threads and no more.'
+        yield Warning(text, hint=hint, id="sagas.W005")
+    missing = [name for name in PATIENCE if not options.get(name)]
+    if missing:
+        text = f"A PostgreSQL that stops answering is waited for, for minutes: {', '.join(missing)} not set."
+        hint = "OPTIONS takes libpq's parameters; sagaproject/database.py has values that were measured."
+        yield Warning(text, hint=hint, id="sagas.W006")
+
+
+@register(TAG, deploy=True)
+def check_sqlite(**_: Any) -> list[CheckMessage]:
+    """Find an SQLite that is known to corrupt databases, if rarely."""
+    used = connections[router.db_for_write(Saga)].vendor == "sqlite"
+    if not used or sqlite3.sqlite_version_info >= SOUND_SQLITE:
+        return []
+    return [
+        Info(
+            f"SQLite {sqlite3.sqlite_version} can, very rarely, corrupt a database that several processes write to.",
+            hint="It is mended in SQLite 3.51.3. Keep backups, or set DATABASE_URL to a PostgreSQL database.",
+            id="sagas.I002",
+        )
+    ]
+
+
+@register(TAG, deploy=True)
+def check_daphne(**_: Any) -> list[CheckMessage]:
+    """Find a web server with known holes."""
+    try:
+        installed = version("daphne")
+    except PackageNotFoundError:
+        return []
+    if _numbers(installed) >= SOUND_DAPHNE:
+        return []
+    text = f"daphne {installed} takes messages of any length, and lets clients smuggle headers."
+    return [Warning(text, hint="Install daphne 4.2.2 or later.", id="sagas.W007")]
+
+
+@register(Tags.database)
+def check_database(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Ask the database itself how it keeps what it acknowledges, and how long it lets others wait."""
+    alias = router.db_for_write(Saga)
+    if alias not in (databases or ()):
+        return []
+    connection = connections[alias]
+    ask = {"sqlite": _ask_sqlite, "postgresql": _ask_postgres}.get(connection.vendor)
+    return list(ask(connection)) if ask else []
+
+
+def _ask_sqlite(connection: Any) -> Iterator[CheckMessage]:
+    journal, synchronous = _value(connection, "PRAGMA journal_mode"), _value(connection, "PRAGMA synchronous")
+    if str(journal).lower() not in {"wal", "memory"}:
+        text = f"SQLite's journal is {journal!r}: whoever reads keeps others from writing."
+        yield Warning(text, hint="init_command: PRAGMA journal_mode=WAL;", id="sagas.W008")
+    if int(synchronous) < 2:
+        text = "SQLite does not wait for the disk: what it has acknowledged may be lost in a power cut."
+        yield Warning(text, hint="init_command: PRAGMA synchronous=FULL;", id="sagas.W009")
+
+
+def _ask_postgres(connection: Any) -> Iterator[CheckMessage]:
+    endless = [name for name in TIMEOUTS if _value(connection, f"SHOW {name}") == "0"]
+    if endless:
+        text = (
+            f"PostgreSQL lets a client that is cut off hold its rows for ever: {', '.join(endless)} not set."
+        )
+        hint = 'OPTIONS = {"options": "-c lock_timeout=5s -c statement_timeout=30s …"}, or ALTER ROLE … SET.'
+        yield Warning(text, hint=hint, id="sagas.W010")
+    loose = [name for name in ("fsync", "synchronous_commit") if _value(connection, f"SHOW {name}") == "off"]
+    if loose:
+        text = f"PostgreSQL does not wait for the disk: {', '.join(loose)} off; what it acknowledged may be lost."
+        yield Warning(text, hint="Leave both on.", id="sagas.W009")
+
+
+def _value(connection: Any, question: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(question)
+        return cursor.fetchone()[0]
+
+
+def check_redis() -> list[CheckMessage]:
+    """Ask Redis what it is. Nothing that it holds is needed, so little of it is serious."""
+    try:
+        told: dict[str, Any] = bell.brief(lambda redis: redis.info())
+    except RedisError as fault:
+        return [Info(f"Redis does not answer: {fault}", hint="Workers look by themselves.", id="sagas.I003")]
+    return list(_judge_redis(told))
+
+
+def _judge_redis(told: dict[str, Any]) -> Iterator[CheckMessage]:
+    if _numbers(str(told.get("redis_version", "99"))) < OLDEST_REDIS:
+        text = f"Redis {told['redis_version']} is too old for RQ."
+        yield Warning(text, hint="Install Redis 5 or later, or Valkey.", id="sagas.W011")
+    policy = told.get("maxmemory_policy", "noeviction")
+    if told.get("maxmemory") and policy != "noeviction":
+        text = f"Redis throws jobs away when its memory is full ({policy}): work then waits for the clock."
+        yield Warning(text, hint="Set maxmemory-policy noeviction.", id="sagas.W012")
+    if not told.get("aof_enabled"):
+        text = (
+            "Redis does not log what it is told. That is as it should be: a nudge that is lost is made again."
+        )
+        yield Info(text, id="sagas.I004")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdigit())

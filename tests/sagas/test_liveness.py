@@ -1,0 +1,52 @@
+"""Signs of life: who works is known by rows in the database, not by what Redis remembers."""
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from sagas import bell
+from sagas.engine import Life
+from sagas.health import health
+from sagas.models import Process
+from tests.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_process_says_that_it_lives_what_it_does_and_that_it_leaves() -> None:
+    with Life(Process.WORKER, ["pay", "fetch"]) as life:
+        life.busy = lambda: 3
+        until(lambda: Process.objects.filter(name=life.name, queues=["fetch", "pay"]).exists())
+        bell.connection().flushall()
+        assert health()["workers_alive"] == 1
+    assert not Process.objects.exists()
+
+
+def test_its_heart_beats_on_when_the_database_was_away(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SAGAS = {"ALIVE": 0.04}
+    say, outages = Life._say, iter(range(3))
+
+    def sometimes(life: Life) -> None:
+        if next(outages, None) is not None:
+            raise OperationalError("the server closed the connection unexpectedly")
+        say(life)
+
+    monkeypatch.setattr(Life, "_say", sometimes)
+    with Life(Process.CLOCK):
+        until(Process.objects.exists)
+        first = Process.objects.get().seen_at
+        until(lambda: Process.objects.get().seen_at > first)
+
+
+def test_who_comes_clears_away_who_was_silent_for_an_hour() -> None:
+    with Life(Process.CLOCK) as gone:
+        until(Process.objects.exists)
+        dead = Process.objects.get()
+    dead.seen_at = dead.seen_at.replace(year=2000)
+    dead.save(force_insert=True)
+    with Life(Process.CLOCK) as here:
+        until(lambda: Process.objects.filter(name=here.name).exists())
+        assert not Process.objects.filter(name=gone.name).exists()

@@ -1,0 +1,137 @@
+"""What we stand on is looked at: each finding says what can happen, and what helps."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.conf import settings
+from django.core.checks import WARNING, CheckMessage
+from django.db import connection
+
+from sagas import bell, soundness
+from sagas.management.commands._saga import upkeep
+
+ON_SQLITE = connection.vendor == "sqlite"
+
+
+def ids(messages: list[CheckMessage]) -> list[str]:
+    assert all(message.hint or message.level < WARNING for message in messages)
+    return [str(message.id) for message in messages]
+
+
+@pytest.fixture
+def options() -> Iterator[dict[str, Any]]:
+    """The database's options, which a test may change."""
+    with mock.patch.dict(connection.settings_dict["OPTIONS"]):
+        yield connection.settings_dict["OPTIONS"]
+
+
+def test_our_own_settings_are_sound(db: None) -> None:
+    assert soundness.check_queues() == []
+    assert soundness.check_options() == []
+    assert soundness.check_daphne() == []
+    assert ids(soundness.check_database(["default"])) == ["sagas.W009"], "tests do not wait for the disk"
+
+
+@pytest.mark.parametrize(
+    ("library", "found"), [((3, 51, 2), ON_SQLITE), ((3, 40, 1), ON_SQLITE), ((3, 51, 3), False)]
+)
+def test_an_sqlite_that_corrupts_is_mentioned(library: tuple[int, ...], found: bool) -> None:
+    with mock.patch("sqlite3.sqlite_version_info", library):
+        messages = soundness.check_sqlite()
+    assert ids(messages) == (["sagas.I002"] if found else [])
+
+
+def test_a_queue_of_pickles_is_named(settings: Any) -> None:
+    settings.RQ_QUEUES = {"safe": {"SERIALIZER": "rq.serializers.JSONSerializer"}, "loose": {"URL": "x"}}
+    (message,) = soundness.check_queues()
+    assert (message.id, "loose" in message.msg, "safe" in message.msg) == ("sagas.W002", True, False)
+
+
+SQLITE = [("transaction_mode", "DEFERRED", "sagas.W003"), ("timeout", 5, "sagas.W004")]
+POSTGRES = [("pool", True, "sagas.W005"), ("connect_timeout", None, "sagas.W006")]
+
+
+@pytest.mark.parametrize(("name", "value", "found"), SQLITE if ON_SQLITE else POSTGRES)
+def test_an_option_that_fails_under_load_is_found(
+    options: dict[str, Any], name: str, value: Any, found: str
+) -> None:
+    options[name] = value
+    assert ids(soundness.check_options()) == [found]
+
+
+def test_the_database_is_asked_itself(db: None) -> None:
+    if ON_SQLITE:
+        answers = {"PRAGMA journal_mode": "delete", "PRAGMA synchronous": 1}
+        found = ["sagas.W008", "sagas.W009"]
+    else:
+        answers = dict.fromkeys((f"SHOW {name}" for name in soundness.TIMEOUTS), "0")
+        answers |= {"SHOW fsync": "on", "SHOW synchronous_commit": "off"}
+        found = ["sagas.W010", "sagas.W009"]
+    with mock.patch.object(soundness, "_value", lambda _, question: answers[question]):
+        assert ids(soundness.check_database(["default"])) == found
+    assert soundness.check_database(["another"]) == [], "only where sagas live"
+
+
+@pytest.mark.parametrize(("installed", "found"), [("4.2.1", 1), ("4.2.2", 0), ("4.10.0", 0), ("3.9", 1)])
+def test_a_daphne_with_holes_is_found(installed: str, found: int) -> None:
+    with mock.patch.object(soundness, "version", return_value=installed):
+        assert ids(soundness.check_daphne()) == ["sagas.W007"] * found
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ({"redis_version": "7.2.4", "aof_enabled": 1}, []),
+        ({"redis_version": "7.2.4", "aof_enabled": 0}, ["sagas.I004"]),
+        ({"redis_version": "4.0.9", "aof_enabled": 1}, ["sagas.W011"]),
+        ({"aof_enabled": 1, "maxmemory": 1, "maxmemory_policy": "allkeys-lru"}, ["sagas.W012"]),
+        ({"aof_enabled": 1, "maxmemory": 1, "maxmemory_policy": "noeviction"}, []),
+        ({"aof_enabled": 1, "maxmemory": 0, "maxmemory_policy": "allkeys-lru"}, []),
+    ],
+)
+def test_redis_is_judged_by_what_it_says(told: dict[str, Any], found: list[str]) -> None:
+    assert ids(list(soundness._judge_redis(told))) == found
+
+
+def test_redis_is_asked_and_may_be_away() -> None:
+    assert ids(soundness.check_redis()) == ["sagas.I004"]
+    with mock.patch.object(bell, "brief", side_effect=bell.RedisError("away")):
+        (message,) = soundness.check_redis()
+    assert (message.id, message.is_serious()) == ("sagas.I003", False)
+
+
+def test_a_deployment_as_it_is_documented_has_no_findings(tmp_path: Path) -> None:
+    """And needs no server to say so."""
+    deployed = {
+        "DJANGO_SETTINGS_MODULE": "sagaproject.settings",
+        "DATABASE_URL": "postgresql://user:password@db.example.org/sagadesk",
+        "REDIS_URL": "rediss://redis.example.org",
+        "SAGADESK_HTTPS": "1",
+        "SAGADESK_ALLOWED_HOSTS": "desk.example.org",
+        "SAGADESK_ORIGINS": "https://desk.example.org",
+        "SAGADESK_DATA": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "DEBUG"],
+        env=os.environ | deployed,
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
+
+
+def test_saga_check_asks_the_servers(db: None) -> None:
+    assert list(upkeep._server_problems()) == []
+    evicting = {"maxmemory": 1, "maxmemory_policy": "allkeys-lru", "aof_enabled": 1}
+    with mock.patch.object(bell, "brief", return_value=evicting):
+        (problem,) = upkeep._server_problems()
+    assert "noeviction" in problem
