@@ -9,7 +9,7 @@ from bench.nemesis.journal import Journal
 from bench.nemesis.world import World
 
 COUNT = "SELECT state, attention IS NOT NULL, paused, count(*) FROM sagas_saga GROUP BY 1, 2, 3"
-SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'desk'"
+SESSIONS = "SELECT application_name, count(*) FROM pg_stat_activity WHERE usename = 'desk' GROUP BY 1"
 PAGE = 4096
 
 
@@ -51,10 +51,11 @@ class Probe:
             counted["running"] += 0 if over or attention or paused else count
         return counted
 
-    def _sessions(self) -> dict[str, int]:
+    def _sessions(self) -> dict[str, dict[str, int]]:
+        """Return how many connections each of the desk's processes has to the database."""
         with suppress(Exception):
             if self.world.store.kind == "postgres":
-                return {"sessions": int(self.world.store.rows(SESSIONS)[0][0])}
+                return {"sessions": {who: int(count) for who, count in self.world.store.rows(SESSIONS)}}
         return {}
 
     def _redis(self) -> int | None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F
 
 from sagas.clock import database_now
@@ -21,9 +22,12 @@ _STEP_FIELDS = (
     "name", "position", "status", "attention", "attempt", "budget", "action", "compensation", "result", "error",
     "outcome", "standing", "generation", "undo_generation", "scheduled", "unresolved",
 )  # fmt: skip
-#: How often sagas that move on while they are read are read again: one that moves faster is shown as it was found.
-LOOKS = 5
+#: How often sagas that move on while they are read are read again; one that moves faster is held still for it.
+LOOKS = 3
 _STEP_TIMES = ("due_at", "dispatched_at", "executed_at", "compensated_at")
+
+_Belongings = tuple[dict[UUID, list[Step]], dict[UUID, dict[int, Due]]]
+"""The steps of sagas, and their due commands by number."""
 
 
 def snapshot(saga: Saga) -> dict[str, Any]:
@@ -45,15 +49,18 @@ def snapshots(sagas: Iterable[Saga]) -> list[dict[str, Any]]:
         listed = [moved.get(saga.pk, saga) for saga in listed]
         found = _belongings(list(moved.values()))
         steps, due = steps | found[0], due | found[1]
+    else:
+        for pk, saga in _moved(listed).items():
+            still, belongings = _held_still(saga)
+            listed = [still if each.pk == pk else each for each in listed]
+            steps, due = steps | belongings[0], due | belongings[1]
     again = Saga.objects.filter(origin_id__in=[saga.pk for saga in listed], origin_kind="restart")
     restarted = {origin: str(pk) for origin, pk in again.values_list("origin_id", "id")}
     now = database_now()
     return [_snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), now) for s in listed]
 
 
-def _belongings(
-    sagas: Sequence[Saga],
-) -> tuple[dict[UUID, list[Step]], dict[UUID, dict[int, Due]]]:
+def _belongings(sagas: Sequence[Saga]) -> _Belongings:
     """Read the steps of sagas, and their due commands by number."""
     ids = [saga.pk for saga in sagas]
     steps: dict[UUID, list[Step]] = {pk: [] for pk in ids}
@@ -70,6 +77,13 @@ def _moved(sagas: Sequence[Saga]) -> dict[UUID, Saga]:
     versions = dict(Saga.objects.filter(pk__in=[s.pk for s in sagas]).values_list("pk", "version"))
     behind = [saga.pk for saga in sagas if versions.get(saga.pk, saga.version) != saga.version]
     return Saga.objects.in_bulk(behind) if behind else {}
+
+
+def _held_still(saga: Saga) -> tuple[Saga, _Belongings]:
+    """Read a saga under its lock. One at a time: who locks several could be waited for while waiting."""
+    with transaction.atomic():
+        still = Saga.objects.select_for_update().filter(pk=saga.pk).first() or saga  # or it was pruned
+        return still, _belongings([still])
 
 
 def _snapshot(

@@ -8,8 +8,8 @@ from bench.nemesis.checker.verdict import Verdict, invariant, share
 
 #: Seconds that a page may be behind the database when nothing is broken, and how long after the storm that begins.
 BEHIND, GRACE = 5.0, 20.0
-#: Connections that the desk's processes may have open together: each worker, each clock, the web.
-BUDGET = {"worker": 12, "clock": 4, "web": 24}
+#: Connections to the database that a process may have: a worker one for each of its 32 handlers, and some of its own.
+BUDGET = {"worker": 36, "clock": 4, "web": 24}
 KEYS = 500
 #: Megabytes.
 MEMORY = 400
@@ -41,26 +41,20 @@ def pages(facts: Facts, verdict: Verdict) -> None:
     "I13", "connections, keys of Redis and memory keep within bounds; no one is told of a locked database"
 )
 def resources(facts: Facts, verdict: Verdict) -> None:
-    clocks = len(
-        {e["child"] for e in facts.nemesis if e["what"] == "began" and e["child"].startswith("clock")}
-    )
-    budget = BUDGET["worker"] * facts.plan.workers + BUDGET["clock"] * clocks + BUDGET["web"]
-    sessions = [
-        entry["sessions"]
-        for entry in facts.probe
-        if "sessions" in entry and not _exhausted(facts, entry["t"])
-    ]
+    sessions: dict[str, int] = defaultdict(int)
+    for entry in facts.probe:
+        if not _exhausted(facts, entry["t"]):
+            for who, count in entry.get("sessions", {}).items():
+                if who.partition("-")[0] in BUDGET:
+                    sessions[who] = max(sessions[who], count)
     keys = [entry["redis"] for entry in facts.probe if entry["redis"] is not None]
     taken: dict[str, list[float]] = defaultdict(list)
     for entry in facts.probe:
         for name, megabytes in entry["memory"].items():
             taken[name.partition("-")[0]].append(megabytes)
-    verdict.expect(
-        max(sessions, default=0) <= budget,
-        "too many connections",
-        most=max(sessions, default=0),
-        budget=budget,
-    )
+    for who, count in sessions.items():
+        budget = BUDGET[who.partition("-")[0]]
+        verdict.expect(count <= budget, "too many connections", process=who, most=count, budget=budget)
     verdict.expect(max(keys, default=0) <= KEYS, "too many keys in Redis", most=max(keys, default=0))
     for name, values in taken.items():
         verdict.expect(max(values) <= MEMORY, "too much memory", process=name, most=max(values))
@@ -70,7 +64,10 @@ def resources(facts: Facts, verdict: Verdict) -> None:
                 verdict.expect(
                     "locked" not in entry["said"], "somebody was told of a locked database", who=who, **entry
                 )
-    figures: dict[str, Any] = {"connections": max(sessions, default=None), "keys": max(keys, default=None)}
+    figures: dict[str, Any] = {
+        "connections": max(sessions.values(), default=None),
+        "keys": max(keys, default=None),
+    }
     verdict.figures = figures | {f"{name} MB": max(values) for name, values in taken.items()}
 
 
