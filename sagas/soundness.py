@@ -11,10 +11,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Info, Tags, Warning, register
-from django.db import connections, router
+from django.db import OperationalError, ProgrammingError, connections, router
 from redis.exceptions import RedisError
 
-from sagas import bell
+from sagas import bell, stranded
 from sagas.checks import TAG
 from sagas.models import Saga
 
@@ -111,6 +111,26 @@ def check_database(databases: Sequence[str] | None = None, **_: Any) -> list[Che
     connection = connections[alias]
     ask = {"sqlite": _ask_sqlite, "postgresql": _ask_postgres}.get(connection.vendor)
     return list(ask(connection)) if ask else []
+
+
+@register(Tags.database, deploy=True)
+def check_sagas_under_way(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Find sagas under way that the code in this tree would strand: ``check --deploy --database default``."""
+    if router.db_for_write(Saga) not in (databases or ()):
+        return []
+    try:
+        found = stranded.findings()
+    except (OperationalError, ProgrammingError):
+        return []  # before the first migration there are no sagas
+    return [_stranding(finding) for finding in found]
+
+
+def _stranding(finding: stranded.Finding) -> CheckMessage:
+    if finding.elsewhere:
+        hint = "If this code replaces that process, too, it would strand them."
+        return Info(str(finding), hint=hint, id="sagas.I005")
+    hint = "docs/deploying-changes.md says how to rename an action, drop a step or retire a type."
+    return Warning(str(finding), hint=hint, id="sagas.W013")
 
 
 def _ask_sqlite(connection: Any) -> Iterator[CheckMessage]:

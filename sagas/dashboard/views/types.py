@@ -10,6 +10,7 @@ from sagas import registry
 from sagas.core.definition import CANNOT_UNDO, SagaDefinition
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.graph import draw
+from sagas.dashboard.versions import versions_of
 from sagas.models import Definition, Saga
 
 
@@ -61,6 +62,7 @@ def type_detail(request: HttpRequest, name: str) -> HttpResponse:
         "pinned": pinned,
         "graph": draw(_as_steps(definition), "started") if definition else None,
         "definition": definition,
+        "versions": versions_of(name),
     }
     return page(request, "sagas/type_detail.html", context)
 

@@ -1,17 +1,15 @@
 """``saga token`` and ``saga check``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core import checks
 from django.db import router
-from django.db.models import Count
 
-from sagas import registry, soundness
-from sagas.core.definition import CANNOT_UNDO
+from sagas import soundness, stranded
 from sagas.management.commands._saga.speaking import Desk, refused
-from sagas.models import Definition, Saga, Token
+from sagas.models import Saga, Token
 
 
 def add_subcommands(subcommands: Any) -> None:
@@ -20,6 +18,12 @@ def add_subcommands(subcommands: Any) -> None:
     parser.add_argument("user", metavar="USER")
     parser.set_defaults(run=token)
     parser = subcommands.add_parser("check", help="find definitions, and running sagas, that cannot go on")
+    parser.add_argument("--json", action="store_true", help="print all that was found")
+    parser.add_argument(
+        "--alone",
+        action="store_true",
+        help="count on no other process: all that handles commands is in this code",
+    )
     parser.set_defaults(run=check)
 
 
@@ -35,9 +39,17 @@ def token(desk: Desk, options: dict[str, Any]) -> None:
 
 def check(desk: Desk, options: dict[str, Any]) -> None:
     """Say what is wrong with the definitions, the servers, and sagas under way; refused if anything is."""
-    problems = [*system_problems(checks.WARNING), *_server_problems(), *_stranded()]
+    found = stranded.findings()
+    uncertain = [finding for finding in found if finding.elsewhere and not options["alone"]]
+    lost = [finding for finding in found if finding not in uncertain]
+    problems = [*system_problems(checks.WARNING), *_server_problems(), *map(str, lost)]
     for problem in problems:
         desk.say(problem)
+    for finding in uncertain:
+        desk.say(f"To be sure of: {finding} If this code shall replace that process, say --alone.")
+    if options["json"]:
+        documents = [finding.document() for finding in found]
+        desk.give_json({"ok": not problems, "problems": problems, "stranded": documents})
     if problems:
         raise refused(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}.")
     desk.say("All is well.")
@@ -56,34 +68,3 @@ def _server_problems() -> Iterator[str]:
     for message in [*asked, *soundness.check_redis()]:
         if message.level >= checks.WARNING and not message.is_silenced():
             yield str(message)
-
-
-def _stranded() -> Iterator[str]:
-    """Yield what running sagas were promised, and the present code does not have."""
-    counts = dict(Saga.objects.active().values_list("definition").annotate(Count("pk")).order_by())
-    for definition in Definition.objects.filter(pk__in=counts).order_by("saga_type", "digest"):
-        missing = list(_missing(definition))
-        if missing:
-            example = Saga.objects.active().filter(definition=definition).latest("updated_at")
-            count = counts[definition.pk]
-            sagas = (
-                f"{count} running sagas, {example.pk} among them,"
-                if count > 1
-                else f"Running saga {example.pk}"
-            )
-            yield f"{sagas} of type {definition.saga_type} cannot go on: {'; '.join(missing)}."
-
-
-def _missing(definition: Definition) -> Iterator[str]:
-    if registry.saga_type(definition.saga_type) is None:
-        yield f"the saga type {definition.saga_type} is no longer defined"
-    for step in definition.document["steps"]:
-        for role, name in _commands(step):
-            if registry.handler(name) is None:
-                yield f"nobody handles {name}, the {role} of step {step['name']}"
-
-
-def _commands(step: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for role in ("action", "compensation"):
-        if step.get(role) not in {None, CANNOT_UNDO}:
-            yield role, step[role]
