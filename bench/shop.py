@@ -53,12 +53,12 @@ def _drains(engine: Any) -> Callable[[int], float]:
     """Return what measures the rate at which waiting order sagas end."""
     from django.db import transaction
 
-    from participants.orders import make_order
+    from participants.demos import ORDER
     from participants.sagas import OrderFulfillment
     from sagas.orchestrator import start_many
 
     def rate(count: int) -> float:
-        orders = [make_order() for _ in range(count)]
+        orders = [ORDER.make() for _ in range(count)]
         with transaction.atomic():
             for first in range(0, count, CHUNK):
                 start_many(OrderFulfillment.saga_type, orders[first : first + CHUNK])

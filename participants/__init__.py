@@ -1,1 +1,1 @@
-"""The demo shop: four services with books of their own, and the saga that fulfils an order with them."""
+"""The demos: services with books of their own, and the sagas that run over them."""

@@ -89,7 +89,34 @@ class NoticeAdmin(EffectAdmin):
     list_filter = ["kind"]
 
 
-@admin.register(models.InventoryInbox, models.PaymentInbox, models.ShippingInbox, models.NotificationInbox)
+@admin.register(models.Flight, models.Hotel, models.CarClass)
+class OfferAdmin(BooksAdmin):
+    """What can be booked."""
+
+    list_display = ["code", "name", "price_cents", "capacity", "free"]
+    search_fields = ["code", "name"]
+
+
+@admin.register(models.SeatBooking, models.RoomBooking, models.CarBooking)
+class BookingAdmin(EffectAdmin):
+    """What is kept for whom."""
+
+    list_display = ["number", "order_id", "offer", "quantity", "days", "total_cents", "at", "cancelled_at"]
+    list_select_related = ["offer"]
+
+
+@admin.register(models.Ticket)
+class TicketAdmin(EffectAdmin):
+    """Tickets."""
+
+    list_display = ["number", "order_id", "flight", "traveller", "at"]
+    search_fields = [*EffectAdmin.search_fields, "traveller"]
+
+
+@admin.register(
+    *(models.InventoryInbox, models.PaymentInbox, models.ShippingInbox, models.NotificationInbox),
+    *(models.FlightInbox, models.HotelInbox, models.CarInbox, models.TicketingInbox),
+)
 class InboxAdmin(BooksAdmin):
     """Which commands a service has answered, and what."""
 

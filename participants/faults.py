@@ -1,6 +1,6 @@
 """Plays the part of the world that fails: slow services, a carrier that is down, a bank that loses refunds.
 
-An order says what is to be played in its data, ``demo: {scenario, pace}``, and a handler that is
+A saga says what is to be played in its data, ``demo: {scenario, pace}``, and a handler that is
 ``@staged`` goes along with it. Everything here happens outside the handler's transaction: nobody
 waits for a lock while somebody sleeps, and a failure takes nothing of the effect back.
 """
@@ -15,14 +15,14 @@ from participants.models import CallCount
 Handler = Callable[[Any], Any]
 Fault = Callable[[Handler, Any], Any]
 
-#: A scenario in which payment answers too late, and the seconds after which its step's patience ends.
-SLOW_SCENARIO, PATIENCE = "slow_payment_late_success", 3.0
+#: The seconds after which a step's patience ends where a scenario is about an answer that comes too late.
+PATIENCE = 3.0
 #: The longest that a step may be asked to take.
 MAX_PACE = 60.0
 
 
 def staged(handler: Handler) -> Handler:
-    """Let a handler take the time, and meet the fault, that the order's demo asks for."""
+    """Let a handler take the time, and meet the fault, that the saga's demo asks for."""
 
     @wraps(handler)
     def on_stage(command: Any) -> Any:
@@ -36,7 +36,7 @@ def staged(handler: Handler) -> Handler:
 
 
 def demo_of(data: Mapping[str, Any]) -> tuple[str, float]:
-    """Return the scenario and the pace that an order's data asks for; nothing and 0, usually.
+    """Return the scenario and the pace that a saga's data asks for; nothing and 0, usually.
 
     The services serve other sagas too, whose data nobody has checked: what makes no sense asks for nothing.
     """
@@ -49,6 +49,15 @@ def demo_of(data: Mapping[str, Any]) -> tuple[str, float]:
     return scenario if isinstance(scenario, str) else "", min(pace, MAX_PACE)
 
 
+def patience(data: Mapping[str, Any], command: str) -> float:
+    """Return the seconds that an attempt at a command may take; the demo's pace counts on top.
+
+    Half a minute; a few seconds where the scenario is about an answer that comes too late.
+    """
+    scenario, pace = demo_of(data)
+    return (PATIENCE if (scenario, command) in TOO_LATE else 30.0) + pace
+
+
 def fails(error: str, *, times: float) -> Fault:
     """Fail before anything is done, so many times; the count is kept per command, whichever worker runs it."""
 
@@ -56,6 +65,29 @@ def fails(error: str, *, times: float) -> Fault:
         call = CallCount.another(command.meta.key)
         if call <= times:
             raise ConnectionError(f"{error} (call {call})")
+        return handler(command)
+
+    return fault
+
+
+def breaks_off(error: str, *, times: float) -> Fault:
+    """Do what is asked, and fail before it is answered, so many times: the caller cannot know."""
+
+    def fault(handler: Handler, command: Any) -> Any:
+        call = CallCount.another(command.meta.key)
+        result = handler(command)
+        if call <= times:
+            raise ConnectionError(f"{error} (call {call})")
+        return result
+
+    return fault
+
+
+def takes(seconds: float) -> Fault:
+    """Do what is asked, but not at once."""
+
+    def fault(handler: Handler, command: Any) -> Any:
+        sleep(seconds)
         return handler(command)
 
     return fault
@@ -74,12 +106,28 @@ def answers_late(by: float) -> Fault:
     return fault
 
 
+#: (scenario, command) -> seconds: it is done at once, and answered so late that its step's patience has ended.
+TOO_LATE: Mapping[tuple[str, str], float] = {
+    ("slow_payment_late_success", "PaymentService.ProcessPayment"): PATIENCE + 2,
+    ("car_slow_late_success", "CarService.ReserveCar"): PATIENCE + 2,
+}
 _no_refund = "the bank does not take the refund"
+_no_answer = "the bank was told to charge, and the line broke before it answered"
+_for_ever = float("inf")
 
 #: (scenario, command) -> what happens to it.
 FAULTS: Mapping[tuple[str, str], Fault] = {
+    **{asked: answers_late(by) for asked, by in TOO_LATE.items()},
+    # orders
     ("carrier_down_twice", "ShippingService.CreateShipment"): fails("the carrier does not answer", times=2),
-    (SLOW_SCENARIO, "PaymentService.ProcessPayment"): answers_late(by=PATIENCE + 2),
     ("refund_fails_twice", "PaymentService.RefundPayment"): fails(_no_refund, times=2),
-    ("refund_fails_forever", "PaymentService.RefundPayment"): fails(_no_refund, times=float("inf")),
+    ("refund_fails_forever", "PaymentService.RefundPayment"): fails(_no_refund, times=_for_ever),
+    # trips
+    ("hotel_full", "FlightService.ReserveSeats"): takes(2),
+    ("payment_unknown", "PaymentService.ProcessPayment"): breaks_off(_no_answer, times=2),
+    ("payment_never_answers", "PaymentService.ProcessPayment"): breaks_off(_no_answer, times=_for_ever),
+    ("ticket_office_down", "TicketingService.IssueTicket"): fails("the ticket office is shut", times=4),
+    ("flight_cancel_fails_forever", "FlightService.CancelSeats"): fails(
+        "the airline does not take the seats back", times=_for_ever
+    ),
 }

@@ -1,4 +1,4 @@
-"""The order form: start a demo order, or many, and go where they can be watched."""
+"""The demos' pages: start an order, a trip, or many, and go where they can be watched."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
@@ -7,33 +7,32 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from participants.forms import OrderForm
-from participants.orders import new_batch
-from participants.scenarios import SCENARIOS
+from participants.demos import DEMOS
+from participants.forms import FORMS
+from participants.forms.demo import DemoForm
 from sagas.orchestrator import Invalid
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 @permission_required("sagas.start_saga", raise_exception=True)
-def order(request: HttpRequest) -> HttpResponse:
-    """Show the form; a POST starts the orders."""
-    form = OrderForm(request.POST if request.method == "POST" else None)
+def start(request: HttpRequest, name: str) -> HttpResponse:
+    """Show a demo's form; a POST starts its sagas."""
+    form = FORMS[name](request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:
             return _started(request, form)
         except Invalid as no:
             form.add_error(None, f"{no.field}: {no.reason}")
-    how = [form[name] for name in ("count", "pace", "payment_method", "shipping_address", "hold_on_failure")]
-    context = {"form": form, "scenarios": SCENARIOS.values(), "how": how}
-    return render(request, "participants/order.html", context, status=422 if form.errors else 200)
+    context = {"form": form, "demo": form.demo, "demos": DEMOS.values()}
+    return render(request, f"participants/{name}.html", context, status=422 if form.errors else 200)
 
 
-def _started(request: HttpRequest, form: OrderForm) -> HttpResponse:
-    """Start the orders, and lead to the one, or to the list of the many."""
-    batch = new_batch()
+def _started(request: HttpRequest, form: DemoForm) -> HttpResponse:
+    """Start the sagas, and lead to the one, or to the list of the many."""
+    batch = form.demo.new_batch()
     sagas = form.start(batch)
     if len(sagas) == 1:
         return redirect("saga-detail", saga_id=sagas[0].pk)
-    messages.success(request, f"{len(sagas)} orders started.")
+    messages.success(request, f"{len(sagas)} {form.demo.name}s started.")
     return redirect(f"{reverse('saga-list')}?correlation={batch}-")

@@ -101,7 +101,10 @@ DATABASES = {
 REDIS_URL = redis_url(DATA_DIR)
 RQ_QUEUES = {
     queue: {"URL": REDIS_URL, "SERIALIZER": "rq.serializers.JSONSerializer", "DEFAULT_TIMEOUT": 360}
-    for queue in ["default", "inventory", "payment", "shipping", "notification", "events"]
+    for queue in [
+        *("default", "events", "inventory", "payment", "shipping", "notification"),
+        *("flight", "hotel", "car", "ticketing"),
+    ]
 }
 RQ_SHOW_ADMIN_LINK = False  # its pages in the admin would be open to all staff
 

@@ -16,14 +16,14 @@ from bench.engines import driver, sagadesk
 def bare_loop() -> Callable[[str, int], None]:
     """Return what fulfils a share of orders, one after the other."""
     sagadesk.set_up()
-    from participants.orders import make_order
+    from participants.demos import ORDER
     from participants.sagas import OrderFulfillment
 
     commands = {step.name: step.action for step in OrderFulfillment().define_steps({})}
 
     def fulfil_share(_: str, count: int) -> None:
         for _order in range(count):
-            fulfil(make_order(), commands)
+            fulfil(ORDER.make(), commands)
 
     return fulfil_share
 

@@ -12,7 +12,9 @@ class Effect(models.Model):
     prefix: ClassVar[str]
     key = models.CharField(max_length=250, help_text="Of the command that had this effect.")
     saga_id = models.UUIDField(db_index=True)
-    order_id = models.CharField(max_length=100, db_index=True)
+    order_id = models.CharField(
+        max_length=100, db_index=True, help_text="Of the order; elsewhere the saga's correlation id."
+    )
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -34,5 +36,5 @@ class Effect(models.Model):
         return {
             "key": command.meta.key,
             "saga_id": command["saga_id"],
-            "order_id": command.get("order_id") or "",
+            "order_id": command.get("order_id") or command.meta.correlation_id[:100],
         }

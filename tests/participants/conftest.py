@@ -1,7 +1,7 @@
 """A stocked shop, and a way to send its services commands as the engine would."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,12 +11,17 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from participants import faults, opening, orders
+from participants import faults, opening
+from participants.demos import ORDER, TRIP
 from sagas.engine import Pump, call
 from sagas.engine.work import CommandInput, Meta, Work
 from sagas.models import Due, Saga
+from tests.waiting import until
 
-QUEUES = ("inventory", "payment", "shipping", "notification", "events", "default")
+QUEUES = (
+    *("inventory", "payment", "shipping", "notification"),
+    *("flight", "hotel", "car", "ticketing", "events", "default"),
+)
 
 Send = Callable[..., Any]
 
@@ -44,7 +49,7 @@ def send(shop: None) -> Send:
 def send_command(
     name: str, key: str = "key", *, undoes: str | None = None, saga_id: UUID | None = None, **data: Any
 ) -> Any:
-    """Call a handler with what the engine would give it; ``data`` is laid over an ordinary order."""
+    """Call a handler with what the engine would give it; ``data`` is laid over an ordinary order and trip."""
     meta = Meta(
         number=1,
         key=key,
@@ -57,7 +62,9 @@ def send_command(
         direction="undo" if undoes else "do",
     )
     values = {
-        **orders.make_order(order_id="ORD-1", customer_id="ada", items=[{"sku": "TEA-100", "quantity": 2}]),
+        **TRIP.make(id="TRIP-1", travellers=2, car="COMPACT"),
+        "traveller": "Ada Lovelace",
+        **ORDER.make(id="ORD-1", customer_id="ada", items=[{"sku": "TEA-100", "quantity": 2}]),
         "saga_id": meta.saga_id,
         "step_name": meta.step,
         "results": {},
@@ -90,6 +97,22 @@ def rest(pump: Pump) -> Callable[[], None]:
         raise AssertionError(f"these do not come to rest: {list(Saga.objects.active())}")
 
     return until_rest
+
+
+@pytest.fixture
+def late_answers(pump: Pump, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Services whose late answers come when the test is over."""
+    over = threading.Event()
+
+    def late(_: float) -> None:
+        connection.close()  # of this handler's thread, which the test's database would wait for
+        over.wait(timeout=30)
+
+    monkeypatch.setattr(faults, "sleep", late)
+    monkeypatch.setattr(faults, "PATIENCE", 2.0)
+    yield
+    over.set()
+    until(lambda: not pump.busy)
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from django.core.management import call_command
 from django.db import transaction
 from django.db.models import F
 
-from participants import opening, orders
+from participants import opening
 from participants.audit import audit
+from participants.demos import ORDER
 from participants.models import (
     Account,
     LedgerEntry,
@@ -35,7 +36,7 @@ def found() -> set[str]:
 @pytest.fixture
 def books(shop: None, rest: Any) -> dict[str, Saga]:
     """The books after one order that was completed and one that was rolled back."""
-    sagas = {s: next(orders.start_orders(s)) for s in ("happy", "address_not_served", "refund_fails_forever")}
+    sagas = {s: next(ORDER.start(s)) for s in ("happy", "address_not_served", "refund_fails_forever")}
     rest()
     assert audit().offences == []
     return sagas

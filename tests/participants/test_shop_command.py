@@ -11,7 +11,8 @@ from participants.audit import audit
 from participants.forms import OrderForm
 from participants.management.commands.demo import Command
 from participants.models import InventoryInbox, Product
-from participants.scenarios import SCENARIOS
+from participants.opening import books
+from participants.scenarios.order import SCENARIOS
 from sagas.models import Saga
 
 pytestmark = pytest.mark.django_db
@@ -72,7 +73,7 @@ def test_seeding_twice_is_seeding_once() -> None:
 
 def test_reset_is_refused_while_orders_are_in_flight() -> None:
     call_command("demo", "order")
-    with pytest.raises(CommandError, match="1 orders are in flight"):
+    with pytest.raises(CommandError, match="1 of the demos' sagas are in flight"):
         call_command("demo", "reset")
     assert Saga.objects.count() == 1
 
@@ -85,7 +86,7 @@ def test_reset_makes_the_shop_as_new(shop: None, rest: Any) -> None:
     call_command("demo", "reset", "--force")
     assert not Saga.objects.exists()
     assert not InventoryInbox.objects.exists()
-    assert Product.objects.get(sku="TEA-100").on_hand == opening.PLENTY
+    assert Product.objects.get(sku="TEA-100").on_hand == books.PLENTY
     assert audit().offences == []
 
 
@@ -106,7 +107,7 @@ def test_the_form_starts_what_was_chosen(shop: None) -> None:
         "customer_id": "hedy",
         "items": [{"sku": "TEA-100", "quantity": 2}],
         "payment_method": "card-hedy",
-        "shipping_address": opening.CUSTOMERS["hedy"][1],
+        "shipping_address": books.CUSTOMERS["hedy"][1],
     }
 
 
@@ -141,4 +142,4 @@ def test_the_form_offers_every_product_card_and_scenario(shop: None) -> None:
     offered = OrderForm()
     assert [p.sku for p, _ in offered.product_fields()] == [p.sku for p in Product.objects.all()]
     assert {name for name, _ in offered.fields["scenario"].choices} == set(SCENARIOS)
-    assert {method for method, _ in offered.fields["payment_method"].choices} == {"", *opening.ACCOUNTS}
+    assert {method for method, _ in offered.fields["payment_method"].choices} == {"", *books.ACCOUNTS}

@@ -43,7 +43,7 @@ def test_a_refund_that_fails_for_ever_fails_for_ever(send: Any) -> None:
 def test_a_slow_payment_is_charged_before_it_answers_late_and_only_once(
     send: Any, slept: list[float]
 ) -> None:
-    demo = {"scenario": faults.SLOW_SCENARIO}
+    demo = {"scenario": "slow_payment_late_success"}
     first = send(PAY, demo=demo)
     assert slept == [faults.PATIENCE + 2]
     assert send(PAY, demo=demo) == first

@@ -1,22 +1,17 @@
 """Every scenario ends as it promises, by way of the real orchestrator, engine and services."""
 
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
 
-from participants import faults, orders
-from participants import sagas as shop_sagas
+from participants import faults
 from participants.audit import audit
+from participants.demos import ORDER
 from participants.models import LedgerEntry, Notice, Reservation, Shipment
 from participants.sagas import OrderFulfillment
-from participants.scenarios import SCENARIOS
+from participants.scenarios.order import SCENARIOS
 from sagas import orchestrator, registry
-from sagas.engine import Pump
 from sagas.models import Saga
-from tests.waiting import until
 
 #: DESIGN 8, word for word; insufficient_funds is ours.
 PROMISED = {
@@ -51,27 +46,11 @@ def test_the_scenarios_promise_what_the_design_says() -> None:
     assert all(s.title and s.description for s in SCENARIOS.values())
 
 
-@pytest.fixture
-def slow_bank(pump: Pump, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A bank whose late answers come when the test is over."""
-    over = threading.Event()
-
-    def late(_: float) -> None:
-        connection.close()  # of this handler's thread, which the test's database would wait for
-        over.wait(timeout=30)
-
-    monkeypatch.setattr(faults, "sleep", late)
-    monkeypatch.setattr(shop_sagas, "PATIENCE", 2.0)
-    yield
-    over.set()
-    until(lambda: not pump.busy)
-
-
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("shop", "slow_bank")
+@pytest.mark.usefixtures("shop", "late_answers")
 @pytest.mark.parametrize("scenario", PROMISED)
 def test_a_scenario_ends_as_it_promises(scenario: str, rest: Any) -> None:
-    (saga,) = orders.start_orders(scenario)
+    (saga,) = ORDER.start(scenario)
     rest()
     saga.refresh_from_db()
     assert (saga.state, saga.attention) == PROMISED[scenario]
@@ -86,7 +65,7 @@ def test_a_scenario_ends_as_it_promises(scenario: str, rest: Any) -> None:
 def test_a_held_order_goes_on_when_the_operator_mends_its_card(
     shop: None, rest: Any, admin_user: Any
 ) -> None:
-    (saga,) = orders.start_orders("hold_for_operator")
+    (saga,) = ORDER.start("hold_for_operator")
     rest()
 
     def ask(verb: str, **more: Any) -> None:
@@ -107,7 +86,7 @@ def test_a_held_order_goes_on_when_the_operator_mends_its_card(
 def test_an_order_without_a_reservation_is_charged_when_the_operator_says_so(
     shop: None, rest: Any, admin_user: Any
 ) -> None:
-    (saga,) = orders.start_orders("out_of_stock", hold_on_failure=True)
+    (saga,) = ORDER.start("out_of_stock", hold_on_failure=True)
     rest()
     asked = orchestrator.Asked(operator=admin_user, via="desk", reason="by hand", step="reserve_inventory")
     orchestrator.act(saga.pk, "skip", asked)
@@ -118,25 +97,25 @@ def test_an_order_without_a_reservation_is_charged_when_the_operator_says_so(
 
 
 def test_each_order_of_a_batch_is_found_by_its_correlation_id(shop: None) -> None:
-    sagas = list(orders.start_orders(n=12, batch="ORD-BATCH"))
+    sagas = list(ORDER.start(n=12, batch="ORD-BATCH"))
     assert [s.correlation_id for s in sagas] == [f"ORD-BATCH-{i:02}" for i in range(1, 13)]
     assert all(s.data["order_id"] == s.correlation_id for s in sagas)
 
 
 @pytest.mark.django_db
 def test_an_order_stocks_an_empty_shop() -> None:
-    (saga,) = orders.start_orders()
+    (saga,) = ORDER.start()
     assert "demo" not in saga.data
     assert saga.correlation_id == saga.data["order_id"]
 
 
 def test_scenario_and_pace_travel_in_the_data(shop: None) -> None:
-    assert orders.make_order("card_declined", pace=1.5)["demo"] == {"scenario": "card_declined", "pace": 1.5}
-    assert orders.make_order(pace=2)["demo"] == {"pace": 2}
+    assert ORDER.make("card_declined", pace=1.5)["demo"] == {"scenario": "card_declined", "pace": 1.5}
+    assert ORDER.make(pace=2)["demo"] == {"pace": 2}
 
 
 def test_a_scenario_brings_what_it_needs_whatever_was_chosen(shop: None) -> None:
-    order = orders.make_order(
+    order = ORDER.make(
         "refund_fails_forever", customer_id="ada", payment_method="card-alan", shipping_address="Here, There"
     )
     assert order["payment_method"] == "card-alan"

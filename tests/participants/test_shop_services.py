@@ -1,27 +1,57 @@
 """The contract of every participant: one effect per key, whatever is repeated, late or out of order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from participants.audit import TRADES, Trade, audit
+from participants.audit import audit
+from participants.audit.trades import TRADES, Trade
+from participants.demos import DEMOS
 from participants.models import Account, LedgerEntry, Notice, Product, Reservation, Shipment, StockMovement
-from participants.sagas import OrderFulfillment
-from participants.scenarios import DECLINED_CARD, LOW_CARD, SOLD_OUT, UNSERVED_ADDRESS
+from participants.scenarios.order import DECLINED_CARD, LOW_CARD, SOLD_OUT, UNSERVED_ADDRESS
+from participants.scenarios.trip import FULL_HOTEL
 from sagas import Rejected, registry
 
-UNDO = {s.action: s.compensation for s in OrderFulfillment().define_steps(OrderFulfillment.sample_data)}
 NO = {
     "InventoryService.ReserveItems": {"items": [{"sku": SOLD_OUT, "quantity": 1}]},
     "PaymentService.ProcessPayment": {"payment_method": DECLINED_CARD},
     "ShippingService.CreateShipment": {"shipping_address": UNSERVED_ADDRESS},
+    "FlightService.ReserveSeats": {"flight": "SD-0"},
+    "HotelService.ReserveRooms": {"hotel": FULL_HOTEL},
+    "CarService.ReserveCar": {"car": "TANK"},
 }
 
-each_service = pytest.mark.parametrize("trade", TRADES, ids=[t.effects.__name__ for t in TRADES])
-each_that_can_refuse = pytest.mark.parametrize(
-    "trade", [t for t in TRADES if t.action in NO], ids=[t.effects.__name__ for t in TRADES if t.action in NO]
-)
+
+@dataclass(frozen=True)
+class Service:
+    """An action of some demo's saga, its undo, and the books that it writes to."""
+
+    action: str
+    undo: str
+    trade: Trade
+
+
+def _services() -> list[Service]:
+    """Return each command of the demos' sagas once."""
+    steps = [step for d in DEMOS.values() for step in d.saga().define_steps(d.saga.sample_data)]
+    undos = {step.action: step.compensation or "" for step in steps}
+    trades = {action: trade for trade in TRADES for action in trade.actions}
+    return [Service(action, undo, trades[action]) for action, undo in undos.items()]
+
+
+SERVICES = _services()
+
+
+def each(services: Iterable[Service]) -> pytest.MarkDecorator:
+    listed = list(services)
+    return pytest.mark.parametrize("service", listed, ids=[s.action for s in listed])
+
+
+each_service = each(SERVICES)
+each_that_can_undo = each(s for s in SERVICES if s.undo)
+each_that_can_refuse = each(s for s in SERVICES if s.action in NO)
 
 
 def books_add_up() -> bool:
@@ -29,102 +59,100 @@ def books_add_up() -> bool:
 
 
 @each_service
-def test_a_repeated_action_has_one_effect_and_one_answer(trade: Trade, send: Any) -> None:
-    first = send(trade.action)
-    assert send(trade.action) == first
-    assert trade.in_force().count() == 1
+def test_a_repeated_action_has_one_effect_and_one_answer(service: Service, send: Any) -> None:
+    first = send(service.action)
+    assert send(service.action) == first
+    assert service.trade.in_force().count() == 1
     assert books_add_up()
 
 
 @each_service
-def test_another_key_is_another_effect(trade: Trade, send: Any) -> None:
-    assert send(trade.action, "one") != send(trade.action, "two")
-    assert trade.in_force().count() == 2
+def test_another_key_is_another_effect(service: Service, send: Any) -> None:
+    assert send(service.action, "one") != send(service.action, "two")
+    assert service.trade.in_force().count() == 2
 
 
-@each_service
-def test_an_undo_takes_the_effect_back_and_a_second_one_changes_nothing(trade: Trade, send: Any) -> None:
-    send(trade.action)
-    undone = send(UNDO[trade.action], "undo", undoes="key", original_result=None)
-    assert trade.in_force().count() == 0
-    assert send(UNDO[trade.action], "undo", undoes="key") == undone
-    assert send(UNDO[trade.action], "undo:2", undoes="key") == undone
+@each_that_can_undo
+def test_an_undo_takes_the_effect_back_and_a_second_one_changes_nothing(service: Service, send: Any) -> None:
+    send(service.action)
+    undone = send(service.undo, "undo", undoes="key", original_result=None)
+    assert service.trade.in_force().count() == 0
+    assert send(service.undo, "undo", undoes="key") == undone
+    assert send(service.undo, "undo:2", undoes="key") == undone
     assert books_add_up()
 
 
-@each_service
-def test_an_action_that_arrives_after_its_undo_is_refused(trade: Trade, send: Any) -> None:
-    assert send(UNDO[trade.action], "undo", undoes="key")["undone"] is False
+@each_that_can_undo
+def test_an_action_that_arrives_after_its_undo_is_refused(service: Service, send: Any) -> None:
+    assert send(service.undo, "undo", undoes="key")["undone"] is False
     for _ in range(2):
         with pytest.raises(Rejected, match="cancelled"):
-            send(trade.action)
-    assert not trade.effects.objects.exists()
+            send(service.action)
+    assert not service.trade.effects.objects.exists()
     assert books_add_up()
 
 
-@each_service
-def test_an_action_repeated_after_its_undo_has_no_effect(trade: Trade, send: Any) -> None:
-    first = send(trade.action)
-    send(UNDO[trade.action], "undo", undoes="key")
-    assert send(trade.action) == first
-    assert trade.in_force().count() == 0
+@each_that_can_undo
+def test_an_action_repeated_after_its_undo_has_no_effect(service: Service, send: Any) -> None:
+    first = send(service.action)
+    send(service.undo, "undo", undoes="key")
+    assert send(service.action) == first
+    assert service.trade.in_force().count() == 0
 
 
 @each_that_can_refuse
-def test_a_no_is_remembered_and_leaves_nothing(trade: Trade, send: Any) -> None:
+def test_a_no_is_remembered_and_leaves_nothing(service: Service, send: Any) -> None:
     with pytest.raises(Rejected) as no:
-        send(trade.action, **NO[trade.action])
+        send(service.action, **NO[service.action])
     with pytest.raises(Rejected) as again:  # although the reason is gone
-        send(trade.action)
+        send(service.action)
     assert str(again.value) == str(no.value)
-    assert not trade.effects.objects.exists()
+    assert not service.trade.effects.objects.exists()
     assert books_add_up()
 
 
 @each_that_can_refuse
-def test_the_undo_of_what_was_refused_does_nothing(trade: Trade, send: Any) -> None:
+def test_the_undo_of_what_was_refused_does_nothing(service: Service, send: Any) -> None:
     with pytest.raises(Rejected):
-        send(trade.action, **NO[trade.action])
-    assert send(UNDO[trade.action], "undo", undoes="key")["undone"] is False
-    assert not trade.effects.objects.exists()
+        send(service.action, **NO[service.action])
+    assert send(service.undo, "undo", undoes="key")["undone"] is False
+    assert not service.trade.effects.objects.exists()
     assert books_add_up()
 
 
 @each_service
-def test_every_handler_says_that_it_has_an_inbox(trade: Trade) -> None:
-    for name in (trade.action, UNDO[trade.action]):
+def test_every_handler_says_that_it_has_an_inbox(service: Service) -> None:
+    for name in filter(None, (service.action, service.undo)):
         handler = registry.handler(name)
         assert handler is not None
         assert handler.inbox
 
 
 def test_each_service_has_its_own_queue() -> None:
-    assert [registry.queue_for(t.action) for t in TRADES] == [
-        "inventory",
-        "payment",
-        "shipping",
-        "notification",
-    ]
+    assert {registry.queue_for(s.action) for s in SERVICES} == {
+        *("inventory", "payment", "shipping", "notification"),
+        *("flight", "hotel", "car", "ticketing"),
+    }
 
 
 @each_service
 @pytest.mark.django_db(transaction=True)
 def test_a_key_that_arrives_twice_at_once_has_one_effect(
-    trade: Trade, send: Any, together: Callable[..., list[Any]]
+    service: Service, send: Any, together: Callable[..., list[Any]]
 ) -> None:
-    one, other = together(lambda: send(trade.action), lambda: send(trade.action))
+    one, other = together(lambda: send(service.action), lambda: send(service.action))
     assert one == other
-    assert trade.effects.objects.count() == 1
+    assert service.trade.effects.objects.count() == 1
     assert books_add_up()
 
 
-@each_service
+@each_that_can_undo
 @pytest.mark.django_db(transaction=True)
 def test_an_action_and_its_undo_at_once_leave_no_effect(
-    trade: Trade, send: Any, together: Callable[..., list[Any]]
+    service: Service, send: Any, together: Callable[..., list[Any]]
 ) -> None:
-    together(lambda: send(trade.action), lambda: send(UNDO[trade.action], "undo", undoes="key"))
-    assert trade.in_force().count() == 0
+    together(lambda: send(service.action), lambda: send(service.undo, "undo", undoes="key"))
+    assert service.trade.in_force().count() == 0
     assert books_add_up()
 
 

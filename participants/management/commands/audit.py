@@ -1,4 +1,4 @@
-"""Checks the demo shop's books: exit code 1 and the offending rows if they are off."""
+"""Checks the demos' books: exit code 1 and the offending rows if they are off."""
 
 import json as codec
 import sys
@@ -12,7 +12,7 @@ from participants.audit import Finding, Report, audit
 class Command(BaseCommand):
     """The report goes to stdout, whatever it says."""
 
-    help = "Check the demo shop's books against themselves and against the sagas."
+    help = "Check the demos' books against themselves and against the sagas."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true")

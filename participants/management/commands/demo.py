@@ -1,4 +1,4 @@
-"""The demo shop on the command line: start orders, list the scenarios, stock the shop, empty it."""
+"""The demos on the command line: start their sagas, list the scenarios, stock the shops, empty them."""
 
 import argparse
 import json
@@ -8,78 +8,90 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from participants import opening, orders
+from participants import opening
+from participants.demos import DEMOS, ORDER
+from participants.demos.demo import Demo
 from participants.faults import MAX_PACE
-from participants.scenarios import DEFAULT, SCENARIOS
+from participants.scenarios import DEFAULT
 
 
 class Command(BaseCommand):
-    """``demo order`` prints a saga id a line; everything that is not an answer goes to stderr."""
+    """``demo order`` and its like print a saga id a line; everything that is not an answer goes to stderr."""
 
-    help = "Start demo orders, list their scenarios, stock the demo shop or empty it."
+    help = "Start the demos' sagas, list their scenarios, stock the demo shops or empty them."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="order|scenarios|seed|reset")
-        order = verbs.add_parser("order", help="start orders and print a saga id a line")
-        order.add_argument("--scenario", type=_scenario, default=DEFAULT, help="see 'demo scenarios'")
-        order.add_argument("-n", type=_count, default=1, help="how many orders (1)")
-        order.add_argument("--pace", type=_pace, default=0.0, help="seconds that each step takes (0)")
+        names = "|".join([*DEMOS, "scenarios", "seed", "reset"])
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar=names)
+        for demo in DEMOS.values():
+            start = verbs.add_parser(demo.name, help=f"start {demo.name}s and print a saga id a line")
+            start.add_argument(
+                "--scenario", type=_scenario(demo), default=DEFAULT, help="see 'demo scenarios'"
+            )
+            start.add_argument("-n", type=_count, default=1, help=f"how many {demo.name}s (1)")
+            start.add_argument("--pace", type=_pace, default=0.0, help="seconds that each step takes (0)")
         scenarios = verbs.add_parser("scenarios", help="what can happen to an order, and how it ends")
+        scenarios.add_argument("--type", choices=DEMOS, default=ORDER.name, help="to what else (order)")
         scenarios.add_argument("--json", action="store_true")
-        verbs.add_parser("seed", help="stock the shop, where that is not done yet")
-        reset = verbs.add_parser(
-            "reset", help="remove all orders, their sagas and the books; stock the shop anew"
-        )
-        reset.add_argument("--force", action="store_true", help="even while orders are in flight")
+        verbs.add_parser("seed", help="stock the shops, where that is not done yet")
+        reset = verbs.add_parser("reset", help="remove the demos' sagas and all books; stock the shops anew")
+        reset.add_argument("--force", action="store_true", help="even while some are in flight")
 
     def handle(self, *, verb: str, **options: Any) -> None:
         verbs: dict[str, Callable[..., None]] = {
-            "order": self.order,
             "scenarios": self.scenarios,
             "seed": self.seed,
             "reset": self.reset,
         }
-        verbs[verb](**options)
+        if verb in DEMOS:
+            self.start(DEMOS[verb], **options)
+        else:
+            verbs[verb](**options)
 
-    def order(self, *, scenario: str, n: int, pace: float, **_: Any) -> None:
-        """Start orders; an id is printed once its saga is durable."""
-        for saga in orders.start_orders(scenario, n, pace=pace):
+    def start(self, demo: Demo, *, scenario: str, n: int, pace: float, **_: Any) -> None:
+        """Start sagas; an id is printed once its saga is durable."""
+        for saga in demo.start(scenario, n, pace=pace):
             self.stdout.write(str(saga.id))
 
-    def scenarios(self, *, json: bool, **_: Any) -> None:
-        """List the scenarios with the ends that they promise."""
+    def scenarios(self, *, type: str, json: bool, **_: Any) -> None:
+        """List a demo's scenarios with the ends that they promise."""
+        scenarios = DEMOS[type].scenarios.values()
         if json:
-            self.stdout.write(_json([s.document() for s in SCENARIOS.values()]))
+            self.stdout.write(_json([s.document() for s in scenarios]))
             return
-        for s in SCENARIOS.values():
+        for s in scenarios:
             end = s.state if s.attention is None else f"{s.state}, at attention {s.attention}"
             self.stdout.write(f"{s.name:26} {s.title}\n{'':26} → {end}. {s.description}")
 
     def seed(self, *, verbosity: int = 1, **_: Any) -> None:
-        """Stock the shop; harmless when it is stocked."""
+        """Stock the shops; harmless when they are stocked."""
         added = opening.seed()
         if verbosity:
-            self.stderr.write(f"Added {added}." if added else "The shop is stocked already.")
+            self.stderr.write(f"Added {added}." if added else "The shops are stocked already.")
 
     def reset(self, *, force: bool, **_: Any) -> None:
-        """Make the shop as new. Refused while orders are in flight, as their services would go on writing."""
+        """Make the shops as new. Refused while sagas are in flight, as their services would go on writing."""
         flying = opening.in_flight()
         if flying and not force:
-            raise CommandError(f"{flying} orders are in flight; let them end, or say --force.")
+            raise CommandError(f"{flying} of the demos' sagas are in flight; let them end, or say --force.")
         removed = opening.empty()
         opening.seed()
         listed = ", ".join(f"{count} {what}" for what, count in removed.items() if count)
-        self.stderr.write(f"Removed {listed or 'nothing'}. The shop is as new.")
+        self.stderr.write(f"Removed {listed or 'nothing'}. The shops are as new.")
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=2)
 
 
-def _scenario(name: str) -> str:
-    if name not in SCENARIOS:
-        raise argparse.ArgumentTypeError(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
-    return name
+def _scenario(demo: Demo) -> Callable[[str], str]:
+    def known(name: str) -> str:
+        if name not in demo.scenarios:
+            there = ", ".join(demo.scenarios)
+            raise argparse.ArgumentTypeError(f"there is no scenario {name!r}; there are {there}")
+        return name
+
+    return known
 
 
 def _count(text: str) -> int:

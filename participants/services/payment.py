@@ -1,4 +1,4 @@
-"""PaymentService: charges the customer's payment method once for an order, and pays back."""
+"""PaymentService: charges the customer's payment method once for what is reserved, and pays back."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from django.db.models import F
 from pydantic import BaseModel, Field
 
 from participants.faults import staged
-from participants.inventory import Goods, total_price
 from participants.models import Account, Effect, LedgerEntry, PaymentInbox
+from participants.services.inventory import Goods, total_price
 from sagas import Rejected, command
 from sagas.inbox import once
 
@@ -22,7 +22,7 @@ class Purchase(BaseModel):
 @staged
 @once(PaymentInbox)
 def process_payment(order: Any) -> dict[str, Any]:
-    """Charge the order's total. Rejected if the bank declines, or the account does not cover it."""
+    """Charge what was reserved. Rejected if the bank declines, or the account does not cover it."""
     account = _account(order.input.payment_method)
     amount = _amount_due(order)
     _withdraw(account, amount)
@@ -52,11 +52,16 @@ def _account(method: str) -> Account:
 
 
 def _amount_due(order: Any) -> int:
-    """Return what the reservation said; where an operator went on without one, ask inventory for the price."""
-    for result in order["results"].values():
-        total = result.get("total_amount") if isinstance(result, dict) else None
-        if isinstance(total, int):
-            return total
+    """Return what the reservations said, together; where an operator went on without one, ask inventory for the price.
+
+    Rejected if nothing is reserved and nothing ordered.
+    """
+    results = (result for result in order["results"].values() if isinstance(result, dict))
+    totals = [result["total_amount"] for result in results if isinstance(result.get("total_amount"), int)]
+    if totals:
+        return sum(totals)
+    if "items" not in order:
+        raise Rejected("there is nothing to pay for: no reservation says what it costs")
     return total_price(Goods.model_validate(dict(order)).items)
 
 

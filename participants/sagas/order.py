@@ -1,32 +1,26 @@
-"""The shop's saga: an order is fulfilled by four services, or by none."""
+"""An order is fulfilled by four services, or by none."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field
+
+from participants.faults import patience
+from participants.scenarios import Played
+from participants.scenarios.order import SCENARIOS
 
 # The handlers are registered by being imported.
-from participants import inventory, notification, payment, shipping  # noqa: F401
-from participants.faults import MAX_PACE, PATIENCE, SLOW_SCENARIO, demo_of
-from participants.inventory import Item
-from participants.scenarios import SCENARIOS
-from participants.shipping import Address
+from participants.services import inventory, notification, payment, shipping  # noqa: F401
+from participants.services.inventory import Item
+from participants.services.shipping import Address
 from sagas import Retry, SagaOrchestrator, SagaStep
 
 
-class Demo(BaseModel, extra="forbid"):
-    """What an order asks of the demo: which scenario is played, and how many seconds each step takes."""
+class Demo(Played):
+    """What an order asks of the demo."""
 
-    scenario: str | None = None
-    pace: float = Field(default=0, ge=0, le=MAX_PACE, allow_inf_nan=False)
-
-    @field_validator("scenario")
-    @classmethod
-    def _known(cls, name: str | None) -> str | None:
-        if name is not None and name not in SCENARIOS:
-            raise ValueError(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
-        return name
+    scenarios = SCENARIOS
 
 
 class OrderData(BaseModel, extra="forbid"):
@@ -70,7 +64,7 @@ class OrderFulfillment(SagaOrchestrator):
                 name="process_payment",
                 action="PaymentService.ProcessPayment",
                 compensation="PaymentService.RefundPayment",
-                timeout=_payment_timeout(data),
+                timeout=patience(data, "PaymentService.ProcessPayment"),
                 retry=replace(soon, max_attempts=8),
                 undo_retry=soon,
                 hold=hold,
@@ -89,9 +83,3 @@ class OrderFulfillment(SagaOrchestrator):
                 hold=hold,
             ),
         ]
-
-
-def _payment_timeout(data: Mapping[str, Any]) -> float:
-    """Half a minute for the bank; in the scenario that is about it, seconds. The demo's pace counts on top."""
-    scenario, pace = demo_of(data)
-    return (PATIENCE if scenario == SLOW_SCENARIO else 30.0) + pace

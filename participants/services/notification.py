@@ -22,6 +22,20 @@ def send_order_confirmation(order: Any) -> dict[str, Any]:
     return {"notice_id": notice.number}
 
 
+@command("NotificationService.SendItinerary")
+@staged
+@once(NotificationInbox)
+def send_itinerary(trip: Any) -> dict[str, Any]:
+    """Tell the customer that the trip is booked, with the numbers of the tickets."""
+    notice = Notice.objects.create(
+        **Effect.origin(trip),
+        kind=Notice.CONFIRMATION,
+        customer_id=trip.get("customer_id") or "",
+        text=f"Your trip {trip.get('trip_id')} is booked. Tickets: {', '.join(_tickets(trip)) or 'to follow'}.",
+    )
+    return {"notice_id": notice.number}
+
+
 @command("NotificationService.SendCancellationNotice")
 @staged
 @once(NotificationInbox)
@@ -47,3 +61,8 @@ def _tracking(order: Any) -> str:
         if isinstance(result, dict) and result.get("tracking_number"):
             return f" Follow it under {result['tracking_number']}."
     return ""
+
+
+def _tickets(trip: Any) -> list[str]:
+    issued = (result for result in trip["results"].values() if isinstance(result, dict))
+    return [result["ticket"] for result in issued if result.get("ticket")]

@@ -1,0 +1,102 @@
+"""The books against the sagas: one that is completed has its effects, once each; one that failed has none left."""
+
+from collections.abc import Iterator
+from functools import reduce
+from operator import add
+from typing import Any
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
+
+from participants.audit.finding import Finding
+from participants.audit.sums import count, total
+from participants.audit.trades import BOOKINGS, CHARGES, GOODS, SEATS, TICKETS, TRADES, Trade
+from sagas.models import IMPORT, OperatorAction, Saga, Step
+
+_BY_HAND = ("resolve", "skip")
+#: What is paid for.
+_PRICED = (GOODS, *BOOKINGS)
+
+
+def check_sagas() -> Iterator[Finding]:
+    """Yield the sagas whose effects are not what their state says."""
+    for trade in TRADES:
+        yield from _effects_off(trade)
+    yield from _charged_other_than_reserved()
+    yield from _tickets_other_than_seats()
+
+
+def settled() -> Iterator[Finding]:
+    """Yield what operators settled by name, in sagas that are over: listed, and no offence."""
+    over = OperatorAction.objects.filter(verb__in=_BY_HAND, saga__state__in=["completed", "failed"])
+    for act in over.select_related("saga").order_by("at", "id"):
+        verdict = f" as {act.request['outcome']}" if act.request.get("outcome") else ""
+        text = f"{act.operator_name}: {act.verb} {act.step}{verdict}: {act.reason}"
+        yield Finding("settled_by_hand", act.saga.correlation_id, text, str(act.saga_id))
+
+
+def _effects_off(trade: Trade) -> Iterator[Finding]:
+    sagas: QuerySet[Any] = _untouched(trade).annotate(
+        have=count(trade.in_force().filter(saga_id=OuterRef("pk")), "saga_id"),
+        asked=_steps(trade),
+        done=_steps(trade, status="completed"),
+        left=_steps(trade, standing=True),
+    )
+    completed, failed = Q(state="completed"), Q(state="failed")
+    for saga in sagas.filter(completed & ~Q(have=F("done"))):
+        yield _unlike(trade, saga, "completed_has_its_effects", saga.done)
+    for saga in sagas.filter(failed & Q(have__gt=F("left"))):
+        yield _unlike(trade, saga, "failed_keeps_nothing", saga.left)
+    for saga in sagas.filter(~completed & ~failed & Q(have__gt=F("asked"))):
+        yield _unlike(trade, saga, "no_effect_twice", saga.asked)
+
+
+def _charged_other_than_reserved() -> Iterator[Finding]:
+    both = (
+        _untouched(CHARGES, *BOOKINGS)
+        .filter(state="completed")
+        .annotate(
+            charged=_worth(CHARGES, "amount_cents"),
+            reserved=reduce(add, (_worth(trade, "total_cents") for trade in _PRICED)),
+        )
+    )
+    for saga in both.filter(charged__gt=0, reserved__gt=0).exclude(charged=F("reserved")):
+        text = f"{saga.charged} were charged for what costs {saga.reserved}"
+        yield Finding("charged_what_was_reserved", saga.correlation_id, text, str(saga.pk))
+
+
+def _tickets_other_than_seats() -> Iterator[Finding]:
+    both = (
+        _untouched(SEATS, TICKETS)
+        .filter(state="completed")
+        .annotate(
+            seats=_worth(SEATS, "quantity"),
+            tickets=count(TICKETS.in_force().filter(saga_id=OuterRef("pk")), "saga_id"),
+        )
+    )
+    for saga in both.exclude(tickets=F("seats")):
+        text = f"{saga.tickets} tickets for {saga.seats} seats"
+        yield Finding("a_ticket_for_each_seat", saga.correlation_id, text, str(saga.pk))
+
+
+def _untouched(*trades: Trade) -> QuerySet[Any]:
+    """Return the sagas in which nobody settled such a step by hand, and that ran here."""
+    acts = OperatorAction.objects.filter(saga=OuterRef("saga"), step=OuterRef("name"), verb__in=_BY_HAND)
+    actions = [action for trade in trades for action in trade.actions]
+    by_hand = Step.objects.filter(Exists(acts), saga=OuterRef("pk"), action__in=actions)
+    # What ran elsewhere has its effects there.
+    return Saga.objects.filter(~Exists(by_hand), ~Q(origin_kind=IMPORT))
+
+
+def _steps(trade: Trade, **where: Any) -> Coalesce:
+    steps = Step.objects.filter(saga=OuterRef("pk"), action__in=trade.actions, **where)
+    return count(steps, "saga")
+
+
+def _worth(trade: Trade, column: str) -> Coalesce:
+    return total(trade.in_force().filter(saga_id=OuterRef("pk")), "saga_id", column)
+
+
+def _unlike(trade: Trade, saga: Any, check: str, should: int) -> Finding:
+    text = f"{saga.state}, with {saga.have} {trade.noun}s in force instead of {should}"
+    return Finding(check, saga.correlation_id, text, str(saga.pk))

@@ -1,0 +1,65 @@
+"""What each kind of step does to one service's books."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from participants.models import (
+    CarBooking,
+    CarInbox,
+    FlightInbox,
+    HotelInbox,
+    InventoryInbox,
+    LedgerEntry,
+    Notice,
+    NotificationInbox,
+    PaymentInbox,
+    Reservation,
+    RoomBooking,
+    SeatBooking,
+    Shipment,
+    ShippingInbox,
+    Ticket,
+    TicketingInbox,
+)
+
+
+@dataclass(frozen=True)
+class Trade:
+    """Commands that have one kind of effect."""
+
+    noun: str
+    effects: type[Any]
+    inbox: type[Any]
+    actions: tuple[str, ...]
+
+    def in_force(self) -> QuerySet[Any]:
+        """Return the effects that stand."""
+        standing: QuerySet[Any] = self.effects.objects.in_force()
+        return standing
+
+
+SEATS = Trade("seat booking", SeatBooking, FlightInbox, ("FlightService.ReserveSeats",))
+ROOMS = Trade("room booking", RoomBooking, HotelInbox, ("HotelService.ReserveRooms",))
+CARS = Trade("car booking", CarBooking, CarInbox, ("CarService.ReserveCar",))
+#: What is booked at a price, and given back when it is cancelled.
+BOOKINGS = (SEATS, ROOMS, CARS)
+
+GOODS = Trade("reservation", Reservation, InventoryInbox, ("InventoryService.ReserveItems",))
+CHARGES = Trade("charge", LedgerEntry, PaymentInbox, ("PaymentService.ProcessPayment",))
+TICKETS = Trade("ticket", Ticket, TicketingInbox, ("TicketingService.IssueTicket",))
+
+TRADES = (
+    GOODS,
+    CHARGES,
+    Trade("shipment", Shipment, ShippingInbox, ("ShippingService.CreateShipment",)),
+    Trade(
+        "confirmation",
+        Notice,
+        NotificationInbox,
+        ("NotificationService.SendOrderConfirmation", "NotificationService.SendItinerary"),
+    ),
+    *BOOKINGS,
+    TICKETS,
+)

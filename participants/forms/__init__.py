@@ -1,0 +1,7 @@
+"""The forms that start demos, by the demo's name."""
+
+from participants.forms.demo import DemoForm
+from participants.forms.order import OrderForm
+from participants.forms.trip import TripForm
+
+FORMS: dict[str, type[DemoForm]] = {form.demo.name: form for form in (OrderForm, TripForm)}

@@ -1,0 +1,115 @@
+"""How the demos open, and how they are emptied: what there is to sell and to book, the bank's accounts."""
+
+from collections.abc import Iterable
+
+from django.db import models, transaction
+
+from participants.models import (
+    Account,
+    CallCount,
+    CarBooking,
+    CarClass,
+    CarInbox,
+    ClosedRegion,
+    Flight,
+    FlightInbox,
+    Hotel,
+    HotelInbox,
+    InventoryInbox,
+    LedgerEntry,
+    Notice,
+    NotificationInbox,
+    PaymentInbox,
+    Product,
+    Reservation,
+    RoomBooking,
+    SeatBooking,
+    Shipment,
+    ShippingInbox,
+    StockMovement,
+    Ticket,
+    TicketingInbox,
+)
+from participants.opening.books import ACCOUNTS, OFFERS, PRODUCTS
+from participants.sagas import OrderFulfillment, TripBooking
+from participants.scenarios.order import CLOSED_REGION
+from sagas.models import LateReply, OperatorAction, Saga, SagaQuerySet
+
+SAGA_TYPES = (OrderFulfillment, TripBooking)
+
+
+def seed() -> int:
+    """Stock the shop, open the accounts and so on, where that is not done yet; return how many things were added."""
+    return sum(
+        [
+            *(_receive(sku, *values) for sku, values in PRODUCTS.items()),
+            *(_open(method, *values) for method, values in ACCOUNTS.items()),
+            *(_offer(offers, code, *v) for offers, all_of in OFFERS.items() for code, v in all_of.items()),
+            ClosedRegion.objects.get_or_create(name=CLOSED_REGION)[1],
+        ]
+    )
+
+
+def seeded() -> bool:
+    """Whether there is all that the scenarios need."""
+    wanted: dict[type[models.Model], Iterable[str]] = {
+        Product: PRODUCTS,
+        Account: ACCOUNTS,
+        ClosedRegion: [CLOSED_REGION],
+        **OFFERS,
+    }
+    return all(
+        model._default_manager.filter(pk__in=list(keys)).count() == len(list(keys))
+        for model, keys in wanted.items()
+    )
+
+
+def _receive(sku: str, name: str, price_cents: int, pieces: int) -> bool:
+    with transaction.atomic():
+        defaults = {"name": name, "price_cents": price_cents, "on_hand": pieces}
+        product, created = Product.objects.get_or_create(sku=sku, defaults=defaults)
+        if created and pieces:
+            product.movements.create(kind=StockMovement.RECEIVED, quantity=pieces)
+    return created
+
+
+def _open(method: str, holder: str, cents: int, declined: str) -> bool:
+    defaults = {"holder": holder, "opening_cents": cents, "balance_cents": cents, "declined": declined}
+    return Account.objects.get_or_create(method=method, defaults=defaults)[1]
+
+
+def _offer(offers: type[models.Model], code: str, name: str, price_cents: int, capacity: int) -> bool:
+    defaults = {"name": name, "price_cents": price_cents, "capacity": capacity, "free": capacity}
+    return offers._default_manager.get_or_create(code=code, defaults=defaults)[1]
+
+
+@transaction.atomic
+def empty() -> dict[str, int]:
+    """Remove the demos' sagas and all books, whatever is going on; return how many rows of what."""
+    sagas = _sagas()
+    for apart in (LateReply, OperatorAction):
+        apart.objects.filter(saga_id__in=sagas.values("id")).delete()
+    removed = {"sagas": sagas.count()}
+    sagas.delete()
+    for undo in (LedgerEntry, Notice):  # before what they undo
+        undo.objects.exclude(undoes=None).delete()
+    for books in _BOOKS:
+        removed[str(books._meta.verbose_name_plural)] = books._default_manager.all().delete()[0]
+    return removed
+
+
+def in_flight() -> int:
+    """Return how many of the demos' sagas are not finished."""
+    return _sagas().active().count()
+
+
+def _sagas() -> SagaQuerySet:
+    return Saga.objects.filter(saga_type__in=[saga.saga_type for saga in SAGA_TYPES])
+
+
+_BOOKS = (
+    StockMovement, Reservation, Product, LedgerEntry, Account, Shipment, ClosedRegion, Notice,
+    SeatBooking, Flight, RoomBooking, Hotel, CarBooking, CarClass, Ticket,
+    InventoryInbox, PaymentInbox, ShippingInbox, NotificationInbox,
+    FlightInbox, HotelInbox, CarInbox, TicketingInbox, CallCount,
+)  # fmt: skip

@@ -1,0 +1,4 @@
+"""The demos' sagas: found here, as in every installed app's ``sagas`` module."""
+
+from participants.sagas.order import OrderFulfillment as OrderFulfillment
+from participants.sagas.trip import TripBooking as TripBooking
