@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from sagas.core.definition import Retry as Retry
     from sagas.core.definition import SagaStep as SagaStep
     from sagas.core.words import SagaState as SagaState
+    from sagas.registry import NoSuchCommand as NoSuchCommand
     from sagas.registry import Rejected as Rejected
     from sagas.registry import command as command
     from sagas.registry import subscribe as subscribe
 
 __all__ = [
     "CANNOT_UNDO",
+    "NoSuchCommand",
     "Rejected",
     "Retry",
     "SagaOrchestrator",
@@ -29,6 +31,7 @@ __all__ = [
 
 _HOME = {
     "CANNOT_UNDO": "sagas.core.definition",
+    "NoSuchCommand": "sagas.registry",
     "Rejected": "sagas.registry",
     "Retry": "sagas.core.definition",
     "SagaOrchestrator": "sagas.author",

@@ -103,6 +103,10 @@ def _commands(step: SagaStep) -> Iterator[tuple[str, str]]:
     yield "action", step.action
     if step.compensation is not None and step.compensation != CANNOT_UNDO:
         yield "compensation", step.compensation
+    if step.probe is not None:
+        yield "probe", step.probe
+    if step.undo_probe is not None:
+        yield "probe of the undo", step.undo_probe
 
 
 def _remedy(name: str, known: Iterable[str]) -> str:

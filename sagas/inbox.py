@@ -13,7 +13,7 @@ from typing import Any
 from django.db import models, router, transaction
 from django.db.models.functions import Now
 
-from sagas.registry import Rejected, _is_async
+from sagas.registry import NoSuchCommand, Rejected, _is_async
 
 
 class Inbox(models.Model):
@@ -66,6 +66,23 @@ def once(inbox: type[Inbox]) -> Callable[[Callable[..., Any]], Callable[..., Any
         return remembered
 
     return wrap
+
+
+def became_of(inbox: type[Inbox]) -> Callable[[Any], Any]:
+    """Return the handler of a probe: it tells from an inbox what became of the command that it is asked about.
+
+    What was answered is answered again, and a tombstone says no. Raises :class:`NoSuchCommand` for what has
+    not arrived, or is being decided about; it waits for nobody.
+    """
+
+    def tell(command: Any) -> Any:
+        entry = inbox._default_manager.filter(key=command.meta.key).exclude(outcome="").first()
+        if entry is None:
+            raise NoSuchCommand
+        return entry.answer()
+
+    tell.__module__, tell.__qualname__ = inbox.__module__, f"became_of({inbox.__qualname__})"
+    return tell
 
 
 def _take(inbox: type[Inbox], key: str, command: str, outcome: str = "") -> Inbox:

@@ -189,6 +189,7 @@ class Step(models.Model):
     action_outcome = models.CharField(max_length=16, choices=OUTCOMES, null=True, blank=True)
     unresolved = models.BooleanField(default=False)
     inbox = models.BooleanField(default=True)
+    probe = models.IntegerField(default=0)
     result = models.JSONField(null=True, blank=True)
     error = models.TextField(null=True, blank=True)
     input = models.JSONField(null=True, blank=True)

@@ -22,6 +22,10 @@ class Rejected(Exception):
     """A participant's explicit no: the command had no effect. Its text is the reason."""
 
 
+class NoSuchCommand(Exception):
+    """A probe's answer: nothing of the command has arrived so far. Its text may say more."""
+
+
 class SagaType(Protocol):
     """What the registry needs to know of a saga author's class; see ``sagas.SagaOrchestrator``."""
 

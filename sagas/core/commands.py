@@ -25,7 +25,7 @@ class DueCommand:
     step: str
     direction: Direction
     name: str
-    """The participant's command, such as ``PaymentService.RefundPayment``."""
+    """The participant's command, such as ``PaymentService.RefundPayment``; or the probe that asks about it."""
     number: int
     generation: int
     attempt: int
@@ -37,11 +37,11 @@ def due_command(definition: SagaDefinition, step: StepProgress) -> DueCommand | 
     if not step.scheduled or step.open is None or step.number is None or step.due_at is None:
         return None
     pinned = definition.step(step.name)
-    forward = step.open is Direction.DO
-    name = pinned.action if forward else pinned.compensation
-    generation = step.generation if forward else step.undo_generation
-    assert name is not None  # an undo is only dispatched where one is named
-    return DueCommand(step.name, step.open, name, step.number, generation, step.attempt, step.due_at)
+    name = pinned.probe_of(step.open) if step.probe else pinned.command(step.open)
+    generation = step.generation if step.open is Direction.DO else step.undo_generation
+    assert name is not None  # an undo, or a probe, is only dispatched where one is named
+    attempt = step.probe or step.attempt
+    return DueCommand(step.name, step.open, name, step.number, generation, attempt, step.due_at)
 
 
 def changed(

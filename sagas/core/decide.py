@@ -31,7 +31,7 @@ def drafted(definition: SagaDefinition, progress: Progress, message: m.Message, 
         case m.Start(data=data):
             draft.add(e.SagaStarted, data=data)
             draft.advance()
-        case m.Completed() | m.Rejected() | m.Unknown() | m.Unserved():
+        case m.Completed() | m.Rejected() | m.Unknown() | m.NoSuchCommand() | m.Unserved():
             replies.take(draft, message)
         case _:
             verbs.act(draft, message)

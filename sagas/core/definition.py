@@ -13,6 +13,8 @@ from functools import cached_property
 from math import log2
 from typing import Any, Final
 
+from sagas.core.words import Direction
+
 #: ``compensation=CANNOT_UNDO``: a rollback stops at this step and asks an operator.
 CANNOT_UNDO: Final = "CANNOT_UNDO"
 
@@ -45,6 +47,7 @@ class Retry:
 
 ACTION_RETRY: Final = Retry(max_attempts=5)
 UNDO_RETRY: Final = Retry(max_attempts=10)
+PROBE_RETRY: Final = Retry(max_attempts=10)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,12 @@ class SagaStep:
     """Seconds one attempt may take, from its claim; then its outcome is unknown."""
     retry: Retry = ACTION_RETRY
     undo_retry: Retry = UNDO_RETRY
+    probe: str | None = None
+    """The command that asks what became of the action, before an unknown outcome is retried or undone."""
+    undo_probe: str | None = None
+    """The command that asks what became of the undo."""
+    probe_retry: Retry = PROBE_RETRY
+    """How often either is asked, until a person is."""
     input: Mapping[str, Any] | None = None
     """Values laid over the saga's data for this step alone."""
     undoes: str | None = None
@@ -82,6 +91,14 @@ class SagaStep:
         if self.needs is not None:
             needs = (self.needs,) if isinstance(self.needs, str) else tuple(self.needs)
             object.__setattr__(self, "needs", needs)
+
+    def command(self, direction: Direction) -> str | None:
+        """Return the name of the step's command in that direction."""
+        return self.action if direction is Direction.DO else self.compensation
+
+    def probe_of(self, direction: Direction) -> str | None:
+        """Return the command that asks what became of the step's command in that direction."""
+        return self.probe if direction is Direction.DO else self.undo_probe
 
 
 @dataclass(frozen=True)
@@ -191,7 +208,7 @@ def _step_document(step: SagaStep) -> dict[str, Any]:
 
 def _step_from(document: Mapping[str, Any]) -> SagaStep:
     values = dict(document)
-    for name in ("retry", "undo_retry"):
+    for name in ("retry", "undo_retry", "probe_retry"):
         if name in values:
             values[name] = Retry(**values[name])
     return SagaStep(**values)
@@ -228,9 +245,21 @@ def _malformed(definition: SagaDefinition) -> Iterable[str]:
             yield f"step {step.name}: compensation must be a command's name, None or CANNOT_UNDO."
         if not isinstance(step.timeout, float) or not step.timeout > 0:
             yield f"step {step.name}: timeout must be more than 0 seconds, not {step.timeout!r}."
-        for label, retry in (("retry", step.retry), ("undo_retry", step.undo_retry)):
+        yield from _malformed_probes(step)
+        for label in ("retry", "undo_retry", "probe_retry"):
+            retry = getattr(step, label)
             if retry.max_attempts < 1 or retry.first < 0 or retry.factor < 1 or retry.cap < 0:
                 yield f"step {step.name}: {label} needs max_attempts ≥ 1, first ≥ 0, factor ≥ 1 and cap ≥ 0."
+
+
+def _malformed_probes(step: SagaStep) -> Iterable[str]:
+    for label, probe in (("probe", step.probe), ("undo_probe", step.undo_probe)):
+        if probe is not None and not (isinstance(probe, str) and probe):
+            yield f"step {step.name}: {label} must be a command's name or None."
+        elif probe is not None and probe in (step.action, step.compensation):
+            yield f"step {step.name}: {label} must be a command of its own, not {probe}, which has an effect."
+    if step.undo_probe is not None and step.compensation in (None, CANNOT_UNDO):
+        yield f"step {step.name} has an undo_probe and no undo that it could ask about."
 
 
 def _unknown_needs(definition: SagaDefinition) -> Iterable[str]:

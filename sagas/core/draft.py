@@ -96,11 +96,43 @@ class Draft:
         self.advance()
 
     def withdraw(self, step: StepProgress, error: str) -> None:
-        """Let no attempt begin any more; what an earlier one may have done stays unknown."""
+        """Let no attempt begin any more; what an earlier one may have done is asked, or stays unknown."""
         if not step.unresolved:
             self.add(e.StepWithdrawn, step=step.name)
+        elif step.probe or ((step.scheduled or step.attention) and self.ask(step, error)):
+            return
         elif step.scheduled or step.attention not in {None, Attention.OUTCOME_UNKNOWN}:
             self.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=step.inbox)
+
+    def ask(
+        self,
+        step: StepProgress,
+        error: str | None,
+        *,
+        asked: int = 0,
+        budget: int | None = None,
+        inbox: bool | None = None,
+        due_at: datetime | None = None,
+    ) -> bool:
+        """Have the participant asked what became of the open command; False if it cannot be, or was too often.
+
+        A probe has no effect, so it is asked in a rollback, too, where no retry begins.
+        """
+        pinned = self.definition.step(step.name)
+        if step.open is None or pinned.probe_of(step.open) is None:
+            return False
+        if asked >= pinned.probe_retry.max_attempts:
+            return False
+        self.add(
+            e.ProbeDispatched,
+            step=step.name,
+            probe=asked + 1,
+            budget=step.budget if budget is None else budget,
+            due_at=due_at or self.now.at,
+            error=error,
+            inbox=step.inbox if inbox is None else inbox,
+        )
+        return True
 
     def _backward(self) -> None:
         #: Steps of which neither they themselves nor anything that stands on them still stands.

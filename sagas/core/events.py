@@ -162,6 +162,18 @@ class UndoHeld(_StepEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeDispatched(_StepEvent):
+    """The participant is to be asked what became of the open command."""
+
+    probe: int
+    """Which time it is asked since the last attempt, from 1."""
+    budget: int
+    due_at: datetime
+    error: str | None = None
+    inbox: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepCompensated(_StepEvent):
     """The undo is done."""
 
@@ -200,6 +212,7 @@ StepEvent = (
     | UndoDispatched
     | UndoRescheduled
     | UndoHeld
+    | ProbeDispatched
     | StepCompensated
     | StepLeftStanding
     | LateEffectFound

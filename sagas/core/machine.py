@@ -27,6 +27,7 @@ TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
     (S.PENDING, e.StepDispatched): S.PENDING,
     (S.PENDING, e.StepRescheduled): S.PENDING,
     (S.PENDING, e.StepOutcomeUnknown): S.PENDING,
+    (S.PENDING, e.ProbeDispatched): S.PENDING,
     (S.PENDING, e.StepCompleted): S.PENDING,
     (S.PENDING, e.StepFailed): S.PENDING,
     (S.PENDING, e.StepHeld): S.PENDING,
@@ -40,6 +41,7 @@ TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
     (S.PENDING, e.SagaCompleted): S.COMPLETED,
     (S.COMPENSATING, e.StepWithdrawn): S.COMPENSATING,
     (S.COMPENSATING, e.StepOutcomeUnknown): S.COMPENSATING,
+    (S.COMPENSATING, e.ProbeDispatched): S.COMPENSATING,
     (S.COMPENSATING, e.StepCompleted): S.COMPENSATING,
     (S.COMPENSATING, e.StepFailed): S.COMPENSATING,
     (S.COMPENSATING, e.StepHeld): S.COMPENSATING,
@@ -65,6 +67,7 @@ STEP_TRANSITIONS: Mapping[tuple[T, type[e.StepEvent]], T] = {
     (T.PENDING, e.StepSkipped): T.SKIPPED,
     (T.EXECUTING, e.StepRescheduled): T.EXECUTING,
     (T.EXECUTING, e.StepOutcomeUnknown): T.EXECUTING,
+    (T.EXECUTING, e.ProbeDispatched): T.EXECUTING,
     (T.EXECUTING, e.StepHeld): T.EXECUTING,
     (T.EXECUTING, e.StepCompleted): T.COMPLETED,
     (T.EXECUTING, e.StepFailed): T.FAILED,
@@ -85,6 +88,7 @@ STEP_TRANSITIONS: Mapping[tuple[T, type[e.StepEvent]], T] = {
     (T.COMPENSATING, e.UndoDispatched): T.COMPENSATING,
     (T.COMPENSATING, e.UndoRescheduled): T.COMPENSATING,
     (T.COMPENSATING, e.UndoHeld): T.COMPENSATING,
+    (T.COMPENSATING, e.ProbeDispatched): T.COMPENSATING,
     (T.COMPENSATING, e.StepCompensated): T.COMPENSATED,
     (T.COMPENSATING, e.StepLeftStanding): T.COMPLETED,
     **{(status, event): status for status in T for event in (e.LateEffectFound, e.LateEffectSettled)},
@@ -170,10 +174,11 @@ _CLOSED: dict[str, Any] = {
     "due_at": None,
     "attention": None,
     "unresolved": False,
+    "probe": 0,
     "input": None,
 }
 #: Nothing is due, but a definite reply would still be taken.
-_AT_REST: dict[str, Any] = {"scheduled": False, "due_at": None}
+_AT_REST: dict[str, Any] = {"scheduled": False, "due_at": None, "probe": 0}
 
 
 def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[str, Any]:
@@ -219,8 +224,21 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "due_at": event.due_at,
                 "outcome": Outcome.UNKNOWN if event.unresolved else step.outcome,
                 "unresolved": event.unresolved,
+                "probe": 0,
                 "inbox": event.inbox,
                 "error": event.error,
+            }
+        case e.ProbeDispatched(probe=probe, budget=budget, due_at=due_at, error=error, inbox=inbox):
+            return {
+                "scheduled": True,
+                "attention": None,
+                "budget": budget,
+                "due_at": due_at,
+                "outcome": Outcome.UNKNOWN,
+                "unresolved": True,
+                "probe": probe,
+                "inbox": inbox,
+                "error": error,
             }
         case e.StepOutcomeUnknown(error=error, inbox=inbox):
             return {

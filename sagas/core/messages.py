@@ -56,6 +56,14 @@ class Unknown:
 
 
 @dataclass(frozen=True)
+class NoSuchCommand:
+    """A probe found that the participant has seen nothing of the command so far; it may still be on its way."""
+
+    number: int
+    error: str = "its participant knows nothing of it so far"
+
+
+@dataclass(frozen=True)
 class Unserved:
     """The command never reached a participant, for a reason that only we can mend."""
 
@@ -64,7 +72,7 @@ class Unserved:
     code: Attention = Attention.NO_HANDLER
 
 
-Reply = Completed | Rejected | Unknown | Unserved
+Reply = Completed | Rejected | Unknown | NoSuchCommand | Unserved
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class StepProgress(NamedTuple):
     """An attempt of the open command may have had its effect."""
     inbox: bool = True
     """Whether the participant remembers keys, as far as its replies told."""
+    probe: int = 0
+    """How often its participant was asked what became of the last attempt; above 0, asking is what is due."""
     result: Any = None
     error: str | None = None
     input: Mapping[str, Any] | None = None

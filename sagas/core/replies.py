@@ -43,6 +43,10 @@ def _answer_action(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
             reject(draft, step, reason)
         case m.Unknown(error=error, inbox=inbox, retry_after=retry_after):
             _action_unknown(draft, step, error, inbox=inbox, retry_after=retry_after)
+        case m.NoSuchCommand(error=error):
+            _action_not_seen(draft, step, error)
+        case m.Unserved(error=error) if step.probe and draft.progress.state not in FORWARD:
+            _action_unknowable(draft, step, error)
         case m.Unserved(error=error, code=code) if draft.progress.state in FORWARD:
             draft.add(e.StepHeld, step=step.name, code=code, error=error)
         case m.Unserved(error=error):
@@ -64,6 +68,50 @@ def reject(draft: Draft, step: StepProgress, reason: str) -> None:
 def _action_unknown(
     draft: Draft, step: StepProgress, error: str, *, inbox: bool, retry_after: float | None
 ) -> None:
+    """Ask what became of it before anything else is done about it; a probe without an answer is asked again."""
+    if _ask(draft, step, error, inbox=inbox, retry_after=retry_after):
+        return
+    if step.probe:
+        _action_unknowable(draft, step, error)
+    else:
+        _try_again(draft, step, error, inbox=inbox, retry_after=retry_after)
+
+
+def _ask(draft: Draft, step: StepProgress, error: str, *, inbox: bool, retry_after: float | None) -> bool:
+    """Have the participant asked in a while; False if it cannot be, or was too often."""
+    retry = draft.definition.step(step.name).probe_retry
+    due_at = draft.next_try(retry, max(step.probe, 1), retry_after)
+    # What a probe says of an inbox is about its own; what the attempts said stands.
+    told = step.inbox if step.probe else inbox
+    return draft.ask(step, error, asked=step.probe, inbox=told, due_at=due_at)
+
+
+def _action_not_seen(draft: Draft, step: StepProgress, error: str) -> None:
+    """The participant knows nothing of it, so far: an attempt may still be on its way.
+
+    Trying again under the same key is safe. So is undoing where an inbox keeps the tombstone that stops
+    what comes after it; where there is none, the participant is asked again, and in the end a person.
+    """
+    again = draft.progress.state in FORWARD and step.attempt < step.budget
+    if again or step.inbox:
+        _try_again(draft, step, error, inbox=step.inbox, retry_after=None)
+    else:
+        _action_unknown(draft, step, error, inbox=step.inbox, retry_after=None)
+
+
+def _action_unknowable(draft: Draft, step: StepProgress, error: str) -> None:
+    """Nobody could be asked: a person has to find out, unless a rollback may undo it whatever it was."""
+    draft.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=step.inbox)
+    if draft.progress.state is SagaState.COMPENSATING:
+        draft.advance()
+    else:
+        draft.add(e.StepHeld, step=step.name, code=Attention.OUTCOME_UNKNOWN, error=error)
+
+
+def _try_again(
+    draft: Draft, step: StepProgress, error: str, *, inbox: bool, retry_after: float | None
+) -> None:
+    """Send the action again under the same key; when its attempts are spent, undo it like a completed one."""
     pinned = draft.definition.step(step.name)
     if draft.progress.state in FORWARD and step.attempt < step.budget:
         draft.add(
@@ -100,23 +148,44 @@ def _answer_undo(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
                 draft.dispatch_undo(step, error=reason, due_at=draft.next_try(retry, step.attempt))
             else:
                 _undo_failed(draft, step, reason, Outcome.REJECTED)
-        case m.Rejected(reason=error) | m.Unknown(error=error):
-            if step.attempt < step.budget:
-                wait = reply.retry_after if isinstance(reply, m.Unknown) else None
-                draft.add(
-                    e.UndoRescheduled,
-                    step=step.name,
-                    attempt=step.attempt + 1,
-                    budget=step.budget,
-                    due_at=draft.next_try(retry, step.attempt, wait),
-                    error=error,
-                    unresolved=True,
-                    inbox=reply.inbox,
-                )
-            else:
-                _undo_failed(draft, step, error, Outcome.UNKNOWN)
+        case m.Rejected(reason=error, inbox=inbox):
+            _undo_unknown(draft, step, error, inbox=inbox, retry_after=None)
+        case m.Unknown(error=error, inbox=inbox, retry_after=retry_after):
+            _undo_unknown(draft, step, error, inbox=inbox, retry_after=retry_after)
+        case m.NoSuchCommand(error=error):
+            _undo_again(draft, step, error, inbox=step.inbox, retry_after=None)
         case m.Unserved(error=error, code=code):
             draft.add(e.UndoHeld, step=step.name, code=code, error=error)
+
+
+def _undo_unknown(
+    draft: Draft, step: StepProgress, error: str, *, inbox: bool, retry_after: float | None
+) -> None:
+    if _ask(draft, step, error, inbox=inbox, retry_after=retry_after):
+        return
+    if step.probe:
+        _undo_failed(draft, step, error, Outcome.UNKNOWN)
+    else:
+        _undo_again(draft, step, error, inbox=inbox, retry_after=retry_after)
+
+
+def _undo_again(
+    draft: Draft, step: StepProgress, error: str, *, inbox: bool, retry_after: float | None
+) -> None:
+    retry = draft.definition.step(step.name).undo_retry
+    if step.attempt < step.budget:
+        draft.add(
+            e.UndoRescheduled,
+            step=step.name,
+            attempt=step.attempt + 1,
+            budget=step.budget,
+            due_at=draft.next_try(retry, step.attempt, retry_after),
+            error=error,
+            unresolved=True,
+            inbox=inbox,
+        )
+    else:
+        _undo_failed(draft, step, error, Outcome.UNKNOWN)
 
 
 def _undo_failed(draft: Draft, step: StepProgress, error: str, outcome: Outcome) -> None:

@@ -41,7 +41,7 @@ def _retry(draft: Draft, verb: m.Retry) -> None:
     step = _step(draft, verb.step)
     _unclaimed(draft, step)
     undoing = step.status is StepStatus.COMPENSATING
-    waiting = step.scheduled and step.attempt > 1
+    waiting = step.scheduled and (step.attempt > 1 or step.probe > 0)
     if not step.attention and not waiting:
         raise Refused(
             f"{step.name} is {step.status}; only a step in back-off or at attention can be retried."
@@ -68,6 +68,9 @@ def _retry_undo(draft: Draft, step: StepProgress) -> None:
 
 
 def _reschedule(draft: Draft, step: StepProgress, event: type[e.Event], attempts: int) -> None:
+    """Make the step's command due now, with a fresh budget; what may be there already is asked about first."""
+    if step.unresolved and draft.ask(step, step.error, budget=step.attempt + attempts):
+        return
     attempt = step.attempt if step.scheduled else step.attempt + 1
     draft.add(
         event,

@@ -43,6 +43,9 @@ def _word(step: Mapping[str, Any], *, undoing: bool) -> str:
 
 
 def _progress(step: Mapping[str, Any]) -> str:
+    if step.get("probe"):
+        asked = f"asking what became of it, {step['probe']} of {step['probe_budget']}"
+        return asked if step.get("claimed") else f"{asked} at {{{step['due_at']}}}"
     tries = f"try {step['attempt']} of {step['budget']}" if step["attempt"] > 1 else ""
     if step.get("claimed"):
         return ", ".join(filter(None, [tries, "running"]))

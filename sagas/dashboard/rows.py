@@ -20,6 +20,7 @@ class StepLine(NamedTuple):
     attempt: int
     budget: int
     open: str | None
+    probe: int
 
 
 _SAGA_FIELDS = (
@@ -95,5 +96,7 @@ def _ended(saga: Saga, steps: Sequence[StepLine]) -> str:
 
 def _moving(step: StepLine) -> str:
     undo = "undoing " if step.open == "undo" else ""
+    if step.probe:
+        return f"{undo}{step.name}, asking what became of it"
     tries = f", try {step.attempt} of {step.budget}" if step.attempt > 1 else ""
     return f"{undo}{step.name}{tries}"

@@ -55,6 +55,12 @@ SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
         "attention",
         lambda s, d: f"The undo of {s} waits for a person, {attention_text(d.get('code'))}{_because(d)}.",
     ),
+    "ProbeDispatched": (
+        "info",
+        lambda s, d: (
+            f"{s} may have had its effect{_because(d)}. Its participant is asked, time {d.get('probe')}."
+        ),
+    ),
     "StepCompensated": ("failed", lambda s, d: f"{s} is undone."),
     "StepLeftStanding": ("standing", lambda s, d: f"{s} is left standing; the rollback passes it."),
     "LateEffectFound": ("attention", lambda s, d: f"{s} had its effect after its command was closed."),

@@ -11,6 +11,7 @@ from sagas.templatetags.desk import span
 ENDS = {
     "StepRescheduled": "unknown",
     "UndoRescheduled": "unknown",
+    "ProbeDispatched": "unknown",
     "StepOutcomeUnknown": "attention",
     "StepHeld": "attention",
     "UndoHeld": "attention",
@@ -27,6 +28,7 @@ BEGINS = {
     "StepRescheduled": "do",
     "UndoDispatched": "undo",
     "UndoRescheduled": "undo",
+    "ProbeDispatched": "",  # that of the attempt which it asks about
 }
 #: In seconds: what the axis may be divided by.
 _NICE = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 604800)
@@ -63,12 +65,12 @@ class Timeline:
 
 @dataclass
 class _Open:
-    """An attempt that has begun, or will."""
+    """An attempt, or a question about it, that has begun, or will."""
 
     lane: str
     asked: datetime
     starts: datetime
-    attempt: int
+    what: str
 
 
 def timeline(
@@ -78,6 +80,7 @@ def timeline(
     whole = max((end - begin).total_seconds(), 0.05)
     lines = {name: Line(name) for name in names}
     opened: dict[str, _Open] = {}
+    lanes: dict[str, str] = {}
     for event in events:
         name, at = event["step"], datetime.fromisoformat(event["at"])
         if name not in lines:
@@ -85,16 +88,20 @@ def timeline(
         if name in opened and (event["type"] in ENDS or event["type"] in BEGINS):
             lines[name].bars += _bars(opened.pop(name), at, ENDS.get(event["type"], "unknown"), begin, whole)
         if event["type"] in BEGINS:
-            opened[name] = _open(event, at)
+            lanes[name] = BEGINS[event["type"]] or lanes.get(name, "do")
+            opened[name] = _open(event, at, lanes[name])
     for name, left in opened.items():
         lines[name].bars += _bars(left, max(end, left.asked), "running", begin, whole)
     return Timeline(list(lines.values()), _ticks(whole))
 
 
-def _open(event: Mapping[str, Any], at: datetime) -> _Open:
-    due = event["data"].get("due_at")
+def _open(event: Mapping[str, Any], at: datetime, lane: str) -> _Open:
+    data = event["data"]
+    due = data.get("due_at")
     starts = max(at, datetime.fromisoformat(due)) if due else at
-    return _Open(BEGINS[event["type"]], at, starts, event["data"].get("attempt", 1))
+    what = "undo" if lane == "undo" else "action"
+    named = f"what became of the {what}, time {data['probe']}" if "probe" in data else ""
+    return _Open(lane, at, starts, named or f"{what}, try {data.get('attempt', 1)}")
 
 
 def _bars(left: _Open, at: datetime, look: str, begin: datetime, whole: float) -> Iterator[Bar]:
@@ -109,8 +116,7 @@ def _bars(left: _Open, at: datetime, look: str, begin: datetime, whole: float) -
 def _bar(left: _Open, start: datetime, end: datetime, look: str, begin: datetime, whole: float) -> Bar:
     x = max(0.0, min(99.5, 100 * (start - begin).total_seconds() / whole))
     width = max(_THINNEST, min(100 - x, 100 * (end - start).total_seconds() / whole))
-    what = "undo" if left.lane == "undo" else "action"
-    title = f"{what}, try {left.attempt}: {look}, {span((end - start).total_seconds())}"
+    title = f"{left.what}: {look}, {span((end - start).total_seconds())}"
     return Bar(round(x, 2), round(width, 2), look, left.lane, title)
 
 

@@ -53,19 +53,27 @@ def _subscriber(work: Work) -> Any:
 
 def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
     """Return the reply that a handler's result or exception amounts to."""
-    handler = registry.handler(work.name)
-    inbox = handler.inbox if handler else False
+    inbox = _remembers(work)
     match fault:
         case None:
             return _completed(work, result, inbox)
         case registry.Rejected():
-            return m.Rejected(work.number, _text(fault) or "rejected", inbox)
+            # A probe's no is about the command, whichever of its attempts arrived: it is as good as an inbox'.
+            return m.Rejected(work.number, _text(fault) or "rejected", inbox or work.probes is not None)
+        case registry.NoSuchCommand() if work.probes is not None:
+            return m.NoSuchCommand(work.number, _text(fault) or m.NoSuchCommand.error)
         case Unserved():
             return m.Unserved(work.number, _text(fault))
         case TimeoutError() | asyncio.CancelledError():
             return m.Unknown(work.number, _text(fault) or f"no reply within {work.timeout:g} s", inbox)
         case _:
             return m.Unknown(work.number, f"{type(fault).__name__}: {_text(fault)}", inbox)
+
+
+def _remembers(work: Work) -> bool:
+    """Whether the participant that the command is for keeps an inbox."""
+    handler = registry.handler(work.probes or work.name)
+    return handler.inbox if handler else False
 
 
 def _completed(work: Work, result: Any, inbox: bool) -> m.Reply:

@@ -16,6 +16,7 @@ from sagas import orchestrator, registry, rows
 from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.core import messages as m
+from sagas.core.commands import due_command
 from sagas.core.plain import printable
 from sagas.core.words import Direction
 from sagas.engine.work import DomainEvent, Sent, Work, command_work
@@ -84,7 +85,12 @@ def _take(queues: Sequence[str], limit: int, worker: str) -> tuple[list[Taken], 
 
 def _is_of(row: Taken, held: Held) -> bool:
     step = held.progress.steps.get(row.step or "")
-    return step is not None and step.number == row.number and step.attempt == row.attempt
+    command = due_command(held.definition, step) if step is not None else None
+    return command is not None and (command.number, command.name, command.attempt) == (
+        row.number,
+        row.name,
+        row.attempt,
+    )
 
 
 #: Queue by queue, so that none is read further than needed, however much waits there.

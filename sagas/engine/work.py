@@ -24,6 +24,8 @@ class Meta(NamedTuple):
     saga_id: str
     step: str
     direction: str
+    probes: str | None = None
+    """In a probe, the command that it asks about: number, key, direction and undoes are that one's."""
 
 
 class CommandInput(Mapping[str, Any]):
@@ -74,6 +76,11 @@ class Work(NamedTuple):
     held: Held | None = None
     """The saga as it was when the command was claimed: good for as long as its version is."""
 
+    @property
+    def probes(self) -> str | None:
+        """The command that this work only asks about, if it is a probe."""
+        return self.command.meta.probes if self.command is not None else None
+
 
 class Sent(NamedTuple):
     """Which command is sent, and how often it was before."""
@@ -114,6 +121,7 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
         saga_id=saga_id,
         step=sent.step,
         direction=sent.direction.value,
+        probes=pinned.command(sent.direction) if at.probe else None,
     )
     command = CommandInput(sent.name, values, meta)
     return Work(token, held.id, sent.name, sent.attempt, pinned.timeout, sent.number, command, held=held)

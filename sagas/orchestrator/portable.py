@@ -66,6 +66,9 @@ class PinnedStep(_Part):
     timeout: float = 300.0
     retry: PinnedRetry | None = None
     undo_retry: PinnedRetry | None = None
+    probe: str | None = Field(default=None, max_length=200)
+    undo_probe: str | None = Field(default=None, max_length=200)
+    probe_retry: PinnedRetry | None = None
     input: dict[str, Any] | None = None
     undoes: str | None = None
 
@@ -96,6 +99,7 @@ class StepPart(_Part):
     action_outcome: Outcome | None
     unresolved: bool
     inbox: bool
+    probe: int = 0
     result: Any
     error: str | None
     input: dict[str, Any] | None

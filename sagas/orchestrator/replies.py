@@ -105,14 +105,16 @@ def _take(group: ledger.Group, held: loading.Held, answer: Answered) -> bool:
 def _superseded(held: loading.Held, answer: Answered) -> bool:
     """Whether the lease was lost meanwhile, and with it the right to speak for the command.
 
-    A definite reply still counts while nobody else holds the command: refusing it could only
-    make the participant repeat itself. An unknown outcome was recorded when the lease was lost.
+    A definite reply still counts while nobody else holds the command, or only asks about it: refusing it
+    could only make the participant repeat itself. An unknown outcome was recorded when the lease was lost.
     """
     row = held.due.get(answer.reply.number)
     if row is not None and row.lease_token == answer.lease_token:
         return False
     if isinstance(answer.reply, m.Completed | m.Rejected):
-        return row is not None and row.lease_token is not None
+        step = held.progress.awaiting(answer.reply.number)
+        probing = step is not None and step.probe > 0
+        return row is not None and row.lease_token is not None and not probing
     return True
 
 

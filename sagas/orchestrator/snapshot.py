@@ -20,7 +20,7 @@ from sagas.orchestrator.asked import VERBS
 
 _STEP_FIELDS = (
     "name", "position", "status", "attention", "attempt", "budget", "action", "compensation", "result", "error",
-    "outcome", "standing", "generation", "undo_generation", "scheduled", "unresolved",
+    "outcome", "standing", "generation", "undo_generation", "scheduled", "unresolved", "probe",
 )  # fmt: skip
 #: How often sagas that move on while they are read are read again; one that moves faster is held still for it.
 LOOKS = 3
@@ -137,6 +137,8 @@ def _step(saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due]
         "retriable": policy.retriable,
         "hold": policy.hold,
         "cannot_undo": policy.compensation == CANNOT_UNDO,
+        "probe_command": policy.probe_of(Direction(step.open)) if step.open else None,
+        "probe_budget": policy.probe_retry.max_attempts,
         "key": _key(saga, step, Direction.DO, step.generation),
         "undo_key": _key(saga, step, Direction.UNDO, step.undo_generation),
     }

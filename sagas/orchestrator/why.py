@@ -17,7 +17,7 @@ _MEANING: dict[str, tuple[str, tuple[str, ...]]] = {
         ("retry", "compensate", "resolve"),
     ),
     Attention.OUTCOME_UNKNOWN: (
-        "It may or may not have had its effect, and its participant cannot tell: find out, then settle it",
+        "It may or may not have had its effect, and its participant does not tell: find out, then settle it",
         ("resolve", "retry"),
     ),
     Attention.CANNOT_UNDO: (
@@ -81,6 +81,8 @@ def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, 
     if not open_steps:
         return "moving", "It is about to go on.", None, ()
     step = min(open_steps, key=lambda s: s["due_at"])
+    if step["probe"]:
+        return _probing(step, now)
     what = f"{_command(step)} of {step['name']}"
     tries = f"attempt {step['attempt']} of {step['budget']}"
     if step["claimed"]:
@@ -96,6 +98,21 @@ def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, 
         return "backoff", text, step["name"], ("retry", "compensate")
     text = (
         f"{what} is due since {{{step['due_at']}}} on queue {step['queue']}, and no worker has taken it yet."
+    )
+    return "queued", text, step["name"], ()
+
+
+def _probing(step: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:
+    error = f" ({step['error']})" if step["error"] else ""
+    text = f"What became of {_command(step)} of {step['name']} is not known{error}. {step['probe_command']} "
+    times = f"time {step['probe']} of {step['probe_budget']}"
+    if step["claimed"]:
+        return "moving", f"{text}is being asked, {times}.", step["name"], ()
+    if datetime.fromisoformat(step["due_at"]) > now:
+        verbs = ("retry", "resolve", "compensate")
+        return "backoff", f"{text}is asked at {{{step['due_at']}}}, {times}.", step["name"], verbs
+    text += (
+        f"is to be asked since {{{step['due_at']}}}, and no worker of queue {step['queue']} has taken it yet."
     )
     return "queued", text, step["name"], ()
 

@@ -34,13 +34,13 @@ BUGS: Mapping[str, Bug] = {
     ),
     "a retry is a new command": Bug(
         replies,
-        "_action_unknown",
+        "_try_again",
         "draft.progress.state in FORWARD and step.attempt < step.budget:",
         "draft.progress.state in FORWARD and step.attempt < step.budget:\n"
         "        return draft.dispatch_action(step.name)\n    if False:",
     ),
     "a retry begins though the saga has turned back": Bug(
-        replies, "_action_unknown", "draft.progress.state in FORWARD and ", ""
+        replies, "_try_again", "draft.progress.state in FORWARD and ", ""
     ),
     "a late effect is ignored": Bug(replies, "_late", "if not known", "if False and not known"),
     "an operator's denial hides a late effect": Bug(
@@ -83,10 +83,13 @@ BUGS: Mapping[str, Bug] = {
         replies, "reject", "draft.pivot_passed or draft.definition.step(step.name).hold", "False"
     ),
     "retries have one attempt too many": Bug(
-        replies, "_action_unknown", "step.attempt < step.budget", "step.attempt <= step.budget"
+        replies, "_try_again", "step.attempt < step.budget", "step.attempt <= step.budget"
     ),
     "an unknown outcome is forgotten": Bug(
-        machine, "_step_changes", '"unresolved": True,', '"unresolved": False,'
+        machine,
+        "_step_changes",
+        '"unresolved": True,\n                "inbox": inbox',
+        '"unresolved": False,\n                "inbox": inbox',
     ),
     "a closed command stays open": Bug(
         machine,
@@ -106,6 +109,30 @@ BUGS: Mapping[str, Bug] = {
     "what may be there is skipped": Bug(verbs, "_skip", "if step.unresolved:", "if False:"),
     "an operator rolls back behind the pivot": Bug(
         verbs, "_compensate", "if draft.pivot_passed and draft.definition.pivot:", "if False:"
+    ),
+    "who can be asked is not asked before a retry": Bug(
+        replies,
+        "_action_unknown",
+        "if _ask(draft, step, error, inbox=inbox, retry_after=retry_after):",
+        "if step.probe and _ask(draft, step, error, inbox=inbox, retry_after=retry_after):",
+    ),
+    "who can be asked is not asked before a rollback": Bug(
+        draft.Draft, "withdraw", "self.ask(step, error)", "False"
+    ),
+    "a probe without an answer is asked for ever": Bug(
+        draft.Draft, "ask", "asked >= pinned.probe_retry.max_attempts", "False"
+    ),
+    "nothing so far is taken for no effect": Bug(
+        replies,
+        "_action_not_seen",
+        "_action_unknown(draft, step, error, inbox=step.inbox, retry_after=None)",
+        "reject(draft, step, error)",
+    ),
+    "nothing so far is undone without an inbox": Bug(
+        replies, "_action_not_seen", "if again or step.inbox", "if True"
+    ),
+    "a probe speaks for the participant's inbox": Bug(
+        replies, "_ask", "step.inbox if step.probe else inbox", "inbox"
     ),
     "a verdict on an undo is forgotten": Bug(
         verbs, "_resolve_undo", "draft.add(e.StepLeftStanding, step=step.name)", "draft.dispatch_undo(step)"

@@ -22,6 +22,7 @@ _VALUES: dict[type, dict[str, object]] = {
     e.UndoDispatched: {"generation": 1, "attempt": 1, "budget": 10, "due_at": NOON},
     e.UndoRescheduled: {"attempt": 2, "budget": 10, "due_at": NOON, "unresolved": True, "inbox": True},
     e.UndoHeld: {"code": Attention.COMPENSATION_FAILED, "error": "no"},
+    e.ProbeDispatched: {"probe": 2, "budget": 5, "due_at": NOON, "inbox": False},
     e.StepCompensated: {"result": [1]},
     e.LateEffectFound: {"result": "late"},
 }

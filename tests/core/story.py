@@ -52,6 +52,10 @@ class Story:
         """Tell it that nobody serves the step's command."""
         return self.tell(m.Unserved(self.number(name), "no such handler", code), *claimed)
 
+    def unseen(self, name: str, *claimed: str) -> list[str]:
+        """Tell it that a probe found nothing of the step's open command."""
+        return self.tell(m.NoSuchCommand(self.number(name)), *claimed)
+
     def number(self, name: str) -> int:
         """Return the number of the step's open command."""
         number = self[name].number

@@ -13,6 +13,9 @@ from tests.simulation.world import World
 Plans = st.SearchStrategy[list[Answer]]
 
 UNDO = "undo"
+TWICE = Retry(max_attempts=2)
+#: Whether the action, and whether the undo, can be asked about.
+PROBES = st.sampled_from([(False, False), (False, False), (True, True), (True, False), (False, True)])
 #: Enough for any number of faults that a schedule holds.
 PATIENT = Retry(max_attempts=1_000)
 BUDGETS = st.sampled_from(
@@ -37,17 +40,22 @@ def definitions(
         hold = draw(st.sampled_from((False, False, False, holds)))
         retry, undo_retry = (PATIENT, PATIENT) if patient else draw(BUDGETS)
         after = pivot is not None and position > pivot
+        compensation = draw(st.sampled_from(compensations))
+        probe, undo_probe = draw(PROBES)
         steps.append(
             SagaStep(
                 name,
                 action=f"{name}.do",
-                compensation=draw(st.sampled_from(compensations)),
+                compensation=compensation,
                 needs=draw(_needs(names[:position], position, pivot)),
                 pivot=position == pivot,
                 retriable=after,
                 hold=hold,
                 retry=retry,
                 undo_retry=undo_retry,
+                probe=f"{name}.ask" if probe else None,
+                undo_probe=f"{name}.ask-undo" if undo_probe and compensation == UNDO else None,
+                probe_retry=PATIENT if patient else TWICE,
             )
         )
     return SagaDefinition("trip", tuple(steps))
@@ -77,6 +85,8 @@ def plans(*ends: Answer, between: tuple[Answer, ...] = (Answer.ERROR, Answer.BRE
 
 ANY_DO = plans(*Answer, between=tuple(Answer))
 ANY_UNDO = ANY_DO
+#: It tells, if need be when it is asked again.
+ANY_PROBE = st.sampled_from([[Answer.OK], [Answer.ERROR, Answer.OK], [Answer.BUSY, Answer.OK]])
 #: Trouble, but the same answer whenever one is given.
 SURE_DO = plans(Answer.OK, Answer.REJECT)
 SURE_UNDO = plans(Answer.OK, between=(Answer.ERROR, Answer.BREAK, Answer.REJECT))
@@ -94,7 +104,9 @@ def worlds(
     """Draw a saga that has just started, and its participants."""
     definition = draw(definitions() if graphs is None else graphs)
     inbox = st.booleans() if inboxes is None else inboxes
-    participants = {name: Participant(draw(inbox), draw(do), draw(undo)) for name in definition.names}
+    participants = {
+        name: Participant(draw(inbox), draw(do), draw(undo), draw(ANY_PROBE)) for name in definition.names
+    }
     return World(definition, participants).start()
 
 

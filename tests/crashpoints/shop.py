@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connection, models
 
 from sagas import CANNOT_UNDO, Rejected, Retry, SagaOrchestrator, SagaStep, command, subscribe
-from sagas.inbox import Inbox, once
+from sagas.inbox import Inbox, became_of, once
 from tests.crashpoints.seams import participant
 
 #: So long that what waits does so until the clock has ticked.
@@ -59,11 +59,21 @@ class Parcel(SagaOrchestrator):
         undo = CANNOT_UNDO if data.get("cannot_undo") else "ParcelService.Return"
         retry = Retry(data.get("tries", 5), WAIT)
         common: dict[str, Any] = {"retry": retry, "undo_retry": retry, "hold": bool(data.get("hold"))}
+        asked = {"probe_retry": retry} if data.get("asked") else {}
+        ask = "ParcelService.Ask" if asked else None
         bare = "Bare" if data.get("bare") else "Parcel"
         needs = () if data.get("shape") == "branches" else ("fetch",)
         steps = [
-            SagaStep("fetch", "ParcelService.Fetch", undo, **common),
-            SagaStep("pay", f"{bare}Service.Pay", f"{bare}Service.Refund", needs=needs, **common),
+            SagaStep("fetch", "ParcelService.Fetch", undo, undo_probe=ask, **common, **asked),
+            SagaStep(
+                "pay",
+                f"{bare}Service.Pay",
+                f"{bare}Service.Refund",
+                needs=needs,
+                probe=ask,
+                **common,
+                **asked,
+            ),
         ]
         join = [SagaStep("post", "ParcelService.Post", needs=("fetch", "pay"), **common)]
         return steps + (join if data.get("shape") else [])
@@ -147,6 +157,9 @@ for _name in ("Fetch", "Return", "Pay", "Refund", "Post"):
     _handler = _answering(once(Memory)(participant(_effect)))
     _handler.__qualname__ = f"{_name}:parcel"
     command(f"ParcelService.{_name}")(_handler)
+
+
+command("ParcelService.Ask")(participant(became_of(Memory)))
 
 
 @command("BareService.Pay", queue="parcel")

@@ -106,6 +106,24 @@ def fail_to_undo_for_ever(stage: Stage) -> None:
     stage.rest()
 
 
+@path()
+def ask_what_became_of_it_and_hear_that_it_is_done(stage: Stage) -> None:
+    stage.start({"asked": True, **says(pay_do=("lose", 1))}, key="k")
+    stage.rest()
+
+
+@path()
+def ask_what_became_of_it_and_try_again(stage: Stage) -> None:
+    stage.start({"asked": True, **says(pay_do=("fail", 1))}, key="k")
+    stage.rest()
+
+
+@path()
+def ask_what_became_of_an_undo(stage: Stage) -> None:
+    stage.start({"asked": True, **says(pay_do=("reject", 9), fetch_undo=("lose", 1))}, key="k")
+    stage.rest()
+
+
 @path(threads=False)
 def go_in_branches(stage: Stage) -> None:
     stage.start({"shape": "branches"}, key="k")

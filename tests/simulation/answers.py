@@ -14,12 +14,27 @@ def must(books: Books, number: int, reply: Any) -> Must:
     kind = name_of(reply)
     if kind == "Rejected" and number in books.doubt and not reply.inbox:
         kind = "Unknown"  # one attempt's no does not speak for another
-    left = books.tries[step, direction] + 1 < books.graph.attempts[step, direction]
+    asked = books.asked[step]
+    left = books.tries[step, direction] + (not asked) < books.graph.attempts[step, direction]
+    inbox = bool(books.doubt.get(number)) if asked else getattr(reply, "inbox", True)
+    if kind == "NoSuchCommand":
+        vain = direction == "do" and not inbox and (books.turned or not left)
+        kind, asks = "Unknown", vain  # an attempt may still come, and nothing would stop it
+    else:
+        # Whatever may be there is asked about, before it is left to a rollback.
+        dropped = kind == "Unserved" and books.turned and direction == "do" and number in books.doubt
+        asks = kind == "Unknown" or (dropped and not asked)
+    if asks and books.graph.probe[step, direction]:
+        if asked < books.graph.questions[step]:
+            return ("ProbeDispatched",)
+        left = False
+        if direction == "do" and not books.turned:
+            return ("StepOutcomeUnknown", "StepHeld outcome_unknown")
     if direction == "undo":
         return (_undo(kind, left),)
     if books.turned:
         return (_awaited(kind, doubt=number in books.doubt),)
-    return _action(books, step, kind, left, inbox=getattr(reply, "inbox", True))
+    return _action(books, step, kind, left, inbox=inbox)
 
 
 def _undo(kind: str, left: bool) -> str:

@@ -70,6 +70,8 @@ class Books:
     """Steps with a late effect that nobody has settled."""
     tries: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(step, "do" or "undo") -> attempts without success since it was dispatched, or an operator asked for more."""
+    asked: Counter[str] = field(default_factory=Counter)
+    """Step -> how often its participant was asked what became of the latest attempt."""
     retries: Counter[str] = field(default_factory=Counter)
     turned: bool = False
     pivot_passed: bool = False
@@ -108,6 +110,7 @@ class Books:
         self.generations[step, direction] += 1
         self.commands[self.sequence] = (step, direction)
         self.open[step] = self.sequence
+        self.asked[step] = 0
         if direction == "do":
             self.action[step] = self.sequence
 

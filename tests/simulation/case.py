@@ -20,10 +20,11 @@ class Mind:
     inbox: bool = True
     do: tuple[Answer, ...] = (Answer.OK,)
     undo: tuple[Answer, ...] = (Answer.OK,)
+    probe: tuple[Answer, ...] = (Answer.OK,)
 
     def participant(self) -> Participant:
         """Return a participant of that mind, which has seen nothing yet."""
-        return Participant(self.inbox, self.do, self.undo)
+        return Participant(self.inbox, self.do, self.undo, self.probe)
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Case:
         return {
             "definition": self.definition.document(),
             "minds": {
-                name: {"inbox": mind.inbox, "do": list(mind.do), "undo": list(mind.undo)}
+                name: {plan: value if plan == "inbox" else list(value) for plan, value in vars(mind).items()}
                 for name, mind in self.minds.items()
             },
             "sure": self.sure,
@@ -52,7 +53,10 @@ class Case:
     def from_document(cls, document: Mapping[str, Any]) -> "Case":
         """Read back what :meth:`document` wrote."""
         minds = {
-            name: Mind(mind["inbox"], tuple(map(Answer, mind["do"])), tuple(map(Answer, mind["undo"])))
+            name: Mind(
+                mind["inbox"],
+                *(tuple(map(Answer, mind.get(plan, [Answer.OK]))) for plan in ("do", "undo", "probe")),
+            )
             for name, mind in document["minds"].items()
         }
         pairs = (entry.split() for entry in document["schedule"])

@@ -39,6 +39,9 @@ PEOPLE = {
     Fault.VANISH: 2,
 }
 
+#: How many commands can be asked about.
+PROBED = 0.4
+
 #: What an operator may do to a saga that is recorded, and has dispatched nothing.
 EARLY = (Fault.PAUSE, Fault.PAUSE, Fault.RESUME, Fault.RESUME, Fault.EDIT, Fault.SKIP, Fault.COMPENSATE)
 
@@ -84,18 +87,22 @@ def _definition(chance: Random, kind: Kind) -> SagaDefinition:
     chain = chance.random() < 0.3
     steps = []
     for position, name in enumerate(names):
-        retry, undo_retry = (PATIENT, PATIENT) if kind.sure else chance.choices(POLICIES, k=2)
+        retry, undo_retry, probe_retry = [PATIENT] * 3 if kind.sure else chance.choices(POLICIES, k=3)
+        compensation = chance.choice(kind.compensations)
         steps.append(
             SagaStep(
                 name,
                 f"{name}.do",
-                chance.choice(kind.compensations),
+                compensation,
                 None if chain else _needs(chance, names[:position], position, pivot),
                 pivot=position == pivot,
                 retriable=pivot is not None and position > pivot,
                 hold=chance.random() < kind.holds,
                 retry=retry,
                 undo_retry=undo_retry,
+                probe=f"{name}.ask" if chance.random() < PROBED else None,
+                undo_probe=f"{name}.ask-undo" if compensation == UNDO and chance.random() < PROBED else None,
+                probe_retry=probe_retry,
             )
         )
     return SagaDefinition("trip", tuple(steps))
@@ -115,7 +122,10 @@ def _mind(chance: Random, kind: Kind) -> Mind:
     undo_ends = (Answer.OK,) if kind.sure else (Answer.OK, Answer.OK, *Answer)
     undo_trouble = (*trouble, Answer.REJECT)
     return Mind(
-        chance.choice(kind.inboxes), _plan(chance, trouble, ends), _plan(chance, undo_trouble, undo_ends)
+        chance.choice(kind.inboxes),
+        _plan(chance, trouble, ends),
+        _plan(chance, undo_trouble, undo_ends),
+        _plan(chance, (Answer.ERROR, Answer.BUSY), (Answer.OK,) if kind.sure else (Answer.OK, Answer.ERROR)),
     )
 
 

@@ -12,6 +12,8 @@ class Graph:
         self.undo: dict[str, str | None] = {}
         self.hold: dict[str, bool] = {}
         self.attempts: dict[tuple[str, str], int] = {}
+        self.probe: dict[tuple[str, str], str | None] = {}
+        self.questions: dict[str, int] = {}
         self.pivot: str | None = None
         before: tuple[str, ...] = ()
         for step in document["steps"]:
@@ -21,6 +23,8 @@ class Graph:
             self.hold[name] = step.get("hold", False)
             self.attempts[name, "do"] = step.get("retry", {}).get("max_attempts", 5)
             self.attempts[name, "undo"] = step.get("undo_retry", {}).get("max_attempts", 10)
+            self.probe[name, "do"], self.probe[name, "undo"] = step.get("probe"), step.get("undo_probe")
+            self.questions[name] = step.get("probe_retry", {}).get("max_attempts", 10)
             if step.get("pivot"):
                 self.pivot = name
             before = (name,)

@@ -89,14 +89,15 @@ class Oracle:
         codes = [f"{name_of(event)} {getattr(event, 'code', '')}" for event in events]
         fits = len(codes) >= len(expected) and all(map(str.startswith, codes, expected))
         demand(fits and events[0].step == step, "C3, C5, C8: what a reply decides", (reply, codes, expected))
+        asked = books.asked[step]
         if kind != "Completed":
-            books.tries[step, direction] += kind != "Unserved"
+            books.tries[step, direction] += kind != "Unserved" and not asked
             wait = timedelta(seconds=getattr(reply, "retry_after", None) or 0)
             due = getattr(events[0], "due_at", None)
             demand(
                 due is None or due >= events[0].at + wait, "who asks us to wait is not asked before", reply
             )
-        if kind == "Unknown":
+        if kind == "Unknown" and not asked:
             self._doubted(world, number, reply)
 
     def _doubted(self, world: "World", number: int, reply: Any) -> None:
@@ -114,5 +115,7 @@ class Oracle:
             return
         said = verb.outcome.value if name_of(verb) == "Resolve" else "skip"
         self.books.said[step].add(said)
-        if said == "none" and (self.books.standing(step) or any(r.step == step for r in world.requests)):
+        if said == "none" and (
+            self.books.standing(step) or any(r.step == step and not r.probe for r in world.requests)
+        ):
             self.books.lied.add(step)

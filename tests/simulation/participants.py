@@ -1,7 +1,7 @@
 """Participants as DESIGN 6 has them, in memory: with an inbox, or bare."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from sagas.core import messages as m
@@ -34,6 +34,8 @@ class Request:
     """Of the lease under which it was sent."""
     data: object = None
     """The input that it was sent with."""
+    probe: bool = False
+    """It only asks what became of the command."""
 
 
 @dataclass
@@ -52,6 +54,7 @@ class Participant:
     inbox: bool = True
     do: Sequence[Answer] = (Answer.OK,)
     undo: Sequence[Answer] = (Answer.OK,)
+    probe: Sequence[Answer] = (Answer.OK,)
     effects: list[Effect] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     """Key -> how often it was called."""
@@ -59,16 +62,18 @@ class Participant:
     """Sees each change of effects as it happens: by how many."""
     _remembered: dict[str, m.Completed | m.Rejected] = field(default_factory=dict)
     _tombstones: set[str] = field(default_factory=set)
-    _asked: dict[Direction, int] = field(default_factory=dict)
+    _asked: dict[str, int] = field(default_factory=dict)
 
-    def execute(self, request: Request) -> m.Completed | m.Rejected | m.Unknown:
+    def execute(self, request: Request) -> m.Reply:
         """Do what is asked, at most once per key if there is an inbox, and answer."""
+        if request.probe:
+            return self._tell(request)
         self.calls[request.key] = self.calls.get(request.key, 0) + 1
         if request.key in self._remembered:
             return self._remembered[request.key]
         if request.key in self._tombstones:
             return self._remember(request, m.Rejected(request.number, "cancelled"))
-        answer = self._next(request.direction)
+        answer = self._next(request.direction, self.do if request.direction is Direction.DO else self.undo)
         if answer is Answer.REJECT:
             return self._remember(request, m.Rejected(request.number, "no", inbox=self.inbox))
         if answer is Answer.BUSY:
@@ -85,10 +90,29 @@ class Participant:
         """Whether an effect stands: of that command, or of any."""
         return any(effect.standing for effect in self.effects if key in (None, effect.key))
 
-    def _next(self, direction: Direction) -> Answer:
-        plan = self.do if direction is Direction.DO else self.undo
-        asked = self._asked.get(direction, 0)
-        self._asked[direction] = asked + 1
+    def _tell(self, request: Request) -> m.Reply:
+        """Say what became of a command: as the inbox remembers it, or by the effects that are there."""
+        answer = self._next("probe", self.probe)
+        if answer is not Answer.OK:
+            wait = 90.0 if answer is Answer.BUSY else None
+            return m.Unknown(request.number, "nobody knows", inbox=False, retry_after=wait)
+        if request.key in self._remembered:
+            return replace(self._remembered[request.key], inbox=True)
+        if request.key in self._tombstones:
+            return m.Rejected(request.number, "cancelled")
+        if self._happened(request):
+            return m.Completed(request.number, {"by": request.key}, inbox=self.inbox)
+        return m.NoSuchCommand(request.number)
+
+    def _happened(self, request: Request) -> bool:
+        if request.direction is Direction.DO:
+            return any(effect.key == request.key for effect in self.effects)
+        found = [effect for effect in self.effects if effect.key == request.undoes]
+        return bool(found) and not any(effect.standing for effect in found)
+
+    def _next(self, what: str, plan: Sequence[Answer]) -> Answer:
+        asked = self._asked.get(what, 0)
+        self._asked[what] = asked + 1
         return plan[min(asked, len(plan) - 1)]
 
     def _remember(self, request: Request, reply: m.Completed | m.Rejected) -> m.Completed | m.Rejected:

@@ -37,8 +37,21 @@ def _dispatched(books: Books, world: "World", message: Any, event: Any) -> None:
 def _rescheduled(books: Books, world: "World", message: Any, event: Any) -> None:
     demand(books.open.get(event.step), "C3: only an open command is tried again", event)
     demand(event.attempt <= event.budget, "C8: retries end with their budget", event)
-    forward = books.commands[books.open[event.step]][1] == "do"
+    number = books.open[event.step]
+    forward = books.commands[number][1] == "do"
     demand(not (forward and books.turned), "no retry begins once the saga has turned back", event)
+    blind = number in books.doubt and books.graph.probe[books.commands[number]]
+    demand(not blind or name_of(message) == "NoSuchCommand", "C5: who can be asked is asked first", event)
+    books.asked[event.step] = 0
+
+
+def _probed(books: Books, world: "World", message: Any, event: Any) -> None:
+    number = books.open.get(event.step)
+    demand(number in books.doubt, "only what is in doubt is asked about", event)
+    demand(number and books.graph.probe[books.commands[number]], "only who can be asked is asked", event)
+    demand(event.probe in {1, books.asked[event.step] + 1}, "C8: questions are counted", event)
+    demand(event.probe <= books.graph.questions[event.step], "C8: questions end with their budget", event)
+    books.asked[event.step] = event.probe
 
 
 def _completed(books: Books, world: "World", message: Any, event: Any) -> None:
@@ -88,6 +101,7 @@ def _undo(books: Books, world: "World", message: Any, event: Any) -> None:
     doubt = books.open.get(step) in books.doubt
     demand(books.status.get(step) == "completed" or doubt or step in books.owed, "nothing to undo", event)
     if doubt and step not in books.owed:
+        demand(books.asked[step] or not books.graph.probe[step, "do"], "C5: who can be asked is asked", event)
         demand(books.doubt[books.open[step]], "C5: without an inbox nobody undoes on a guess", event)
     if step not in books.owed:
         books.tries[step, "undo"] = 0
@@ -148,6 +162,7 @@ _ON: Mapping[str, Callable[..., None]] = {
     "StepDispatched": _dispatched,
     "StepRescheduled": _rescheduled,
     "UndoRescheduled": _rescheduled,
+    "ProbeDispatched": _probed,
     "StepCompleted": _completed,
     "StepFailed": _failed,
     "StepSkipped": _skipped,

@@ -20,7 +20,9 @@ def check_rows(books: Books, world: "World") -> None:
         moot = books.turned and step.open == "do" and step.attention not in {"outcome_unknown", "cannot_undo"}
         demand(not moot, "a rollback asks nobody about going forward", step.name)
     if books.turned:
-        idle = [n for n, row in due.items() if row.command.direction == "do" and row.token is None]
+        free = {n: row.command for n, row in due.items() if row.token is None}
+        probes = books.graph.probe.values()
+        idle = [n for n, due in free.items() if due.direction == "do" and due.name not in probes]
         demand(not idle, "once the saga has turned back no attempt of an action is due", idle)
     if books.ended:
         demand(not due and not books.open, "rule 1: nothing in flight behind the end", due)

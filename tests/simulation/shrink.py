@@ -6,6 +6,7 @@ from dataclasses import replace
 from sagas.core.definition import InvalidDefinition, SagaDefinition
 
 from .case import Case, Mind
+from .faults import Fault
 from .play import Found, play
 
 #: Enough for any case that chance draws; a trace need not be the very shortest.
@@ -42,8 +43,9 @@ def _smaller(case: Case) -> Iterator[Case]:
     yield from _with_fewer_steps(case)
     yield from _plainer(case)
     for place, (fault, which) in enumerate(case.schedule):
-        for less in range(min(which, 6)):
-            yield case.with_schedule((*case.schedule[:place], (fault, less), *case.schedule[place + 1 :]))
+        begins = [] if fault is Fault.START else [(Fault.START, 0)]  # what also began it is more than a start
+        for instead in (*((fault, less) for less in range(min(which, 6))), *begins):
+            yield case.with_schedule((*case.schedule[:place], instead, *case.schedule[place + 1 :]))
 
 
 def _shorter(case: Case) -> Iterator[Case]:
@@ -81,6 +83,7 @@ def _plainer(case: Case) -> Iterator[Case]:
             Mind(),
             replace(mind, do=Mind.do),
             replace(mind, undo=Mind.undo),
+            replace(mind, probe=Mind.probe),
             replace(mind, inbox=True),
         ):
             if plain != mind:
@@ -90,6 +93,8 @@ def _plainer(case: Case) -> Iterator[Case]:
             replace(step, hold=False),
             replace(step, retriable=False),
             replace(step, pivot=False),
+            replace(step, probe=None),
+            replace(step, undo_probe=None),
         ):
             if plainer != step:
                 steps = (*case.definition.steps[:place], plainer, *case.definition.steps[place + 1 :])

@@ -20,6 +20,8 @@ def trace(case: Case, suffering: Suffering | None = None) -> Iterator[str]:
         tries = f"{step.retry.max_attempts} and {step.undo_retry.max_attempts} attempts"
         inbox = "inbox" if mind.inbox else "no inbox"
         says = f"do {' '.join(mind.do)}, undo {' '.join(mind.undo)}"
+        asks = [name for name in (step.probe, step.undo_probe) if name]
+        says += f", {' and '.join(asks)} {' '.join(mind.probe)}" if asks else ""
         undo = step.compensation or "nothing to undo"
         yield "  ".join([f"step {step.name}", f"needs {needs}", undo, *words, tries, inbox, says])
     lines: list[str] = []

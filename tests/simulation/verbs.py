@@ -45,7 +45,7 @@ def _in_doubt(books: Books, row: Any) -> bool:
 
 
 def _retry(books: Books, row: Any) -> bool:
-    waits = row.attention or (row.scheduled and row.attempt > 1)
+    waits = row.attention or (row.scheduled and (row.attempt > 1 or books.asked[row.name]))
     hopeless = row.attention in {"cannot_undo", "late_effect"} or (
         books.turned and row.name not in books.owed
     )

@@ -195,8 +195,9 @@ class World:
         undoes = self.key(step) if direction is Direction.UNDO else None
         key = idempotency_key(SAGA, step.name, direction, row.command.generation)
         data = self.progress.data if step.input is None else step.input
-        request = Request(step.name, direction, number, key, undoes, row.token, data)
-        self.sent.append(request)
+        request = Request(step.name, direction, number, key, undoes, row.token, data, step.probe > 0)
+        if not request.probe:
+            self.sent.append(request)
         return request
 
     def execute(self, request: Request) -> None:
@@ -213,7 +214,8 @@ class World:
         row = self.due.get(reply.number)
         if token is not None and (row is None or row.token != token):
             # An unknown outcome counts only from the attempt that is awaited, a definite one unless another's is.
-            held = row is not None and row.token is not None
+            asking = row is not None and self.progress.steps[row.command.step].probe > 0
+            held = row is not None and row.token is not None and not asking
             definite = isinstance(reply, m.Completed | m.Rejected)
             self.superseded += definite and held
             if held or not definite:

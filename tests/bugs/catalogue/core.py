@@ -80,7 +80,7 @@ def unclaimed_work_not_withdrawn() -> None:
 def rollback_behind_the_pivot() -> None:
     """A step that fails behind the point of no return turns the saga back, instead of asking."""
     rewrite("sagas.core.replies:reject", "draft.pivot_passed or ", "")
-    rewrite("sagas.core.replies:_action_unknown", "draft.pivot_passed or ", "")
+    rewrite("sagas.core.replies:_try_again", "draft.pivot_passed or ", "")
 
 
 @bug(VERBS)
