@@ -4,6 +4,7 @@ Importing it needs no app registry, so an app may define its sagas anywhere; the
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
@@ -30,6 +31,9 @@ class SagaOrchestrator:
     """Checks the data that a saga is started with, and edited to."""
     hold_on_failure: ClassVar[bool] = False
     """A failing step waits for an operator's decision instead of rolling back by itself."""
+    deadline: ClassVar[timedelta | float | None] = None
+    """How long a saga may take, from its beginning to its point of no return, or its end; then it rolls back.
+    Where that depends on the data, define ``saga_deadline(self, data)`` instead, and return it."""
     sample_data: ClassVar[Mapping[str, Any] | None] = None
     """Data with which the start-up check may call ``define_steps``."""
 
@@ -45,7 +49,10 @@ class SagaOrchestrator:
         raise TypeError(f"{type(self).__name__} must define define_steps(self, data) and return SagaSteps.")
 
     def start(self, data: Mapping[str, Any], **options: Any) -> "Saga":
-        """Start a saga of this type; options are ``correlation_id`` and ``idempotency_key``."""
+        """Start a saga of this type; options are ``correlation_id``, ``idempotency_key``, ``at`` and ``started_by``.
+
+        ``at`` is a moment to come, at which it begins; ``started_by`` the user who may not approve what it asks.
+        """
         from sagas import orchestrator
 
         return orchestrator.start(self.saga_type, data, **options).saga
@@ -83,3 +90,13 @@ class SagaOrchestrator:
     async def ahandle_compensation_completed(self, saga_id: UUID | str, step_name: str) -> bool:
         """Answer as :meth:`handle_compensation_completed` does, from asynchronous code."""
         return await sync_to_async(self.handle_compensation_completed)(saga_id, step_name)
+
+
+class TimeoutSagaOrchestrator(SagaOrchestrator):
+    """A saga each of whose steps has a limit: what is not done by then, attempts and all, rolls the saga back.
+
+    A step's own ``deadline`` goes before. Timers and approvals say themselves how long they wait.
+    """
+
+    default_timeout: ClassVar[timedelta | float] = timedelta(minutes=5)
+    """How long a step may take from its dispatch: a timedelta, or seconds."""

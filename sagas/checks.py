@@ -100,7 +100,8 @@ def _unhandled(pinned: SagaDefinition, where: str) -> Iterator[CheckMessage]:
 
 
 def _commands(step: SagaStep) -> Iterator[tuple[str, str]]:
-    yield "action", step.action
+    if step.timer is None and step.approval is None:
+        yield "action", step.action
     if step.compensation is not None and step.compensation != CANNOT_UNDO:
         yield "compensation", step.compensation
     if step.probe is not None:

@@ -13,13 +13,13 @@ from typing import Any
 from django.db import models, router, transaction
 from django.db.models.functions import Now
 
-from sagas.registry import NoSuchCommand, Rejected, _is_async
+from sagas.registry import Later, NoSuchCommand, Rejected, _is_async
 
 
 class Inbox(models.Model):
     """Derive a participant's own table from this one."""
 
-    COMPLETED, REJECTED, CANCELLED = "completed", "rejected", "cancelled"
+    COMPLETED, REJECTED, CANCELLED, LATER = "completed", "rejected", "cancelled", "later"
 
     key = models.CharField(max_length=250, primary_key=True, help_text="The command's idempotency key.")
     command = models.CharField(max_length=200)
@@ -39,7 +39,13 @@ class Inbox(models.Model):
         """Give the remembered reply once more: return the result, or raise the rejection."""
         if self.outcome == self.COMPLETED:
             return self.reply
+        if self.outcome == self.LATER:
+            return Later(within=self.reply)
         raise Rejected("cancelled" if self.outcome == self.CANCELLED else str(self.reply))
+
+
+#: With these there is something to undo: an effect, or one that is under way.
+_DONE = (Inbox.COMPLETED, Inbox.LATER)
 
 
 def once(inbox: type[Inbox]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -95,13 +101,15 @@ def _take(inbox: type[Inbox], key: str, command: str, outcome: str = "") -> Inbo
 
 def _decide(inbox: type[Inbox], entry: Inbox, handler: Callable[..., Any], command: Any) -> None:
     undoes = command.meta.undoes
-    if undoes and _take(inbox, undoes, command.name, Inbox.CANCELLED).outcome != Inbox.COMPLETED:
+    if undoes and _take(inbox, undoes, command.name, Inbox.CANCELLED).outcome not in _DONE:
         entry.outcome, entry.reply = Inbox.COMPLETED, {"undone": False, "reason": "there was no effect"}
     else:
         try:
             with transaction.atomic(using=router.db_for_write(inbox)):
                 entry.reply = handler(command)
             entry.outcome = Inbox.COMPLETED
+            if isinstance(entry.reply, Later):
+                entry.outcome, entry.reply = Inbox.LATER, entry.reply.within
         except Rejected as no:
             entry.outcome, entry.reply = Inbox.REJECTED, str(no)
     entry.save(update_fields=["outcome", "reply"])

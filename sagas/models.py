@@ -15,13 +15,14 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from sagas.core.ids import uuid7
-from sagas.core.words import FORWARD, TERMINAL, Attention, Direction, Outcome, SagaState, StepStatus
+from sagas.core.words import FORWARD, TERMINAL, Attention, Direction, Outcome, SagaState, StepStatus, Waiting
 
 # Plain strings: a migration must not import the enum it was made from.
 STATES = [(str(s.value), s.value) for s in SagaState]
 STATUSES = [(str(s.value), s.value) for s in StepStatus]
 ATTENTIONS = [(str(a.value), a.value.replace("_", " ")) for a in Attention]
 DIRECTIONS = [(str(d.value), d.value) for d in Direction]
+WAITS = [(str(w.value), w.value) for w in Waiting]
 OUTCOMES = [(str(o.value), o.value) for o in Outcome]
 FINISHED = Q(state__in=sorted(s.value for s in TERMINAL))
 #: The ``origin_kind`` of a saga that ran elsewhere, and is only a record here.
@@ -82,7 +83,24 @@ class Saga(models.Model):
     fingerprint = models.CharField(max_length=64, help_text="Of the data it was started with.")
     state = models.CharField(max_length=16, choices=STATES, default=SagaState.STARTED.value)
     attention = models.CharField(max_length=32, choices=ATTENTIONS, null=True, blank=True)
-    waiting = models.JSONField(null=True, blank=True)
+    waiting = models.JSONField(
+        null=True, blank=True, help_text="For what, all being well: {kind, step, since, until}."
+    )
+    begins_at = models.DateTimeField(null=True, blank=True, help_text="As long as that is to come.")
+    deadline_at = models.DateTimeField(
+        null=True, blank=True, help_text="Then it rolls back, unless its point of no return is passed."
+    )
+    expired = models.BooleanField(default=False, help_text="Its deadline passed, and it was not.")
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        editable=False,
+        db_index=False,
+        help_text="Who may not approve what it asks; null: code did.",
+    )
     paused = models.BooleanField(default=False)
     # Plain integers here and below: each check is parsed anew by every statement that writes.
     version = models.IntegerField(default=0)
@@ -152,6 +170,7 @@ class Saga(models.Model):
             ),
             models.Index(fields=["origin"], name="saga_by_origin", condition=Q(origin__isnull=False)),
             models.Index(fields=["-id"], name="saga_at_attention", condition=Q(attention__isnull=False)),
+            models.Index(fields=["-id"], name="saga_waiting", condition=Q(waiting__isnull=False)),
             models.Index(fields=["-id"], name="saga_unfinished", condition=~FINISHED),
         ]
 
@@ -194,6 +213,10 @@ class Step(models.Model):
     error = models.TextField(null=True, blank=True)
     input = models.JSONField(null=True, blank=True)
     standing = models.BooleanField(default=False)
+    waiting = models.CharField(max_length=8, choices=WAITS, null=True, blank=True)
+    waiting_since = models.DateTimeField(null=True, blank=True)
+    approver = models.CharField(max_length=200, null=True, blank=True, help_text="Who may answer.")
+    asked = models.JSONField(null=True, blank=True, help_text="What they see, and who has approved.")
     dispatched_at = models.DateTimeField(null=True, blank=True)
     executed_at = models.DateTimeField(null=True, blank=True)
     compensated_at = models.DateTimeField(null=True, blank=True)
@@ -215,6 +238,10 @@ class Step(models.Model):
         indexes = [
             models.Index(
                 fields=["attention"], name="step_at_attention", condition=Q(attention__isnull=False)
+            ),
+            # An inbox of approvals reads these only, however many sagas there are.
+            models.Index(
+                fields=["approver", "due_at"], name="step_approval_open", condition=Q(waiting="approval")
             ),
         ]
 

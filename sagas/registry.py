@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -16,6 +17,11 @@ Handler = Callable[..., Any]
 DEFAULT_QUEUE = "default"
 #: The queue for hooks and subscribers.
 EVENTS_QUEUE = "events"
+#: The queue for what comes due because a time is up; every worker serves it, whatever else it serves.
+WAITS_QUEUE = "waits"
+
+#: Seconds: no moment lies further ahead than a hundred years.
+LONGEST = 100 * 366 * 86_400
 
 
 class Rejected(Exception):
@@ -24,6 +30,26 @@ class Rejected(Exception):
 
 class NoSuchCommand(Exception):
     """A probe's answer: nothing of the command has arrived so far. Its text may say more."""
+
+
+@dataclass(frozen=True)
+class Later:
+    """A handler's promise: the command is taken on, and will be answered from outside.
+
+    By ``handle_step_completed``, ``handle_step_failed`` or ``handle_compensation_completed``, or a signed
+    callback. Whoever has not answered ``within`` that time, a timedelta or seconds, is treated as one whose
+    outcome is unknown: the command is sent again, under the same key.
+    """
+
+    within: float
+
+    def __post_init__(self) -> None:
+        within = self.within.total_seconds() if isinstance(self.within, timedelta) else self.within
+        if isinstance(within, bool) or not isinstance(within, int | float) or not 0 < within <= LONGEST:
+            raise ValueError(
+                f"Later(within=…) takes a timedelta or seconds, more than 0, not {self.within!r}"
+            )
+        object.__setattr__(self, "within", float(within))
 
 
 class SagaType(Protocol):
@@ -225,4 +251,4 @@ def queues() -> tuple[str, ...]:
     """Return every queue that some handler or subscriber is served by."""
     named = {c.queue for c in _commands.values()}
     named |= {s.queue for those in _subscribers.values() for s in those.values()}
-    return tuple(sorted(named | {DEFAULT_QUEUE, EVENTS_QUEUE}))
+    return tuple(sorted(named | {DEFAULT_QUEUE, EVENTS_QUEUE, WAITS_QUEUE}))

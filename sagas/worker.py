@@ -101,7 +101,8 @@ def run_worker(queues: Collection[str] = (), burst: bool = False) -> None:
 
     SIGTERM or SIGINT: what runs is finished, nothing more is claimed. ``burst``: end when nothing is left.
     """
-    served = list(queues) or list(registry.queues())
+    # A shop whose workers have queues of their own must not lose its timers: those are everybody's.
+    served = list(dict.fromkeys([*queues, registry.WAITS_QUEUE])) if queues else list(registry.queues())
     for unknown in sorted(set(served) - set(registry.queues())):
         log.warning(
             "no handler is registered for the queue %s; known are %s", unknown, ", ".join(registry.queues())

@@ -1,10 +1,12 @@
 """What may be sent: bodies and queries, checked by pydantic, and the source of the OpenAPI document."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from sagas.core.waits import moment
 from sagas.core.words import Attention, SagaState
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -23,6 +25,11 @@ class StartBody(_Body):
     data: dict[str, Any] = Field(description="What its steps work on; checked by the saga type.")
     correlation_id: Text | None = Field(None, description="Yours, to find it by; else the saga's id.")
     idempotency_key: Text | None = Field(None, description="The same key again gives the same saga.")
+    at: Annotated[datetime, BeforeValidator(moment)] | None = Field(
+        None,
+        description="When it begins, with a time zone; left out: now.",
+        examples=["2026-12-24T18:00:00Z"],
+    )
 
 
 class VerbBody(_Body):

@@ -55,7 +55,12 @@ def saga_start(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     body = StartBody.model_validate(read_body(request))
     try:
         started = orchestrator.start(
-            body.type, body.data, correlation_id=body.correlation_id, idempotency_key=body.idempotency_key
+            body.type,
+            body.data,
+            correlation_id=body.correlation_id,
+            idempotency_key=body.idempotency_key,
+            at=body.at,
+            started_by=request.user,
         )
     except orchestrator.NotFound as unknown:  # the address is right: it is the body that is wrong
         raise invalid("type", str(unknown)) from unknown

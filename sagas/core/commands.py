@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from sagas.core.definition import SagaDefinition
-from sagas.core.progress import Progress, StepProgress
-from sagas.core.words import Direction
+from sagas.core.progress import BEGINNING, DEADLINE, Progress, StepProgress
+from sagas.core.words import FORWARD, Direction, StepStatus
 
 
 def idempotency_key(saga_id: UUID | str, step: str, direction: Direction, generation: int) -> str:
@@ -30,6 +30,10 @@ class DueCommand:
     generation: int
     attempt: int
     due_at: datetime
+    waits: bool = False
+    """It is due when its time is up, and nobody is called then."""
+    timeout: float = 300.0
+    """Seconds that the attempt may take, from its claim."""
 
 
 def due_command(definition: SagaDefinition, step: StepProgress) -> DueCommand | None:
@@ -41,13 +45,37 @@ def due_command(definition: SagaDefinition, step: StepProgress) -> DueCommand | 
     generation = step.generation if step.open is Direction.DO else step.undo_generation
     assert name is not None  # an undo, or a probe, is only dispatched where one is named
     attempt = step.probe or step.attempt
-    return DueCommand(step.name, step.open, name, step.number, generation, attempt, step.due_at)
+    waits, timeout = step.waiting is not None, pinned.timeout
+    if step.open is Direction.DO and pinned.deadline is not None and step.dispatched_at is not None:
+        # Though it is claimed late, it has a moment: work that nobody claims never times out.
+        left = pinned.deadline - (step.due_at - step.dispatched_at).total_seconds()
+        timeout = max(1.0, min(timeout, left))
+    return DueCommand(
+        step.name, step.open, name, step.number, generation, attempt, step.due_at, waits, timeout
+    )
+
+
+def own_wake(definition: SagaDefinition, progress: Progress) -> DueCommand | None:
+    """Return what is due for the saga itself: its beginning, or else its deadline as long as that can turn it back."""
+    if progress.state not in FORWARD or progress.expired:
+        return None
+    begins, ends = progress.begins_at, progress.deadline_at
+    if begins is not None:
+        return DueCommand("", Direction.DO, "sagas.Start", BEGINNING, 0, 1, begins, waits=True)
+    pivot = definition.pivot
+    if ends is None or (pivot is not None and progress.steps[pivot.name].status is StepStatus.COMPLETED):
+        return None
+    return DueCommand("", Direction.DO, "sagas.Deadline", DEADLINE, 0, 1, ends, waits=True)
 
 
 def changed(
     definition: SagaDefinition, before: Progress, after: Progress
 ) -> Iterator[tuple[int | None, DueCommand | None]]:
     """Yield (number no longer due, command now due) for each step where that changed; either may be None."""
+    if after.deadline_at or after.begins_at or before.begins_at:
+        own_was, own_now = own_wake(definition, before), own_wake(definition, after)
+        if own_was != own_now:
+            yield (own_was.number if own_was else None), own_now
     for name, step in after.steps.items():
         old = before.steps[name]
         if old is step:

@@ -7,7 +7,7 @@ A verb that does not apply raises :class:`Refused`: that is the caller's to hear
 
 from sagas.core import events as e
 from sagas.core import messages as m
-from sagas.core import replies, verbs
+from sagas.core import replies, verbs, waiting
 from sagas.core.definition import SagaDefinition
 from sagas.core.draft import Draft
 from sagas.core.draft import Refused as Refused
@@ -28,10 +28,14 @@ def drafted(definition: SagaDefinition, progress: Progress, message: m.Message, 
     """Return the decision with the progress after it, which :func:`decide` had to find anyway."""
     draft = Draft(definition, progress, now)
     match message:
+        case m.Start(data=data, at=at) if at is not None and at > now.at:
+            draft.add(e.SagaStarted, data=data, begins_at=at)
         case m.Start(data=data):
-            draft.add(e.SagaStarted, data=data)
+            draft.add(e.SagaStarted, data=data, deadline_at=draft.saga_deadline)
             draft.advance()
-        case m.Completed() | m.Rejected() | m.Unknown() | m.NoSuchCommand() | m.Unserved():
+        case m.TimeUp(number=number):
+            waiting.time_is_up(draft, number)
+        case m.Completed() | m.Rejected() | m.Unknown() | m.NoSuchCommand() | m.Unserved() | m.Later():
             replies.take(draft, message)
         case _:
             verbs.act(draft, message)

@@ -8,11 +8,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from math import log2
 from typing import Any, Final
 
+from sagas.core.waits import APPROVAL, TIMER, Approval, Timer, approval_problems, seconds, timer_problems
 from sagas.core.words import Direction
 
 #: ``compensation=CANNOT_UNDO``: a rollback stops at this step and asks an operator.
@@ -70,6 +71,8 @@ class SagaStep:
     """When it fails, wait for an operator instead of rolling back."""
     timeout: float = 300.0
     """Seconds one attempt may take, from its claim; then its outcome is unknown."""
+    deadline: float | None = None
+    """Seconds all attempts of the action may take, from its dispatch; then no other one begins."""
     retry: Retry = ACTION_RETRY
     undo_retry: Retry = UNDO_RETRY
     probe: str | None = None
@@ -82,12 +85,14 @@ class SagaStep:
     """Values laid over the saga's data for this step alone."""
     undoes: str | None = None
     """For the one step of a repair saga: the idempotency key of the effect that its action undoes."""
+    timer: Timer | None = None
+    """It calls nobody, and waits for a moment; see :func:`sagas.timer`."""
+    approval: Approval | None = None
+    """It calls nobody, and waits for people; see :func:`sagas.approval`."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.timeout, timedelta):
-            object.__setattr__(self, "timeout", self.timeout.total_seconds())
-        elif isinstance(self.timeout, int):
-            object.__setattr__(self, "timeout", float(self.timeout))  # 60 and 60.0 are one definition
+        object.__setattr__(self, "timeout", seconds(self.timeout))
+        object.__setattr__(self, "deadline", seconds(self.deadline))
         if self.needs is not None:
             needs = (self.needs,) if isinstance(self.needs, str) else tuple(self.needs)
             object.__setattr__(self, "needs", needs)
@@ -112,6 +117,8 @@ class SagaDefinition:
 
     saga_type: str
     steps: tuple[SagaStep, ...]
+    deadline: float | None = None
+    """Seconds from its beginning to its point of no return, or its end; then it rolls back."""
     _needs: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -178,7 +185,9 @@ class SagaDefinition:
 
     def document(self) -> dict[str, Any]:
         """Return the definition as plain data, defaults left out."""
-        return {"saga_type": self.saga_type, "steps": [_step_document(step) for step in self.steps]}
+        deadline = {} if self.deadline is None else {"deadline": self.deadline}
+        steps = [_step_document(step) for step in self.steps]
+        return {"saga_type": self.saga_type, **deadline, "steps": steps}
 
     @cached_property
     def digest(self) -> str:
@@ -189,7 +198,8 @@ class SagaDefinition:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "SagaDefinition":
         """Read back what :meth:`document` wrote."""
-        return cls(document["saga_type"], tuple(_step_from(step) for step in document["steps"]))
+        steps = tuple(_step_from(step) for step in document["steps"])
+        return cls(document["saga_type"], steps, document.get("deadline"))
 
 
 _DEFAULTS = {f.name: f.default for f in fields(SagaStep)}
@@ -200,9 +210,11 @@ def _step_document(step: SagaStep) -> dict[str, Any]:
     for name, default in _DEFAULTS.items():
         value = getattr(step, name)
         if value != default:
-            document[name] = {**vars(value)} if isinstance(value, Retry) else value
+            document[name] = {**vars(value)} if isinstance(value, Retry | Timer | Approval) else value
     if "needs" in document:
         document["needs"] = list(document["needs"])
+    if step.approval is not None and not isinstance(step.approval.show, str):
+        document["approval"]["show"] = list(step.approval.show)
     return document
 
 
@@ -211,7 +223,55 @@ def _step_from(document: Mapping[str, Any]) -> SagaStep:
     for name in ("retry", "undo_retry", "probe_retry"):
         if name in values:
             values[name] = Retry(**values[name])
+    if values.get("timer"):
+        values["timer"] = Timer(**values["timer"])
+    if values.get("approval"):
+        show = values["approval"]["show"]
+        values["approval"] = Approval(
+            **{**values["approval"], "show": show if isinstance(show, str) else tuple(show)}
+        )
     return SagaStep(**values)
+
+
+def timer(
+    name: str,
+    *,
+    wait: timedelta | float | None = None,
+    until: datetime | str | None = None,
+    **options: Any,
+) -> SagaStep:
+    """Return a step that waits: for a while from its dispatch, or until a moment.
+
+    ``wait`` is a timedelta or seconds; ``until`` is a moment, or where in the data one stands:
+    ``"contract.ends_at"``. A moment that has gone by goes on at once. Options are those of
+    :class:`SagaStep` that make sense without an action, such as ``needs``.
+    """
+    at = until.isoformat() if isinstance(until, datetime) else None
+    path = until if isinstance(until, str) else None
+    return SagaStep(name, action=TIMER, timer=Timer(seconds(wait), at, path), **options)
+
+
+def approval(
+    name: str,
+    *,
+    by: str,
+    people: int = 1,
+    show: Iterable[str] | str = (),
+    deadline: timedelta | float | None = None,
+    otherwise: str | None = None,
+    self_approval: bool = False,
+    **options: Any,
+) -> SagaStep:
+    """Return a step that waits for people: as many different ones as ``people``, who are all ``by``.
+
+    ``by`` is ``"group:managers"`` or ``"perm:app.codename"``. They see what ``show`` names: paths in the
+    data, or a text with paths in braces; ``results.step.key`` is there as well. At the ``deadline`` the answer
+    is ``otherwise``, approve or reject; None asks an operator. A rejection rolls the saga back, or with
+    ``hold=True`` waits for an operator. Its result is ``{"approved": true, "by": [...], "comment": ...}``.
+    """
+    seen = show if isinstance(show, str) else tuple(show)
+    asked = Approval(by, people, seen, seconds(deadline), otherwise, self_approval)
+    return SagaStep(name, action=APPROVAL, approval=asked, **options)
 
 
 def problems(definition: SagaDefinition) -> Iterable[str]:
@@ -219,6 +279,8 @@ def problems(definition: SagaDefinition) -> Iterable[str]:
     if not definition.steps:
         yield "it has no steps; define_steps must return at least one SagaStep."
         return
+    if not _is_span(definition.deadline):
+        yield f"its deadline must be more than 0 seconds, not {definition.deadline!r}."
     names = [step.name for step in definition.steps]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -246,6 +308,13 @@ def _malformed(definition: SagaDefinition) -> Iterable[str]:
         if not isinstance(step.timeout, float) or not step.timeout > 0:
             yield f"step {step.name}: timeout must be more than 0 seconds, not {step.timeout!r}."
         yield from _malformed_probes(step)
+        if not _is_span(step.deadline):
+            yield f"step {step.name}: deadline must be more than 0 seconds, not {step.deadline!r}."
+        waits = [
+            *(timer_problems(step.timer) if step.timer else ()),
+            *(approval_problems(step.approval) if step.approval else ()),
+        ]
+        yield from (f"step {step.name}: {problem}." for problem in waits)
         for label in ("retry", "undo_retry", "probe_retry"):
             retry = getattr(step, label)
             if retry.max_attempts < 1 or retry.first < 0 or retry.factor < 1 or retry.cap < 0:
@@ -260,6 +329,10 @@ def _malformed_probes(step: SagaStep) -> Iterable[str]:
             yield f"step {step.name}: {label} must be a command of its own, not {probe}, which has an effect."
     if step.undo_probe is not None and step.compensation in (None, CANNOT_UNDO):
         yield f"step {step.name} has an undo_probe and no undo that it could ask about."
+
+
+def _is_span(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value > 0)
 
 
 def _unknown_needs(definition: SagaDefinition) -> Iterable[str]:

@@ -9,7 +9,8 @@ from sagas.core import messages as m
 from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep
 from sagas.core.machine import evolve
 from sagas.core.progress import Progress, StepProgress
-from sagas.core.words import FORWARD, TERMINAL, Attention, SagaState, StepStatus
+from sagas.core.waits import shown, wake_at
+from sagas.core.words import FORWARD, TERMINAL, Attention, SagaState, StepStatus, Waiting
 
 #: Seconds; a participant that asks us to wait longer is asked again then.
 LONGEST_WAIT = 3600.0
@@ -56,7 +57,15 @@ class Draft:
         elif self.progress.state is SagaState.COMPENSATING:
             self._backward()
 
+    @property
+    def saga_deadline(self) -> datetime | None:
+        """When the saga's deadline is, if it begins now."""
+        span = self.definition.deadline
+        return None if span is None else self.now.at + timedelta(seconds=span)
+
     def _forward(self) -> None:
+        if self.progress.begins_at is not None:
+            return
         for name in self.definition.names:
             if self.step(name).status is StepStatus.PENDING and self._passed(self.definition.needs(name)):
                 self.dispatch_action(name)
@@ -69,8 +78,37 @@ class Draft:
 
     def dispatch_action(self, name: str) -> None:
         """Make the step's action due, as a new generation."""
-        budget = self.definition.step(name).retry.max_attempts
-        self.add(e.StepDispatched, step=name, generation=self.step(name).generation + 1, budget=budget)
+        pinned = self.definition.step(name)
+        generation, budget = self.step(name).generation + 1, pinned.retry.max_attempts
+        self.add(e.StepDispatched, step=name, generation=generation, budget=budget, **self._wait(pinned))
+
+    def _wait(self, pinned: SagaStep) -> dict[str, Any]:
+        """Return for what a step waits that calls nobody."""
+        data = self.progress.data or {}
+        if pinned.timer is not None:
+            until = max(wake_at(pinned.timer, data, self.now.at), self.now.at)
+            return {"waiting": Waiting.TIMER, "until": until}
+        if pinned.approval is None:
+            return {}
+        results = {name: step.result for name, step in self.progress.steps.items()}
+        asked = {
+            "show": shown(pinned.approval, {"results": results, **data}),
+            "people": pinned.approval.people,
+            "otherwise": pinned.approval.otherwise,
+            "self_approval": pinned.approval.self_approval,
+            "given": {},
+        }
+        return {
+            "waiting": Waiting.APPROVAL,
+            "until": self.approval_ends(pinned),
+            "approver": pinned.approval.by,
+            "asked": asked,
+        }
+
+    def approval_ends(self, pinned: SagaStep) -> datetime | None:
+        """Return until when people may answer that are asked now."""
+        span = pinned.approval.deadline if pinned.approval else None
+        return None if span is None else self.now.at + timedelta(seconds=span)
 
     def dispatch_undo(
         self, step: StepProgress, *, error: str | None = None, due_at: datetime | None = None
@@ -91,9 +129,16 @@ class Draft:
         """Begin the rollback: withdraw what nobody has claimed, await what is claimed, undo the rest."""
         self.add(e.SagaCompensating, error=error, step=step)
         for each in self.progress.steps.values():
-            if each.status is StepStatus.EXECUTING and not self.claimed(each):
+            if each.status is StepStatus.EXECUTING and not self.claimed(each) and not self.awaited(each):
                 self.withdraw(each, each.error or "withdrawn before its next attempt")
         self.advance()
+
+    def awaited(self, step: StepProgress) -> bool:
+        """Whether only a reply can tell what an attempt does that is under way outside.
+
+        With an inbox nobody need wait: the undo either meets the effect, or keeps it from happening.
+        """
+        return step.waiting is Waiting.REPLY and not step.inbox
 
     def withdraw(self, step: StepProgress, error: str) -> None:
         """Let no attempt begin any more; what an earlier one may have done is asked, or stays unknown."""
@@ -175,6 +220,16 @@ class Draft:
         """Return when to try again after so many failures, and not before the participant asked to."""
         wait = retry.delay(failures, self.now.jitter)
         return self.now.at + max(wait, timedelta(seconds=min(retry_after or 0.0, LONGEST_WAIT)))
+
+    def out_of_time(self, step: StepProgress, due_at: datetime) -> bool:
+        """Whether an attempt that is due then would begin behind the step's deadline, or the saga's."""
+        span = self.definition.step(step.name).deadline
+        late = (
+            span is not None
+            and step.dispatched_at is not None
+            and due_at >= step.dispatched_at + timedelta(seconds=span)
+        )
+        return late or (self.progress.expired and not self.pivot_passed)
 
     @property
     def over(self) -> bool:

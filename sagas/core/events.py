@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, get_args
 
-from sagas.core.words import Attention, Outcome
+from sagas.core.words import Attention, Outcome, Waiting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +25,23 @@ class _StepEvent(_Event):
 
 @dataclass(frozen=True, kw_only=True)
 class SagaStarted(_Event):
-    """The saga is recorded."""
+    """The saga is recorded; it begins at once, or at a moment to come."""
 
     data: Mapping[str, Any]
+    begins_at: datetime | None = None
+    deadline_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaBegan(_Event):
+    """The moment came at which it was to begin."""
+
+    deadline_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaExpired(_Event):
+    """Its deadline passed, and its point of no return was not: it goes no further."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +88,30 @@ class StepDispatched(_StepEvent):
 
     generation: int
     budget: int
+    waiting: Waiting | None = None
+    """For what it waits, where no participant is called."""
+    until: datetime | None = None
+    approver: str | None = None
+    """Who may answer, where a person is asked."""
+    asked: Mapping[str, Any] | None = None
+    """What that person sees."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplyAwaited(_StepEvent):
+    """The participant will answer later; until then nobody holds the command."""
+
+    until: datetime
+    inbox: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalGiven(_StepEvent):
+    """One of the people that are asked for has approved; others still have to."""
+
+    person: str
+    by: str
+    comment: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,10 +236,20 @@ class LateEffectSettled(_StepEvent):
 
 
 SagaEvent = (
-    SagaStarted | SagaCompensating | SagaCompleted | SagaFailed | SagaPaused | SagaResumed | DataEdited
+    SagaStarted
+    | SagaBegan
+    | SagaExpired
+    | SagaCompensating
+    | SagaCompleted
+    | SagaFailed
+    | SagaPaused
+    | SagaResumed
+    | DataEdited
 )
 StepEvent = (
     StepDispatched
+    | ReplyAwaited
+    | ApprovalGiven
     | StepRescheduled
     | StepOutcomeUnknown
     | StepCompleted
@@ -222,6 +270,9 @@ Event = SagaEvent | StepEvent
 
 EVENT_TYPES: dict[str, type[Event]] = {t.__name__: t for t in (*get_args(SagaEvent), *get_args(StepEvent))}
 _KEPT_APART = frozenset({"at", "version", "step"})
+#: Left out where they say nothing: few sagas wait, and every saga has events.
+_RARE = frozenset({"begins_at", "deadline_at", "waiting", "until", "approver", "asked"})
+_MOMENTS = frozenset({"due_at", "begins_at", "deadline_at", "until"})
 _OWN_FIELDS = {t: tuple(f.name for f in fields(t) if f.name not in _KEPT_APART) for t in EVENT_TYPES.values()}
 
 
@@ -230,6 +281,8 @@ def event_data(event: Event) -> dict[str, Any]:
     data = {}
     for name in _OWN_FIELDS[type(event)]:
         value = getattr(event, name)
+        if value is None and name in _RARE:
+            continue
         data[name] = value.isoformat() if isinstance(value, datetime) else value
     return data
 
@@ -237,8 +290,10 @@ def event_data(event: Event) -> dict[str, Any]:
 def event_from(name: str, *, at: datetime, version: int, step: str | None, data: Mapping[str, Any]) -> Event:
     """Read an event back from its row's columns; KeyError for a name that is not an event's."""
     values: dict[str, Any] = dict(data)
-    if "due_at" in values:
-        values["due_at"] = datetime.fromisoformat(values["due_at"])
+    for moment in _MOMENTS & values.keys():
+        values[moment] = datetime.fromisoformat(values[moment])
+    if "waiting" in values:
+        values["waiting"] = Waiting(values["waiting"])
     if "code" in values:
         values["code"] = Attention(values["code"])
     if values.get("outcome"):

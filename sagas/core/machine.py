@@ -10,7 +10,7 @@ from typing import Any
 
 from sagas.core import events as e
 from sagas.core.progress import Progress, StepProgress
-from sagas.core.words import Attention, Direction, Outcome
+from sagas.core.words import Attention, Direction, Outcome, Waiting
 from sagas.core.words import SagaState as S
 from sagas.core.words import StepStatus as T
 
@@ -18,6 +18,7 @@ from sagas.core.words import StepStatus as T
 #: except in a terminal state, where only LATE_EFFECTS may still be recorded.
 TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
     (S.STARTED, e.SagaStarted): S.STARTED,
+    (S.STARTED, e.SagaBegan): S.STARTED,
     (S.STARTED, e.StepDispatched): S.PENDING,
     (S.STARTED, e.StepSkipped): S.PENDING,
     (S.STARTED, e.SagaCompensating): S.COMPENSATING,
@@ -25,6 +26,10 @@ TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
     (S.STARTED, e.SagaResumed): S.STARTED,
     (S.STARTED, e.DataEdited): S.STARTED,
     (S.PENDING, e.StepDispatched): S.PENDING,
+    (S.PENDING, e.SagaBegan): S.PENDING,
+    (S.PENDING, e.SagaExpired): S.PENDING,
+    (S.PENDING, e.ReplyAwaited): S.PENDING,
+    (S.PENDING, e.ApprovalGiven): S.PENDING,
     (S.PENDING, e.StepRescheduled): S.PENDING,
     (S.PENDING, e.StepOutcomeUnknown): S.PENDING,
     (S.PENDING, e.ProbeDispatched): S.PENDING,
@@ -39,6 +44,7 @@ TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
     (S.PENDING, e.LateEffectSettled): S.PENDING,
     (S.PENDING, e.SagaCompensating): S.COMPENSATING,
     (S.PENDING, e.SagaCompleted): S.COMPLETED,
+    (S.COMPENSATING, e.ReplyAwaited): S.COMPENSATING,
     (S.COMPENSATING, e.StepWithdrawn): S.COMPENSATING,
     (S.COMPENSATING, e.StepOutcomeUnknown): S.COMPENSATING,
     (S.COMPENSATING, e.ProbeDispatched): S.COMPENSATING,
@@ -65,6 +71,8 @@ LATE_EFFECTS = frozenset({e.LateEffectFound, e.LateEffectSettled})
 STEP_TRANSITIONS: Mapping[tuple[T, type[e.StepEvent]], T] = {
     (T.PENDING, e.StepDispatched): T.EXECUTING,
     (T.PENDING, e.StepSkipped): T.SKIPPED,
+    (T.EXECUTING, e.ReplyAwaited): T.EXECUTING,
+    (T.EXECUTING, e.ApprovalGiven): T.EXECUTING,
     (T.EXECUTING, e.StepRescheduled): T.EXECUTING,
     (T.EXECUTING, e.StepOutcomeUnknown): T.EXECUTING,
     (T.EXECUTING, e.ProbeDispatched): T.EXECUTING,
@@ -86,6 +94,7 @@ STEP_TRANSITIONS: Mapping[tuple[T, type[e.StepEvent]], T] = {
     (T.COMPLETED, e.StepCompensated): T.COMPENSATED,
     (T.COMPLETED, e.StepLeftStanding): T.COMPLETED,
     (T.COMPENSATING, e.UndoDispatched): T.COMPENSATING,
+    (T.COMPENSATING, e.ReplyAwaited): T.COMPENSATING,
     (T.COMPENSATING, e.UndoRescheduled): T.COMPENSATING,
     (T.COMPENSATING, e.UndoHeld): T.COMPENSATING,
     (T.COMPENSATING, e.ProbeDispatched): T.COMPENSATING,
@@ -147,13 +156,17 @@ def fold(progress: Progress, events: Iterable[e.Event]) -> Progress:
 
 def _saga_changes(progress: Progress, event: e.SagaEvent) -> dict[str, Any]:
     match event:
-        case e.SagaStarted(data=data, at=at):
-            return {"data": data, "created_at": at}
+        case e.SagaStarted(data=data, at=at, begins_at=begins_at, deadline_at=deadline_at):
+            return {"data": data, "created_at": at, "begins_at": begins_at, "deadline_at": deadline_at}
+        case e.SagaBegan(deadline_at=deadline_at):
+            return {"begins_at": None, "deadline_at": deadline_at}
+        case e.SagaExpired():
+            return {"expired": True}
         case e.SagaCompensating(error=error):
             # The rollback answers what held a rejected step: there is nothing left to decide about it.
             held = {n: s for n, s in progress.steps.items() if s.attention is Attention.HELD}
             calm = {n: s._replace(attention=None) for n, s in held.items()}
-            return {"error": error, "steps": {**progress.steps, **calm}}
+            return {"error": error, "begins_at": None, "steps": {**progress.steps, **calm}}
         case e.SagaCompleted(at=at):
             return {"finished_at": at, "paused": False}
         case e.SagaFailed(error=error, at=at):
@@ -176,23 +189,38 @@ _CLOSED: dict[str, Any] = {
     "unresolved": False,
     "probe": 0,
     "input": None,
+    "waiting": None,
+    "waiting_since": None,
+    "approver": None,
+    "asked": None,
 }
 #: Nothing is due, but a definite reply would still be taken.
-_AT_REST: dict[str, Any] = {"scheduled": False, "due_at": None, "probe": 0}
+_AT_REST: dict[str, Any] = {
+    "scheduled": False,
+    "due_at": None,
+    "probe": 0,
+    "waiting": None,
+    "waiting_since": None,
+}
 
 
 def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[str, Any]:
     match event:
-        case e.StepDispatched(generation=generation, budget=budget, at=at):
+        case e.StepDispatched(generation=generation, budget=budget, at=at, waiting=waiting, until=until):
+            asks = waiting is Waiting.APPROVAL  # without a deadline, nothing is due: it is for the people
             return {
                 **_CLOSED,
                 "open": Direction.DO,
-                "scheduled": True,
+                "scheduled": not asks or until is not None,
+                "waiting": waiting,
+                "waiting_since": at if waiting else None,
+                "approver": event.approver,
+                "asked": event.asked,
                 "action_number": number,
                 "generation": generation,
                 "attempt": 1,
                 "budget": budget,
-                "due_at": at,
+                "due_at": until if asks else until or at,
                 "outcome": None,
                 "action_outcome": None,
                 "error": None,
@@ -215,8 +243,27 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "outcome": Outcome.REJECTED if error else None,
                 "error": error,
             }
-        case e.StepRescheduled() | e.UndoRescheduled():
+        case e.ReplyAwaited(until=until, inbox=inbox, at=at):
             return {
+                "scheduled": True,
+                "due_at": until,
+                "waiting": Waiting.REPLY,
+                "waiting_since": at,
+                "unresolved": True,
+                "inbox": inbox,
+                "error": None,
+            }
+        case e.ApprovalGiven(person=person, by=by, comment=comment):
+            asked = step.asked or {}
+            if "given" not in asked:  # redacted: it says nothing, and stays so
+                return {}
+            given = {**asked["given"], person: {"by": by, "comment": comment}}
+            return {"asked": {**asked, "given": given}}
+        case e.StepRescheduled() | e.UndoRescheduled():
+            again = step.asked is not None  # an approval calls nobody: the people are asked once more
+            return {
+                "waiting": Waiting.APPROVAL if again else None,
+                "waiting_since": event.at if again else None,
                 "scheduled": True,
                 "attention": None,
                 "attempt": event.attempt,
@@ -237,6 +284,8 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "outcome": Outcome.UNKNOWN,
                 "unresolved": True,
                 "probe": probe,
+                "waiting": None,
+                "waiting_since": None,
                 "inbox": inbox,
                 "error": error,
             }

@@ -23,6 +23,8 @@ class Start:
     """Begin."""
 
     data: Mapping[str, Any]
+    at: datetime | None = None
+    """When to begin; None, or a moment that has gone: now."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,24 @@ class Unserved:
     code: Attention = Attention.NO_HANDLER
 
 
-Reply = Completed | Rejected | Unknown | NoSuchCommand | Unserved
+@dataclass(frozen=True)
+class Later:
+    """The participant has taken the command on, and answers from outside."""
+
+    number: int
+    within: float
+    """Seconds; after that its outcome is unknown."""
+    inbox: bool = True
+
+
+@dataclass(frozen=True)
+class TimeUp:
+    """The moment has come for which a command waited, or the saga itself."""
+
+    number: int
+
+
+Reply = Completed | Rejected | Unknown | NoSuchCommand | Unserved | Later | TimeUp
 
 
 @dataclass(frozen=True)
@@ -128,6 +147,11 @@ class Approve:
     """Answer yes to a step that waits for a person."""
 
     step: str
+    by: str = ""
+    """The person's name."""
+    comment: str = ""
+    person: str = ""
+    """What tells one person from another, whatever they are called."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +160,7 @@ class Reject:
 
     step: str
     reason: str = ""
+    by: str = ""
 
 
 Verb = Retry | Compensate | Skip | Resolve | Edit | Pause | Resume | Approve | Reject

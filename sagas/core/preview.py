@@ -8,8 +8,8 @@ from sagas.core.commands import DueCommand, due_command, idempotency_key
 from sagas.core.decide import decide
 from sagas.core.definition import CANNOT_UNDO, SagaDefinition
 from sagas.core.machine import fold
-from sagas.core.progress import Progress
-from sagas.core.words import TERMINAL, Attention, SagaState, StepStatus
+from sagas.core.progress import BEGINNING, Progress
+from sagas.core.words import TERMINAL, Attention, SagaState, StepStatus, Waiting
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def preview(
         awaited=tuple(s.name for s in after.steps.values() if s.scheduled and s.number in now.claimed),
         untouched=tuple(n for n in definition.names if _completed(after, n) and _completed(end, n)),
         standing=_standing(definition, end),
-        asks=tuple(s.name for s in end.steps.values() if s.attention),
+        asks=tuple(s.name for s in end.steps.values() if s.attention or s.waiting is Waiting.APPROVAL),
         ends=end.state if end.state in TERMINAL else None,
     )
 
@@ -92,13 +92,23 @@ def _planned(command: DueCommand, saga_id: UUID, before: Progress) -> PlannedCom
 
 
 def _play_on(definition: SagaDefinition, progress: Progress, now: m.Now) -> tuple[list[DueCommand], Progress]:
-    """Answer every due command with success until nothing is due; return the commands in order, and the end."""
+    """Answer every due command with success until nothing is due; return the commands in order, and the end.
+
+    What people are asked is left open.
+    """
     sent: list[DueCommand] = []
-    while len(sent) < _MANY and (due := _due(definition, progress)):
+    if progress.begins_at is not None:
+        progress = fold(progress, decide(definition, progress, m.TimeUp(BEGINNING), m.Now(now.at)))
+    while len(sent) < _MANY and (due := _answerable(definition, progress)):
         sent.append(due[0])
         events = decide(definition, progress, m.Completed(due[0].number), m.Now(now.at))
         progress = fold(progress, events)
     return sent, progress
+
+
+def _answerable(definition: SagaDefinition, progress: Progress) -> list[DueCommand]:
+    asked = {name for name, step in progress.steps.items() if step.waiting is Waiting.APPROVAL}
+    return [command for command in _due(definition, progress) if command.step not in asked]
 
 
 def _standing(definition: SagaDefinition, end: Progress) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sagas.core.definition import SagaDefinition
-from sagas.core.words import URGENCY, Attention, Direction, Outcome, SagaState, StepStatus
+from sagas.core.words import FORWARD, URGENCY, Attention, Direction, Outcome, SagaState, StepStatus, Waiting
 
 
 # Named tuples: a saga is evolved several times for each reply, and copying them costs a third of a dataclass.
@@ -44,6 +44,13 @@ class StepProgress(NamedTuple):
     """The data that the open command was sent with, where an edit has changed it since."""
     standing: bool = False
     """A rollback passed it by: what it did stays."""
+    waiting: Waiting | None = None
+    """For what the open command waits; nobody works on it meanwhile."""
+    waiting_since: datetime | None = None
+    approver: str | None = None
+    """Who may answer: ``group:name`` or ``perm:app.codename``."""
+    asked: Mapping[str, Any] | None = None
+    """What that person sees, how many have to approve, and who has."""
     dispatched_at: datetime | None = None
     executed_at: datetime | None = None
     compensated_at: datetime | None = None
@@ -68,6 +75,10 @@ class StepProgress(NamedTuple):
         return self.action_outcome is Outcome.COMPLETED and self.executed_at is None
 
 
+#: The numbers of what is due for the saga itself; a command's is above: the sequence of its event.
+DEADLINE, BEGINNING = 0, 1
+
+
 class Progress(NamedTuple):
     """Where a saga stands."""
 
@@ -78,6 +89,11 @@ class Progress(NamedTuple):
     error: str | None = None
     version: int = 0
     sequence: int = 0
+    begins_at: datetime | None = None
+    """When it begins, as long as that is still to come."""
+    deadline_at: datetime | None = None
+    expired: bool = False
+    """Its deadline passed before its point of no return."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
     finished_at: datetime | None = None
@@ -93,6 +109,27 @@ class Progress(NamedTuple):
         codes = [step.attention for step in self.steps.values() if step.attention]
         return max(codes, key=lambda code: URGENCY[code], default=None)
 
+    @property
+    def waiting(self) -> dict[str, Any] | None:
+        """For what it waits: ``{kind, step, since, until}``; of several an approval, then what ends first."""
+        waits: list[tuple[Waiting, datetime | None, str | None, datetime | None]] = [
+            (step.waiting, step.due_at, step.name, step.waiting_since)
+            for step in self.steps.values()
+            if step.waiting
+        ]
+        if self.begins_at and self.state in FORWARD:
+            waits.append((Waiting.TIMER, self.begins_at, None, self.created_at))
+        if not waits:
+            return None
+        kind, until, name, since = min(
+            waits, key=lambda w: (w[0] is not Waiting.APPROVAL, w[1] is None, w[1], w[2] or "")
+        )
+        return {"kind": kind.value, "step": name, "since": _iso(since), "until": _iso(until)}
+
     def awaiting(self, number: int) -> StepProgress | None:
         """Return the step whose open command has that number."""
         return next((step for step in self.steps.values() if step.number == number), None)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

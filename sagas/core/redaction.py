@@ -34,13 +34,16 @@ def _nothing(_: Any) -> None:
 
 Treatment = Callable[[Any], Any]
 _SAGA: Mapping[str, Treatment] = {"data": value, "error": text, "idempotency_key": _nothing}
-_STEP: Mapping[str, Treatment] = {"result": value, "error": text, "input": value}
+_STEP: Mapping[str, Treatment] = {"result": value, "error": text, "input": value, "asked": value}
 _PINNED: Mapping[str, Treatment] = {"input": value}
 _LATE: Mapping[str, Treatment] = {"payload": value}
 #: What an event may say besides values: words, counts and times of ours, and names of steps.
 _OPEN = frozenset(
     {"generation", "attempt", "budget", "due_at", "unresolved", "inbox", "code", "outcome", "keeping"}
+    | {"begins_at", "deadline_at", "waiting", "until", "approver"}
 )
+#: What an event says in a text.
+_TEXTS = frozenset({"error", "person", "by", "comment"})
 
 
 def document(whole: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +70,7 @@ def _treated(row: Mapping[str, Any], treatments: Mapping[str, Treatment]) -> dic
 
 def _event_data(data: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: v if name in _OPEN else (text(v) if name == "error" else value(v)) for name, v in data.items()
+        name: v if name in _OPEN else (text(v) if name in _TEXTS else value(v)) for name, v in data.items()
     }
 
 

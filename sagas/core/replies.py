@@ -1,10 +1,16 @@
 """What each kind of reply decides, for an open action, for an open undo, and when it comes too late."""
 
+from datetime import timedelta
+
 from sagas.core import events as e
 from sagas.core import messages as m
+from sagas.core.definition import SagaStep
 from sagas.core.draft import Draft
 from sagas.core.progress import StepProgress
 from sagas.core.words import FORWARD, Attention, Direction, Outcome, SagaState
+
+#: What a probe may not say: whoever is asked what became of a command has to know, or not to.
+PROMISED = "its probe said Later, which tells nothing"
 
 
 def take(draft: Draft, reply: m.Reply) -> None:
@@ -12,10 +18,17 @@ def take(draft: Draft, reply: m.Reply) -> None:
     step = draft.progress.awaiting(reply.number)
     if step is None:
         _late(draft, reply)
-    elif step.open is Direction.DO:
-        _answer_action(draft, step, reply)
-    else:
+    elif step.open is Direction.UNDO:
         _answer_undo(draft, step, reply)
+    elif _may_answer(draft.definition.step(step.name), reply):
+        _answer_action(draft, step, reply)
+
+
+def _may_answer(pinned: SagaStep, reply: m.Reply) -> bool:
+    """Whether code may answer a step: a timer can be cut short; an approval takes people."""
+    if pinned.timer is not None:
+        return isinstance(reply, m.Completed | m.Rejected)
+    return pinned.approval is None
 
 
 def _late(draft: Draft, reply: m.Reply) -> None:
@@ -47,11 +60,22 @@ def _answer_action(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
             _action_not_seen(draft, step, error)
         case m.Unserved(error=error) if step.probe and draft.progress.state not in FORWARD:
             _action_unknowable(draft, step, error)
+        case m.Later() if step.probe:
+            _action_unknown(draft, step, PROMISED, inbox=step.inbox, retry_after=None)
+        case m.Later(within=within, inbox=inbox) if draft.progress.state in FORWARD or not inbox:
+            _await_reply(draft, step, within, inbox=inbox)
+        case m.Later(inbox=inbox):  # the undo need not wait for it
+            _action_unknown(draft, step, "to be answered later", inbox=inbox, retry_after=None)
         case m.Unserved(error=error, code=code) if draft.progress.state in FORWARD:
             draft.add(e.StepHeld, step=step.name, code=code, error=error)
         case m.Unserved(error=error):
             draft.withdraw(step, error)
             draft.advance()
+
+
+def _await_reply(draft: Draft, step: StepProgress, within: float, *, inbox: bool) -> None:
+    until = draft.now.at + timedelta(seconds=within)
+    draft.add(e.ReplyAwaited, step=step.name, until=until, inbox=inbox)
 
 
 def reject(draft: Draft, step: StepProgress, reason: str) -> None:
@@ -113,13 +137,15 @@ def _try_again(
 ) -> None:
     """Send the action again under the same key; when its attempts are spent, undo it like a completed one."""
     pinned = draft.definition.step(step.name)
-    if draft.progress.state in FORWARD and step.attempt < step.budget:
+    due_at = draft.next_try(pinned.retry, step.attempt, retry_after)
+    in_time = not draft.out_of_time(step, due_at)
+    if in_time and draft.progress.state in FORWARD and step.attempt < step.budget:
         draft.add(
             e.StepRescheduled,
             step=step.name,
             attempt=step.attempt + 1,
             budget=step.budget,
-            due_at=draft.next_try(pinned.retry, step.attempt, retry_after),
+            due_at=due_at,
             error=error,
             unresolved=True,
             inbox=inbox,
@@ -154,6 +180,10 @@ def _answer_undo(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
             _undo_unknown(draft, step, error, inbox=inbox, retry_after=retry_after)
         case m.NoSuchCommand(error=error):
             _undo_again(draft, step, error, inbox=step.inbox, retry_after=None)
+        case m.Later() if step.probe:
+            _undo_unknown(draft, step, PROMISED, inbox=step.inbox, retry_after=None)
+        case m.Later(within=within, inbox=inbox):
+            _await_reply(draft, step, within, inbox=inbox)
         case m.Unserved(error=error, code=code):
             draft.add(e.UndoHeld, step=step.name, code=code, error=error)
 

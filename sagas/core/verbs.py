@@ -5,15 +5,25 @@ from typing import Any
 
 from sagas.core import events as e
 from sagas.core import messages as m
+from sagas.core import waiting
 from sagas.core.draft import Draft, Refused
 from sagas.core.progress import StepProgress
 from sagas.core.replies import reject
-from sagas.core.words import FORWARD, Attention, Direction, SagaState, StepStatus, Verdict
+from sagas.core.waits import NoMoment, wake_at
+from sagas.core.words import FORWARD, Attention, Direction, SagaState, StepStatus, Verdict, Waiting
 
 
 def act(draft: Draft, verb: Any) -> None:
     """Decide a verb; :class:`Refused` if it does not apply."""
     _VERBS[type(verb)](draft, verb)
+
+
+#: For what a step waits, in the middle of a sentence.
+_WAITS = {
+    Waiting.APPROVAL: "an approval",
+    Waiting.REPLY: "a reply from outside",
+    Waiting.TIMER: "its time to come",
+}
 
 
 def _step(draft: Draft, name: str) -> StepProgress:
@@ -41,8 +51,10 @@ def _retry(draft: Draft, verb: m.Retry) -> None:
     step = _step(draft, verb.step)
     _unclaimed(draft, step)
     undoing = step.status is StepStatus.COMPENSATING
-    waiting = step.scheduled and (step.attempt > 1 or step.probe > 0)
-    if not step.attention and not waiting:
+    if step.waiting:
+        raise Refused(f"{step.name} waits for {_WAITS[step.waiting]}; there is nothing to retry meanwhile.")
+    backing_off = step.scheduled and (step.attempt > 1 or step.probe > 0)
+    if not step.attention and not backing_off:
         raise Refused(
             f"{step.name} is {step.status}; only a step in back-off or at attention can be retried."
         )
@@ -77,7 +89,7 @@ def _reschedule(draft: Draft, step: StepProgress, event: type[e.Event], attempts
         step=step.name,
         attempt=attempt,
         budget=attempt + attempts - 1,
-        due_at=draft.now.at,
+        due_at=draft.approval_ends(draft.definition.step(step.name)) or draft.now.at,
         error=step.error,
         unresolved=step.unresolved,
         inbox=step.inbox,
@@ -123,6 +135,8 @@ def _resolve(draft: Draft, verb: m.Resolve) -> None:
         return
     _not_over(draft)
     _unclaimed(draft, step)
+    if step.waiting is Waiting.APPROVAL:
+        raise Refused(f"{step.name} waits for an approval; answer it with approve or reject.")
     if not step.attention and not step.unresolved:
         raise Refused(f"{step.name} is {step.status}; only a step at attention, or unknown, can be resolved.")
     undoing = step.status is StepStatus.COMPENSATING or step.attention is Attention.CANNOT_UNDO
@@ -170,6 +184,14 @@ def _edit(draft: Draft, verb: m.Edit) -> None:
         raise Refused(
             f"{', '.join(held)} is being executed right now; edit when it has answered, or pause first."
         )
+    for pinned in draft.definition.steps:
+        if pinned.timer and draft.step(pinned.name).status is StepStatus.PENDING:
+            try:
+                wake_at(pinned.timer, verb.data, draft.now.at)
+            except NoMoment as wrong:
+                raise Refused(
+                    f"{pinned.name} waits until data.{pinned.timer.path}, which {wrong}."
+                ) from wrong
     # What no attempt can have acted on is not bound to its input: that may be the very fault to mend.
     sent = tuple(s.name for s in draft.progress.steps.values() if s.unresolved and s.input is None)
     draft.add(e.DataEdited, data=verb.data, keeping=sent)
@@ -192,7 +214,10 @@ def _resume(draft: Draft, _: m.Resume) -> None:
 def _answer(draft: Draft, verb: m.Approve | m.Reject) -> None:
     _not_over(draft)
     step = _step(draft, verb.step)
-    raise Refused(f"{step.name} is {step.status}; it is not waiting for an approval.")
+    if isinstance(verb, m.Approve):
+        waiting.approve(draft, step, verb)
+    else:
+        waiting.reject(draft, step, verb)
 
 
 _VERBS: dict[type, Callable[[Draft, Any], None]] = {

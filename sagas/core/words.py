@@ -64,6 +64,17 @@ class Attention(StrEnum):
 URGENCY = {code: rank for rank, code in enumerate(Attention)}
 
 
+class Waiting(StrEnum):
+    """For what a step waits, all being well: something outside has to happen. Most telling first."""
+
+    APPROVAL = "approval"
+    """For a person's answer."""
+    REPLY = "reply"
+    """For a participant that said: later."""
+    TIMER = "timer"
+    """For a moment to come."""
+
+
 class Outcome(StrEnum):
     """What is known of a command's last attempt."""
 

@@ -1,9 +1,10 @@
 """The event log in sentences: what happened, told to a person."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
-from sagas.dashboard.words import attention_text
+from sagas.dashboard.words import approver_text, attention_text
 
 Data = Mapping[str, Any]
 
@@ -28,14 +29,18 @@ def _new_key(data: Data, command: str) -> str:
 
 #: Event type -> (tone, sentence). The tone picks glyph and colour.
 SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
-    "SagaStarted": ("started", lambda s, d: "The saga is recorded."),
+    "SagaStarted": ("started", lambda s, d: "The saga is recorded." + _begins(d)),
+    "SagaBegan": ("pending", lambda s, d: "Its time has come: it begins."),
+    "SagaExpired": ("attention", lambda s, d: "Its deadline passed before its point of no return."),
     "SagaCompensating": ("compensating", lambda s, d: f"Rolling back{_because(d)}."),
     "SagaCompleted": ("completed", lambda s, d: "The saga is completed."),
     "SagaFailed": ("failed", lambda s, d: f"Rolled back, and done{_because(d)}."),
     "SagaPaused": ("paused", lambda s, d: "Paused: nothing more is claimed."),
     "SagaResumed": ("pending", lambda s, d: "Resumed."),
     "DataEdited": ("edited", lambda s, d: "The data was replaced." + _keeping(d)),
-    "StepDispatched": ("pending", lambda s, d: _new_key(d, f"The action of {s}") + "."),
+    "StepDispatched": ("pending", lambda s, d: _dispatched(s, d)),
+    "ReplyAwaited": ("pending", lambda s, d: f"{s} is taken on; its reply comes later{_until(d)}."),
+    "ApprovalGiven": ("completed", lambda s, d: f"{s}: {d.get('by')} approved{_said(d)}; others have to."),
     "StepRescheduled": ("pending", lambda s, d: f"{s}: {_again(d)}"),
     "StepOutcomeUnknown": (
         "attention",
@@ -66,6 +71,30 @@ SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
     "LateEffectFound": ("attention", lambda s, d: f"{s} had its effect after its command was closed."),
     "LateEffectSettled": ("completed", lambda s, d: f"The late effect of {s} is settled."),
 }
+
+
+def _until(data: Data) -> str:
+    until = data.get("until")
+    return f", until {datetime.fromisoformat(until):%Y-%m-%d %H:%M:%S} UTC at the latest" if until else ""
+
+
+def _begins(data: Data) -> str:
+    begins = data.get("begins_at")
+    return f" It begins at {datetime.fromisoformat(begins):%Y-%m-%d %H:%M:%S} UTC." if begins else ""
+
+
+def _said(data: Data) -> str:
+    return f", “{data['comment']}”" if data.get("comment") else ""
+
+
+def _dispatched(step: str, data: Data) -> str:
+    match data.get("waiting"):
+        case "approval":
+            return f"{step} asks {approver_text(data.get('approver'))} to approve{_until(data)}."
+        case "timer":
+            return f"{step} waits{_until(data)}.".replace(" at the latest", "")
+        case _:
+            return _new_key(data, f"The action of {step}") + "."
 
 
 def _keeping(data: Data) -> str:

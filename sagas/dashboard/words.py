@@ -36,6 +36,12 @@ STATUS_GLYPHS: Mapping[str, str] = {
 }
 
 
+def approver_text(approver: str | None) -> str:
+    """Say who may answer an approval."""
+    kind, _, name = (approver or "").partition(":")
+    return f"the group {name}" if kind == "group" else f"whoever has the permission {name}"
+
+
 def attention_text(code: str | None) -> str:
     """Say what is the matter."""
     return ATTENTION.get(code or "", ((code or "").replace("_", " "), ""))[0]

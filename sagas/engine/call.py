@@ -53,8 +53,12 @@ def _subscriber(work: Work) -> Any:
 
 def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
     """Return the reply that a handler's result or exception amounts to."""
+    if work.wakes:
+        return m.TimeUp(work.number)
     inbox = _remembers(work)
     match fault:
+        case None if isinstance(result, registry.Later):
+            return m.Later(work.number, result.within, inbox)
         case None:
             return _completed(work, result, inbox)
         case registry.Rejected():

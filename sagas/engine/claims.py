@@ -16,7 +16,7 @@ from sagas import orchestrator, registry, rows
 from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.core import messages as m
-from sagas.core.commands import due_command
+from sagas.core.commands import due_command, own_wake
 from sagas.core.plain import printable
 from sagas.core.words import Direction
 from sagas.engine.work import DomainEvent, Sent, Work, command_work
@@ -35,6 +35,7 @@ class Taken(NamedTuple):
 
     id: int
     kind: str
+    queue: str
     saga_id: UUID
     name: str
     attempt: int
@@ -84,7 +85,10 @@ def _take(queues: Sequence[str], limit: int, worker: str) -> tuple[list[Taken], 
 
 
 def _is_of(row: Taken, held: Held) -> bool:
-    step = held.progress.steps.get(row.step or "")
+    if not row.step:
+        own = own_wake(held.definition, held.progress)
+        return own is not None and own.number == row.number
+    step = held.progress.steps.get(row.step)
     command = due_command(held.definition, step) if step is not None else None
     return command is not None and (command.number, command.name, command.attempt) == (
         row.number,
@@ -166,6 +170,8 @@ def _work(row: Taken, known: loading.Known) -> Work:
         row.number or 0,
         row.generation or 0,
         row.attempt,
+        row.timeout,
+        row.queue == registry.WAITS_QUEUE,
     )
     return command_work(known[row.saga_id], sent, row.lease_token, row.timeout_at)
 
@@ -252,6 +258,8 @@ def _unserved(work: Work) -> orchestrator.Answered:
 
 
 def _lost(row: Due) -> orchestrator.Answered:
+    if row.queue == registry.WAITS_QUEUE:  # nobody was called; the time is still up
+        return orchestrator.Answered(row.saga_id, m.TimeUp(row.number or 0), row.lease_token)
     handler = registry.handler(row.name)
     error = f"the worker {row.worker or ''} was lost in attempt {row.attempt}"
     unknown = m.Unknown(row.number or 0, error, inbox=handler.inbox if handler else False)

@@ -167,6 +167,9 @@ class Pump:
             else:  # in a thread of its own: an event loop must not wait for the database
                 self._slots.run(lambda: _speak_late(outcome), _nobody_waits)
 
+        if work.wakes:
+            done(None, None)
+            return
         try:
             function, argument = call.function_of(work)
         except Exception as fault:
@@ -210,7 +213,7 @@ class Pump:
         outcomes += self._timed_out()
         if not outcomes:
             return
-        commands = [o for o in outcomes if o.work.command is not None]
+        commands = [o for o in outcomes if o.work.event is None]
         if commands:
             self._deliver(commands)
         self._settle_deliveries([o for o in outcomes if o.work.event is not None])
@@ -241,7 +244,16 @@ class Pump:
             return
         self._sagas.update(delivered.sagas)
         for held, due, lease in delivered.claimed:
-            sent = Sent(due.step, due.direction, due.name, due.number, due.generation, due.attempt)
+            sent = Sent(
+                due.step,
+                due.direction,
+                due.name,
+                due.number,
+                due.generation,
+                due.attempt,
+                due.timeout,
+                due.waits,
+            )
             self._begin(command_work(held, sent, lease.token, lease.timeout_at))
         self._reserved = 0
         for saga_id in ids - {each.work.saga_id for each in self.running.values()}:

@@ -73,6 +73,8 @@ class Work(NamedTuple):
     """The command's number; 0 for a delivery."""
     command: CommandInput | None = None
     event: DomainEvent | None = None
+    wakes: bool = False
+    """Nobody is called: a time is up."""
     held: Held | None = None
     """The saga as it was when the command was claimed: good for as long as its version is."""
 
@@ -91,10 +93,15 @@ class Sent(NamedTuple):
     number: int
     generation: int
     attempt: int
+    timeout: float
+    wakes: bool
+    """Nobody is called: a time is up."""
 
 
 def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Work:
     """Return a claimed command with all that its handler needs."""
+    if sent.wakes:
+        return Work(token, held.id, sent.name, sent.attempt, sent.timeout, sent.number, wakes=True, held=held)
     pinned, at = held.definition.step(sent.step), held.progress.steps[sent.step]
     saga_id = str(held.id)
     ancestors = held.definition.ancestors(sent.step)
@@ -124,4 +131,4 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
         probes=pinned.command(sent.direction) if at.probe else None,
     )
     command = CommandInput(sent.name, values, meta)
-    return Work(token, held.id, sent.name, sent.attempt, pinned.timeout, sent.number, command, held=held)
+    return Work(token, held.id, sent.name, sent.attempt, sent.timeout, sent.number, command, held=held)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('sagas', '0004_retention'),
+        ('sagas', '0005_waiting'),
     ]
 
     operations = [

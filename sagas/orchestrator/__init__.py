@@ -4,6 +4,7 @@ The only writer of saga state. It knows neither RQ nor Channels: it records due 
 """
 
 from sagas.orchestrator.actions import act, permission, preview
+from sagas.orchestrator.approvals import ApprovalPage, OpenApproval, approvals_count, approvals_for
 from sagas.orchestrator.asked import (
     STEP_VERBS,
     VERBS,
@@ -38,6 +39,7 @@ __all__ = [
     "VERBS",
     "Answer",
     "Answered",
+    "ApprovalPage",
     "Asked",
     "Conflict",
     "Delivered",
@@ -46,11 +48,14 @@ __all__ = [
     "Invalid",
     "KeyTaken",
     "NotFound",
+    "OpenApproval",
     "OrchestratorError",
     "Plan",
     "Refused",
     "Started",
     "act",
+    "approvals_count",
+    "approvals_for",
     "as_uuid",
     "compensation_completed",
     "definition_for",

@@ -15,6 +15,7 @@ from sagas.core.preview import preview as preview_of
 from sagas.core.words import TERMINAL, Attention, Direction, SagaState, Verdict
 from sagas.models import OperatorAction, Saga
 from sagas.orchestrator import ledger, loading
+from sagas.orchestrator.approvals import check_answerer
 from sagas.orchestrator.asked import (
     STEP_VERBS,
     VERBS,
@@ -80,7 +81,7 @@ def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
     try:
         _check_fences(held, asked)
         if verb == "restart":
-            return plan_of_new(verb, held, _opening(held))
+            return plan_of_new(verb, held, _opening(held, asked))
         if _is_repair(held, verb):
             return plan_of_new(verb, held, _repair(held)[1])
         now = m.Now(database_now(), 1.0, held.claimed)
@@ -137,6 +138,8 @@ def _message(held: loading.Held, verb: str, asked: Asked) -> m.Message:
     step = asked.step or ""
     if verb in STEP_VERBS and step not in held.progress.steps:
         raise Invalid("step", f"The saga has no step {step!r}; it has {', '.join(held.definition.names)}.")
+    if verb in {"approve", "reject"}:
+        check_answerer(held.id, held.definition.step(step), verb, asked)
     match verb:
         case "retry":
             return m.Retry(step)
@@ -153,9 +156,13 @@ def _message(held: loading.Held, verb: str, asked: Asked) -> m.Message:
         case "resume":
             return m.Resume()
         case "approve":
-            return m.Approve(step)
+            return m.Approve(step, asked.name, asked.reason, _person(asked))
         case _:
-            return m.Reject(step, asked.reason)
+            return m.Reject(step, asked.reason, asked.name)
+
+
+def _person(asked: Asked) -> str:
+    return str(asked.operator.pk) if asked.operator is not None else asked.name
 
 
 def _verdict(asked: Asked) -> Verdict:
@@ -182,7 +189,7 @@ def _carry_out(group: ledger.Group, held: loading.Held, verb: str, asked: Asked)
     """Decide the verb; return the saga that it started, if any. Raises Refused."""
     _check_fences(held, asked)
     if verb == "restart":
-        return record([_opening(held)])[0].id
+        return record([_opening(held, asked)])[0].id
     if _is_repair(held, verb):
         step, opening = _repair(held)
         group.decide(held, m.Resolve(step, Verdict.DONE))
@@ -217,7 +224,7 @@ def _repair(held: loading.Held) -> tuple[str, Opening]:
     )
 
 
-def _opening(held: loading.Held) -> Opening:
+def _opening(held: loading.Held, asked: Asked) -> Opening:
     if held.progress.state is not SagaState.FAILED:
         raise Refused(f"The saga is {held.progress.state}; only one that failed can be restarted.")
     successor = Saga.objects.filter(origin_id=held.id, origin_kind="restart").first()
@@ -228,7 +235,9 @@ def _opening(held: loading.Held) -> Opening:
         raise Refused(f"The saga type {held.saga_type} is no longer defined.")
     data = check_data(author, held.progress.data)
     pin = definition_for(author, data)
-    return Opening(pin, data, held.correlation_id, origin=held.id, origin_kind="restart")
+    return Opening(
+        pin, data, held.correlation_id, origin=held.id, origin_kind="restart", started_by=asked.operator
+    )
 
 
 def _stored(pk: UUID, verb: str, asked: Asked) -> Answer | None:

@@ -140,7 +140,7 @@ def _reason(wrong: Exception) -> str:
 
 def _differences(document: portable.SagaDocument, progress: Progress) -> Iterator[tuple[str, Any, Any]]:
     """Yield where the rows are not what the events say: the place, what it says, what it should say."""
-    for name in (*PROGRESS_COLUMNS, "attention"):
+    for name in (*PROGRESS_COLUMNS, "attention", "waiting"):
         said, should = getattr(document.saga, name), getattr(progress, name)
         if said != should:
             yield f"saga.{name}", said, should
@@ -169,7 +169,7 @@ def _write(
         "fingerprint": fingerprint(log[0].data),
         "origin_kind": IMPORT,
         "attention": progress.attention,
-        "waiting": saga.waiting,
+        "waiting": progress.waiting,
         **{name: getattr(progress, name) for name in PROGRESS_COLUMNS},
     }
     steps = [

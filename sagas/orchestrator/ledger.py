@@ -34,6 +34,10 @@ log = logging.getLogger(__name__)
 SAGA_COLUMNS = (
     "state",
     "attention",
+    "waiting",
+    "begins_at",
+    "deadline_at",
+    "expired",
     "paused",
     "version=",
     "sequence",
@@ -224,8 +228,8 @@ class Group:
         assert held.progress.updated_at is not None  # something was decided at that time
         if held.progress.paused or command.due_at > held.progress.updated_at:
             return None
-        queue, timeout = registry.queue_for(command.name), held.definition.step(command.step).timeout
-        lease = self.claim(queue, self.now, timeout) if self.claim else None
+        queue = _queue(command)
+        lease = self.claim(queue, self.now, command.timeout) if self.claim else None
         if lease is None:
             self.queues.add(queue)
         else:
@@ -237,9 +241,9 @@ class Group:
             (lease.token, lease.until, lease.at, lease.timeout_at, lease.worker) if lease else (None,) * 5
         )
         return (
-            registry.queue_for(command.name), self._due_at(held, command), held.progress.paused, command.name,
-            command.attempt, command.step, command.direction.value, command.number, command.generation,
-            held.definition.step(command.step).timeout, *leased, None,
+            _queue(command), self._due_at(held, command), held.progress.paused, command.name, command.attempt,
+            command.step, command.direction.value, command.number, command.generation, command.timeout,
+            *leased, None,
         )  # fmt: skip
 
     def _due_at(self, held: Held, command: DueCommand) -> datetime:
@@ -254,6 +258,11 @@ class Group:
                 commands.update(paused=held.progress.paused)
                 if not held.progress.paused:
                     self.queues.update(commands.filter(due_at__lte=self.now).values_list("queue", flat=True))
+
+
+def _queue(command: DueCommand) -> str:
+    """Return the queue of what is due: whoever serves a participant may call it, anybody tell that a time is up."""
+    return registry.WAITS_QUEUE if command.waits else registry.queue_for(command.name)
 
 
 #: What identifies a row, and what of it was and is.
@@ -294,6 +303,10 @@ def _saga_values(p: Progress) -> tuple[Any, ...]:
     return (
         p.state,
         p.attention,
+        p.waiting,
+        p.begins_at,
+        p.deadline_at,
+        p.expired,
         p.paused,
         p.version,
         p.sequence,

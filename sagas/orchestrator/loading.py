@@ -13,9 +13,10 @@ from django.db import connections, router
 from sagas import rows
 from sagas.clock import database_now
 from sagas.core import events as e
+from sagas.core.commands import own_wake
 from sagas.core.definition import SagaDefinition
 from sagas.core.progress import Progress, StepProgress
-from sagas.core.words import Attention, Direction, Outcome, SagaState, StepStatus
+from sagas.core.words import Attention, Direction, Outcome, SagaState, StepStatus, Waiting
 from sagas.models import IMPORT, Due, Saga, Step
 from sagas.orchestrator import pins
 
@@ -73,6 +74,9 @@ class Held:
     def whole(self) -> bool:
         """Whether we know the rows of all that is due of it: those are then ours to answer for, unlocked."""
         scheduled = {step.number for step in self.progress.steps.values() if step.scheduled}
+        own = own_wake(self.definition, self.progress)
+        if own is not None:
+            scheduled.add(own.number)
         return scheduled == self.due.keys() and not self.progress.paused
 
     def again(self, due: Mapping[int, DueRow]) -> "Held":
@@ -236,6 +240,7 @@ _STEP_TYPES = {
     "open": Direction,
     "outcome": Outcome,
     "action_outcome": Outcome,
+    "waiting": Waiting,
 }
 
 

@@ -87,8 +87,22 @@ def _special(verb: str, step: str | None, held: Held) -> Iterator[str]:
             yield "Nothing more is claimed for this saga, in either direction; what is running is awaited."
         case "resume":
             yield "What is due is claimed again."
+        case "approve":
+            yield from _approve(step or "", held)
+        case "reject":
+            yield f"{step} is rejected: one no is enough."
         case "edit":
             yield from _edit(held)
+
+
+def _approve(step: str, held: Held) -> Iterator[str]:
+    asked = held.progress.steps[step].asked or {}
+    people, given = asked.get("people", 1), asked.get("given", {})
+    if people > 1:
+        names = ", ".join(each["by"] for each in given.values()) or "nobody"
+        yield f"{step} takes {people} people; so far {names} approved."
+    if len(given) + 1 >= people:
+        yield f"{step} is approved, and the saga goes on."
 
 
 def _edit(held: Held) -> Iterator[str]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from sagas.core.plain import NotPlain, plain
-from sagas.core.words import Attention, Direction, Outcome, SagaState, StepStatus
+from sagas.core.words import Attention, Direction, Outcome, SagaState, StepStatus, Waiting
 from sagas.orchestrator.asked import Invalid
 
 FORMAT = "sagadesk.saga"
@@ -39,6 +39,9 @@ class SagaPart(_Part):
     sequence: int
     data: dict[str, Any]
     error: str | None
+    begins_at: AwareDatetime | None = None
+    deadline_at: AwareDatetime | None = None
+    expired: bool = False
     created_at: AwareDatetime
     updated_at: AwareDatetime
     finished_at: AwareDatetime | None
@@ -53,6 +56,25 @@ class PinnedRetry(_Part):
     cap: float
 
 
+class PinnedTimer(_Part):
+    """How long a step waits."""
+
+    seconds: float | None = None
+    at: str | None = None
+    path: str | None = None
+
+
+class PinnedApproval(_Part):
+    """Who answers a step, and what they see."""
+
+    by: str
+    people: int
+    show: list[str] | str
+    deadline: float | None
+    otherwise: str | None
+    self_approval: bool
+
+
 class PinnedStep(_Part):
     """A step as it was defined; what is left out has its default."""
 
@@ -64,6 +86,7 @@ class PinnedStep(_Part):
     retriable: bool = False
     hold: bool = False
     timeout: float = 300.0
+    deadline: float | None = None
     retry: PinnedRetry | None = None
     undo_retry: PinnedRetry | None = None
     probe: str | None = Field(default=None, max_length=200)
@@ -71,6 +94,8 @@ class PinnedStep(_Part):
     probe_retry: PinnedRetry | None = None
     input: dict[str, Any] | None = None
     undoes: str | None = None
+    timer: PinnedTimer | None = None
+    approval: PinnedApproval | None = None
 
 
 class PinnedPart(_Part):
@@ -78,6 +103,7 @@ class PinnedPart(_Part):
 
     saga_type: str
     steps: list[PinnedStep]
+    deadline: float | None = None
 
 
 class StepPart(_Part):
@@ -104,6 +130,10 @@ class StepPart(_Part):
     error: str | None
     input: dict[str, Any] | None
     standing: bool
+    waiting: Waiting | None = None
+    waiting_since: AwareDatetime | None = None
+    approver: str | None = Field(default=None, max_length=200)
+    asked: dict[str, Any] | None = None
     dispatched_at: AwareDatetime | None
     executed_at: AwareDatetime | None
     compensated_at: AwareDatetime | None

@@ -1,7 +1,7 @@
 """A saga as plain data: one representation for the API, the command line, hooks and pages."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from sagas.clock import database_now
 from sagas.core import messages as m
 from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused, decide
-from sagas.core.definition import CANNOT_UNDO, SagaDefinition
+from sagas.core.definition import CANNOT_UNDO, SagaDefinition, SagaStep
 from sagas.core.words import TERMINAL, Attention, Direction, SagaState, StepStatus, Verdict
 from sagas.models import Due, Event, OperatorAction, Saga, Step
 from sagas.orchestrator import loading, pins, why
@@ -20,11 +20,12 @@ from sagas.orchestrator.asked import VERBS
 
 _STEP_FIELDS = (
     "name", "position", "status", "attention", "attempt", "budget", "action", "compensation", "result", "error",
-    "outcome", "standing", "generation", "undo_generation", "scheduled", "unresolved", "probe",
+    "outcome", "standing", "generation", "undo_generation", "scheduled", "unresolved", "probe", "waiting", "approver",
+    "asked",
 )  # fmt: skip
 #: How often sagas that move on while they are read are read again; one that moves faster is held still for it.
 LOOKS = 3
-_STEP_TIMES = ("due_at", "dispatched_at", "executed_at", "compensated_at")
+_STEP_TIMES = ("due_at", "waiting_since", "dispatched_at", "executed_at", "compensated_at")
 
 _Belongings = tuple[dict[UUID, list[Step]], dict[UUID, dict[int, Due]]]
 """The steps of sagas, and their due commands by number."""
@@ -98,6 +99,10 @@ def _snapshot(
         "attention": saga.attention,
         "waiting": saga.waiting,
         "paused": saga.paused,
+        "begins_at": _iso(saga.begins_at),
+        "deadline_at": _iso(saga.deadline_at),
+        "overdue": saga.finished_at is None and saga.deadline_at is not None and saga.deadline_at < now,
+        "started_by": saga.started_by_id and str(saga.started_by_id),
         "version": saga.version,
         "sequence": saga.sequence,
         "current": _current(steps),
@@ -120,7 +125,8 @@ def _snapshot(
 
 def _step(saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due]) -> dict[str, Any]:
     policy = pinned.step(step.name)
-    row = due.get((step.action_number if step.open == Direction.DO else step.undo_number) or 0)
+    number = step.action_number if step.open == Direction.DO else step.undo_number
+    row = due.get(number) if number is not None else None
     described = {name: getattr(step, name) for name in _STEP_FIELDS}
     described |= {name: _iso(getattr(step, name)) for name in _STEP_TIMES}
     claimed = row is not None and row.lease_token is not None
@@ -136,6 +142,9 @@ def _step(saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due]
         "pivot": policy.pivot,
         "retriable": policy.retriable,
         "hold": policy.hold,
+        "timer": policy.timer is not None,
+        "approval": policy.approval is not None,
+        "deadline_at": _iso(_deadline(step, policy)),
         "cannot_undo": policy.compensation == CANNOT_UNDO,
         "probe_command": policy.probe_of(Direction(step.open)) if step.open else None,
         "probe_budget": policy.probe_retry.max_attempts,
@@ -143,6 +152,13 @@ def _step(saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due]
         "undo_key": _key(saga, step, Direction.UNDO, step.undo_generation),
     }
     return described
+
+
+def _deadline(step: Step, policy: SagaStep) -> datetime | None:
+    """Return when a step's own deadline is, once it is dispatched."""
+    if policy.deadline is None or step.dispatched_at is None:
+        return None
+    return step.dispatched_at + timedelta(seconds=policy.deadline)
 
 
 def _key(saga: Saga, step: Step, direction: Direction, generation: int) -> str | None:
@@ -181,6 +197,9 @@ def _questions(held: loading.Held) -> Iterable[tuple[str, str | None, m.Message 
         yield "retry", step.name, m.Retry(step.name)
         yield "skip", step.name, m.Skip(step.name)
         undoing = step.status is StepStatus.COMPENSATING or step.attention is not None
+        if held.definition.step(step.name).approval is not None:
+            yield "approve", step.name, m.Approve(step.name)
+            yield "reject", step.name, m.Reject(step.name)
         yield "resolve", step.name, m.Resolve(step.name, Verdict.DONE if undoing else Verdict.NONE)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
 from sagas.core.ids import uuid7
 from sagas.core.plain import NotPlain
 from sagas.core.plain import plain as as_plain
+from sagas.core.waits import NoMoment, seconds, wake_at
 from sagas.models import Saga
 from sagas.orchestrator import ledger, loading, pins
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
@@ -41,6 +43,8 @@ class Opening:
     idempotency_key: str | None = None
     origin: UUID | None = None
     origin_kind: str = ""
+    at: datetime | None = None
+    started_by: Any = None
 
 
 def start(
@@ -49,12 +53,17 @@ def start(
     *,
     correlation_id: str | None = None,
     idempotency_key: str | None = None,
+    at: datetime | None = None,
+    started_by: Any = None,
 ) -> Started:
     """Record a saga and make its first steps due; when this returns, and the caller commits, it is durable.
 
-    The same idempotency key again returns the same saga. Raises NotFound for an unknown type,
-    Invalid for data that the type does not accept, KeyTaken if the key was used with other data.
+    With ``at``, an aware datetime, nothing of it is due before then. ``started_by`` is the user who starts it,
+    and may not approve what it asks; None: code does. The same idempotency key again returns the same saga.
+    Raises NotFound for an unknown type, Invalid for data that the type does not accept, KeyTaken if the key was
+    used with other data.
     """
+    _check_moment(at)
     author = _author(saga_type)
     checked = check_data(author, data)
     _check_text("correlation_id", correlation_id)
@@ -63,7 +72,8 @@ def start(
         present = _present(saga_type, idempotency_key, checked)
         if present:
             return Started(present, created=False)
-    opening = Opening(definition_for(author, checked), checked, correlation_id, idempotency_key)
+    pinned = definition_for(author, checked)
+    opening = Opening(pinned, checked, correlation_id, idempotency_key, at=at, started_by=started_by)
     try:
         return Started(_record(opening), created=True)
     except IntegrityError:
@@ -106,7 +116,7 @@ def record(openings: Sequence[Opening]) -> list[Saga]:
         each = group.add(
             saga_id, opening.correlation_id or correlation_of(opening) or str(saga_id), opening.pin
         )
-        group.decide(each, m.Start(opening.data))
+        group.decide(each, m.Start(opening.data, opening.at))
         held.append(each)
     values = [_saga_values(each, opening) for each, opening in zip(held, openings, strict=True)]
     group.batch.insert(Saga, _COLUMNS, values)
@@ -118,15 +128,15 @@ _company: Company[Opening, Saga] = Company(record, most=64)
 
 _COLUMNS = (
     "id", "saga_type", "definition_id", "correlation_id", "idempotency_key", "fingerprint", "origin_id",
-    "origin_kind", "created_at", *(c.rstrip("=") for c in ledger.SAGA_COLUMNS),
+    "origin_kind", "started_by_id", "created_at", *(c.rstrip("=") for c in ledger.SAGA_COLUMNS),
 )  # fmt: skip
 
 
 def _saga_values(held: loading.Held, opening: Opening) -> tuple[Any, ...]:
     return (
         held.id, held.saga_type, opening.pin.digest, held.correlation_id, opening.idempotency_key,
-        fingerprint(opening.data), opening.origin, opening.origin_kind, held.progress.created_at,
-        *ledger.saga_row_values(held),
+        fingerprint(opening.data), opening.origin, opening.origin_kind,
+        opening.started_by.pk if opening.started_by else None, held.progress.created_at, *ledger.saga_row_values(held),
     )  # fmt: skip
 
 
@@ -155,12 +165,32 @@ def definition_for(author: Any, data: Mapping[str, Any]) -> SagaDefinition:
     except (TypeError, ValueError, AttributeError) as wrong:
         raise Invalid("data", f"{author.saga_type} cannot be defined with it: {wrong}") from wrong
     try:
-        return make_definition(author, steps)
+        pinned = make_definition(author, steps, _saga_deadline(author, data))
     except InvalidDefinition as wrong:
         raise Invalid("type", str(wrong)) from wrong
+    _check_timers(pinned, data)
+    return pinned
 
 
-def make_definition(author: Any, steps: Any) -> SagaDefinition:
+def _saga_deadline(author: Any, data: Mapping[str, Any]) -> Any:
+    """Return the saga's deadline in seconds: what the author computes from the data, or the class says."""
+    compute = getattr(author, "saga_deadline", None)
+    return seconds(compute(dict(data)) if compute else getattr(author, "deadline", None))
+
+
+def _check_timers(pinned: SagaDefinition, data: Mapping[str, Any]) -> None:
+    """Raise Invalid if the data does not say until when a timer waits: it would be found out only then."""
+    for step in pinned.steps:
+        if step.timer is not None and step.timer.path is not None:
+            try:
+                wake_at(step.timer, data, datetime.now(UTC))
+            except NoMoment as wrong:
+                raise Invalid(
+                    f"data.{step.timer.path}", f"{wrong}; step {step.name} waits until then"
+                ) from wrong
+
+
+def make_definition(author: Any, steps: Any, deadline: float | None = None) -> SagaDefinition:
     """Check what ``define_steps`` returned. Raises InvalidDefinition."""
     listed = list(steps or ())
     for step in listed:
@@ -170,16 +200,25 @@ def make_definition(author: Any, steps: Any) -> SagaDefinition:
             )
     if getattr(author, "hold_on_failure", False):
         listed = [replace(step, hold=True) for step in listed]
+    limit = seconds(getattr(author, "default_timeout", None))
+    if limit is not None:
+        listed = [_limited(step, limit) for step in listed]
     try:
-        return _known_definition(author.saga_type, tuple(listed))
+        return _known_definition(author.saga_type, tuple(listed), deadline)
     except TypeError:  # a step with an input of its own has no hash
-        return SagaDefinition(author.saga_type, tuple(listed))
+        return SagaDefinition(author.saga_type, tuple(listed), deadline)
+
+
+def _limited(step: SagaStep, limit: float) -> SagaStep:
+    """Give a step that calls a participant a deadline, unless it has its own."""
+    waits = step.timer is not None or step.approval is not None
+    return step if waits or step.deadline is not None else replace(step, deadline=limit)
 
 
 @lru_cache(maxsize=1024)
-def _known_definition(saga_type: str, steps: tuple[SagaStep, ...]) -> SagaDefinition:
+def _known_definition(saga_type: str, steps: tuple[SagaStep, ...], deadline: float | None) -> SagaDefinition:
     """Check steps once: nearly all sagas of a type have the same."""
-    return SagaDefinition(saga_type, steps)
+    return SagaDefinition(saga_type, steps, deadline)
 
 
 def check_data(author: Any, data: Any) -> dict[str, Any]:
@@ -211,6 +250,11 @@ def _check_text(field: str, value: str | None) -> None:
     if not isinstance(value, str) or not value.strip() or len(value) > 200:
         raise Invalid(field, "must be a text of 1 to 200 characters")
     plain(value, field)
+
+
+def _check_moment(at: Any) -> None:
+    if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):
+        raise Invalid("at", "must be a datetime with a time zone")
 
 
 def correlation_of(opening: Opening) -> str | None:

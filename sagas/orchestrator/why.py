@@ -76,8 +76,41 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
     return _moving(saga, now)
 
 
+def _waiting(saga: dict[str, Any]) -> tuple[str, str, str | None, tuple[str, ...]]:
+    """Say for what it waits that lies outside: all is well."""
+    waiting = saga["waiting"]
+    since, until = waiting["since"], waiting["until"]
+    if waiting["step"] is None:
+        text = f"It begins at {{{until}}}; nothing is dispatched before."
+        return "waiting", text, None, ("compensate",)
+    step = next(step for step in saga["steps"] if step["name"] == waiting["step"])
+    end = f" until {{{until}}}" if until else ""
+    match waiting["kind"]:
+        case "approval":
+            text = f"{step['name']} waits for {_approval(step)} since {{{since}}}{end}."
+            return "waiting", text, step["name"], ("approve", "reject", "compensate")
+        case "reply":
+            text = f"{_command(step)} of {step['name']} is taken on, and answered from outside: "
+            text += f"it waits for that reply since {{{since}}}{end}."
+            return "waiting", text, step["name"], ("resolve", "compensate")
+        case _:
+            return "waiting", f"{step['name']} waits{end}.", step["name"], ("skip", "compensate")
+
+
+def _approval(step: dict[str, Any]) -> str:
+    asked = step["asked"] or {}
+    kind, _, name = (step["approver"] or "").partition(":")
+    who = f"the group {name}" if kind == "group" else f"whoever has the permission {name}"
+    people, given = asked.get("people", 1), len(asked.get("given", {}))
+    if people == 1:
+        return f"the approval of {who}"
+    return f"the approvals of {people} people of {who}, {given} of them given,"
+
+
 def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:
-    open_steps = [step for step in saga["steps"] if step["scheduled"]]
+    if saga["waiting"] and not any(_works(step) for step in saga["steps"]):
+        return _waiting(saga)
+    open_steps = [step for step in saga["steps"] if _works(step)]
     if not open_steps:
         return "moving", "It is about to go on.", None, ()
     step = min(open_steps, key=lambda s: s["due_at"])
@@ -115,6 +148,11 @@ def _probing(step: dict[str, Any], now: datetime) -> tuple[str, str, str | None,
         f"is to be asked since {{{step['due_at']}}}, and no worker of queue {step['queue']} has taken it yet."
     )
     return "queued", text, step["name"], ()
+
+
+def _works(step: dict[str, Any]) -> bool:
+    """Whether somebody calls for it, or is about to."""
+    return bool(step["scheduled"]) and not step["waiting"]
 
 
 def _command(step: dict[str, Any]) -> str:

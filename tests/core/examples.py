@@ -14,6 +14,8 @@ _VALUES: dict[type, dict[str, object]] = {
     e.SagaFailed: {"error": "no"},
     e.DataEdited: {"data": {"order": 2}, "keeping": ("a",)},
     e.StepDispatched: {"generation": 2, "budget": 5},
+    e.ReplyAwaited: {"until": NOON, "inbox": False},
+    e.ApprovalGiven: {"person": "7", "by": "mia", "comment": "fine"},
     e.StepRescheduled: {"attempt": 2, "budget": 5, "due_at": NOON, "unresolved": True, "inbox": False},
     e.StepOutcomeUnknown: {"error": "lost", "inbox": False},
     e.StepCompleted: {"result": {"id": 7}},

@@ -3,11 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from django.contrib.auth import get_user_model
-
 from sagas import orchestrator
 from sagas.core.words import Verdict
-from sagas.management.commands._saga.arguments import json_object, json_value, version
+from sagas.management.commands._saga.arguments import json_object, json_value, user_named, version
 from sagas.management.commands._saga.reading import find
 from sagas.management.commands._saga.speaking import Desk, bad_usage, refused
 
@@ -67,22 +65,12 @@ def act(desk: Desk, options: dict[str, Any]) -> None:
 def _asked(options: dict[str, Any]) -> orchestrator.Asked:
     same = ("version", "action_id", "outcome", "result", "evidence", "data")
     return orchestrator.Asked(
-        operator=_operator(options["operator"]),
+        operator=user_named(options["operator"]),
         via="command",
         reason=options["reason"] or "",
         step=options["step"] or _only_step(options["id"], options["verb"]),
         **{name: options[name] for name in same},
     )
-
-
-def _operator(username: str | None) -> Any:
-    """Return the user to act as; None is whoever has this shell, and with it the database."""
-    if username is None:
-        return None
-    user = get_user_model()._default_manager.filter(**{get_user_model().USERNAME_FIELD: username}).first()
-    if user is None or not user.is_active:
-        raise refused(f"There is no active user {username!r}.")
-    return user
 
 
 def _only_step(saga_id: str, verb: str) -> str | None:

@@ -4,8 +4,13 @@ import json
 import re
 import sys
 from argparse import ArgumentTypeError
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
+
+from django.contrib.auth import get_user_model
+
+from sagas.core import waits
+from sagas.management.commands._saga.speaking import refused
 
 
 def json_value(text: str) -> Any:
@@ -58,3 +63,21 @@ def version(text: str) -> int:
     if value < 0:
         raise ArgumentTypeError("must not be negative")
     return value
+
+
+def moment(text: str) -> datetime:
+    """Read a moment with a time zone."""
+    try:
+        return waits.moment(text)
+    except waits.NoMoment as wrong:
+        raise ArgumentTypeError(str(wrong)) from wrong
+
+
+def user_named(username: str | None) -> Any:
+    """Return the user to act as; None is whoever has this shell, and with it the database."""
+    if username is None:
+        return None
+    user = get_user_model()._default_manager.filter(**{get_user_model().USERNAME_FIELD: username}).first()
+    if user is None or not user.is_active:
+        raise refused(f"There is no active user {username!r}.")
+    return user

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sagas import orchestrator
-from sagas.management.commands._saga.arguments import json_object
+from sagas.management.commands._saga.arguments import json_object, moment, user_named
 from sagas.management.commands._saga.speaking import Desk
 
 
@@ -14,6 +14,10 @@ def add_subcommands(subcommands: Any) -> None:
     parser.add_argument("--data", metavar="JSON", type=json_object, default={}, help="- reads it from stdin")
     parser.add_argument("--key", help="idempotency key: the same key again gives the same saga")
     parser.add_argument("--correlation-id", metavar="ID")
+    parser.add_argument(
+        "--at", metavar="MOMENT", type=moment, help="when it begins, such as 2026-12-24T18:00:00+00:00"
+    )
+    parser.add_argument("--as", dest="operator", metavar="USER", help="who starts it, and may not approve it")
     parser.set_defaults(run=start)
 
 
@@ -24,6 +28,8 @@ def start(desk: Desk, options: dict[str, Any]) -> None:
         options["data"],
         correlation_id=options["correlation_id"],
         idempotency_key=options["key"],
+        at=options["at"],
+        started_by=user_named(options["operator"]),
     )
     desk.say("Started." if started.created else "This key had started it already.")
     desk.give(started.saga.pk)

@@ -1,0 +1,145 @@
+"""Steps that no participant answers: a timer waits for a moment, an approval for people. Plain values only."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+#: The actions of built-in steps; they have no handler, since nothing is called.
+TIMER: Final = "sagas.Timer"
+APPROVAL: Final = "sagas.Approval"
+#: What may be said to come of an approval that nobody has answered in time.
+ANSWERS: Final = ("approve", "reject", None)
+
+_BY = re.compile(r"group:.{1,150}|perm:[^.\s]+\.\S+")
+_PLACE = re.compile(r"\{([\w-]+(?:\.[\w-]+)*)\}")
+
+
+class NoMoment(ValueError):
+    """Data that does not say until when a timer waits. Its text says what is wrong, and what would be right."""
+
+
+@dataclass(frozen=True)
+class Timer:
+    """How long a step waits: exactly one of the three."""
+
+    seconds: float | None = None
+    """From its dispatch."""
+    at: str | None = None
+    """A moment, in ISO 8601."""
+    path: str | None = None
+    """Where in the saga's data the moment stands."""
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Who answers a step, what they see, and what becomes of it if nobody does."""
+
+    by: str
+    """``group:name`` or ``perm:app.codename``."""
+    people: int = 1
+    """How many different people have to approve."""
+    show: tuple[str, ...] | str = ()
+    """Paths in the data, or a text with paths in braces: ``"Refund {amount} to {customer.name}"``."""
+    deadline: float | None = None
+    """Seconds from its dispatch; None: as long as it takes."""
+    otherwise: str | None = None
+    """The answer at the deadline: approve or reject; None: an operator is asked."""
+    self_approval: bool = False
+    """Whether who started the saga may approve it."""
+
+
+def seconds(span: Any) -> Any:
+    """Return a span of time in seconds; whatever is none is returned as it is, for the definition to refuse."""
+    if isinstance(span, timedelta):
+        return span.total_seconds()
+    if isinstance(span, int) and not isinstance(span, bool):
+        return float(span)  # 60 and 60.0 are one definition
+    return span
+
+
+def moment(told: Any) -> datetime:
+    """Read a moment. Raises :class:`NoMoment` for anything but ISO 8601 with a time zone."""
+    try:
+        read = datetime.fromisoformat(told) if isinstance(told, str) else None
+    except ValueError:
+        read = None
+    if read is None or read.tzinfo is None:
+        example = "2026-12-24T18:00:00+00:00"
+        raise NoMoment(f"must be a moment with a time zone, such as {example!r}, not {told!r:.80}")
+    return read
+
+
+def wake_at(timer: Timer, data: Mapping[str, Any], now: datetime) -> datetime:
+    """Return the moment for which a timer waits that is dispatched now. Raises :class:`NoMoment`."""
+    if timer.seconds is not None:
+        return now + timedelta(seconds=timer.seconds)
+    if timer.at is not None:
+        return moment(timer.at)
+    path = timer.path or ""
+    try:
+        told = _found(data, path)
+    except KeyError:
+        raise NoMoment("is missing; it must be a moment, such as '2026-12-24T18:00:00+00:00'") from None
+    return moment(told)
+
+
+def shown(approval: Approval, data: Mapping[str, Any]) -> Any:
+    """Return what the people see who are asked: the text, or the values by their paths; null for what is not there."""
+    if isinstance(approval.show, str):
+        return _PLACE.sub(lambda place: _as_text(_or_none(data, place[1])), approval.show)
+    return {path: _or_none(data, path) for path in approval.show}
+
+
+def timer_problems(timer: Timer) -> Iterable[str]:
+    """Yield what is wrong with a timer."""
+    given = [value for value in (timer.seconds, timer.at, timer.path) if value is not None]
+    if len(given) != 1:
+        yield "a timer takes exactly one of wait and until"
+    elif timer.seconds is not None and not (isinstance(timer.seconds, float) and timer.seconds >= 0):
+        yield f"wait must be a timedelta or seconds, 0 or more, not {timer.seconds!r}"
+    elif timer.at is not None:
+        try:
+            moment(timer.at)
+        except NoMoment as wrong:
+            yield f"until {wrong}"
+
+
+def approval_problems(approval: Approval) -> Iterable[str]:
+    """Yield what is wrong with an approval."""
+    if not isinstance(approval.by, str) or not _BY.fullmatch(approval.by):
+        yield f"by must be 'group:name' or 'perm:app.codename', not {approval.by!r}"
+    if not isinstance(approval.people, int) or not approval.people >= 1:
+        yield f"people must be 1 or more, not {approval.people!r}"
+    if approval.otherwise not in ANSWERS:
+        yield f"otherwise must be 'approve', 'reject' or None, not {approval.otherwise!r}"
+    if approval.deadline is not None and not (isinstance(approval.deadline, float) and approval.deadline > 0):
+        yield f"deadline must be a timedelta or seconds, more than 0, not {approval.deadline!r}"
+    if approval.otherwise is not None and approval.deadline is None:
+        yield f"otherwise={approval.otherwise!r} needs a deadline, at which it is the answer"
+    if not isinstance(approval.show, str) and not all(isinstance(path, str) for path in approval.show):
+        yield f"show must be paths in the data, or a text, not {approval.show!r}"
+
+
+def _found(data: Any, path: str) -> Any:
+    """Follow a path of keys, and of positions in lists. Raises KeyError."""
+    for key in path.split("."):
+        if isinstance(data, list) and key.isdecimal() and int(key) < len(data):
+            data = data[int(key)]
+        elif isinstance(data, Mapping):
+            data = data[key]
+        else:
+            raise KeyError(path)
+    return data
+
+
+def _or_none(data: Mapping[str, Any], path: str) -> Any:
+    try:
+        return _found(data, path)
+    except KeyError:
+        return None
+
+
+def _as_text(value: Any) -> str:
+    return "–" if value is None else str(value)
