@@ -13,6 +13,11 @@ from sagas.dashboard.nodes import Said, said
 WIDTH, HEIGHT, GAP_X, GAP_Y = 184, 92, 40, 16
 #: Between the two lanes.
 LANE_GAP = 40
+#: Between a node and the lines that run down beside it: before the bends of its edges.
+BESIDE = 7
+
+#: What makes a step unlike others: the key of a snapshot's step, which the page explains where one is drawn.
+MARKS = ("pivot", "retriable", "hold", "cannot_undo")
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,10 @@ class Node:
     reached: bool
     """Whether it was ever dispatched; what was not is dimmed."""
     undo: str
-    """none, cannot, idle, spared, void, owed, moving, attention, done or standing: what the undo lane shows."""
+    """What the undo lane shows: none, cannot, idle, barred, spared, void, owed, moving, attention, done, standing."""
     said: Said
+    after: str
+    """Which steps it waits for, where that is not simply the one before it."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +47,24 @@ class Edge:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """The point of no return: a line behind the pivot, across both lanes."""
+
+    x: int
+    label_y: int
+    word: str
+    """open, passed or shut: whether the saga still may pass it, did, or turned back before."""
+
+
+@dataclass(frozen=True)
 class Graph:
     """A saga, drawn."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
+    gate: Gate | None
+    marks: tuple[str, ...]
+    """Which of ``MARKS`` occur."""
     columns: int
     rows: int
     width: int
@@ -56,10 +76,18 @@ def draw(steps: Sequence[Mapping[str, Any]], state: str) -> Graph:
     places = _places(steps)
     rows = 1 + max((row for _, row in places.values()), default=0)
     columns = 1 + max((column for column, _ in places.values()), default=0)
-    nodes = tuple(_node(step, *places[step["name"]], rows=rows, state=state) for step in steps)
+    pivot = next((step for step in steps if step["pivot"]), None)
+    way = _way(pivot, state)
+    before = [None, *(step["name"] for step in steps)]
+    nodes = tuple(
+        _node(step, places[step["name"]], rows, state, way, previous)
+        for step, previous in zip(steps, before, strict=False)
+    )
     return Graph(
         nodes=nodes,
         edges=tuple(_edges(nodes, rows)),
+        gate=_gate(places[pivot["name"]][0], rows, way) if pivot else None,
+        marks=tuple(mark for mark in MARKS if any(step[mark] for step in steps)),
         columns=columns,
         rows=rows,
         width=columns * (WIDTH + GAP_X) - GAP_X,
@@ -83,13 +111,41 @@ def _places(steps: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
     return places
 
 
-def _node(step: Mapping[str, Any], column: int, row: int, *, rows: int, state: str) -> Node:
+def _way(pivot: Mapping[str, Any] | None, state: str) -> str:
+    """Return how the point of no return stands: open, passed or shut."""
+    if pivot and pivot["status"] == "completed" and state in {"pending", "completed"}:
+        return "passed"
+    return "shut" if state in {"compensating", "failed"} else "open"
+
+
+def _gate(column: int, rows: int, way: str) -> Gate:
+    return Gate(_left(column + 1) + WIDTH + BESIDE, _top(rows, rows) - LANE_GAP // 2, way)
+
+
+def _node(
+    step: Mapping[str, Any], place: tuple[int, int], rows: int, state: str, way: str, previous: str | None
+) -> Node:
+    column, row = place
     reached = bool(step["dispatched_at"]) or step["status"] != "pending"
-    undo = undo_state(step, state, reached=reached)
-    return Node(step, column + 1, row + 1, rows + row + 1, reached, undo, said(step))
+    return Node(
+        step=step,
+        column=column + 1,
+        row=row + 1,
+        undo_row=rows + row + 1,
+        reached=reached,
+        undo=undo_state(step, state, reached=reached, passed=way == "passed"),
+        said=said(step),
+        after=_after(step["needs"], previous),
+    )
 
 
-def undo_state(step: Mapping[str, Any], state: str, *, reached: bool) -> str:
+def _after(needs: Sequence[str], previous: str | None) -> str:
+    if not needs:
+        return "from the start" if previous else ""
+    return "" if list(needs) == [previous] else f"after {', '.join(needs)}"
+
+
+def undo_state(step: Mapping[str, Any], state: str, *, reached: bool, passed: bool) -> str:
     """Return what the undo lane shows of a step."""
     if step["standing"]:
         return "standing"
@@ -99,29 +155,42 @@ def undo_state(step: Mapping[str, Any], state: str, *, reached: bool) -> str:
         return "attention" if step["attention"] else "moving"
     if step["cannot_undo"]:
         return "cannot"
+    back = state in {"compensating", "failed"}
     if step["compensation"] is None:
-        return "none"
+        return "standing" if back and step["status"] == "completed" else "none"
     if state == "completed":
         return "spared"
-    if state not in {"compensating", "failed"}:
-        return "idle"
+    if not back:
+        return "barred" if passed else "idle"
     return "owed" if reached and step["status"] in {"completed", "executing"} else "void"
 
 
 def _edges(nodes: Sequence[Node], rows: int) -> list[Edge]:
     by_name = {node.step["name"]: node for node in nodes}
+    columns = [node.column for node in nodes]
     edges = []
     for node in nodes:
         for need in (by_name[n] for n in node.step["needs"] if n in by_name):
             edges.append(Edge(_curve(need, node, need.row, node.row, rows), "do", node.reached))
-            going = node.undo in {"done", "moving", "attention", "standing"} or _turned(node)
-            live = going and need.undo in {"done", "moving", "attention"}
+            going = node.undo in _GOING or _turned(node)
+            live = going and need.undo in _GOING
             edges.append(Edge(_curve(need, node, need.undo_row, node.undo_row, rows), "undo", live))
         if _turned(node):
-            x = _left(node.column) + WIDTH // 2
-            bottom = _top(node.row - 1, rows) + HEIGHT
-            edges.append(Edge(f"M{x} {bottom}V{_top(node.undo_row - 1, rows)}", "turn", True))
+            edges.append(Edge(_turn(node, rows, columns.count(node.column) == 1), "turn", True))
     return edges
+
+
+#: Where the undo lane shows these, the rollback has come by.
+_GOING = {"done", "moving", "attention", "standing"}
+
+
+def _turn(node: Node, rows: int, alone: bool) -> str:
+    """Lead from an action that failed down to its place in the undo lane: beside its neighbours, not through them."""
+    top, bottom = _top(node.row - 1, rows) + HEIGHT, _top(node.undo_row - 1, rows)
+    if alone:
+        return f"M{_left(node.column) + WIDTH // 2} {top}V{bottom}"
+    right = _left(node.column) + WIDTH
+    return f"M{right} {top - 20}h{BESIDE - 3}q3 0 3 3V{bottom + 17}q0 3 -3 3h{3 - BESIDE}"
 
 
 def _turned(node: Node) -> bool:

@@ -18,7 +18,14 @@ def paths(desk: Desk) -> list[str]:
     stuck, held = sagas[2:]
     until(lambda: all(desk.shown(saga)["attention"] for saga in (stuck, held)), within=60)
     return [
-        *("/", "/sagas/", "/sagas/?attention=any&since=2020-01-01T00:00", "/demo/order/", "/audit/"),
+        *(
+            "/",
+            "/sagas/",
+            "/sagas/?attention=any&since=2020-01-01T00:00",
+            "/demo/order/",
+            "/demo/trip/",
+            "/audit/",
+        ),
         *("/types/", "/types/OrderFulfillment/", "/queues/", "/password/", "/nothing-here/"),
         *(f"/sagas/{saga}/" for saga in sagas),
         *(f"/sagas/{held}/{verb}/?step=process_payment" for verb in ("retry", "resolve", "edit", "resume")),

@@ -49,6 +49,37 @@ def test_an_order_is_started_and_its_steps_move_before_ones_eyes(page: Page) -> 
     assert page.evaluate("window.sameDocument") is True
 
 
+def test_a_trip_that_cannot_be_undone_is_shown_for_what_it_is_and_settled_by_hand(page: Page) -> None:
+    page.goto("/demo/order/")
+    page.get_by_role("link", name="Trip").click()
+    page.get_by_text("Non-refundable fare").click()
+    page.get_by_label("Seconds per step").fill("0")
+    page.get_by_role("button", name="Start").click()
+    undo = page.locator("[data-step=reserve_flight] .undo")
+    expect(undo).to_contain_text("cannot be undone")
+    expect(page.locator("[data-step=reserve_hotel] .undo")).to_contain_text("undone")
+    expect(page.locator("[data-step=reserve_car] .undo")).to_contain_text("undone")
+    expect(page.locator(".gate--shut")).to_have_count(1)
+    live(page)
+    page.locator("#why-resolve").click()
+    page.get_by_label("waived").check()
+    page.get_by_label("Why?").fill("the airline keeps the fare")
+    page.get_by_role("button", name="Settle reserve_flight by hand").click()
+    expect(page.locator(".saga-head .chip--failed")).to_be_visible()
+    expect(undo).to_contain_text("left standing")
+
+
+def test_a_trip_passes_the_point_of_no_return_before_ones_eyes(page: Page) -> None:
+    page.goto("/demo/trip/")
+    page.get_by_label("Travellers").fill("2")
+    page.get_by_label("Seconds per step").fill("0.5")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".gate--open")).to_have_count(1)
+    expect(page.locator(".gate--passed")).to_have_count(1)
+    for name in ("ticket_1", "ticket_2", "send_itinerary"):
+        expect(page.locator(f"[data-step={name}] .node").first).to_have_class(re.compile("node--completed"))
+
+
 def test_many_orders_lead_to_the_list_of_just_these(page: Page) -> None:
     page.goto("/demo/order/")
     page.get_by_label("How many orders").fill("7")

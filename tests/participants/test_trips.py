@@ -68,27 +68,24 @@ def test_the_scenarios_promise_what_they_say() -> None:
     assert all(s.title and s.description for s in TRIP.scenarios.values())
 
 
-@pytest.fixture
-def late_where_it_is_about_that(request: Any, scenario: str) -> None:
-    """Waits that a scenario is about last until the test is over, unless the saga has to wait for them."""
-    if scenario == "car_slow_late_success":
-        request.getfixturevalue("late_answers")
-
-
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("shop", "late_where_it_is_about_that")
-@pytest.mark.parametrize("scenario", PROMISED)
-def test_a_scenario_ends_as_it_promises(scenario: str, rest: Any) -> None:
-    (saga,) = TRIP.start(scenario, travellers=2)
+@pytest.mark.usefixtures("shop", "late_answers")
+def test_every_scenario_ends_as_it_promises(rest: Any, subtests: pytest.Subtests) -> None:
+    started = {scenario: next(TRIP.start(scenario, travellers=2)) for scenario in PROMISED}
     rest()
-    saga.refresh_from_db()
-    assert (saga.state, saga.attention) == PROMISED[scenario]
-    attempts = {step.name: step.attempt for step in saga.steps.all()}
-    assert ATTEMPTS.get(scenario, {}).items() <= attempts.items()
-    books = (SeatBooking, RoomBooking, CarBooking, LedgerEntry, Ticket, Notice)
-    kept = tuple(book.objects.in_force().count() for book in books)
-    assert kept == KEPT.get(scenario, AT_REST.get(saga.state))
+    for scenario, saga in started.items():
+        with subtests.test(scenario):
+            saga.refresh_from_db()
+            assert (saga.state, saga.attention) == PROMISED[scenario]
+            attempts = dict(saga.steps.values_list("name", "attempt"))
+            assert ATTEMPTS.get(scenario, {}).items() <= attempts.items()
+            assert kept_by(saga) == KEPT.get(scenario, AT_REST.get(saga.state))
     assert audit().offences == []
+
+
+def kept_by(saga: Saga) -> tuple[int, ...]:
+    books = (SeatBooking, RoomBooking, CarBooking, LedgerEntry, Ticket, Notice)
+    return tuple(book.objects.in_force().filter(saga_id=saga.pk).count() for book in books)
 
 
 @pytest.mark.django_db(transaction=True)

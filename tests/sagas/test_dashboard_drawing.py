@@ -30,6 +30,9 @@ def step(name: str, *needs: str, **more: Any) -> dict[str, Any]:
         "dispatched_at": None,
         "compensation": f"S.Undo{name}",
         "cannot_undo": False,
+        "pivot": False,
+        "retriable": False,
+        "hold": False,
         "direction": None,
         "attempt": 0,
         "error": None,
@@ -80,11 +83,56 @@ def test_the_undo_lane_lies_below_every_row_of_the_do_lane() -> None:
         ({"status": "compensating", "attention": "compensation_failed"}, "compensating", "attention"),
         ({"status": "compensated"}, "failed", "done"),
         ({"status": "completed", "standing": True}, "failed", "standing"),
+        ({"status": "completed", "compensation": None}, "compensating", "standing"),
+        ({"status": "completed", "compensation": None}, "completed", "none"),
+        ({"status": "completed", "pivot": True}, "pending", "barred"),
+        ({"status": "executing", "pivot": True}, "pending", "idle"),
     ],
 )
 def test_the_undo_lane_says_what_becomes_of_each_step(change: dict[str, Any], state: str, shows: str) -> None:
     [node] = draw([step("a", **change)], state).nodes
     assert node.undo == shows
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "way"),
+    [
+        ("pending", "started", "open"),
+        ("executing", "pending", "open"),
+        ("completed", "pending", "passed"),
+        ("completed", "completed", "passed"),
+        ("failed", "compensating", "shut"),
+        ("pending", "failed", "shut"),
+    ],
+)
+def test_the_point_of_no_return_is_a_line_behind_the_pivot(status: str, state: str, way: str) -> None:
+    graph = draw([step("a"), step("b", "a", pivot=True, status=status), step("c", "b")], state)
+    assert graph.gate is not None
+    assert graph.gate.word == way
+    assert 2 * WIDTH + GAP_X < graph.gate.x < 2 * (WIDTH + GAP_X)
+
+
+def test_without_a_pivot_there_is_no_such_line() -> None:
+    assert draw([step("a")], "pending").gate is None
+
+
+def test_marks_are_explained_where_they_occur() -> None:
+    steps = [step("a", pivot=True), step("b", "a", retriable=True), step("c", "b", retriable=True)]
+    assert draw(steps, "pending").marks == ("pivot", "retriable")
+
+
+def test_a_step_says_what_it_waits_for_where_that_is_not_just_the_one_before() -> None:
+    graph = draw([step("a"), step("b"), step("c", "a", "b"), step("d", "c")], "pending")
+    assert [node.after for node in graph.nodes] == ["", "from the start", "after a, b", ""]
+
+
+def test_turning_back_leads_past_the_neighbours() -> None:
+    def turn(*steps: dict[str, Any]) -> str:
+        return next(e.path for e in draw(list(steps), "compensating").edges if e.lane == "turn")
+
+    failed = step("a", status="failed")
+    assert turn(failed).startswith(f"M{WIDTH // 2} ")
+    assert turn(failed, step("b", status="completed")).startswith(f"M{WIDTH} ")
 
 
 def event(kind: str, at: float, **data: Any) -> dict[str, Any]:

@@ -96,6 +96,7 @@ def _as_steps(definition: SagaDefinition) -> list[dict[str, Any]]:
             "cannot_undo": step.compensation == CANNOT_UNDO,
             "pivot": step.pivot,
             "retriable": step.retriable,
+            "hold": step.hold,
             "needs": list(definition.needs(step.name)),
         }
         for place, step in enumerate(definition.steps)
