@@ -65,7 +65,7 @@ def environment() -> dict[str, str]:
 
 
 def prepare_data(env: dict[str, str], *, only_if_needed: bool = False) -> None:
-    """Apply migrations, make the operator, stock the demo shop."""
+    """Apply migrations, make operator and managers, stock the demo shops."""
     stamp = Path(env["SAGADESK_DATA"]) / "prepared"
     wanted = _data_digest(env)
     if only_if_needed and _prepared(stamp, wanted, env):

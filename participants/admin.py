@@ -113,9 +113,32 @@ class TicketAdmin(EffectAdmin):
     search_fields = [*EffectAdmin.search_fields, "traveller"]
 
 
+@admin.register(models.Budget)
+class BudgetAdmin(BooksAdmin):
+    """What refunds come out of."""
+
+    list_display = ["name", "granted_cents", "left_cents"]
+
+
+@admin.register(models.Claim)
+class ClaimAdmin(EffectAdmin):
+    """What customers want back."""
+
+    list_display = ["number", "order_id", "budget", "amount_cents", "reason", "at", "withdrawn_at"]
+    list_select_related = ["budget"]
+
+
+@admin.register(models.Payout)
+class PayoutAdmin(EffectAdmin):
+    """What was paid to customers."""
+
+    list_display = ["number", "order_id", "account", "amount_cents", "at", "recalled_at"]
+    list_select_related = ["account"]
+
+
 @admin.register(
     *(models.InventoryInbox, models.PaymentInbox, models.ShippingInbox, models.NotificationInbox),
-    *(models.FlightInbox, models.HotelInbox, models.CarInbox, models.TicketingInbox),
+    *(models.FlightInbox, models.HotelInbox, models.CarInbox, models.TicketingInbox, models.ClaimsInbox),
 )
 class InboxAdmin(BooksAdmin):
     """Which commands a service has answered, and what."""

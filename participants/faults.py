@@ -122,6 +122,10 @@ FAULTS: Mapping[tuple[str, str], Fault] = {
     ("carrier_down_twice", "ShippingService.CreateShipment"): fails("the carrier does not answer", times=2),
     ("refund_fails_twice", "PaymentService.RefundPayment"): fails(_no_refund, times=2),
     ("refund_fails_forever", "PaymentService.RefundPayment"): fails(_no_refund, times=_for_ever),
+    # refunds
+    ("payout_unknown", "PaymentService.PayOut"): breaks_off(
+        "the bank was told to pay, and the line broke before it answered", times=2
+    ),
     # trips
     ("hotel_full", "FlightService.ReserveSeats"): takes(2),
     ("payment_unknown", "PaymentService.ProcessPayment"): breaks_off(_no_answer, times=2),

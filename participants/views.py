@@ -31,7 +31,7 @@ def start(request: HttpRequest, name: str) -> HttpResponse:
 def _started(request: HttpRequest, form: DemoForm) -> HttpResponse:
     """Start the sagas, and lead to the one, or to the list of the many."""
     batch = form.demo.new_batch()
-    sagas = form.start(batch)
+    sagas = form.start(batch, by=request.user)
     if len(sagas) == 1:
         return redirect("saga-detail", saga_id=sagas[0].pk)
     messages.success(request, f"{len(sagas)} {form.demo.name}s started.")

@@ -103,7 +103,7 @@ RQ_QUEUES = {
     queue: {"URL": REDIS_URL, "SERIALIZER": "rq.serializers.JSONSerializer", "DEFAULT_TIMEOUT": 360}
     for queue in [
         *("default", "events", "inventory", "payment", "shipping", "notification"),
-        *("flight", "hotel", "car", "ticketing"),
+        *("flight", "hotel", "car", "ticketing", "claims"),
     ]
 }
 RQ_SHOW_ADMIN_LINK = False  # its pages in the admin would be open to all staff

@@ -8,7 +8,16 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from participants.audit.finding import Finding
 from participants.audit.sums import total
 from participants.audit.trades import BOOKINGS, TRADES, Trade
-from participants.models import Account, LedgerEntry, Product, Reservation, StockMovement
+from participants.models import (
+    Account,
+    Budget,
+    Claim,
+    LedgerEntry,
+    Payout,
+    Product,
+    Reservation,
+    StockMovement,
+)
 
 
 def check_books() -> Iterator[Finding]:
@@ -51,7 +60,8 @@ def _accounts_off() -> Iterator[Finding]:
     of_account = LedgerEntry.objects.filter(account=OuterRef("pk"))
     charged = total(of_account.filter(kind=LedgerEntry.CHARGE), "account", "amount_cents")
     refunded = total(of_account.filter(kind=LedgerEntry.REFUND), "account", "amount_cents")
-    accounts = Account.objects.annotate(ledger=F("opening_cents") - charged + refunded)
+    paid_out = total(Payout.objects.in_force().filter(account=OuterRef("pk")), "account", "amount_cents")
+    accounts = Account.objects.annotate(ledger=F("opening_cents") - charged + refunded + paid_out)
     for a in accounts.exclude(balance_cents=F("ledger")):
         text = f"its balance is {a.balance_cents}, but by the ledger it is {a.ledger}"
         yield Finding("money_conserved", f"account {a.method}", text)
@@ -65,11 +75,20 @@ def _refunds_off() -> Iterator[Finding]:
         yield Finding("refund_is_its_charge", f"refund {r.number}", text, str(r.saga_id))
 
 
+def _budgets_off() -> Iterator[Finding]:
+    claimed = total(Claim.objects.in_force().filter(budget=OuterRef("pk")), "budget", "amount_cents")
+    budgets = Budget.objects.annotate(claimed=claimed)
+    for b in budgets.exclude(granted_cents=F("left_cents") + F("claimed")):
+        text = f"{b.left_cents} of {b.granted_cents} are left, but {b.claimed} are claimed"
+        yield Finding("budget_conserved", f"budget {b.name}", text)
+
+
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _stock_off,
     _reservations_off,
     _accounts_off,
     _refunds_off,
+    _budgets_off,
 )
 
 

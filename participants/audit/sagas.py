@@ -10,10 +10,12 @@ from django.db.models.functions import Coalesce
 
 from participants.audit.finding import Finding
 from participants.audit.sums import count, total
-from participants.audit.trades import BOOKINGS, CHARGES, GOODS, SEATS, TICKETS, TRADES, Trade
+from participants.audit.trades import BOOKINGS, CHARGES, CLAIMS, GOODS, PAYOUTS, SEATS, TICKETS, TRADES, Trade
 from sagas.models import IMPORT, OperatorAction, Saga, Step
 
 _BY_HAND = ("resolve", "skip")
+#: The action of a step that a person answers, as saga rows name it.
+APPROVAL = "sagas.Approval"
 #: What is paid for.
 _PRICED = (GOODS, *BOOKINGS)
 
@@ -24,6 +26,8 @@ def check_sagas() -> Iterator[Finding]:
         yield from _effects_off(trade)
     yield from _charged_other_than_reserved()
     yield from _tickets_other_than_seats()
+    yield from _paid_other_than_claimed()
+    yield from _paid_without_a_yes()
 
 
 def settled() -> Iterator[Finding]:
@@ -77,6 +81,28 @@ def _tickets_other_than_seats() -> Iterator[Finding]:
     for saga in both.exclude(tickets=F("seats")):
         text = f"{saga.tickets} tickets for {saga.seats} seats"
         yield Finding("a_ticket_for_each_seat", saga.correlation_id, text, str(saga.pk))
+
+
+def _paid_other_than_claimed() -> Iterator[Finding]:
+    both = (
+        _untouched(CLAIMS, PAYOUTS)
+        .filter(state="completed")
+        .annotate(claimed=_worth(CLAIMS, "amount_cents"), paid=_worth(PAYOUTS, "amount_cents"))
+    )
+    for saga in both.exclude(paid=F("claimed")):
+        text = f"{saga.paid} were paid out for a claim of {saga.claimed}"
+        yield Finding("paid_what_was_claimed", saga.correlation_id, text, str(saga.pk))
+
+
+def _paid_without_a_yes() -> Iterator[Finding]:
+    """Money that needs an approval is paid after it, and never before: whoever skipped it did so by name."""
+    unanswered = Step.objects.filter(saga=OuterRef("saga_id"), action=APPROVAL).exclude(
+        status__in=["completed", "skipped"]
+    )
+    for payout in PAYOUTS.in_force().filter(Exists(unanswered)):
+        yield Finding(
+            "approved_before_paid", str(payout), "nobody has approved what it pays for", str(payout.saga_id)
+        )
 
 
 def _untouched(*trades: Trade) -> QuerySet[Any]:

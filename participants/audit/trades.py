@@ -8,6 +8,8 @@ from django.db.models import QuerySet
 from participants.models import (
     CarBooking,
     CarInbox,
+    Claim,
+    ClaimsInbox,
     FlightInbox,
     HotelInbox,
     InventoryInbox,
@@ -15,6 +17,7 @@ from participants.models import (
     Notice,
     NotificationInbox,
     PaymentInbox,
+    Payout,
     Reservation,
     RoomBooking,
     SeatBooking,
@@ -49,6 +52,8 @@ BOOKINGS = (SEATS, ROOMS, CARS)
 GOODS = Trade("reservation", Reservation, InventoryInbox, ("InventoryService.ReserveItems",))
 CHARGES = Trade("charge", LedgerEntry, PaymentInbox, ("PaymentService.ProcessPayment",))
 TICKETS = Trade("ticket", Ticket, TicketingInbox, ("TicketingService.IssueTicket",))
+CLAIMS = Trade("claim", Claim, ClaimsInbox, ("ClaimsService.OpenClaim",))
+PAYOUTS = Trade("payout", Payout, PaymentInbox, ("PaymentService.PayOut",))
 
 TRADES = (
     GOODS,
@@ -58,8 +63,14 @@ TRADES = (
         "confirmation",
         Notice,
         NotificationInbox,
-        ("NotificationService.SendOrderConfirmation", "NotificationService.SendItinerary"),
+        (
+            "NotificationService.SendOrderConfirmation",
+            "NotificationService.SendItinerary",
+            "NotificationService.SendRefundNotice",
+        ),
     ),
     *BOOKINGS,
     TICKETS,
+    CLAIMS,
+    PAYOUTS,
 )

@@ -64,10 +64,12 @@ class Demo:
         *,
         pace: float = 0,
         batch: str | None = None,
+        by: Any = None,
         **choices: Any,
     ) -> Iterator[Saga]:
         """Start so many sagas and yield them, each group once it is durable.
 
+        ``by`` is the user who starts them, and may not approve what they ask.
         The data's id is the saga's correlation id; the ids of a batch begin alike.
         Raises KeyError for an unknown scenario, sagas.orchestrator.Invalid for impossible choices.
         """
@@ -76,10 +78,12 @@ class Demo:
         batch = batch or self.new_batch()
         ids = [batch] if n == 1 else [f"{batch}-{i:0{len(str(n))}}" for i in range(1, n + 1)]
         for at in range(0, n, GROUP):
-            yield from self._start(
-                [self.make(scenario, pace=pace, id=i, **choices) for i in ids[at : at + GROUP]]
-            )
+            group = [self.make(scenario, pace=pace, id=i, **choices) for i in ids[at : at + GROUP]]
+            yield from self._start(group, by)
 
-    def _start(self, group: Sequence[Mapping[str, Any]]) -> list[Saga]:
+    def _start(self, group: Sequence[Mapping[str, Any]], by: Any) -> list[Saga]:
         with transaction.atomic():
-            return [self.saga().start(data, correlation_id=data[f"{self.name}_id"]) for data in group]
+            return [
+                self.saga().start(data, correlation_id=data[f"{self.name}_id"], started_by=by)
+                for data in group
+            ]

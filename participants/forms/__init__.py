@@ -2,6 +2,7 @@
 
 from participants.forms.demo import DemoForm
 from participants.forms.order import OrderForm
+from participants.forms.refund import RefundForm
 from participants.forms.trip import TripForm
 
-FORMS: dict[str, type[DemoForm]] = {form.demo.name: form for form in (OrderForm, TripForm)}
+FORMS: dict[str, type[DemoForm]] = {form.demo.name: form for form in (OrderForm, TripForm, RefundForm)}

@@ -54,11 +54,11 @@ class DemoForm(forms.Form):
         """Return what was chosen, as the demo takes it; nothing chosen means that chance chooses."""
         raise NotImplementedError
 
-    def start(self, batch: str) -> list[Saga]:
-        """Start the sagas; their correlation ids begin with the batch."""
+    def start(self, batch: str, by: Any = None) -> list[Saga]:
+        """Start the sagas, as a user; their correlation ids begin with the batch."""
         filled = self.cleaned_data
         started = self.demo.start(
-            filled["scenario"], filled["count"], pace=filled["pace"], batch=batch, **self.choices()
+            filled["scenario"], filled["count"], pace=filled["pace"], batch=batch, by=by, **self.choices()
         )
         return list(started)
 

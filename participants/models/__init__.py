@@ -9,6 +9,9 @@ from participants.models.booking import Offer as Offer
 from participants.models.car import CarBooking as CarBooking
 from participants.models.car import CarClass as CarClass
 from participants.models.car import CarInbox as CarInbox
+from participants.models.claims import Budget as Budget
+from participants.models.claims import Claim as Claim
+from participants.models.claims import ClaimsInbox as ClaimsInbox
 from participants.models.effect import Effect as Effect
 from participants.models.faults import CallCount as CallCount
 from participants.models.flight import Flight as Flight
@@ -26,6 +29,7 @@ from participants.models.notification import NotificationInbox as NotificationIn
 from participants.models.payment import Account as Account
 from participants.models.payment import LedgerEntry as LedgerEntry
 from participants.models.payment import PaymentInbox as PaymentInbox
+from participants.models.payment import Payout as Payout
 from participants.models.shipping import ClosedRegion as ClosedRegion
 from participants.models.shipping import Shipment as Shipment
 from participants.models.shipping import ShippingInbox as ShippingInbox

@@ -68,3 +68,28 @@ class LedgerEntry(Effect):
                 name="ledger_only_refunds_undo",
             ),
         ]
+
+
+class PayoutQuerySet(models.QuerySet["Payout"]):
+    """Adjectives for payouts."""
+
+    def in_force(self) -> "PayoutQuerySet":
+        """Not recalled."""
+        return self.filter(recalled_at=None)
+
+
+class Payout(Effect):
+    """Money that the shop gave to an account, without a charge that it would undo."""
+
+    prefix = "OUT"
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="payouts")
+    amount_cents = models.BigIntegerField()
+    recalled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = PayoutQuerySet.as_manager()
+
+    class Meta(Effect.Meta):
+        constraints = [
+            *Effect.Meta.constraints,
+            models.CheckConstraint(condition=Q(amount_cents__gt=0), name="payout_amount_positive"),
+        ]

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable
 
+from django.contrib.auth.models import Group, Permission
 from django.db import models, transaction
 
 from participants.models import (
     Account,
+    Budget,
     CallCount,
     CarBooking,
     CarClass,
     CarInbox,
+    Claim,
+    ClaimsInbox,
     ClosedRegion,
     Flight,
     FlightInbox,
@@ -20,6 +24,7 @@ from participants.models import (
     Notice,
     NotificationInbox,
     PaymentInbox,
+    Payout,
     Product,
     Reservation,
     RoomBooking,
@@ -30,12 +35,16 @@ from participants.models import (
     Ticket,
     TicketingInbox,
 )
-from participants.opening.books import ACCOUNTS, OFFERS, PRODUCTS
-from participants.sagas import OrderFulfillment, TripBooking
+from participants.opening.books import ACCOUNTS, GRANTED_CENTS, OFFERS, PRODUCTS
+from participants.sagas import OrderFulfillment, RefundApproval, TripBooking
+from participants.sagas.refund import MANAGERS
 from participants.scenarios.order import CLOSED_REGION
+from participants.services.claims import GOODWILL
 from sagas.models import LateReply, OperatorAction, Saga, SagaQuerySet
 
-SAGA_TYPES = (OrderFulfillment, TripBooking)
+SAGA_TYPES = (OrderFulfillment, TripBooking, RefundApproval)
+#: What a manager may do: look, and answer.
+MAY = ("view_saga", "approve_saga")
 
 
 def seed() -> int:
@@ -46,6 +55,8 @@ def seed() -> int:
             *(_open(method, *values) for method, values in ACCOUNTS.items()),
             *(_offer(offers, code, *v) for offers, all_of in OFFERS.items() for code, v in all_of.items()),
             ClosedRegion.objects.get_or_create(name=CLOSED_REGION)[1],
+            _grant(),
+            _managers(),
         ]
     )
 
@@ -56,9 +67,10 @@ def seeded() -> bool:
         Product: PRODUCTS,
         Account: ACCOUNTS,
         ClosedRegion: [CLOSED_REGION],
+        Budget: [GOODWILL],
         **OFFERS,
     }
-    return all(
+    return Group.objects.filter(name=MANAGERS).exists() and all(
         model._default_manager.filter(pk__in=list(keys)).count() == len(list(keys))
         for model, keys in wanted.items()
     )
@@ -81,6 +93,19 @@ def _open(method: str, holder: str, cents: int, declined: str) -> bool:
 def _offer(offers: type[models.Model], code: str, name: str, price_cents: int, capacity: int) -> bool:
     defaults = {"name": name, "price_cents": price_cents, "capacity": capacity, "free": capacity}
     return offers._default_manager.get_or_create(code=code, defaults=defaults)[1]
+
+
+def _grant() -> bool:
+    defaults = {"granted_cents": GRANTED_CENTS, "left_cents": GRANTED_CENTS}
+    return Budget.objects.get_or_create(name=GOODWILL, defaults=defaults)[1]
+
+
+def _managers() -> bool:
+    """Make the group of those whom large refunds wait for; who is in it, an administrator says."""
+    group, created = Group.objects.get_or_create(name=MANAGERS)
+    if created:
+        group.permissions.set(Permission.objects.filter(content_type__app_label="sagas", codename__in=MAY))
+    return created
 
 
 @transaction.atomic
@@ -108,8 +133,8 @@ def _sagas() -> SagaQuerySet:
 
 
 _BOOKS = (
-    StockMovement, Reservation, Product, LedgerEntry, Account, Shipment, ClosedRegion, Notice,
+    StockMovement, Reservation, Product, LedgerEntry, Payout, Account, Claim, Budget, Shipment, ClosedRegion, Notice,
     SeatBooking, Flight, RoomBooking, Hotel, CarBooking, CarClass, Ticket,
     InventoryInbox, PaymentInbox, ShippingInbox, NotificationInbox,
-    FlightInbox, HotelInbox, CarInbox, TicketingInbox, CallCount,
+    FlightInbox, HotelInbox, CarInbox, TicketingInbox, ClaimsInbox, CallCount,
 )  # fmt: skip

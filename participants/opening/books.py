@@ -38,6 +38,8 @@ ACCOUNTS = {
     DECLINED_CARD: ("Nobody", FORTUNE_CENTS, "reported as stolen"),
     LOW_CARD: ("A poor poet", 100, ""),
 }
+#: What the budget for refunds opens with, in cents.
+GRANTED_CENTS = 10**14
 #: What can be booked: code -> name, price in cents of one a day, how many there are.
 OFFERS: dict[type[Offer], dict[str, tuple[str, int, int]]] = {
     Flight: {

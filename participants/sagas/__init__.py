@@ -1,4 +1,5 @@
 """The demos' sagas: found here, as in every installed app's ``sagas`` module."""
 
 from participants.sagas.order import OrderFulfillment as OrderFulfillment
+from participants.sagas.refund import RefundApproval as RefundApproval
 from participants.sagas.trip import TripBooking as TripBooking

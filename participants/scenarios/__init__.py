@@ -25,13 +25,16 @@ class Scenario:
     state: str
     """The state in which the saga comes to rest."""
     attention: str | None = None
+    waiting: str | None = None
+    """What it waits for there that lies outside: an approval."""
     brings: Mapping[str, Any] = field(default_factory=dict)
     """What the saga's data says so that it happens, whatever was chosen."""
 
     @property
     def expects(self) -> dict[str, str | None]:
         """The end that it promises, unless an operator steps in."""
-        return {"state": self.state, "attention": self.attention}
+        waiting = {"waiting": self.waiting} if self.waiting else {}
+        return {"state": self.state, "attention": self.attention, **waiting}
 
     def document(self) -> dict[str, Any]:
         """Return it as other programs read it."""

@@ -36,6 +36,20 @@ def send_itinerary(trip: Any) -> dict[str, Any]:
     return {"notice_id": notice.number}
 
 
+@command("NotificationService.SendRefundNotice")
+@staged
+@once(NotificationInbox)
+def send_refund_notice(refund: Any) -> dict[str, Any]:
+    """Tell the customer that the money is on its way."""
+    notice = Notice.objects.create(
+        **Effect.origin(refund),
+        kind=Notice.CONFIRMATION,
+        customer_id=refund.get("customer_id") or "",
+        text=f"Your refund {refund.get('refund_id')} is paid out.",
+    )
+    return {"notice_id": notice.number}
+
+
 @command("NotificationService.SendCancellationNotice")
 @staged
 @once(NotificationInbox)

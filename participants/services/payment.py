@@ -3,10 +3,11 @@
 from typing import Any
 
 from django.db.models import F
+from django.utils import timezone
 from pydantic import BaseModel, Field
 
 from participants.faults import staged
-from participants.models import Account, Effect, LedgerEntry, PaymentInbox
+from participants.models import Account, Effect, LedgerEntry, PaymentInbox, Payout
 from participants.services.inventory import Goods, total_price
 from sagas import Rejected, command
 from sagas.inbox import once
@@ -42,6 +43,37 @@ def refund_payment(undo: Any) -> dict[str, Any]:
     return {"payment_id": refund.number, "amount": refund.amount_cents}
 
 
+class Payee(BaseModel):
+    """What payment wants to know of a refund."""
+
+    payment_method: str = Field(min_length=1, max_length=100)
+    amount_cents: int = Field(gt=0)
+
+
+@command("PaymentService.PayOut", model=Payee)
+@staged
+@once(PaymentInbox)
+def pay_out(refund: Any) -> dict[str, Any]:
+    """Pay a customer. Rejected if the bank does not take it for that account."""
+    account, amount = _account(refund.input.payment_method), refund.input.amount_cents
+    _deposit(account, amount)
+    payout = Payout.objects.create(**Effect.origin(refund), account=account, amount_cents=amount)
+    return {"payout_id": payout.number, "amount": amount}
+
+
+@command("PaymentService.RecallPayout")
+@staged
+@once(PaymentInbox)
+def recall_payout(undo: Any) -> dict[str, Any]:
+    """Take a payout back."""
+    payout = Payout.objects.select_related("account").get(key=undo.meta.undoes)
+    if payout.recalled_at is None:
+        _withdraw(payout.account, payout.amount_cents)
+        payout.recalled_at = timezone.now()
+        payout.save(update_fields=["recalled_at"])
+    return {"payout_id": payout.number}
+
+
 def _account(method: str) -> Account:
     account = Account.objects.filter(method=method).first()
     if account is None:
@@ -74,9 +106,12 @@ def _withdraw(account: Account, amount: int) -> None:
         )
 
 
+def _deposit(account: Account, amount: int) -> None:
+    Account.objects.filter(method=account.method).update(balance_cents=F("balance_cents") + amount)
+
+
 def _pay_back(charge: LedgerEntry, undo: Any) -> LedgerEntry:
-    account = Account.objects.filter(method=charge.account_id)
-    account.update(balance_cents=F("balance_cents") + charge.amount_cents)
+    _deposit(charge.account, charge.amount_cents)
     return LedgerEntry.objects.create(
         **Effect.origin(undo),
         kind=LedgerEntry.REFUND,

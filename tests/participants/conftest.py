@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from participants import faults, opening
-from participants.demos import ORDER, TRIP
+from participants.demos import ORDER, REFUND, TRIP
 from sagas.engine import Pump, call
 from sagas.engine.work import CommandInput, Meta, Work
 from sagas.models import Due, Saga
@@ -20,7 +20,7 @@ from tests.waiting import until
 
 QUEUES = (
     *("inventory", "payment", "shipping", "notification"),
-    *("flight", "hotel", "car", "ticketing", "events", "default"),
+    *("flight", "hotel", "car", "ticketing", "claims", "events", "waits", "default"),
 )
 
 Send = Callable[..., Any]
@@ -49,7 +49,7 @@ def send(shop: None) -> Send:
 def send_command(
     name: str, key: str = "key", *, undoes: str | None = None, saga_id: UUID | None = None, **data: Any
 ) -> Any:
-    """Call a handler with what the engine would give it; ``data`` is laid over an ordinary order and trip."""
+    """Call a handler with what the engine would give it; ``data`` is laid over an ordinary order, trip and refund."""
     meta = Meta(
         number=1,
         key=key,
@@ -62,6 +62,7 @@ def send_command(
         direction="undo" if undoes else "do",
     )
     values = {
+        **REFUND.make(id="RFD-1"),
         **TRIP.make(id="TRIP-1", travellers=2, car="COMPACT"),
         "traveller": "Ada Lovelace",
         **ORDER.make(id="ORD-1", customer_id="ada", items=[{"sku": "TEA-100", "quantity": 2}]),
