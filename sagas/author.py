@@ -3,7 +3,7 @@
 Importing it needs no app registry, so an app may define its sagas anywhere; the orchestrator is loaded on first use.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
@@ -35,7 +35,19 @@ class SagaOrchestrator:
     """How long a saga may take, from its beginning to its point of no return, or its end; then it rolls back.
     Where that depends on the data, define ``saga_deadline(self, data)`` instead, and return it."""
     sample_data: ClassVar[Mapping[str, Any] | None] = None
-    """Data with which the start-up check may call ``define_steps``."""
+    """Data with which the start-up check may call ``define_steps``, and with which the type is drilled."""
+    drill_setup: ClassVar[Any] = None
+    """Puts into the drill's empty database what the participants need: a method, or a function's dotted name."""
+    drill_invariants: ClassVar[Any] = ()
+    """What must hold however a run of the drill ends: functions or their dotted names, or a method that returns such.
+    Each is called with a :class:`sagas.testing.Ending`, and asserts, or returns False or a text, or texts, of what
+    is wrong."""
+    drill_ignores: ClassVar[Iterable[str]] = ()
+    """What the drill does not compare: models, as ``shop.Visit``, and fields, as ``shop.Order.seen_at``."""
+    drill_reads: ClassVar[Mapping[str, str | Callable[[Any], Any]]] = {}
+    """For tables that keep history, which of it counts for the drill: a model's label, and the name of its
+    queryset's method that leaves what is in force, or a function from queryset to queryset; one of
+    ``values(…).annotate(…)`` has sums compared."""
 
     def __init__(self, saga_store: Any = None, event_publisher: Any = None) -> None:
         """Take, and ignore, a store and a publisher: the database is both."""

@@ -1,7 +1,9 @@
 """Inventory's tables: what is in the warehouse, to whom it is promised, and how it came to be so."""
 
+from typing import Any
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Sum
 from django.db.models.functions import Now
 
 from participants.models.effect import Effect
@@ -52,6 +54,14 @@ class Reservation(Effect):
     objects = ReservationQuerySet.as_manager()
 
 
+class StockMovementQuerySet(models.QuerySet["StockMovement"]):
+    """Sums of stock movements."""
+
+    def by_product(self) -> models.QuerySet[Any, Any]:
+        """Add up what came and went."""
+        return self.order_by().values("product").annotate(pieces=Sum("quantity"))
+
+
 class StockMovement(models.Model):
     """One line of the stock's journal: the sum of a product's movements is what is on hand."""
 
@@ -66,6 +76,8 @@ class StockMovement(models.Model):
         Reservation, on_delete=models.PROTECT, null=True, blank=True, related_name="movements"
     )
     at = models.DateTimeField(db_default=Now())
+
+    objects = StockMovementQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

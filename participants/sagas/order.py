@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 
 from participants.faults import patience
+from participants.sagas.drillable import Drillable
 from participants.scenarios import Played
 from participants.scenarios.order import SCENARIOS
 
@@ -14,7 +15,7 @@ from participants.scenarios.order import SCENARIOS
 from participants.services import inventory, notification, payment, shipping  # noqa: F401
 from participants.services.inventory import Item
 from participants.services.shipping import Address
-from sagas import Retry, SagaOrchestrator, SagaStep
+from sagas import Retry, SagaStep
 
 
 class Demo(Played):
@@ -36,7 +37,7 @@ class OrderData(BaseModel, extra="forbid"):
     demo: Demo | None = None
 
 
-class OrderFulfillment(SagaOrchestrator):
+class OrderFulfillment(Drillable):
     """Reserve the goods, charge the customer, hand over the parcel, confirm."""
 
     saga_type = "OrderFulfillment"

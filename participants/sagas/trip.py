@@ -6,12 +6,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, Field, field_validator
 
 from participants.faults import patience
+from participants.sagas.drillable import Drillable
 from participants.scenarios import Played
 from participants.scenarios.trip import SCENARIOS
 
 # The handlers are registered by being imported.
 from participants.services import car, flight, hotel, notification, payment, ticketing  # noqa: F401
-from sagas import CANNOT_UNDO, Retry, SagaOrchestrator, SagaStep
+from sagas import CANNOT_UNDO, Retry, SagaStep
 
 Code = Annotated[str, Field(min_length=1, max_length=40)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -53,7 +54,7 @@ class TripData(BaseModel, extra="forbid"):
         return names
 
 
-class TripBooking(SagaOrchestrator):
+class TripBooking(Drillable):
     """Reserve flight, hotel and car side by side, charge the customer, then print the tickets."""
 
     saga_type = "TripBooking"

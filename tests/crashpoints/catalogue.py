@@ -12,6 +12,7 @@ PATHS: Mapping[str, Path] = starting.path | operating.path | telling.path | mind
 EXEMPT = {
     "bell._script:": "it calls nobody: the script goes to Redis when it is first run",
     "bell.Listener._say_so: signs.set": "it goes out with the others, which is a point",
+    "drills.keep:": "a single row that stands for itself, and no part of a saga",
     "engine.slots.Slots._serve:": "here handlers run in the thread that dies; bench/crashpoints has the real slots",
     "engine.slots.Slots._await:": "as above",
     "engine.jumps.": "it is done again at each tick for a while, and doing it twice changes nothing (test_clock_jumps)",

@@ -1,0 +1,161 @@
+"""One saga in memory: the same decisions as in earnest, and a clock that is moved instead of waited for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.utils import timezone
+
+from sagas import registry
+from sagas.core import events as e
+from sagas.core import messages as m
+from sagas.core.commands import DueCommand, due_command
+from sagas.core.decide import decide
+from sagas.core.definition import SagaDefinition
+from sagas.core.ids import uuid7
+from sagas.core.machine import fold
+from sagas.core.progress import Progress, StepProgress
+from sagas.core.words import TERMINAL, Direction
+from sagas.engine.work import Sent, Work, command_work
+from sagas.orchestrator.loading import Held
+from sagas.orchestrator.start import check_data, definition_for
+
+#: More than any saga needs to come to rest; a play must end even if the saga would go in circles.
+MANY = 5_000
+
+
+@dataclass
+class Line:
+    """Something that happened, for people to read."""
+
+    at: timedelta
+    """Since the saga's start."""
+    step: str
+    what: str
+    """The command that was called, or what else happened."""
+    became: str = ""
+    undo: bool = False
+    notes: list[Any] = field(default_factory=list)
+    """What it changed, for instance."""
+    marked: bool = False
+    """It is what went wrong on purpose."""
+
+
+def author_of(saga: Any) -> Any:
+    """Return the saga author's object for a class, an object or a type's name. Raises LookupError."""
+    if isinstance(saga, str):
+        author = registry.saga_type(saga)
+        if author is None:
+            known = ", ".join(sorted(registry.saga_types())) or "none"
+            raise LookupError(f"There is no saga type {saga!r}; defined are: {known}.")
+        return author
+    return saga() if isinstance(saga, type) else saga
+
+
+class Play:
+    """A saga that has started, where it stands, and what happened to it.
+
+    Raises Invalid for data that the type does not accept.
+    """
+
+    def __init__(
+        self, author: Any, data: Mapping[str, Any], *, saga_id: UUID | None = None, at: datetime | None = None
+    ) -> None:
+        checked = check_data(author, data)
+        self.id = saga_id or uuid7()
+        self.definition: SagaDefinition = definition_for(author, checked)
+        self.progress = Progress.blank(self.definition)
+        self.began = self.now = at or timezone.now()
+        self.events: list[e.Event] = []
+        self.lines: list[Line] = []
+        self.calls: list[DueCommand] = []
+        self._coming: list[tuple[datetime, int, Callable[[], None]]] = []
+        self.tell(m.Start(checked))
+
+    def tell(self, message: m.Message) -> tuple[e.Event, ...]:
+        """Tell it a message; return what that decided. Raises Refused for a verb that does not apply."""
+        events = decide(self.definition, self.progress, message, m.Now(self.now))
+        self.progress = fold(self.progress, events)
+        self.events += events
+        return events
+
+    def step(self, name: str) -> StepProgress:
+        """Return where a step stands."""
+        return self.progress.steps[name]
+
+    @property
+    def over(self) -> bool:
+        """Whether the saga is completed or failed."""
+        return self.progress.state in TERMINAL
+
+    def later(self, after: float, happening: Callable[[], None]) -> None:
+        """Let something happen after so many seconds."""
+        self._coming.append((self.now + timedelta(seconds=after), len(self._coming), happening))
+
+    def due(self) -> DueCommand | None:
+        """Return the command that is to be called next, if there is one."""
+        if self.progress.paused:
+            return None
+        found = [due_command(self.definition, step) for step in self.progress.steps.values()]
+        return min(
+            (each for each in found if each), key=lambda each: (each.due_at, each.number), default=None
+        )
+
+    def move(self, answer: Callable[[DueCommand], None], until: datetime | None = None) -> bool:
+        """Let the next thing happen: what was to come, or the next call. False: nothing happens any more."""
+        coming = min(self._coming, default=None)
+        due = self.due()
+        if coming and (due is None or coming[0] <= due.due_at):
+            if until is not None and coming[0] > until:
+                return False
+            self._coming.remove(coming)
+            self.now = max(self.now, coming[0])
+            coming[2]()
+            return True
+        if due is None or (until is not None and due.due_at > until):
+            return False
+        self.now = max(self.now, due.due_at)
+        self.calls.append(due)
+        answer(due)
+        return True
+
+    def rest(self, answer: Callable[[DueCommand], None], until: datetime | None = None) -> None:
+        """Play until nothing happens any more, or until a moment. Raises RuntimeError if it never rests."""
+        for _ in range(MANY):
+            if not self.move(answer, until):
+                break
+        else:
+            raise RuntimeError(f"the saga does not come to rest: {len(self.calls)} commands were called")
+        if until is not None:
+            self.now = max(self.now, until)
+
+    def say(self, step: str, what: str, became: str = "", *, undo: bool = False) -> Line:
+        """Note something that happened."""
+        line = Line(self.now - self.began, step, what, became, undo)
+        self.lines.append(line)
+        return line
+
+    def work(self, due: DueCommand) -> Work:
+        """Return what the engine would give to the command's handler."""
+        sent = Sent(due.step, due.direction, due.name, due.number, due.generation, due.attempt)
+        saga_type = self.definition.saga_type
+        held = Held(self.id, saga_type, self._correlation_id(), self.definition, self.progress, {}, {})
+        timeout = self.definition.step(due.step).timeout
+        return command_work(held, sent, uuid4(), self.now + timedelta(seconds=timeout))
+
+    def _correlation_id(self) -> str:
+        value = (self.progress.data or {}).get("correlation_id")
+        return value if isinstance(value, str) and value else str(self.id)
+
+
+def asks(play: Play) -> list[StepProgress]:
+    """Return the steps at which a person is asked, the most urgent first."""
+    found = [step for step in play.progress.steps.values() if step.attention]
+    return sorted(found, key=lambda step: step.attention != play.progress.attention)
+
+
+def is_undo(due: DueCommand) -> bool:
+    """Whether the command is a compensation's."""
+    return due.direction is Direction.UNDO

@@ -1,0 +1,243 @@
+"""The failure points of a saga: what can go wrong where, and how each is played."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sagas.core import messages as m
+from sagas.core.definition import CANNOT_UNDO, SagaDefinition, SagaStep
+from sagas.core.words import Direction, Verdict
+
+DO, UNDO = Direction.DO, Direction.UNDO
+
+
+class Kind(StrEnum):
+    """What happens to one call of a command."""
+
+    REJECTED = "refused it"
+    NEVER_ARRIVED = "never reached the participant"
+    REPLY_LOST = "did it, and its reply was lost"
+    REPLY_LATE = "did it, and its reply came after its time was over"
+    DIED_BEFORE = "its process died before the commit"
+    DIED_AFTER = "its process died after the commit"
+    TWICE = "was delivered twice, and answered twice"
+    HELD_UP = "was held up on its way"
+
+
+class Fate(NamedTuple):
+    """What happens to one call, and, where its process dies, at which of its commits."""
+
+    kind: Kind
+    commit: int = 1
+
+
+class Moment(NamedTuple):
+    """When an operator acts: before this attempt of a command is called, or once a step is completed."""
+
+    step: str
+    direction: Direction = DO
+    attempt: int = 1
+    completed: bool = False
+
+
+@dataclass(frozen=True)
+class Act:
+    """What an operator does, and when."""
+
+    moment: Moment
+    verb: str
+    outcome: Verdict | None = None
+
+    def message(self, step: str, result: Any) -> m.Verb:
+        """Return the verb as the core takes it; the operator knows what the step has done."""
+        match self.verb:
+            case "compensate":
+                return m.Compensate("the drill rolls back here")
+            case "skip":
+                return m.Skip(step)
+            case "retry":
+                return m.Retry(step)
+            case "pause":
+                return m.Pause()
+        assert self.outcome is not None
+        return m.Resolve(step, self.outcome, result, "an operator looked it up")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run: what is to go wrong, and who intervenes."""
+
+    fates: dict[tuple[str, Direction], tuple[Fate, ...]] = field(default_factory=dict)
+    acts: tuple[Act, ...] = ()
+
+    def then(self, *acts: Act) -> "Plan":
+        """Return the same with more interventions."""
+        return Plan(self.fates, self.acts + acts)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One failure, at one command."""
+
+    step: str
+    direction: Direction
+    failure: str
+    """Its name, and the head of its column."""
+    says: str
+    """What happens, in a sentence."""
+    plans: tuple[Plan, ...]
+    verb: bool = False
+    """It is an operator's doing."""
+    expects: frozenset[str] = frozenset()
+    """Attention that is right at this step: by all rights a person has to decide there."""
+    own: bool = True
+    """Whether a skipped or settled step must leave the books as a smooth run does."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in reports and test ids."""
+        return f"{'undo ' if self.direction is UNDO else ''}{self.step}: {self.failure}"
+
+
+def points(definition: SagaDefinition, commits: dict[tuple[str, Direction], int]) -> Iterator[Point]:
+    """Yield every failure point; ``commits`` says how often each command commits when all is well."""
+    for step in definition.steps:
+        yield from _of_action(definition, step, commits.get((step.name, DO), 1))
+    for step in definition.steps:
+        if step.compensation not in (None, CANNOT_UNDO):
+            yield from _of_undo(step, commits.get((step.name, UNDO), 1))
+
+
+def _of_action(definition: SagaDefinition, step: SagaStep, commits: int) -> Iterator[Point]:
+    name, tries = step.name, step.retry.max_attempts
+    turn_back = Act(Moment(name, completed=True), "compensate")
+
+    def point(failure: str, says: str, *fates: Fate, back: bool = True, **more: Any) -> Point:
+        plan = Plan({(name, DO): fates} if fates else {}, more.pop("acts", ()))
+        plans = (plan, plan.then(turn_back)) if back else (plan,)
+        return Point(name, DO, failure, says, plans, **more)
+
+    lost, gone = Fate(Kind.NEVER_ARRIVED), Fate(Kind.REPLY_LOST)
+    yield point("rejected", "The participant says no.", Fate(Kind.REJECTED), back=False)
+    yield point(
+        "unknown, with effect",
+        "It is done, and no reply ever comes, however often it is tried: what is not known must be undone.",
+        *(gone, gone, *[lost] * tries)[:tries],
+        back=False,
+    )
+    yield point(
+        "unknown, without effect",
+        "It never reaches the participant, and nobody knows: the undo finds nothing to undo.",
+        *[lost] * tries,
+        back=False,
+    )
+    yield point("late success", "The reply comes after the attempt's time is over.", Fate(Kind.REPLY_LATE))
+    yield from _crashes(point, commits)
+    yield point("duplicate reply", "The command is delivered twice, and answered twice.", Fate(Kind.TWICE))
+    yield point(
+        "overtaken by its undo",
+        "The command is held up on its way, and arrives after its own undo.",
+        Fate(Kind.HELD_UP),
+        *[lost] * (tries - 1),
+        back=False,
+    )
+    yield from _verbs_on_action(point, name)
+
+
+def _crashes(point: Any, commits: int) -> Iterator[Point]:
+    """Where a command commits once, before and after; where it commits more often, between those, too."""
+    yield point("crash before the commit", "The process dies just before it commits.", Fate(Kind.DIED_BEFORE))
+    for nth in range(1, commits):
+        text = f"The process dies between its commits {nth} and {nth + 1}, of {commits}."
+        yield point(f"crash after commit {nth} of {commits}", text, Fate(Kind.DIED_AFTER, nth))
+    yield point(
+        "crash after the commit",
+        "The process dies when it has committed, before it can answer.",
+        Fate(Kind.DIED_AFTER, commits),
+    )
+
+
+def _verbs_on_action(point: Any, name: str) -> Iterator[Point]:
+    first, second = Moment(name), Moment(name, attempt=2)
+    lost, gone = Fate(Kind.NEVER_ARRIVED), Fate(Kind.REPLY_LOST)
+
+    def by_operator(failure: str, says: str, *fates: Fate, acts: tuple[Act, ...], back: bool = True) -> Any:
+        return point(failure, says, *fates, acts=acts, back=back, verb=True, own=failure != "skip")
+
+    yield by_operator(
+        "compensate",
+        "An operator rolls back just before it is called.",
+        acts=(Act(first, "compensate"),),
+        back=False,
+    )
+    after = Act(Moment(name, completed=True), "compensate")
+    yield by_operator(
+        "compensate after", "An operator rolls back once it is completed.", acts=(after,), back=False
+    )
+    yield by_operator("retry", "An operator retries it in its back-off.", gone, acts=(Act(second, "retry"),))
+    yield by_operator("skip", "An operator skips it.", acts=(Act(first, "skip"),), back=False)
+    done, none = Act(second, "resolve", Verdict.DONE), Act(second, "resolve", Verdict.NONE)
+    yield by_operator(
+        "resolve done", "Its reply is lost; an operator finds that it is done.", gone, acts=(done,)
+    )
+    yield by_operator(
+        "resolve none",
+        "It never arrives; an operator finds that nothing was done.",
+        lost,
+        acts=(none,),
+        back=False,
+    )
+    yield by_operator(
+        "pause",
+        "An operator pauses the saga before it is called, and resumes it.",
+        acts=(Act(first, "pause"),),
+    )
+
+
+def _of_undo(step: SagaStep, commits: int) -> Iterator[Point]:
+    name, tries = step.name, step.undo_retry.max_attempts
+    back = Act(Moment(name, completed=True), "compensate")
+    unknown = (Fate(Kind.REPLY_LOST), *[Fate(Kind.NEVER_ARRIVED)] * (step.retry.max_attempts - 1))
+
+    def point(failure: str, says: str, *fates: Fate, acts: tuple[Act, ...] = (), **more: Any) -> Point:
+        """Roll back a completed step; where there is no way back, or no way on, one of unknown outcome."""
+        known = Plan({(name, UNDO): fates}, (back, *acts))
+        blind = Plan({(name, DO): unknown, (name, UNDO): fates}, acts)
+        return Point(name, UNDO, failure, says, (known, blind), **more)
+
+    lost, gone = Fate(Kind.NEVER_ARRIVED), Fate(Kind.REPLY_LOST)
+    yield point("rejected", "The participant refuses the undo at first.", Fate(Kind.REJECTED))
+    yield point("unknown, with effect", "It is undone, and the reply is lost.", gone)
+    yield point("unknown, without effect", "The undo does not reach the participant at first.", lost)
+    yield point("late success", "The reply comes after the attempt's time is over.", Fate(Kind.REPLY_LATE))
+    yield from _crashes(point, commits)
+    yield point("duplicate reply", "The undo is delivered twice, and answered twice.", Fate(Kind.TWICE))
+    yield point(
+        "fails for ever",
+        "The undo fails until its retries are spent; an operator retries it when the participant is well again.",
+        *[lost] * tries,
+        expects=frozenset({"compensation_failed"}),
+    )
+    second = Moment(name, UNDO, 2)
+    yield point(
+        "retry",
+        "An operator retries the undo in its back-off.",
+        lost,
+        acts=(Act(second, "retry"),),
+        verb=True,
+    )
+    yield point(
+        "resolve done",
+        "The undo's reply is lost; an operator finds that it is undone.",
+        gone,
+        acts=(Act(second, "resolve", Verdict.DONE),),
+        verb=True,
+    )
+    yield point(
+        "resolve waived",
+        "The undo fails; an operator lets the effect stand.",
+        lost,
+        acts=(Act(second, "resolve", Verdict.WAIVED),),
+        verb=True,
+    )

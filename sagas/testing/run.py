@@ -1,0 +1,243 @@
+"""One run of a drill: a saga against its real participants, with what is to go wrong, and an honest operator."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sagas import registry
+from sagas.core import events as e
+from sagas.core import messages as m
+from sagas.core.commands import DueCommand
+from sagas.core.decide import Refused
+from sagas.core.progress import StepProgress
+from sagas.core.words import Attention, Direction, StepStatus, Verdict
+from sagas.engine.work import Work
+from sagas.testing.books import Books, Change, Snapshot, changes
+from sagas.testing.calling import Called, Death, call_handler
+from sagas.testing.play import Line, Play, asks, is_undo
+from sagas.testing.points import Act, Fate, Kind, Moment, Plan
+from sagas.testing.telling import note, said
+
+#: After so many answers of an honest operator, a saga that still asks will not come to rest.
+PATIENCE = 6
+#: Seconds that a worker is missed before what it held is given to another.
+_LEASE = 30.0
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one call changed in the participants' tables."""
+
+    step: str
+    direction: Direction
+    command: str
+    changes: Sequence[Change]
+
+
+@dataclass
+class Run:
+    """A saga that is played to its end; every call changes ``books`` for real."""
+
+    author: Any
+    data: Mapping[str, Any]
+    books: Books
+    plan: Plan
+    aliases: tuple[str, ...]
+    before: Snapshot
+    saga_id: UUID
+    expected: Callable[["Run", StepProgress], bool]
+    """Whether a person is rightly asked at a step."""
+    made: list[Made] = field(default_factory=list)
+    asked: list[StepProgress] = field(default_factory=list)
+    """Where a person was asked, as it was then."""
+    commits: dict[tuple[str, Direction], int] = field(default_factory=dict)
+    met: set[Any] = field(default_factory=set)
+    """What of the plan has happened."""
+    tables: set[str] = field(default_factory=set)
+    """Which tables were written to."""
+    refused: str = ""
+
+    def __post_init__(self) -> None:
+        self.play = Play(self.author, self.data, saga_id=self.saga_id)
+        self.now = self.before
+        self._fates = {where: list(fates) for where, fates in self.plan.fates.items()}
+        self._results: dict[str, Any] = {}
+        self._held_up: dict[str, Work] = {}
+
+    def play_out(self) -> None:
+        """Play to the end, or to where a person is asked who should not be."""
+        for _ in range(PATIENCE):
+            self.play.rest(self._answer)
+            if self.play.over or not self._settle():
+                break
+        for step in list(self._held_up):
+            self._arrive(step)
+
+    @property
+    def as_planned(self) -> bool:
+        """Whether all that was to go wrong did, and every intervention took place."""
+        return not self.refused and self.met >= {*self.plan.fates, *self.plan.acts}
+
+    # What is called, and what becomes of it
+
+    def _answer(self, due: DueCommand) -> None:
+        act = self._act_at(Moment(due.step, due.direction, due.attempt))
+        if act is not None:
+            self._intervene(act)
+            return
+        fate = self._next_fate(due)
+        line = self.play.say(due.step, due.name, undo=is_undo(due))
+        line.marked = fate is not None
+        self._meet(due, fate, line)
+
+    def _next_fate(self, due: DueCommand) -> Fate | None:
+        left = self._fates.get((due.step, due.direction))
+        if not left:
+            return None
+        self.met.add((due.step, due.direction))
+        return left.pop(0)
+
+    def _meet(self, due: DueCommand, fate: Fate | None, line: Line) -> None:
+        """Let a call meet its fate, and tell the saga what the engine would."""
+        work = self.play.work(due)
+        kind = fate.kind if fate else None
+        line.became = str(kind or "")
+        match kind:
+            case None:
+                reply = self._call(work, line).reply
+                line.became = said(reply)
+                self._tell(reply)
+            case Kind.REJECTED:
+                self._tell(m.Rejected(due.number, "the drill says no", _inbox(due)))
+            case Kind.NEVER_ARRIVED:
+                self._time_out(due)
+            case Kind.HELD_UP:
+                self._held_up.setdefault(due.step, work)
+                self._time_out(due)
+            case Kind.REPLY_LOST:
+                self._call(work, line)
+                self._time_out(due)
+            case Kind.REPLY_LATE:
+                reply = self._call(work, line).reply
+                self._time_out(due)
+                self._tell(reply)
+            case Kind.TWICE:
+                first, second = self._call(work, line).reply, self._call(work, line).reply
+                self._tell(first)
+                self._tell(second)
+            case Kind.DIED_BEFORE | Kind.DIED_AFTER:
+                self._die(work, fate, line)
+
+    def _die(self, work: Work, fate: Fate | None, line: Line) -> None:
+        assert fate is not None
+        called = self._call(work, line, Death(fate.commit, fate.kind is Kind.DIED_AFTER))
+        if not called.died:  # it has not so many commits here
+            line.became = said(called.reply)
+            self._tell(called.reply)
+            return
+        self.play.now += timedelta(seconds=_LEASE)
+        self._tell(m.Unknown(work.number, "its worker was lost", called.reply.inbox))  # type: ignore[union-attr]
+
+    def _call(self, work: Work, line: Line, death: Death | None = None) -> Called:
+        called = call_handler(work, self.aliases, death)
+        after = self.books.again(self.now, called.watch.tables, called.watch.blind)
+        made = changes(self.now, after)
+        self.tables |= called.watch.tables
+        self.now = after
+        assert work.command is not None
+        meta = work.command.meta
+        direction = Direction(meta.direction)
+        self.made.append(Made(meta.step, direction, work.name, made))
+        self.commits[meta.step, direction] = max(
+            self.commits.get((meta.step, direction), 0), called.watch.commits
+        )
+        line.notes += made
+        if isinstance(called.reply, m.Completed) and direction is Direction.DO:
+            self._results[meta.step] = called.reply.result
+        return called
+
+    def _time_out(self, due: DueCommand) -> None:
+        timeout = self.play.definition.step(due.step).timeout
+        self.play.now += timedelta(seconds=timeout)
+        self._tell(m.Unknown(due.number, f"no reply within {timeout:g} s", _inbox(due)))
+
+    def _arrive(self, step: str) -> None:
+        """Let a command that was held up reach its participant after all."""
+        work = self._held_up.pop(step)
+        line = self.play.say(step, work.name)
+        line.marked = True
+        reply = self._call(work, line).reply
+        line.became = f"arrived only now: {said(reply)}"
+        self._tell(reply)
+
+    def _tell(self, message: m.Message) -> None:
+        for event in self.play.tell(message):
+            note(self.play, event)
+            if isinstance(event, e.StepCompleted):
+                act = self._act_at(Moment(event.step, completed=True))
+                if act is not None:
+                    self._intervene(act)
+            if isinstance(event, e.StepCompensated) and event.step in self._held_up:
+                self._arrive(event.step)
+
+    # Who intervenes
+
+    def _act_at(self, moment: Moment) -> Act | None:
+        here = (act for act in self.plan.acts if act.moment == moment and act not in self.met)
+        return next(here, None)
+
+    def _intervene(self, act: Act) -> None:
+        self.met.add(act)
+        step = act.moment.step
+        result = self._results.get(step) if act.outcome is Verdict.DONE else None
+        words = " ".join(filter(None, (act.verb, act.outcome and act.outcome.value)))
+        line = self.play.say(step if act.verb != "compensate" else "", f"an operator: {words}")
+        line.marked = True
+        try:
+            self._tell(act.message(step, result))
+        except Refused as no:
+            self.refused = line.became = str(no)
+
+    def _settle(self) -> bool:
+        """Answer as an honest operator would who knows what happened; False: there is nobody to answer."""
+        if self.play.progress.paused:
+            self.play.say("", "an operator: resume")
+            self._tell(m.Resume())
+            return True
+        asking = asks(self.play)
+        if not asking:
+            return False
+        step = asking[0]
+        self.asked.append(step)
+        if not self.expected(self, step):
+            return False
+        verb = self._verdict(step)
+        self.play.say(step.name, f"an operator: {_verb(verb)}")
+        self._tell(verb)
+        return True
+
+    def _verdict(self, step: StepProgress) -> m.Verb:
+        match step.attention:
+            case Attention.COMPENSATION_FAILED:
+                return m.Retry(step.name)
+            case Attention.OUTCOME_UNKNOWN if step.name in self._results:
+                return m.Resolve(step.name, Verdict.DONE, self._results[step.name], "it is done")
+            case Attention.OUTCOME_UNKNOWN:
+                return m.Resolve(step.name, Verdict.NONE, None, "nothing was done")
+            case Attention.CANNOT_UNDO | Attention.LATE_EFFECT:
+                return m.Resolve(step.name, Verdict.WAIVED, None, "it stands")
+        pivot = self.play.definition.pivot
+        passed = pivot is not None and self.play.step(pivot.name).status is StepStatus.COMPLETED
+        return m.Retry(step.name) if passed else m.Compensate("an operator rolls back")
+
+
+def _verb(verb: m.Verb) -> str:
+    outcome = f" {verb.outcome.value}" if isinstance(verb, m.Resolve) else ""
+    return f"{type(verb).__name__.lower()}{outcome}"
+
+
+def _inbox(due: DueCommand) -> bool:
+    handler = registry.handler(due.name)
+    return handler.inbox if handler else False

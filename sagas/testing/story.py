@@ -1,0 +1,277 @@
+"""Given, when, then: a whole saga, played against scripted answers, without broker or database.
+
+What is decided is decided by the very code that decides in earnest; only the answers are made up.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from sagas.core import events as e
+from sagas.core import messages as m
+from sagas.core.commands import DueCommand
+from sagas.core.decide import Refused
+from sagas.core.words import Direction, StepStatus, Verdict
+from sagas.testing import answers as a
+from sagas.testing.calling import call_handler
+from sagas.testing.play import Play, author_of, is_undo
+from sagas.testing.telling import note, said, told
+
+
+class Undo(NamedTuple):
+    """A step's undo, where a script says what is answered to it."""
+
+    step: str
+
+
+def undo(step: str) -> Undo:
+    """Name a step's undo: ``when(undo("process_payment"), rejects("closed"))``."""
+    return Undo(step)
+
+
+def given(saga: Any, data: Mapping[str, Any] | None = None, *, handled: bool = False) -> "Story":
+    """Begin a story about one saga: its class, its type's name or an object, and the data it is started with.
+
+    Without ``data`` it is the class's ``sample_data``. Commands that no ``when`` speaks of succeed with no
+    result; with ``handled`` their registered handlers are called, for real.
+    """
+    author = author_of(saga)
+    return Story(author, data if data is not None else getattr(author, "sample_data", None) or {}, handled)
+
+
+class Story:
+    """What is answered, what time passes, what an operator does; and what must come of it.
+
+    Each verb returns the story itself. Nothing is played before ``until``, ``after``, ``operator`` or ``then``.
+    """
+
+    def __init__(self, author: Any, data: Mapping[str, Any], handled: bool) -> None:
+        self.play = Play(author, data)
+        self._script: dict[tuple[str, Direction], list[a.Answer]] = {}
+        self._usual: a.Answer = a.handled() if handled else a.completes()
+        self._told = 0
+
+    def when(self, step: str | Undo, *answers: a.Answer) -> "Story":
+        """Say what a step's action, or its undo, is answered: attempt by attempt, the last one ever after."""
+        name, direction = (step.step, Direction.UNDO) if isinstance(step, Undo) else (step, Direction.DO)
+        self._known(name)
+        if not answers or not all(isinstance(answer, a.Answer) for answer in answers):
+            raise TypeError(
+                "when(step, …) takes answers: completes(…), rejects(…), unknown(…), late(…), handled()."
+            )
+        self._script[name, direction] = list(answers)
+        return self
+
+    def until(self, step: str, status: str = "completed") -> "Story":
+        """Play until a step has a status."""
+        self._known(step)
+        wanted = StepStatus(status)
+        while self.play.step(step).status is not wanted and self._move():
+            pass
+        if self.play.step(step).status is not wanted:
+            self._fail([f"{step} was never {wanted}; in the end it is {self.play.step(step).status}."])
+        return self
+
+    def after(self, time: timedelta | float) -> "Story":
+        """Let time pass, in seconds or as a timedelta, and play what happens meanwhile."""
+        span = time if isinstance(time, timedelta) else timedelta(seconds=time)
+        self.play.rest(self._answer, until=self.play.now + span)
+        self._note()
+        return self
+
+    def operator(
+        self, verb: str, step: str | None = None, *, refused: str | None = None, **more: Any
+    ) -> "Story":
+        """Let an operator act: ``operator("resolve", "process_payment", outcome="done", result={…})``.
+
+        With ``refused`` the verb must be refused, with a reason that contains this text.
+        """
+        message = _verb(verb, step, more)
+        self.play.say(step or "", f"an operator: {verb}")
+        try:
+            self.play.tell(message)
+        except Refused as no:
+            self.play.lines[-1].became = f"refused: {no}"
+            if refused is None or refused not in str(no):
+                self._fail([f"the operator's {verb} was refused: {no}"])
+            return self
+        self._note()
+        if refused is not None:
+            self._fail([f"the operator's {verb} was not refused; expected: {refused}"])
+        return self
+
+    def then(
+        self,
+        *,
+        state: str | None = None,
+        attention: Any = ...,
+        steps: Mapping[str, str] | None = None,
+        completed: Iterable[str] | None = None,
+        compensated: Iterable[str] | None = None,
+        undone_in_order: Sequence[str] | None = None,
+        sent: Sequence[str] | None = None,
+        error: str | None = None,
+        results: Mapping[str, Any] | None = None,
+        within: timedelta | float | None = None,
+    ) -> "Story":
+        """Play until nothing happens any more by itself, and check what has come of it.
+
+        ``steps`` are statuses by name; ``completed`` and ``compensated`` all steps of that status, in any order;
+        ``undone_in_order`` the steps in the order in which they were undone; ``sent`` every command that was
+        called, attempts included; ``error`` a part of the saga's error; ``within`` a time, from the start.
+        Raises AssertionError that tells what is otherwise, and all that happened.
+        """
+        self.play.rest(self._answer)
+        self._note()
+        progress = self.play.progress
+        check = _Check()
+        check.same("state", state, progress.state.value)
+        if attention is not ...:
+            check.equal("attention", attention, progress.attention and progress.attention.value)
+        for name, status in (steps or {}).items():
+            self._known(name)
+            check.same(name, status, self.play.step(name).status.value)
+        check.same("completed", _sorted(completed), _sorted(self._with(StepStatus.COMPLETED)))
+        check.same("compensated", _sorted(compensated), _sorted(self._with(StepStatus.COMPENSATED)))
+        undone = [event.step for event in self.play.events if isinstance(event, e.StepCompensated)]
+        check.same("undone_in_order", _listed(undone_in_order), undone)
+        check.same("sent", _listed(sent), [call.name for call in self.play.calls])
+        for name, result in (results or {}).items():
+            self._known(name)
+            check.equal(f"result of {name}", result, self.play.step(name).result)
+        if error is not None and error not in (progress.error or ""):
+            check.off.append(f"error: expected one with {error!r}, but it is {progress.error!r}")
+        if within is not None:
+            limit = within if isinstance(within, timedelta) else timedelta(seconds=within)
+            took = self.play.now - self.play.began
+            if took > limit:
+                check.off.append(f"within: expected at most {limit}, but it took {took}")
+        if check.off:
+            self._fail(check.off)
+        return self
+
+    # What is played
+
+    def _move(self) -> bool:
+        moved = self.play.move(self._answer)
+        self._note()
+        return moved
+
+    def _answer(self, due: DueCommand) -> None:
+        script = self._script.get((due.step, due.direction))
+        answer = self._usual if not script else script.pop(0) if len(script) > 1 else script[0]
+        self._note()
+        line = self.play.say(due.step, due.name, undo=is_undo(due))
+        match answer:
+            case a.Handled():
+                reply = call_handler(self.play.work(due)).reply
+            case a.Late(answer=later, after=seconds):
+                line.became = "no reply in its time"
+                self._time_out(due, later.inbox)  # type: ignore[attr-defined]
+                self.play.later(seconds, lambda: self._come_late(due, later))
+                return
+            case _:
+                reply = _reply(due.number, answer)
+        line.became = said(reply)
+        self.play.tell(reply)
+        self._note()
+
+    def _time_out(self, due: DueCommand, inbox: bool) -> None:
+        timeout = self.play.definition.step(due.step).timeout
+        self.play.now += timedelta(seconds=timeout)
+        self.play.tell(m.Unknown(due.number, f"no reply within {timeout:g} s", inbox))
+
+    def _come_late(self, due: DueCommand, answer: a.Answer) -> None:
+        reply = _reply(due.number, answer)
+        line = self.play.say(due.step, due.name, undo=is_undo(due))
+        taken = self.play.tell(reply)
+        line.became = f"late: {said(reply)}" + ("" if taken else "; nobody waits for it any more")
+
+    def _note(self) -> None:
+        """Tell of the saga's own doings since the last time."""
+        for event in self.play.events[self._told :]:
+            note(self.play, event)
+        self._told = len(self.play.events)
+
+    def _with(self, status: StepStatus) -> list[str]:
+        return [name for name, step in self.play.progress.steps.items() if step.status is status]
+
+    def _known(self, name: str) -> None:
+        if name not in self.play.definition.names:
+            known = ", ".join(self.play.definition.names)
+            raise LookupError(f"{self.play.definition.saga_type} has no step {name!r}; it has {known}.")
+
+    def _fail(self, off: Sequence[str]) -> None:
+        raise AssertionError(
+            "\n".join(
+                [
+                    f"{self.play.definition.saga_type} is not as expected:",
+                    *(f"  • {each}" for each in off),
+                    "",
+                    "What happened:",
+                    *(f"  {line}" for line in told(self.play.lines)),
+                ]
+            )
+        )
+
+
+class _Check:
+    """Collects what is otherwise."""
+
+    def __init__(self) -> None:
+        self.off: list[str] = []
+
+    def same(self, what: str, expected: Any, found: Any) -> None:
+        """Compare, if anything is expected."""
+        if expected is not None:
+            self.equal(what, expected, found)
+
+    def equal(self, what: str, expected: Any, found: Any) -> None:
+        """Compare."""
+        if found != expected:
+            self.off.append(f"{what}: expected {expected!r}, but it is {found!r}")
+
+
+def _sorted(names: Iterable[str] | None) -> list[str] | None:
+    return None if names is None else sorted(names)
+
+
+def _listed(names: Iterable[str] | None) -> list[str] | None:
+    return None if names is None else list(names)
+
+
+def _reply(number: int, answer: a.Answer) -> m.Reply:
+    match answer:
+        case a.Completes(result=result, inbox=inbox):
+            return m.Completed(number, result, inbox)
+        case a.Rejects(reason=reason, inbox=inbox):
+            return m.Rejected(number, reason, inbox)
+        case a.Unknown(error=error, inbox=inbox):
+            return m.Unknown(number, error, inbox)
+    raise TypeError(f"{answer!r} is no answer")
+
+
+_ON_STEPS: Mapping[str, Callable[..., m.Verb]] = {
+    "retry": m.Retry,
+    "skip": m.Skip,
+    "approve": m.Approve,
+    "reject": m.Reject,
+}
+_ON_SAGAS: Mapping[str, Callable[..., m.Verb]] = {
+    "compensate": m.Compensate,
+    "edit": m.Edit,
+    "pause": m.Pause,
+    "resume": m.Resume,
+}
+
+
+def _verb(verb: str, step: str | None, more: Mapping[str, Any]) -> m.Verb:
+    if verb in _ON_SAGAS:
+        return _ON_SAGAS[verb](**more)
+    if step is None:
+        raise TypeError(f"operator({verb!r}, step): which step?")
+    if verb == "resolve":
+        return m.Resolve(step, Verdict(more["outcome"]), more.get("result"), more.get("reason", ""))
+    if verb in _ON_STEPS:
+        return _ON_STEPS[verb](step, **more)
+    raise TypeError(f"{verb!r} is not a verb; there are {', '.join((*_ON_STEPS, 'resolve', *_ON_SAGAS))}.")
