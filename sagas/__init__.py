@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sagas.registry import Later as Later
     from sagas.registry import NoSuchCommand as NoSuchCommand
     from sagas.registry import Rejected as Rejected
+    from sagas.registry import Unavailable as Unavailable
     from sagas.registry import command as command
     from sagas.registry import subscribe as subscribe
 
@@ -31,6 +32,7 @@ __all__ = [
     "SagaState",
     "SagaStep",
     "TimeoutSagaOrchestrator",
+    "Unavailable",
     "approval",
     "command",
     "subscribe",
@@ -48,6 +50,7 @@ _HOME = {
     "SagaStep": "sagas.core.definition",
     "TimeoutSagaOrchestrator": "sagas.author",
     "approval": "sagas.core.definition",
+    "Unavailable": "sagas.registry",
     "command": "sagas.registry",
     "subscribe": "sagas.registry",
     "timer": "sagas.core.definition",

@@ -15,8 +15,9 @@ class SagasConfig(AppConfig):
     def ready(self) -> None:
         """Discover sagas and handlers; connect the adapters."""
         autodiscover_modules("sagas")
-        # Importing them registers checks and listeners.
+        # Importing them registers checks, listeners and transports.
         from sagas import checks, jobs, live, searchable, soundness  # noqa: F401
+        from sagas.transports import http  # noqa: F401
 
         jobs.serve_known_queues()
         post_migrate.connect(searchable.on_migrated, sender=self, dispatch_uid="sagas.searchable")

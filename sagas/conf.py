@@ -5,9 +5,52 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
+
+#: Characters; a key that can be guessed protects nothing.
+SHORTEST_SECRET = 16
+
+
+@dataclass(frozen=True)
+class HttpService:
+    """A participant elsewhere. Durations are seconds."""
+
+    url: str
+    """Commands are posted to this address, a slash and the command's name."""
+    secrets: tuple[str, ...]
+    """One key, or two while it is being changed: the first signs, both are good for signatures of theirs."""
+    inbox: bool = True
+    """Whether it remembers keys, so that a repeated command has no second effect."""
+    private: bool = False
+    """Whether it may be on a private network or this machine."""
+    reply_within: float = 3600.0
+    """How long a callback may take, once it has said 202."""
+
+    def __post_init__(self) -> None:
+        url = urlsplit(self.url) if isinstance(self.url, str) else None
+        if (
+            url is None
+            or url.scheme not in ("http", "https")
+            or not url.hostname
+            or url.query
+            or url.username
+        ):
+            raise ValueError("url must be http(s)://host[:port]/path, without a user and a query")
+        if url.scheme == "http" and not self.private:
+            raise ValueError("url must be https, unless the service is on a private network (private=True)")
+        keys = self.secrets
+        if not isinstance(keys, list | tuple) or not 1 <= len(keys) <= 2 or not all(map(_is_secret, keys)):
+            raise ValueError(f"secrets must be one or two keys of at least {SHORTEST_SECRET} characters")
+        if isinstance(self.reply_within, bool) or not 0 < self.reply_within <= 366 * 86_400:
+            raise ValueError("reply_within must be a number of seconds, more than 0 and less than a year")
+        object.__setattr__(self, "secrets", tuple(keys))
+
+
+def _is_secret(key: Any) -> bool:
+    return isinstance(key, str) and len(key) >= SHORTEST_SECRET
 
 
 @dataclass(frozen=True)
@@ -32,6 +75,10 @@ class Settings:
     """Service name -> queue, where it is not the service's name in lower case without "Service"."""
     DELIVERY_RETRY_CAP: float = 300.0
     """The longest wait between two deliveries of an event to a subscriber that fails."""
+    HTTP: Mapping[str, HttpService] = field(default_factory=dict)
+    """Service name -> where it is, for participants that get their commands by HTTP."""
+    CALLBACK_URL: str = ""
+    """Our own address as participants see it, as ``https://desk.example``: where they send answers that take longer."""
     SEARCHABLE: tuple[str, ...] = ()
     """Paths in the sagas' data, as ``customer.id``, that lists may be filtered by; ``migrate`` makes their indexes."""
 
@@ -52,6 +99,10 @@ def read(given: Mapping[str, Any]) -> Settings:
         if name == "QUEUES":
             if not isinstance(value, Mapping):
                 raise ImpossibleSetting(f"SAGAS['QUEUES'] must map service names to queues, not {value!r}.")
+        elif name == "HTTP":
+            given = {**given, name: _services(value)}
+        elif name == "CALLBACK_URL":
+            _check_url(value)
         elif name == "SEARCHABLE":
             _check_paths(value)
         elif not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
@@ -60,6 +111,31 @@ def read(given: Mapping[str, Any]) -> Settings:
     counts = {name: int(given[name]) for name in ("CONCURRENCY", "MAX_JOBS") if name in given}
     paths = {"SEARCHABLE": tuple(given["SEARCHABLE"])} if "SEARCHABLE" in given else {}
     return Settings(**{**given, **counts, **paths})
+
+
+def _services(value: Any) -> dict[str, HttpService]:
+    if not isinstance(value, Mapping):
+        raise ImpossibleSetting(f"SAGAS['HTTP'] must map service names to their settings, not {value!r}.")
+    found: dict[str, HttpService] = {}
+    for name, service in value.items():
+        try:
+            if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+                raise ValueError("a service's name is letters, digits, _ and -")
+            found[name] = HttpService(**service)
+        except (TypeError, ValueError) as wrong:
+            raise ImpossibleSetting(f"SAGAS['HTTP'][{name!r}]: {_said(wrong)}.") from wrong
+    return found
+
+
+def _said(wrong: Exception) -> str:
+    return str(wrong).replace("HttpService.__init__() ", "").replace("keyword argument", "setting")
+
+
+def _check_url(value: Any) -> None:
+    if not isinstance(value, str) or (value and not re.match(r"https?://[^/?#@]+/?$", value)):
+        raise ImpossibleSetting(
+            f"SAGAS['CALLBACK_URL'] must be this desk's address, as https://desk.example, not {value!r}."
+        )
 
 
 def _check_paths(value: Any) -> None:

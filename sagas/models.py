@@ -348,6 +348,24 @@ class LateReply(models.Model):
         return f"late {self.kind} for {self.step or self.number}"
 
 
+class Callback(models.Model):
+    """The answer that a participant elsewhere gave to a command by callback: the first one, which counts."""
+
+    saga_id = models.UUIDField()
+    number = models.PositiveIntegerField(help_text="Of the command.")
+    digest = models.CharField(max_length=64, help_text="Of what was answered.")
+    late = models.BooleanField(help_text="Nobody waited for it any more.")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["saga_id", "number"], name="callback_counts_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"answer to command {self.number} of {self.saga_id}"
+
+
 class OperatorAction(models.Model):
     """What an operator did to a saga, and the answer that was given: the audit trail.
 

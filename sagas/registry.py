@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -52,6 +52,19 @@ class Later:
         object.__setattr__(self, "within", float(within))
 
 
+class Unavailable(Exception):
+    """Whether a command was carried out is not known; its participant may say how long to wait before asking again."""
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+        """Seconds."""
+
+
+class Misconfigured(Exception):
+    """A command was not carried out, and will not be until somebody mends how it is sent."""
+
+
 class SagaType(Protocol):
     """What the registry needs to know of a saga author's class; see ``sagas.SagaOrchestrator``."""
 
@@ -85,6 +98,16 @@ class Subscriber:
     is_async: bool = False
 
 
+class Transport(Protocol):
+    """Brings commands to participants that are not functions of this project."""
+
+    def handler(self, name: str) -> Command | None:
+        """Return how that command is sent; None if another transport knows."""
+
+    def queues(self) -> Iterable[str]:
+        """Return the queues of all that is sent."""
+
+
 class AlreadyRegistered(ValueError):
     """Two different functions or classes claim one name."""
 
@@ -98,15 +121,17 @@ _subscribers: dict[str, dict[str, Subscriber]] = {}
 _saga_classes: dict[str, type[Any]] = {}
 _saga_types: dict[str, Any] = {}
 _faults: dict[str, Exception] = {}
+_transports: list[Transport] = []
 
 
 def queue_for(command: str) -> str:
     """Return the queue of a command: its service's own, such as ``payment`` for ``PaymentService.Refund``."""
     known = _commands.get(command)
-    return known.queue if known else _service_queue(command)
+    return known.queue if known else service_queue(command)
 
 
-def _service_queue(command: str) -> str:
+def service_queue(command: str) -> str:
+    """Return the queue that a command's name stands for: its service's."""
     service, dot, _ = command.partition(".")
     if not dot:
         return DEFAULT_QUEUE
@@ -135,7 +160,7 @@ def command(
 
     def register(function: Handler) -> Handler:
         has_inbox = getattr(function, "saga_inbox", False) if inbox is None else inbox
-        entry = Command(name, function, queue or _service_queue(name), has_inbox, model, _is_async(function))
+        entry = Command(name, function, queue or service_queue(name), has_inbox, model, _is_async(function))
         present = _commands.get(name)
         if present and not _same(present.function, function):
             raise AlreadyRegistered(f"The command {name} is already handled by {_where(present.function)}.")
@@ -228,8 +253,15 @@ def saga_type(name: str) -> Any | None:
 
 
 def handler(name: str) -> Command | None:
-    """Return the handler of a command, or None."""
-    return _commands.get(name)
+    """Return the handler of a command, or None: a function of ours, else one that sends it elsewhere."""
+    if name in _commands:
+        return _commands[name]
+    return next((found for each in _transports if (found := each.handler(name))), None)
+
+
+def add_transport(transport: Transport) -> None:
+    """Make it known."""
+    _transports.append(transport)
 
 
 def commands() -> Mapping[str, Command]:
@@ -250,5 +282,6 @@ def subscriber(event: str, name: str) -> Subscriber | None:
 def queues() -> tuple[str, ...]:
     """Return every queue that some handler or subscriber is served by."""
     named = {c.queue for c in _commands.values()}
+    named |= {queue for transport in _transports for queue in transport.queues()}
     named |= {s.queue for those in _subscribers.values() for s in those.values()}
     return tuple(sorted(named | {DEFAULT_QUEUE, EVENTS_QUEUE, WAITS_QUEUE}))

@@ -49,6 +49,15 @@ class LateReplyAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
 
+@admin.register(models.Callback)
+class CallbackAdmin(ReadOnlyAdmin):
+    """What participants elsewhere answered by callback, the latest first."""
+
+    list_display = ("saga_id", "number", "late", "at")
+    list_filter = ("late", "at")
+    ordering = ("-id",)
+
+
 @admin.register(models.OperatorAction)
 class OperatorActionAdmin(ReadOnlyAdmin):
     """The audit trail, the latest first."""

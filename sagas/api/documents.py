@@ -28,6 +28,9 @@ class Step(BaseModel):
     outcome: Outcome | None = Field(description="Of the last attempt.")
     result: Any
     error: str | None
+    probe: int = Field(description="How often its participant was asked what became of the last attempt.")
+    probe_command: str | None = Field(description="The command that asks.")
+    probe_budget: int = Field(description="How often it is asked, until a person is.")
     standing: bool = Field(description="A rollback passed it by: its effect stays.")
     generation: int
     undo_generation: int
@@ -40,6 +43,14 @@ class Step(BaseModel):
     executed_at: datetime | None
     compensated_at: datetime | None
     worker: str | None
+
+
+class Told(BaseModel):
+    """What a participant hears of its callback. It is told for good: repeating it changes nothing."""
+
+    late: bool = Field(
+        description="Nobody waited for it any more; it is recorded, and an operator sees it where it matters."
+    )
 
 
 class Waiting(BaseModel):

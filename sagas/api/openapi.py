@@ -9,11 +9,12 @@ from pydantic.json_schema import models_json_schema
 
 from sagas import orchestrator, searchable
 from sagas.api import documents as d
-from sagas.api.schemas import EventQuery, ListQuery, StartBody, VerbBody
+from sagas.api.schemas import CallbackBody, EventQuery, ListQuery, StartBody, VerbBody
+from sagas.transports import signing
 
 _REF = "#/components/schemas/{model}"
 _MODELS = (
-    StartBody, VerbBody, d.Saga, d.SagaPage, d.EventPage, d.Acted, d.Plan, d.TypeList, d.Problem
+    StartBody, VerbBody, CallbackBody, d.Saga, d.SagaPage, d.EventPage, d.Acted, d.Plan, d.TypeList, d.Told, d.Problem
 )  # fmt: skip
 
 _MEANING = {
@@ -27,6 +28,9 @@ _MEANING = {
     "422": "A field cannot be accepted: which, and why.",
 }
 _SAGA_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+_TEXT = {"type": "string"}
+_NAMED = {"service": _TEXT, "id": _SAGA_ID["schema"], "number": {"type": "integer"}}
+_SIGNED = (signing.TIMESTAMP, signing.SIGNATURE)
 
 
 def document(request: HttpRequest) -> dict[str, Any]:
@@ -57,6 +61,7 @@ def _paths() -> dict[str, Any]:
         "/sagas/{id}/events": {
             "get": _read("Read its log", d.EventPage, [_SAGA_ID, *_parameters(EventQuery)], "404", "422"),
         },
+        "/callbacks/{service}/{id}/{number}": {"post": _callback()},
         "/types": {"get": _read("List the saga types", d.TypeList, [])},
     }
     paths |= {f"/sagas/{{id}}/{verb}": {"post": _verb(label)} for verb, label in orchestrator.VERBS.items()}
@@ -79,6 +84,22 @@ def _start() -> dict[str, Any]:
             "201": _holding(d.Saga, "It is started."),
             "200": _holding(d.Saga, "The idempotency key had started it already."),
             **_problems(*_MEANING.keys() - {"404"}),
+        },
+    }
+
+
+def _callback() -> dict[str, Any]:
+    named = [{**_SAGA_ID, "name": name, "schema": schema} for name, schema in _NAMED.items()]
+    signed = [{**_SAGA_ID, "in": "header", "name": name, "schema": _TEXT} for name in _SIGNED]
+    return {
+        "summary": "Answer a command that was taken on with 202",
+        "description": "Its address came with the command, as saga-callback. docs/participants.md says how to sign.",
+        "security": [],
+        "parameters": [*named, *signed],
+        "requestBody": {"required": True, **_content(CallbackBody)},
+        "responses": {
+            "200": _holding(d.Told, "It is taken, or late, or was told before."),
+            **_problems(*_MEANING.keys() - {"403"}),
         },
     }
 

@@ -15,10 +15,20 @@ MAX_DEPTH = 100
 
 def read_body(request: HttpRequest) -> dict[str, Any]:
     """Return the request's JSON object. Raises 400, 413, 415 or 422."""
+    return parse_object(read_raw(request))
+
+
+def read_raw(request: HttpRequest) -> bytes:
+    """Return the body as it was sent. Raises 413 or 415."""
     _check_type(request)
-    raw = request.read(MAX_BODY + 1)  # without a Content-Length only this limits it
+    raw: bytes = request.read(MAX_BODY + 1)  # without a Content-Length only this limits it
     if len(raw) > MAX_BODY:
         raise too_large()
+    return raw
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body is. Raises 400 or 422."""
     body = _parse(raw)
     if not isinstance(body, dict):
         raise malformed("The body must be a JSON object.")

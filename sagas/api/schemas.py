@@ -54,6 +54,14 @@ class VerbBody(_Body):
     dry_run: bool = Field(False, description="Say what would happen, and change nothing.")
 
 
+class CallbackBody(_Body):
+    """Answer a command, signed by the participant that it was sent to."""
+
+    outcome: Literal["completed", "rejected"] = Field(description="What became of it.")
+    result: Any = Field(None, description="completed: what the action returned.")
+    reason: str = Field("", max_length=2000, description="rejected: why it had no effect.")
+
+
 class _Query(BaseModel):
     """A query holds only texts, so they are converted."""
 

@@ -2,10 +2,12 @@
 
 from django.urls import re_path
 
-from sagas.api import openapi, saga_types, views
+from sagas.api import callbacks, openapi, saga_types, views
 from sagas.api.endpoint import endpoint
 
 _SAGA = r"^sagas/(?P<saga_id>[^/]+)"
+#: Public, since the signature says who it is.
+_CALLBACK = r"^callbacks/(?P<service>[^/]+)/(?P<saga_id>[^/]+)/(?P<number>[0-9]{1,9})$"
 
 urlpatterns = [
     # It tells nothing that the source does not, so whoever wants to make a client may read it.
@@ -15,5 +17,6 @@ urlpatterns = [
     re_path(rf"{_SAGA}/?$", endpoint(GET=views.saga_detail), name="api-saga"),
     re_path(rf"{_SAGA}/events/?$", endpoint(GET=views.saga_events), name="api-saga-events"),
     re_path(rf"{_SAGA}/(?P<verb>[^/]+)/?$", endpoint(POST=views.saga_verb), name="api-saga-verb"),
+    re_path(_CALLBACK, endpoint(public=True, POST=callbacks.answer), name="api-callback"),
     re_path(r"", endpoint(GET=views.nothing_here, POST=views.nothing_here), name="api-nothing"),
 ]

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from sagas import registry
 from sagas.core import messages as m
 from sagas.core.plain import NotPlain, plain, printable
+from sagas.core.words import Attention
 from sagas.engine.work import Work
 from sagas.orchestrator import outbox
 
@@ -64,6 +65,10 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
         case registry.Rejected():
             # A probe's no is about the command, whichever of its attempts arrived: it is as good as an inbox'.
             return m.Rejected(work.number, _text(fault) or "rejected", inbox or work.probes is not None)
+        case registry.Misconfigured():
+            return m.Unserved(work.number, _text(fault), Attention.MISCONFIGURED)
+        case registry.Unavailable(retry_after=wait):
+            return m.Unknown(work.number, _text(fault), inbox, wait)
         case registry.NoSuchCommand() if work.probes is not None:
             return m.NoSuchCommand(work.number, _text(fault) or m.NoSuchCommand.error)
         case Unserved():

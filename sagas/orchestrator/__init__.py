@@ -19,6 +19,7 @@ from sagas.orchestrator.asked import (
     Plan,
     Refused,
 )
+from sagas.orchestrator.callbacks import call_back
 from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import Imported, import_saga
 from sagas.orchestrator.replies import (
@@ -57,6 +58,7 @@ __all__ = [
     "approvals_count",
     "approvals_for",
     "as_uuid",
+    "call_back",
     "compensation_completed",
     "definition_for",
     "deliver",

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from sagas import rows
 from sagas.clock import database_now
 from sagas.core.ids import uuid7
-from sagas.models import Definition, Due, Event, LateReply, OperatorAction, Saga, SagaQuerySet, Step
+from sagas.models import Callback, Definition, Due, Event, LateReply, OperatorAction, Saga, SagaQuerySet, Step
 from sagas.orchestrator.asked import Asked
 from sagas.orchestrator.exporting import documents
 
@@ -146,7 +146,7 @@ def _remove(removed: Sequence[Old]) -> None:
     batch.update(
         OperatorAction, ("id",), ("answer",), [(pk, {"pruned": names[saga]}) for pk, saga in acts if saga]
     )
-    for model in (LateReply, Event, Step):
+    for model in (Callback, LateReply, Event, Step):
         batch.delete(model, "saga_id", ids)
     batch.delete(Saga, "id", ids)
     batch.write()

@@ -24,7 +24,7 @@ from sagas import bell, clock, jobs, orchestrator, worker
 from sagas.engine import Pump, pump
 from sagas.fuse import Fuse
 from sagas.live import channel
-from sagas.models import Definition, Due, Event, LateReply, OperatorAction, Process, Saga, Step
+from sagas.models import Callback, Definition, Due, Event, LateReply, OperatorAction, Process, Saga, Step
 from sagas.orchestrator import Asked, pins
 from sagas.orchestrator.company import Company
 from sagas.soon import Soon
@@ -214,7 +214,19 @@ def die() -> None:
 
 
 #: All that is emptied before a run, and looked at after it.
-TABLES = (Due, Event, Step, OperatorAction, LateReply, Saga, Definition, Process, shop.Effect, shop.Memory)
+TABLES = (
+    Due,
+    Callback,
+    Event,
+    Step,
+    OperatorAction,
+    LateReply,
+    Saga,
+    Definition,
+    Process,
+    shop.Effect,
+    shop.Memory,
+)
 
 
 def clear() -> None:

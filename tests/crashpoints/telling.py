@@ -4,6 +4,9 @@ import uuid
 from contextlib import suppress
 
 from sagas import orchestrator
+from sagas.core.messages import Completed
+from sagas.models import Step
+from tests.crashpoints import seams
 from tests.crashpoints.paths import Paths, says
 from tests.crashpoints.stage import Stage
 
@@ -60,3 +63,19 @@ def hang_and_come_back_late(stage: Stage) -> None:
     stage.start(says(fetch_do=("hang", 1)), key="k")
     stage.rest()
     stage.come_back()
+
+
+@path(fresh)
+def be_answered_by_a_callback(stage: Stage) -> None:
+    """The participant calls until it hears an answer; it hears the same one however often."""
+    _call_back(stage, "fetch", {"by": "callback"})
+    stage.rest()
+    _call_back(stage, "pay", {"by": "callback, too late"})
+
+
+def _call_back(stage: Stage, step: str, result: dict[str, str]) -> None:
+    assert stage.saga
+    with seams.aside():
+        number = Step.objects.get(saga=stage.saga, name=step).action_number or 0
+    late = orchestrator.call_back(stage.saga, "ParcelService", Completed(number, result))
+    stage.hears(("called back", step), late)

@@ -1,0 +1,60 @@
+"""Callbacks: what participants elsewhere answer when they are done, to the command that they name by its number.
+
+The first answer counts and is remembered with it. The same one again gets the same reply and does nothing.
+"""
+
+import hashlib
+import json
+from uuid import UUID
+
+from django.db import transaction
+
+from sagas.core import messages as m
+from sagas.core.draft import Refused
+from sagas.core.words import Direction
+from sagas.models import Callback, Event
+from sagas.orchestrator import ledger, loading
+from sagas.orchestrator.asked import NotFound
+from sagas.orchestrator.replies import Answered, _late, _take, as_uuid
+
+_DISPATCHES = {"StepDispatched": Direction.DO, "UndoDispatched": Direction.UNDO}
+
+
+def call_back(saga_id: UUID | str, service: str, reply: m.Completed | m.Rejected) -> bool:
+    """Take a service's answer to a command of its own; return whether it was late: nobody waited for it any more.
+
+    Raises NotFound for a command that the service was never sent, Refused for another answer than its first.
+    """
+    pk, digest = as_uuid(saga_id), _digest(reply)
+    with transaction.atomic():
+        group = ledger.Group()
+        group.lock([pk])
+        held = group.sagas.get(pk)
+        if held is None or not _was_sent(held, service, reply.number):
+            raise NotFound(f"{service} was sent no command {reply.number} of a saga {pk}.")
+        told = Callback.objects.filter(saga_id=pk, number=reply.number).first()
+        if told is not None and told.digest != digest:
+            raise Refused(
+                f"Command {reply.number} was answered otherwise before, and the first answer counts."
+            )
+        if told is not None:
+            return told.late
+        answer, late = Answered(pk, reply), held.progress.awaiting(reply.number) is None
+        if not _take(group, held, answer):
+            _late(held, answer).save()
+        group.write()
+        Callback.objects.create(saga_id=pk, number=reply.number, digest=digest, late=late)
+    return late
+
+
+def _was_sent(held: loading.Held, service: str, number: int) -> bool:
+    event = Event.objects.filter(saga_id=held.id, sequence=number, type__in=_DISPATCHES).first()
+    if event is None or event.step is None:
+        return False
+    name = held.definition.step(event.step).command(_DISPATCHES[event.type])
+    return name is not None and name.partition(".")[0] == service
+
+
+def _digest(reply: m.Completed | m.Rejected) -> str:
+    said = ["completed", reply.result] if isinstance(reply, m.Completed) else ["rejected", reply.reason]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

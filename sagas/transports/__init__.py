@@ -1,0 +1,1 @@
+"""How commands reach participants that are not functions of this project."""
