@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from _setup import DEVELOPMENT, ROOT, VENV_PYTHON, need_programs, say, virtual_environment
 
 NOTHING_COLLECTED = 5
-ON_BOTH = ("tests/sagas", "tests/participants", "tests/acceptance")
+ON_BOTH = ("tests/sagas", "tests/participants", "tests/testing", "tests/acceptance")
 #: In processes of their own: their shop's handlers and saga types are registered for good.
 DEATHS = ("tests/crashpoints",)
 #: Two lanes run side by side, one for each core; a lane runs its stages in turn: (name, database, folders).

@@ -139,11 +139,12 @@ class Play:
 
     def work(self, due: DueCommand) -> Work:
         """Return what the engine would give to the command's handler."""
-        sent = Sent(due.step, due.direction, due.name, due.number, due.generation, due.attempt)
+        sent = Sent(
+            due.step, due.direction, due.name, due.number, due.generation, due.attempt, due.timeout, due.waits
+        )
         saga_type = self.definition.saga_type
         held = Held(self.id, saga_type, self._correlation_id(), self.definition, self.progress, {}, {})
-        timeout = self.definition.step(due.step).timeout
-        return command_work(held, sent, uuid4(), self.now + timedelta(seconds=timeout))
+        return command_work(held, sent, uuid4(), self.now + timedelta(seconds=due.timeout))
 
     def _correlation_id(self) -> str:
         value = (self.progress.data or {}).get("correlation_id")
