@@ -4,9 +4,20 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import (
+    DateTimeField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
 
 from sagas.clock import FRESH, database_now
 from sagas.conf import settings
@@ -69,23 +80,31 @@ def bring_forward(now: datetime) -> int:
 @transaction.atomic
 def _rewrite(ids: Sequence[int], now: datetime) -> int:
     """Make rows due after what was left of their wait; one that somebody holds meanwhile is left alone."""
-    free = Due.objects.filter(pk__in=ids, lease_token=None).select_related("saga").order_by("pk")
+    free = _planned(Due.objects.filter(pk__in=ids, lease_token=None)).select_related("saga").order_by("pk")
     listed = list(free.select_for_update(skip_locked=True, of=("self",)))
     for row in listed:
-        row.due_at = now + max(timedelta(0), row.due_at - (row.saga.updated_at or now))
+        planned = row.due_at if row.planned is None else row.planned
+        row.due_at = now + max(timedelta(0), planned - (row.saga.updated_at or now))
     Due.objects.bulk_update(listed, ["due_at"])
     return len(listed)
 
 
-def _stranded(now: datetime) -> QuerySet[Due]:
-    """Find what is due at a time by a clock that was ahead: later than its saga's time, which is ahead, too."""
+def _planned(rows: QuerySet[Due]) -> QuerySet[Any]:
+    """Add when a command was to be due, by its saga's time: what it was brought forward to may be earlier."""
+    step = Step.objects.filter(saga_id=OuterRef("saga_id"), name=OuterRef("step"))
+    planned: QuerySet[Any] = rows.annotate(planned=Subquery(step.values("due_at")))
+    return planned
+
+
+def _stranded(now: datetime) -> QuerySet[Any]:
+    """Find what has longer to wait than it was to: it is due by a clock that was ahead, as its saga's time still is."""
     ahead = now + JUMP
-    as_dispatched = Step.objects.filter(
-        saga_id=OuterRef("saga_id"), name=OuterRef("step"), due_at=OuterRef("due_at")
+    spans = DurationField()
+    left = _planned(Due.objects.filter(lease_token=None, due_at__gt=ahead, saga__updated_at__gt=ahead))
+    left = left.annotate(
+        brought=ExpressionWrapper(F("due_at") - F("planned"), spans),
+        behind=ExpressionWrapper(Value(ahead, DateTimeField()) - F("saga__updated_at"), spans),
     )
-    return Due.objects.filter(
-        Q(kind=Due.DELIVERY) | Exists(as_dispatched),
-        lease_token=None,
-        due_at__gt=ahead,
-        saga__updated_at__gt=ahead,
-    )
+    longer = Q(planned__lte=F("saga__updated_at")) | Q(brought__gt=F("behind"))
+    found: QuerySet[Any] = left.filter(Q(kind=Due.DELIVERY) | Q(planned__isnull=False) & longer)
+    return found

@@ -161,6 +161,19 @@ def test_a_wait_is_as_long_as_it_was_and_never_shorter(errand: Any, jump: Jump) 
     assert Due.objects.get().due_at == now + timedelta(seconds=40)
 
 
+@pytest.mark.parametrize("wait", [0.2, 40])
+def test_a_clock_that_is_set_back_twice_strands_nothing(errand: Any, jump: Jump, wait: float) -> None:
+    saga = errand()
+    later = saga.updated_at + timedelta(seconds=wait)
+    Due.objects.update(due_at=later)
+    Step.objects.filter(saga=saga, name="fetch").update(due_at=later)
+    for seconds in (-300, -HOUR):
+        jump(seconds)
+        now = database_now()
+        jumps.bring_forward(now)
+        assert Due.objects.get().due_at == now + timedelta(seconds=wait)
+
+
 def test_work_for_later_is_left_alone_when_no_clock_was_set(errand: Any) -> None:
     errand()
     later = database_now() + timedelta(hours=5)

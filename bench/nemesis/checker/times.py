@@ -61,11 +61,14 @@ def _due(facts: Facts) -> dict[tuple[str, int], Any]:
     found = {}
     for saga in facts.sagas.values():
         generation: dict[tuple[str, str], int] = {}
+        told: dict[Any, int] = {}
         for event in saga.events:
             way = "undo" if event["type"].startswith("Undo") else "do"
             if event["type"] in ("StepDispatched", "UndoDispatched"):
                 generation[event["step"], way] = event["data"]["generation"]
-            if event["data"].get("due_at") and event["step"]:
+            # A second transition at the very same time: the clock is behind the saga, whose time stands still.
+            still = told.setdefault(event["at"], event["version"]) != event["version"]
+            if event["data"].get("due_at") and event["step"] and not still:
                 key = f"{saga.id}:{event['step']}:{way}:{generation.get((event['step'], way), 0)}"
                 found[key, event["data"]["attempt"]] = moment(event["data"]["due_at"])
     return found
