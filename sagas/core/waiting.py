@@ -57,7 +57,7 @@ def _nobody_answered(draft: Draft, step: StepProgress) -> None:
 
 def approve(draft: Draft, step: StepProgress, verb: m.Approve) -> None:
     """Take one person's yes: the last that was asked for completes the step."""
-    _asked(step)
+    _asked(draft, step)
     given, person = _given(step), verb.person or verb.by
     if person in given:
         raise Refused(f"{given[person]['by']} has approved {step.name} already; it takes another person.")
@@ -70,13 +70,15 @@ def approve(draft: Draft, step: StepProgress, verb: m.Approve) -> None:
 
 def reject(draft: Draft, step: StepProgress, verb: m.Reject) -> None:
     """Take a person's no: one is enough."""
-    _asked(step)
+    _asked(draft, step)
     by = f" by {verb.by}" if verb.by else ""
     why = f": {verb.reason}" if verb.reason else ""
     replies.reject(draft, step, f"rejected{by}{why}")
 
 
-def _asked(step: StepProgress) -> None:
+def _asked(draft: Draft, step: StepProgress) -> None:
+    if draft.progress.state is SagaState.COMPENSATING:
+        raise Refused("The saga is rolling back; an approval would come too late.")
     if step.asked is None or step.open is None:
         raise Refused(f"{step.name} is {step.status}; it is not waiting for an approval.")
 

@@ -88,8 +88,8 @@ BUGS: Mapping[str, Bug] = {
     "an unknown outcome is forgotten": Bug(
         machine,
         "_step_changes",
-        '"unresolved": True,\n                "inbox": inbox',
-        '"unresolved": False,\n                "inbox": inbox',
+        '"outcome": Outcome.UNKNOWN,\n                "unresolved": True,\n                "inbox"',
+        '"outcome": Outcome.UNKNOWN,\n                "unresolved": False,\n                "inbox"',
     ),
     "a closed command stays open": Bug(
         machine,

@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 
 from sagas.core import messages as m
-from sagas.core.commands import DueCommand, changed, due_command, idempotency_key
+from sagas.core.commands import DueCommand, changed, due_command, idempotency_key, own_wake
 from sagas.core.words import Direction
 from tests.simulation.faults import Fault
 from tests.simulation.world import World
@@ -90,4 +90,5 @@ def test_a_change_beside_the_command_is_none_of_it() -> None:
 def test_changes_add_up_to_what_is_due(world: World, schedule: list[tuple[Fault, int]]) -> None:
     world.suffer(schedule)
     commands = [due_command(world.definition, step) for step in world.progress.steps.values()]
+    commands.append(own_wake(world.definition, world.progress))
     assert {n: row.command for n, row in world.due.items()} == {c.number: c for c in commands if c}

@@ -145,7 +145,7 @@ def test_the_command_shows_a_violation_and_how_to_see_it_again(
 ) -> None:
     monkeypatch.setattr(bench.simulate, "KEPT", tmp_path)
     break_core(monkeypatch, "what may have had its effect is withdrawn")
-    said = _command(monkeypatch, capsys, 1, "--sagas", "30", "--keep")
+    said = _command(monkeypatch, capsys, 1, "--sagas", "60", "--keep")
     assert "VIOLATION C7: what was sent is awaited, not withdrawn" in said
     again = said.partition("all of it: bench/simulate --seed 3 ")[2].partition("\n")[0].split()
     assert "VIOLATION" in _command(monkeypatch, capsys, 1, *again)

@@ -89,6 +89,14 @@ def test_a_wake_that_a_worker_holds_is_awaited_and_then_withdrawn() -> None:
     assert time_up(story, "rest") == ["StepWithdrawn rest", "SagaFailed"]
 
 
+def test_nobody_answers_once_the_saga_has_turned_back() -> None:
+    story = asking(deadline=HOUR)
+    story.tell(m.Compensate(), "ok")
+    refuses(story, m.Approve("ok", "mia", "", "7"), "an approval would come too late")
+    refuses(story, m.Reject("ok", "no", "mia"), "an approval would come too late")
+    assert time_up(story, "ok") == ["StepWithdrawn ok", "UndoDispatched a"]
+
+
 def test_skipping_a_timer_goes_on_now() -> None:
     story = Story(timer("rest", wait=HOUR), step("b"))
     assert story.tell(m.Skip("rest")) == ["StepSkipped rest", "StepDispatched b"]

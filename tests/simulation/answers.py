@@ -1,6 +1,6 @@
 """What a reply to an open command has to decide: DESIGN 4 as the oracle reads it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from .books import Books, name_of
 
@@ -12,10 +12,20 @@ def must(books: Books, number: int, reply: Any) -> Must:
     """Return the events that a reply to this open command has to decide, before any that follow from them."""
     step, direction = books.commands[number]
     kind = name_of(reply)
+    if kind == "TimeUp":
+        if books.waiting.get(step) != "reply":
+            return _time_is_up(books, step)
+        kind, reply = "Unknown", Silence(books.doubt[number])
+    if kind == "Later":
+        needless = books.turned and direction == "do" and reply.inbox  # the undo meets it, or keeps it away
+        if not (needless or books.asked[step]):
+            return ("ReplyAwaited",)
+        kind = "Unknown"
     if kind == "Rejected" and number in books.doubt and not reply.inbox:
         kind = "Unknown"  # one attempt's no does not speak for another
     asked = books.asked[step]
     left = books.tries[step, direction] + (not asked) < books.graph.attempts[step, direction]
+    left = left and not (direction == "do" and books.expired and not books.pivot_passed)
     inbox = bool(books.doubt.get(number)) if asked else getattr(reply, "inbox", True)
     if kind == "NoSuchCommand":
         vain = direction == "do" and not inbox and (books.turned or not left)
@@ -35,6 +45,26 @@ def must(books: Books, number: int, reply: Any) -> Must:
     if books.turned:
         return (_awaited(kind, doubt=number in books.doubt),)
     return _action(books, step, kind, left, inbox=inbox)
+
+
+class Silence(NamedTuple):
+    """What comes of a promise that nobody kept."""
+
+    inbox: bool
+
+
+def _time_is_up(books: Books, step: str) -> Must:
+    """Return what comes of a step that calls nobody, when its time is up."""
+    waits = books.waiting.get(step)
+    if waits is None:
+        return ()
+    if books.turned:
+        return ("StepWithdrawn",)
+    answer = "approve" if waits == "timer" else books.graph.otherwise[step]
+    if answer == "reject":
+        held = books.pivot_passed or books.graph.hold[step]
+        return ("StepFailed", "StepHeld held" if held else "SagaCompensating")
+    return ("StepCompleted",) if answer == "approve" else ("StepHeld expectation_missed",)
 
 
 def _undo(kind: str, left: bool) -> str:

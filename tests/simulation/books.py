@@ -73,6 +73,15 @@ class Books:
     asked: Counter[str] = field(default_factory=Counter)
     """Step -> how often its participant was asked what became of the latest attempt."""
     retries: Counter[str] = field(default_factory=Counter)
+    waiting: dict[str, str] = field(default_factory=dict)
+    """Step -> for what it waits: timer, approval or reply."""
+    given: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Step -> who has approved it."""
+    to_begin: bool = False
+    """It is started, and begins later."""
+    expired: bool = False
+    """Its deadline passed, and it had not passed its pivot."""
+    begun: bool = False
     turned: bool = False
     pivot_passed: bool = False
     """Whether the pivot was done before the saga turned back: from then on it only goes forward."""
@@ -111,6 +120,7 @@ class Books:
         self.commands[self.sequence] = (step, direction)
         self.open[step] = self.sequence
         self.asked[step] = 0
+        self.waiting.pop(step, None)
         if direction == "do":
             self.action[step] = self.sequence
 
@@ -118,6 +128,16 @@ class Books:
         """Take down what became of a step; its open command is closed."""
         self.status[step] = status
         self.open.pop(step, None)
+        self.waiting.pop(step, None)
+
+    @property
+    def own(self) -> set[int]:
+        """The numbers of what is due for the saga itself: 1 is its beginning, 0 its deadline."""
+        if self.turned or self.ended or self.expired or not self.sequence:
+            return set()
+        if self.to_begin:
+            return {1}
+        return {0} if self.graph.deadline and self.begun and not self.pivot_passed else set()
 
     def too_late(self, step: str, number: int, reply: Any) -> bool:
         """Whether a success that nobody awaits tells of an effect that nobody knows, and that has an undo."""

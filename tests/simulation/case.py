@@ -34,6 +34,8 @@ class Case:
     definition: SagaDefinition
     minds: Mapping[str, Mind]
     schedule: Schedule = ()
+    delayed: bool = False
+    """It begins some time after its start."""
     sure: bool = False
     """Only deliveries are faulty, and patience is endless: it must end as it would without any fault."""
 
@@ -45,6 +47,7 @@ class Case:
                 name: {plan: value if plan == "inbox" else list(value) for plan, value in vars(mind).items()}
                 for name, mind in self.minds.items()
             },
+            "delayed": self.delayed,
             "sure": self.sure,
             "schedule": [f"{fault.value} {which}" for fault, which in self.schedule],
         }
@@ -62,7 +65,7 @@ class Case:
         pairs = (entry.split() for entry in document["schedule"])
         schedule = tuple((Fault(fault), int(which)) for fault, which in pairs)
         definition = SagaDefinition.from_document(document["definition"])
-        return cls(definition, minds, schedule, document["sure"])
+        return cls(definition, minds, schedule, document.get("delayed", False), document["sure"])
 
     def text(self, **more: Any) -> str:
         """Return it as the text of a file, with what else is to be known of it."""

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep
+from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep, approval, timer
+from sagas.core.waits import ANSWERS
 
 from .case import Case, Mind
 from .faults import BAD_CLICKS, CLICKS, ORDINARY, Fault
@@ -21,7 +22,14 @@ LEAST = 10
 MOST = 20
 
 #: How often each is drawn. Most find nothing that they could hit, most of the time; clocks and clicks always do.
-WORKING = {Fault.WORK: 4, Fault.CLAIM: 22, Fault.EXECUTE: 14, Fault.DELIVER: 8, Fault.GO_ON: 8}
+WORKING = {
+    Fault.FINISH: 8,
+    Fault.WORK: 4,
+    Fault.CLAIM: 22,
+    Fault.EXECUTE: 14,
+    Fault.DELIVER: 8,
+    Fault.GO_ON: 8,
+}
 BROKEN = {
     **dict.fromkeys((Fault.DROP, Fault.LOSE, Fault.TIMEOUT, Fault.REPORT), 6),
     **dict.fromkeys((Fault.EXECUTE_AGAIN, Fault.DELIVER_AGAIN), 6),
@@ -77,7 +85,8 @@ def draw(seed: int, number: int) -> tuple[Case, Suffering]:
     kind = chance.choice(KINDS)
     definition = _definition(chance, kind)
     minds = {name: _mind(chance, kind) for name in definition.names}
-    return Case(definition, minds, sure=kind.sure), _suffering(chance, kind)
+    delayed = chance.random() < 0.15
+    return Case(definition, minds, delayed=delayed, sure=kind.sure), _suffering(chance, kind)
 
 
 def _definition(chance: Random, kind: Kind) -> SagaDefinition:
@@ -105,7 +114,19 @@ def _definition(chance: Random, kind: Kind) -> SagaDefinition:
                 probe_retry=probe_retry,
             )
         )
-    return SagaDefinition("trip", tuple(steps))
+    steps = [_waiting(chance, step) if chance.random() < 0.25 else step for step in steps]
+    deadline = chance.choice((60.0, 900.0)) if not kind.sure and chance.random() < 0.15 else None
+    return SagaDefinition("trip", tuple(steps), deadline)
+
+
+def _waiting(chance: Random, step: SagaStep) -> SagaStep:
+    """Draw a step that calls nobody, at the same place."""
+    same = {"needs": step.needs, "pivot": step.pivot, "retriable": step.retriable, "hold": step.hold}
+    if chance.random() < 0.4:
+        return timer(step.name, wait=chance.choice((0, 30, 600)), **same)
+    people, deadline = chance.choice((1, 1, 2)), chance.choice((None, 60, 600))
+    otherwise = chance.choice(ANSWERS) if deadline else None
+    return approval(step.name, by="group:x", people=people, deadline=deadline, otherwise=otherwise, **same)
 
 
 def _needs(chance: Random, earlier: str, position: int, pivot: int | None) -> tuple[str, ...] | None:
@@ -117,7 +138,7 @@ def _needs(chance: Random, earlier: str, position: int, pivot: int | None) -> tu
 
 
 def _mind(chance: Random, kind: Kind) -> Mind:
-    trouble = (Answer.ERROR, Answer.BREAK, Answer.BUSY) if kind.sure else tuple(Answer)
+    trouble = (Answer.ERROR, Answer.BREAK, Answer.BUSY, Answer.LATER) if kind.sure else tuple(Answer)
     ends = (Answer.OK, Answer.OK, Answer.REJECT) if kind.sure else (Answer.OK, Answer.OK, *Answer)
     undo_ends = (Answer.OK,) if kind.sure else (Answer.OK, Answer.OK, *Answer)
     undo_trouble = (*trouble, Answer.REJECT)

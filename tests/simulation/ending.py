@@ -14,7 +14,7 @@ TERMINAL = {"completed", "failed"}
 def at_rest(world: "World") -> None:
     """Check a world in which nothing is under way any more."""
     now = world.progress
-    rests = now.state in TERMINAL or now.paused or now.attention
+    rests = now.state in TERMINAL or now.paused or now.attention or now.waiting
     demand(rests, "I1, rule 6: at rest it has ended, is paused, or asks", now.state)
     demand(now.paused or not world.due, "I1: at rest nothing is due", world.due)
 
@@ -29,7 +29,7 @@ def settled(world: "World", books: Books) -> None:
     world.remember()
     _keys(world)
     _attempts(world, books)
-    for step in books.graph.needs:
+    for step in filter(books.graph.calls.get, books.graph.needs):
         _effects(books, step) if books.inbox[step] else _bare_effects(world, books, step)
 
 

@@ -15,6 +15,8 @@ class Fault(StrEnum):
     DELIVER = auto()
     GO_ON = auto()
     """The reply is committed, and what that makes due is leased to the same worker at once."""
+    FINISH = auto()
+    """What a participant took on is done, and its answer is on its way from outside."""
     RETURN = auto()
     """A handler that had vanished is back."""
 
@@ -83,7 +85,16 @@ class Fault(StrEnum):
 
 #: What is no fault.
 ORDINARY = frozenset(
-    {Fault.START, Fault.WORK, Fault.CLAIM, Fault.EXECUTE, Fault.DELIVER, Fault.GO_ON, Fault.RETURN}
+    {
+        Fault.START,
+        Fault.WORK,
+        Fault.CLAIM,
+        Fault.EXECUTE,
+        Fault.DELIVER,
+        Fault.GO_ON,
+        Fault.FINISH,
+        Fault.RETURN,
+    }
 )
 CLICKS = (
     *(Fault.RETRY, Fault.SKIP, Fault.RESOLVE, Fault.COMPENSATE, Fault.EDIT),

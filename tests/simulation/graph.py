@@ -15,6 +15,12 @@ class Graph:
         self.probe: dict[tuple[str, str], str | None] = {}
         self.questions: dict[str, int] = {}
         self.pivot: str | None = None
+        self.deadline: float | None = document.get("deadline")
+        self.calls: dict[str, bool] = {}
+        """Step -> whether a participant is called for it."""
+        self.otherwise: dict[str, str | None] = {}
+        """Approval -> the answer that its deadline gives."""
+        self.people: dict[str, int] = {}
         before: tuple[str, ...] = ()
         for step in document["steps"]:
             name = step["name"]
@@ -25,6 +31,10 @@ class Graph:
             self.attempts[name, "undo"] = step.get("undo_retry", {}).get("max_attempts", 10)
             self.probe[name, "do"], self.probe[name, "undo"] = step.get("probe"), step.get("undo_probe")
             self.questions[name] = step.get("probe_retry", {}).get("max_attempts", 10)
+            asks = step.get("approval")
+            self.calls[name] = not (asks or step.get("timer"))
+            if asks:
+                self.otherwise[name], self.people[name] = asks["otherwise"], asks["people"]
             if step.get("pivot"):
                 self.pivot = name
             before = (name,)

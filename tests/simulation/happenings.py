@@ -45,7 +45,7 @@ def _held(world: "World") -> Sequence[int]:
 
 def _uncalled(world: "World") -> Sequence[int]:
     """Return the claimed commands of workers that are about to call, and have not yet."""
-    under_way = {request.token for request in world.requests} - world.called
+    under_way = {request.token for request in world.requests if not request.wakes} - world.called
     return [number for number, row in world.due.items() if row.token in under_way]
 
 
@@ -54,7 +54,12 @@ def _requests(world: "World") -> Sequence[int]:
 
 
 def _served(world: "World") -> Sequence[int]:
-    return [n for n, request in enumerate(world.requests) if request.step not in world.vanished]
+    called = [(n, request) for n, request in enumerate(world.requests) if not request.wakes]
+    return [n for n, request in called if request.step not in world.vanished]
+
+
+def _taken_on(world: "World") -> Sequence[tuple[str, int]]:
+    return [(name, n) for name, p in world.participants.items() for n in range(len(p.taken_on))]
 
 
 def _replies(world: "World") -> Sequence[int]:
@@ -84,7 +89,7 @@ def _vanished(world: "World") -> Sequence[str]:
 
 def _steps(world: "World") -> Sequence[str]:
     """Return all steps, and those that ask for a person more than once."""
-    asking = [name for name, step in world.progress.steps.items() if step.attention]
+    asking = [name for name, step in world.progress.steps.items() if step.attention or step.asked]
     return (*asking, *asking, *world.definition.names) if asking else world.definition.names
 
 
@@ -100,11 +105,15 @@ def _pressed(world: "World") -> Sequence[int]:
 
 
 def _start(world: "World", _: int) -> None:
-    world.tell(m.Start({"order": 1}))
+    world.tell(_opening(world))
 
 
 def _crash_at_start(world: "World", _: int) -> None:
-    world.crash(m.Start({"order": 1}))
+    world.crash(_opening(world))
+
+
+def _opening(world: "World") -> m.Start:
+    return m.Start({"order": 1}, world.clock + world.delay if world.delay else None)
 
 
 def _work(world: "World", number: int) -> None:
@@ -144,6 +153,11 @@ def _deliver_again(world: "World", position: int) -> None:
     world.hear(*world.replies[position])
 
 
+def _finish(world: "World", taken_on: tuple[str, int]) -> None:
+    name, which = taken_on
+    world.replies.append((None, world.participants[name].finish(which)))
+
+
 def _lose(world: "World", position: int) -> None:
     del world.replies[position]
 
@@ -177,6 +191,9 @@ def _go_on(world: "World", position: int) -> None:
 def _lease_lost(world: "World", number: int) -> None:
     row = world.due[number]
     step = row.command.step
+    if row.command.waits:  # nobody was called, and the time is still up
+        world.hear(row.token, m.TimeUp(number))
+        return
     # Who takes it back asks the registry whether there is an inbox, and must not trust in one that it cannot see.
     inbox = world.participants[step].inbox and step not in world.vanished
     world.hear(row.token, m.Unknown(number, "the lease was lost", inbox=inbox))
@@ -206,6 +223,7 @@ HAPPENINGS: dict[Fault, Happening] = {
     Fault.EXECUTE: (_requests, _execute),
     Fault.DELIVER: (_replies, _deliver),
     Fault.GO_ON: (_replies, _go_on),
+    Fault.FINISH: (_taken_on, _finish),
     Fault.RETURN: (_vanished, lambda world, step: world.vanished.remove(step)),
     Fault.DROP: (_requests, _drop),
     Fault.LOSE: (_replies, _lose),

@@ -91,7 +91,8 @@ class Operator:
         undoing = step.status is StepStatus.COMPENSATING or step.attention is Attention.CANNOT_UNDO
         if stands:
             return Verdict.WAIVED if undoing else Verdict.DONE
-        if any(request.key == key for request in self.world.requests):
+        under_way = any(request.key == key for request in self.world.requests)
+        if under_way or self.world.participants[step.name].is_at(key):
             return None
         return Verdict.DONE if undoing else Verdict.NONE
 
@@ -101,11 +102,18 @@ class Operator:
             self._tried.add(step.name)
             if step.status is StepStatus.COMPENSATING or self.world.progress.state in FORWARD:
                 return m.Retry(step.name)
+        if step.attention is Attention.EXPECTATION_MISSED:
+            return self.approval(step)
         if step.attention is Attention.HELD and self.world.progress.state in FORWARD:
             return m.Skip(step.name)
         verdict = self.truth(step)
         assert verdict, f"nobody can know what became of {step.name}"
         return m.Resolve(step.name, verdict)
+
+    def approval(self, step: StepProgress) -> m.Approve:
+        """Return the yes of somebody who has not said so yet."""
+        person = str(len(self.world.progress.steps[step.name].asked["given"]) + 10)  # type: ignore[index]
+        return m.Approve(step.name, f"person {person}", "fine", person)
 
     def settled(self, name: str) -> set[str]:
         """Return what was ever said of a step."""
@@ -156,6 +164,9 @@ def _verb(fault: Fault, world: "World", step: str) -> m.Verb | None:
     if fault is Fault.RESOLVE:
         verdict = world.operator.truth(world.progress.steps[step])
         return m.Resolve(step, verdict, result={"by": "operator"}) if verdict else None
+    if fault is Fault.APPROVE:
+        person = str(len(world.operator.pressed) % 3)
+        return m.Approve(step, f"person {person}", "", person)
     return _VERBS[fault](step)
 
 
@@ -166,7 +177,6 @@ _VERBS: dict[Fault, Callable[[str], m.Verb]] = {
     Fault.EDIT: lambda _: m.Edit({"order": 2}),
     Fault.PAUSE: lambda _: m.Pause(),
     Fault.RESUME: lambda _: m.Resume(),
-    Fault.APPROVE: m.Approve,
     Fault.REJECT: m.Reject,
     Fault.DENY: lambda step: m.Resolve(step, Verdict.NONE),
 }

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 LONGEST = timedelta(hours=1)
 
 
+#: The number of the first command; those below are the saga's own.
+FIRST = 2
+
+
 class Oracle:
     """Watches one world. Raises :class:`~.books.Violation`."""
 
@@ -32,7 +36,9 @@ class Oracle:
         """Check one decision: the message, the events, and the rows after it."""
         self._transition(before, world.progress, events)
         self._sent(world, before)
-        if hasattr(message, "number"):
+        if hasattr(message, "number") and message.number < FIRST:
+            self._own_time(world, message, events)
+        elif hasattr(message, "number"):
             self._reply(world, message, events)
         if events and name_of(message) in {"Retry", "Resolve", "Skip"}:
             self._verb(world, message)
@@ -44,7 +50,8 @@ class Oracle:
     def _asked(self, before: Any, message: Any, event: Any) -> None:
         """Check that a person is asked once, unless another answer says the same."""
         if hasattr(event, "code") and before.steps[event.step].attention == event.code:
-            answered = hasattr(message, "number") and self.books.commands[message.number][0] == event.step
+            number = getattr(message, "number", FIRST)
+            answered = self.books.commands.get(number, ("", ""))[0] == event.step
             demand(answered, "who asks already is not asked again", event)
 
     def _sent(self, world: "World", before: Any) -> None:
@@ -78,7 +85,7 @@ class Oracle:
         names = [name_of(event) for event in events]
         if kind == "Completed" and direction == "do":
             books.told.add(number)
-        if books.open.get(step) != number:
+        if books.open.get(step) != number or (kind == "TimeUp" and step not in books.waiting):
             late = kind == "Completed" and direction == "do" and books.too_late(step, number, reply)
             expected = ["LateEffectFound"] if late else []
             demand(
@@ -86,19 +93,36 @@ class Oracle:
             )
             return
         expected = must(books, number, reply)
+        promised = books.waiting.get(step) == "reply"
         codes = [f"{name_of(event)} {getattr(event, 'code', '')}" for event in events]
         fits = len(codes) >= len(expected) and all(map(str.startswith, codes, expected))
         demand(fits and events[0].step == step, "C3, C5, C8: what a reply decides", (reply, codes, expected))
         asked = books.asked[step]
         if kind != "Completed":
-            books.tries[step, direction] += kind != "Unserved" and not asked
+            over = promised if kind == "TimeUp" else kind not in {"Unserved", "Later"}
+            books.tries[step, direction] += over and not asked
             wait = timedelta(seconds=getattr(reply, "retry_after", None) or 0)
             due = getattr(events[0], "due_at", None)
             demand(
                 due is None or due >= events[0].at + wait, "who asks us to wait is not asked before", reply
             )
-        if kind == "Unknown" and not asked:
+        if kind in {"Unknown", "Later"} and not asked:
             self._doubted(world, number, reply)
+
+    def _own_time(self, world: "World", message: Any, events: Sequence[Any]) -> None:
+        """Check what comes of the saga's own time: it begins, or it has to end."""
+        books, names = self.books, [name_of(event) for event in events]
+        if message.number not in books.own:
+            demand(not names, "a time that is past is past", names)
+        elif message.number:
+            demand(names[:1] == ["SagaBegan"], "it begins when its time has come", names)
+        else:
+            pivot = world.progress.steps[books.graph.pivot].number if books.graph.pivot else None
+            awaited = pivot in world.due and world.due[pivot].token is not None and len(names) == 1
+            turned = names[1:2] == ["SagaCompensating"]
+            demand(
+                names[:1] == ["SagaExpired"] and (turned or awaited), "a deadline turns a saga back", names
+            )
 
     def _doubted(self, world: "World", number: int, reply: Any) -> None:
         """Take down that an attempt may have acted: from now on the command keeps its input."""
@@ -115,7 +139,11 @@ class Oracle:
             return
         said = verb.outcome.value if name_of(verb) == "Resolve" else "skip"
         self.books.said[step].add(said)
-        if said == "none" and (
-            self.books.standing(step) or any(r.step == step and not r.probe for r in world.requests)
-        ):
+        if said == "none" and (self.books.standing(step) or _under_way(world, step)):
             self.books.lied.add(step)
+
+
+def _under_way(world: "World", step: str) -> bool:
+    """Whether an effect of a step may still come about."""
+    called = any(request.step == step and not (request.wakes or request.probe) for request in world.requests)
+    return called or bool(world.participants[step].taken_on)

@@ -7,6 +7,9 @@ from enum import StrEnum
 from sagas.core import messages as m
 from sagas.core.words import Direction
 
+#: Seconds within which a participant promises to answer.
+WITHIN = 600.0
+
 
 class Answer(StrEnum):
     """What a participant does with a command that it has not answered before."""
@@ -17,6 +20,8 @@ class Answer(StrEnum):
     """It fails before it has had any effect."""
     BUSY = "busy"
     """So does this one, and asks us to wait."""
+    LATER = "later"
+    """It takes the command on, and has its effect and answers some time, from outside."""
     BREAK = "break"
     """It has its effect, and its answer never leaves the house."""
 
@@ -36,6 +41,8 @@ class Request:
     """The input that it was sent with."""
     probe: bool = False
     """It only asks what became of the command."""
+    wakes: bool = False
+    """Nobody is called: a worker says that a time is up."""
 
 
 @dataclass
@@ -58,6 +65,8 @@ class Participant:
     effects: list[Effect] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     """Key -> how often it was called."""
+    taken_on: list[Request] = field(default_factory=list)
+    """What is still to be done and answered."""
     witness: Callable[[Request, int], None] | None = None
     """Sees each change of effects as it happens: by how many."""
     _remembered: dict[str, m.Completed | m.Rejected] = field(default_factory=dict)
@@ -74,17 +83,36 @@ class Participant:
         if request.key in self._tombstones:
             return self._remember(request, m.Rejected(request.number, "cancelled"))
         answer = self._next(request.direction, self.do if request.direction is Direction.DO else self.undo)
+        if self.inbox and self.is_at(request.key):
+            return m.Later(request.number, WITHIN)
+        if answer is Answer.LATER:
+            self.taken_on.append(request)
+            return m.Later(request.number, WITHIN, inbox=self.inbox)
         if answer is Answer.REJECT:
             return self._remember(request, m.Rejected(request.number, "no", inbox=self.inbox))
         if answer is Answer.BUSY:
             return m.Unknown(request.number, "busy", inbox=self.inbox, retry_after=90.0)
         if answer is not Answer.ERROR:
-            self._change(request)
-            result = {"by": request.key}
-            reply = self._remember(request, m.Completed(request.number, result, inbox=self.inbox))
+            reply = self._do(request)
             if answer is Answer.OK:
                 return reply
         return m.Unknown(request.number, "it broke", inbox=self.inbox)
+
+    def finish(self, which: int) -> m.Completed | m.Rejected:
+        """Do what was taken on, unless its undo has come before, and answer."""
+        request = self.taken_on.pop(which)
+        if request.key in self._tombstones:
+            return self._remember(request, m.Rejected(request.number, "cancelled"))
+        return self._do(request)
+
+    def is_at(self, key: str) -> bool:
+        """Whether a command was taken on, and is not done."""
+        return any(request.key == key for request in self.taken_on)
+
+    def _do(self, request: Request) -> m.Completed | m.Rejected:
+        self._change(request)
+        result = {"by": request.key}
+        return self._remember(request, m.Completed(request.number, result, inbox=self.inbox))
 
     def stands(self, key: str | None = None) -> bool:
         """Whether an effect stands: of that command, or of any."""
@@ -100,6 +128,8 @@ class Participant:
             return replace(self._remembered[request.key], inbox=True)
         if request.key in self._tombstones:
             return m.Rejected(request.number, "cancelled")
+        if self.inbox and self.is_at(request.key):
+            return m.Later(request.number, WITHIN)
         if self._happened(request):
             return m.Completed(request.number, {"by": request.key}, inbox=self.inbox)
         return m.NoSuchCommand(request.number)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from .books import Books, Violation, demand
@@ -38,6 +39,8 @@ class Played:
     """How many replies came too late, before the faults stopped."""
 
 
+#: How long after its start a delayed saga begins.
+DELAY = timedelta(minutes=10)
 #: Lets things happen to a world, and says each by its name.
 Suffering = Callable[[World, Callable[[Fault, int], bool]], None]
 
@@ -84,7 +87,8 @@ def play(case: Case, suffering: Suffering | None = None, *, watcher: Watcher | N
 
 
 def _world(case: Case) -> World:
-    return World(case.definition, {name: mind.participant() for name, mind in case.minds.items()})
+    minds = {name: mind.participant() for name, mind in case.minds.items()}
+    return World(case.definition, minds, delay=DELAY if case.delayed else None)
 
 
 def _come_to_an_end(case: Case, world: World, books: Books) -> None:

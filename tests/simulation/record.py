@@ -31,6 +31,11 @@ def _dispatched(books: Books, world: "World", message: Any, event: Any) -> None:
     books.status.pop(step, None)
     books.tries[step, "do"] = 0
     books.dispatched(step, "do")
+    if event.waiting is not None:
+        demand(not books.graph.calls[step], "who calls a participant does not wait", event)
+        books.waiting[step] = event.waiting.value
+        books.given.pop(step, None)
+    demand(books.graph.calls[step] == (event.waiting is None), "who calls nobody waits", event)
     demand(event.generation == books.generations[step, "do"], "C1: a generation a command", event)
 
 
@@ -43,6 +48,9 @@ def _rescheduled(books: Books, world: "World", message: Any, event: Any) -> None
     blind = number in books.doubt and books.graph.probe[books.commands[number]]
     demand(not blind or name_of(message) == "NoSuchCommand", "C5: who can be asked is asked first", event)
     books.asked[event.step] = 0
+    books.waiting.pop(event.step, None)
+    if event.step in books.graph.people:
+        books.waiting[event.step] = "approval"
 
 
 def _probed(books: Books, world: "World", message: Any, event: Any) -> None:
@@ -52,11 +60,50 @@ def _probed(books: Books, world: "World", message: Any, event: Any) -> None:
     demand(event.probe in {1, books.asked[event.step] + 1}, "C8: questions are counted", event)
     demand(event.probe <= books.graph.questions[event.step], "C8: questions end with their budget", event)
     books.asked[event.step] = event.probe
+    books.waiting.pop(event.step, None)
+
+
+def _awaited(books: Books, world: "World", message: Any, event: Any) -> None:
+    demand(name_of(message) == "Later", "only a promise is awaited", message)
+    books.waiting[event.step] = "reply"
+
+
+def _waits_no_more(books: Books, world: "World", message: Any, event: Any) -> None:
+    books.waiting.pop(event.step, None)
+    if name_of(event) == "StepHeld":
+        books.asked[event.step] = 0  # whatever is asked from now on, is asked anew
+
+
+def _given(books: Books, world: "World", message: Any, event: Any) -> None:
+    demand(name_of(message) == "Approve", "only people approve", message)
+    books.given[event.step].add(event.person)
+    enough = books.graph.people[event.step]
+    demand(len(books.given[event.step]) < enough, "who has enough approvals asks for no more", event)
+
+
+def _started(books: Books, world: "World", message: Any, event: Any) -> None:
+    books.to_begin = event.begins_at is not None
+    books.begun = not books.to_begin
+
+
+def _began(books: Books, world: "World", message: Any, event: Any) -> None:
+    demand(name_of(message) == "TimeUp", "it begins when its time has come", message)
+    books.to_begin, books.begun = False, True
+
+
+def _expired(books: Books, world: "World", message: Any, event: Any) -> None:
+    demand(not books.pivot_passed, "C9: behind the pivot a deadline is past", message)
+    books.expired = True
 
 
 def _completed(books: Books, world: "World", message: Any, event: Any) -> None:
     resolved = name_of(message) == "Resolve" and message.outcome.value == "done"
-    demand(resolved or name_of(message) == "Completed", "C5: only a success is a success", message)
+    done = "Completed" if books.graph.calls[event.step] else "TimeUp"
+    if name_of(message) == "Approve":
+        people = books.given[event.step] | {message.person}
+        demand(len(people) == books.graph.people[event.step], "as many people as asked for", people)
+        done = "Approve"
+    demand(resolved or name_of(message) == done, "C5: only a success is a success", message)
     books.done.add(books.action[event.step])
     books.verdict(event.step, "completed")
     books.pivot_passed |= event.step == books.graph.pivot and not books.turned
@@ -64,7 +111,8 @@ def _completed(books: Books, world: "World", message: Any, event: Any) -> None:
 
 def _failed(books: Books, world: "World", message: Any, event: Any) -> None:
     resolved = name_of(message) == "Resolve" and message.outcome.value == "none"
-    demand(resolved or name_of(message) == "Rejected", "C5: a time-out is not a failure", message)
+    no = {"Rejected"} if books.graph.calls[event.step] else {"Reject", "TimeUp"}
+    demand(resolved or name_of(message) in no, "C5: a time-out is not a failure", message)
     books.rejected.add(books.action[event.step])
     books.verdict(event.step, "rejected")
 
@@ -78,14 +126,14 @@ def _skipped(books: Books, world: "World", message: Any, event: Any) -> None:
 def _withdrawn(books: Books, world: "World", message: Any, event: Any) -> None:
     number = books.open[event.step]
     called = world.participants[event.step].calls.get(world.key(world.progress.steps[event.step]))
-    under_way = any(request.number == number for request in world.requests)
+    under_way = any(request.number == number and not request.wakes for request in world.requests)
     demand(not called and not under_way, "C7: what was sent is awaited, not withdrawn", event)
     books.verdict(event.step, "withdrawn")
 
 
 def _turned(books: Books, world: "World", message: Any, event: Any) -> None:
     demand(not books.pivot_passed, "C9: behind the pivot there is no way back", message)
-    if hasattr(message, "number"):
+    if getattr(message, "number", None) in books.commands:
         step, _ = books.commands[message.number]
         demand(not books.graph.hold[step], "a held step waits for a person", step)
     books.turned = True
@@ -111,6 +159,7 @@ def _undo(books: Books, world: "World", message: Any, event: Any) -> None:
 
 
 def _undo_held(books: Books, world: "World", message: Any, event: Any) -> None:
+    books.waiting.pop(event.step, None)
     if event.outcome == "rejected":
         books.open.pop(event.step)
 
@@ -159,7 +208,14 @@ def _may_end(books: Books, step: str, status: str | None) -> None:
 
 
 _ON: Mapping[str, Callable[..., None]] = {
+    "SagaStarted": _started,
+    "SagaBegan": _began,
+    "SagaExpired": _expired,
     "StepDispatched": _dispatched,
+    "ReplyAwaited": _awaited,
+    "ApprovalGiven": _given,
+    "StepHeld": _waits_no_more,
+    "StepOutcomeUnknown": _waits_no_more,
     "StepRescheduled": _rescheduled,
     "UndoRescheduled": _rescheduled,
     "ProbeDispatched": _probed,

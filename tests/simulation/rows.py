@@ -13,20 +13,23 @@ def check_rows(books: Books, world: "World") -> None:
     now, due = world.progress, world.due
     steps = now.steps.values()
     demand({s.name: s.number for s in steps if s.open} == books.open, "I4: rows say which command is open")
-    demand({s.number for s in steps if s.scheduled} == due.keys(), "rule 6: due is what is scheduled")
+    scheduled = {s.number for s in steps if s.scheduled} | books.own
+    demand(scheduled == due.keys(), "rule 6: due is what is scheduled", (scheduled, due))
+    waits = {s.name: s.waiting.value for s in steps if s.waiting}
+    demand(waits == books.waiting, "rows say for what is waited", waits)
     asks = [step for step in steps if step.attention]
     for step in asks:
         demand(not step.scheduled or step.attention == "late_effect", "who asks does not go on", step.name)
         moot = books.turned and step.open == "do" and step.attention not in {"outcome_unknown", "cannot_undo"}
         demand(not moot, "a rollback asks nobody about going forward", step.name)
     if books.turned:
-        free = {n: row.command for n, row in due.items() if row.token is None}
+        free = {n: row.command for n, row in due.items() if row.token is None and not row.command.waits}
         probes = books.graph.probe.values()
         idle = [n for n, due in free.items() if due.direction == "do" and due.name not in probes]
         demand(not idle, "once the saga has turned back no attempt of an action is due", idle)
     if books.ended:
         demand(not due and not books.open, "rule 1: nothing in flight behind the end", due)
-    elif world.begun and not (now.paused or asks):
+    elif world.begun and not (now.paused or asks or "approval" in waits.values()):
         demand(due, "rule 6: a saga that asks nobody has work due", now.state)
     for name in books.late:
         asked = now.steps[name].attention or now.steps[name].status == "compensating"

@@ -64,7 +64,7 @@ def _with_fewer_steps(case: Case) -> Iterator[Case]:
             if step.name != gone
         ]
         try:
-            definition = SagaDefinition(case.definition.saga_type, tuple(steps))
+            definition = replace(case.definition, steps=tuple(steps))
         except InvalidDefinition:
             continue
         minds = {name: mind for name, mind in case.minds.items() if name != gone}
@@ -78,6 +78,10 @@ def _without(definition: SagaDefinition, name: str, gone: str) -> tuple[str, ...
 
 
 def _plainer(case: Case) -> Iterator[Case]:
+    if case.delayed:
+        yield replace(case, delayed=False)
+    if case.definition.deadline is not None:
+        yield replace(case, definition=replace(case.definition, deadline=None))
     for name, mind in case.minds.items():
         for plain in (
             Mind(),
@@ -99,6 +103,6 @@ def _plainer(case: Case) -> Iterator[Case]:
             if plainer != step:
                 steps = (*case.definition.steps[:place], plainer, *case.definition.steps[place + 1 :])
                 try:
-                    yield replace(case, definition=SagaDefinition(case.definition.saga_type, steps))
+                    yield replace(case, definition=replace(case.definition, steps=steps))
                 except InvalidDefinition:
                     continue

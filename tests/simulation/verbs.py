@@ -13,6 +13,11 @@ def applies(books: Books, world: "World", verb: Any) -> bool:
     kind, row = name_of(verb), world.progress.steps.get(getattr(verb, "step", ""))
     if kind == "Resolve" and row and row.attention == "late_effect":
         return verb.outcome in {"done", "waived"}
+    if kind in {"Approve", "Reject"}:
+        asked = (
+            not (books.ended or books.turned) and verb.step in books.graph.people and verb.step in books.open
+        )
+        return asked and not (kind == "Approve" and verb.person in books.given[verb.step])
     if books.ended or (row and _claimed(world, row)):
         return False
     match kind:
@@ -28,11 +33,9 @@ def applies(books: Books, world: "World", verb: Any) -> bool:
         case "Resolve":
             return _resolve(books, row, verb.outcome)
         case "Edit":
-            return not any(due.token for due in world.due.values())
-        case "Pause" | "Resume":
-            return bool(world.progress.paused) == (kind == "Resume")
+            return not any(due.token for number, due in world.due.items() if number not in books.own)
         case _:
-            return False  # nothing waits for an approval
+            return bool(world.progress.paused) == (kind == "Resume")
 
 
 def _claimed(world: "World", row: Any) -> bool:
@@ -45,7 +48,8 @@ def _in_doubt(books: Books, row: Any) -> bool:
 
 
 def _retry(books: Books, row: Any) -> bool:
-    waits = row.attention or (row.scheduled and (row.attempt > 1 or books.asked[row.name]))
+    backing_off = row.scheduled and (row.attempt > 1 or books.asked[row.name])
+    waits = row.attention or (backing_off and row.name not in books.waiting)
     hopeless = row.attention in {"cannot_undo", "late_effect"} or (
         books.turned and row.name not in books.owed
     )

@@ -52,6 +52,8 @@ class World:
     definition: SagaDefinition
     participants: Mapping[str, Participant]
     watchers: list[Watcher] = field(default_factory=list)
+    delay: timedelta | None = None
+    """How long after its start it begins; None: at once."""
     judge: Callable[["World", m.Verb], bool] | None = None
     """Says whether a verb has to apply."""
     progress: Progress = field(init=False)
@@ -61,7 +63,7 @@ class World:
     requests: list[Request] = field(default_factory=list, repr=False)
     sent: list[Request] = field(default_factory=list, repr=False)
     """Every attempt that a worker ever claimed."""
-    replies: list[tuple[int, m.Reply]] = field(default_factory=list, repr=False)
+    replies: list[tuple[int | None, m.Reply]] = field(default_factory=list, repr=False)
     heard: list[tuple[int | None, m.Reply]] = field(default_factory=list, repr=False)
     """Every reply that arrived."""
     vanished: set[str] = field(default_factory=set)
@@ -76,6 +78,7 @@ class World:
     """How many definite replies of workers were refused, since another held the command."""
     late: int = 0
     """How many replies came too late to decide anything."""
+    started: bool = False
     _tokens: int = 0
 
     def __post_init__(self) -> None:
@@ -99,6 +102,7 @@ class World:
     def tell(self, message: m.Message) -> tuple[e.Event, ...]:
         """Have a message decided and recorded, and the due work brought in line, as one commit does."""
         before = self.progress
+        self.started |= isinstance(message, m.Start)
         draft = drafted(self.definition, before, message, self.moment())
         events = tuple(draft.events)
         self.progress = draft.progress
@@ -158,7 +162,7 @@ class World:
     def run_to_rest(self) -> "World":
         """Let no more faults happen: all that is under way arrives, all that is due is done."""
         self.vanished.clear()
-        order = (Fault.EXECUTE, Fault.DELIVER, Fault.LEASE_LOST, Fault.WORK)
+        order = (Fault.EXECUTE, Fault.DELIVER, Fault.FINISH, Fault.LEASE_LOST, Fault.WORK)
         for _ in range(LIMIT):
             if not any(self.apply(fault) for fault in order):
                 return self
@@ -172,7 +176,10 @@ class World:
             if self.progress.paused and self.progress.state not in TERMINAL:
                 assert self.operator.click(m.Resume()), "resuming was refused"
             elif asking is None:
-                return self
+                asked = next((step for step in self.progress.steps.values() if step.waiting), None)
+                if asked is None:
+                    return self
+                assert self.operator.click(self.operator.approval(asked)), "approving was refused"
             else:
                 verb = self.operator.cure(asking)
                 assert self.operator.click(verb), f"{verb} was refused"
@@ -182,8 +189,8 @@ class World:
 
     @property
     def begun(self) -> bool:
-        """Whether anything was dispatched, or the saga has turned back before that."""
-        return bool(self.log) and (self.progress.state is not SagaState.STARTED)
+        """Whether it was started, or has turned back before that."""
+        return self.started or (bool(self.log) and self.progress.state is not SagaState.STARTED)
 
     def claim(self, number: int) -> Request:
         """Lease a command that is due to a worker, who is about to send it."""
@@ -191,6 +198,8 @@ class World:
         self.clock = max(self.clock, row.at)
         self._tokens += 1
         row.token = self._tokens
+        if row.command.waits:
+            return Request(row.command.step, row.command.direction, number, "", None, row.token, wakes=True)
         step, direction = self.progress.steps[row.command.step], row.command.direction
         undoes = self.key(step) if direction is Direction.UNDO else None
         key = idempotency_key(SAGA, step.name, direction, row.command.generation)
@@ -202,7 +211,9 @@ class World:
 
     def execute(self, request: Request) -> None:
         """Let a request arrive, at the handler or where one should be."""
-        if request.step not in self.vanished:
+        if request.wakes:
+            self.replies.append((request.token, m.TimeUp(request.number)))
+        elif request.step not in self.vanished:
             self.called.add(request.token)
             self.replies.append((request.token, self.participants[request.step].execute(request)))
         elif request.token not in self.called:  # who says so has called nobody
