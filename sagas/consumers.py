@@ -48,6 +48,7 @@ class ListConsumer(AsyncWebsocketConsumer):
             await self.close(code)
             return
         self.viewer.variant = (self.kind, allowed if self.kind == "page" else frozenset())
+        self.viewer.person = self.scope["user"].pk
         self._watch = asyncio.create_task(self._recheck())
 
     async def disconnect(self, code: int) -> None:
@@ -71,6 +72,7 @@ class ListConsumer(AsyncWebsocketConsumer):
                     shown,
                     overview=frame.get("overview") is True,
                     listing=listing[:2000] if isinstance(listing, str) else None,
+                    inbox=frame.get("approvals") is True,
                 )
                 self.feed.join(self.viewer)
             case _:

@@ -91,7 +91,7 @@ def _approvals(data: Mapping[str, Any]) -> list[SagaStep]:
     played = scenario in SILENCES
     return [
         approval(
-            "approval",
+            "large_refund",
             by=f"group:{MANAGERS}",
             people=2 if amount >= VERY_LARGE else 1,
             show="Refund {results.open_claim.amount} to {customer_id}, {payment_method}: {reason}",

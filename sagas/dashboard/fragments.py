@@ -6,10 +6,12 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
+from django.contrib.auth import get_user_model
 from django.http import QueryDict
 from django.template.loader import render_to_string
 
 from sagas.core.words import TERMINAL
+from sagas.dashboard.approvals import COUNT, LIST, count, inbox
 from sagas.dashboard.chrome import chrome
 from sagas.dashboard.filters import Filters
 from sagas.dashboard.paging import keyset
@@ -38,6 +40,14 @@ class DeskFragments:
     def overview(self) -> dict[str, str]:
         """Return the overview's regions."""
         return _rendered(OVERVIEW_REGIONS, overview_context())
+
+    @sync_to_async
+    def approvals(self, person: Any, whole: bool) -> dict[str, str]:
+        """Return the regions about what waits for a user's answer."""
+        user = get_user_model().objects.filter(pk=person).first()
+        if user is None:
+            return {}
+        return {**_rendered(COUNT, count(user)), **(_rendered(LIST, inbox(user)) if whole else {})}
 
     @sync_to_async
     def banner(self) -> str:

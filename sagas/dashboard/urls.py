@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from sagas.dashboard.views import audit, overview, probes, queues, saga, sagas, types, verb
+from sagas.dashboard.views import approvals, audit, overview, probes, queues, saga, sagas, types, verb
 from sagas.orchestrator import VERBS
 
 
@@ -26,6 +26,7 @@ urlpatterns = [
     path("sagas/<uuid:saga_id>/", saga.saga_detail, name="saga-detail"),
     path("sagas/<uuid:saga_id>/log/", saga.saga_log, name="saga-log"),
     path("sagas/<uuid:saga_id>/<verb:verb>/", verb.saga_verb, name="saga-verb"),
+    path("approvals/", approvals.approvals, name="approvals"),
     path("search/", sagas.search, name="search"),
     path("audit/", audit.audit, name="audit"),
     path("types/", types.type_list, name="type-list"),

@@ -44,6 +44,9 @@ class Fragments(Protocol):
     async def overview(self) -> dict[str, str]:
         """Return the overview's regions."""
 
+    async def approvals(self, person: Any, whole: bool) -> dict[str, str]:
+        """Return the regions about what waits for a person's answer: how much, and if wanted what."""
+
     async def banner(self) -> str:
         """Return the banner that every page shows, which may be empty."""
 
@@ -161,6 +164,7 @@ class Feed:
         if figures:
             await self._overview(frames)
             await self._new(frames)
+        await self._approvals(frames, beat=beat, figures=figures)
         if beat and frames:
             banner = marked({"banner": await self.fragments.banner()})
             for viewer, frame in frames.items():
@@ -189,6 +193,18 @@ class Feed:
         for viewer in looking:
             if fresh := viewer.fresh(regions):
                 frames[viewer].append(f'"overview":{{{",".join(fresh)}}}')
+
+    async def _approvals(self, frames: dict[Viewer, list[str]], *, beat: bool, figures: bool) -> None:
+        """Tell each person what waits for them: the inbox as often as figures, the other pages with the beat."""
+        asking: dict[tuple[Any, bool], list[Viewer]] = {}
+        for viewer in frames:
+            if viewer.person is not None and (beat or (figures and viewer.inbox)):
+                asking.setdefault((viewer.person, viewer.inbox), []).append(viewer)
+        for (person, whole), viewers in asking.items():
+            regions = marked(await self.fragments.approvals(person, whole))
+            for viewer in viewers:
+                if fresh := viewer.fresh(regions):
+                    frames[viewer].append(f'"approvals":{{{",".join(fresh)}}}')
 
     async def _new(self, frames: dict[Viewer, list[str]]) -> None:
         queries = {viewer.listing for viewer in frames if viewer.listing is not None}

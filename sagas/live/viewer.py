@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from sagas.live.texts import Region, Told
@@ -29,7 +30,11 @@ class Viewer:
     changed: set[UUID] = field(default_factory=set)
     final: set[UUID] = field(default_factory=set)
     """Sagas of which nothing changes any more unless their version does."""
+    person: Any = None
+    """The key of the user who looks at it; None: nobody whom approvals could wait for."""
     overview: bool = False
+    inbox: bool = False
+    """Whether it shows what waits for that person, and not only how much."""
     listing: str | None = None
     """The query string of the list it shows."""
     new: int = 0
@@ -39,9 +44,11 @@ class Viewer:
     confirmed: int = 0
     waiting_since: float = 0.0
 
-    def show(self, sagas: dict[UUID, int], *, overview: bool, listing: str | None) -> None:
+    def show(
+        self, sagas: dict[UUID, int], *, overview: bool, listing: str | None, inbox: bool = False
+    ) -> None:
         """Begin to show these sagas, at these versions."""
-        self.shows, self.overview, self.listing = dict(sagas), overview, listing
+        self.shows, self.overview, self.listing, self.inbox = dict(sagas), overview, listing, inbox
         self.changed, self.final, self.marks, self.greeted, self.new = set(sagas), set(), {}, False, 0
 
     def hint(self, saga_id: UUID, version: int) -> bool:

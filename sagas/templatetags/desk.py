@@ -160,6 +160,19 @@ def compact(value: Any) -> str:
 
 
 @register.filter
+def is_text(value: Any) -> bool:
+    """Say whether a value is a text, or has parts."""
+    return isinstance(value, str)
+
+
+@register.filter
+def asked_whom(by: str) -> str:
+    """Say whom an approval asks: ``group:managers`` -> "the group managers"."""
+    kind, _, name = by.partition(":")
+    return f"the group {name}" if kind == "group" else f"whoever has the permission {name}"
+
+
+@register.filter
 def words(value: Any) -> str:
     """Turn a code into words: ``retries_spent`` -> "retries spent"."""
     return str(value or "").replace("_", " ")

@@ -18,6 +18,7 @@ export function shown(place) {
   for (const node of document.querySelectorAll("main [data-saga]")) sagas[node.dataset.saga] = +node.dataset.version;
   const said = { sagas };
   if ("overview" in place.dataset) said.overview = true;
+  if ("approvals" in place.dataset) said.approvals = true;
   if ("list" in place.dataset) said.list = place.dataset.list;
   return said;
 }

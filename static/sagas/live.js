@@ -43,6 +43,7 @@ function receive(frame) {
     if (saga.regions) applySaga(place, saga);
   }
   if (frame.overview) applyRegions(place, frame.overview);
+  if (frame.approvals) applyRegions(document, frame.approvals);
   if (frame.new !== undefined) showNew(frame.new);
   if (frame.banner !== undefined) document.getElementById("banner").innerHTML = frame.banner;
   socket.send(JSON.stringify({ type: "got", n: frame.n }));

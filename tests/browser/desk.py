@@ -82,6 +82,10 @@ class Desk:
         words = ("--scenario", scenario, "-n", str(n), "--pace", str(pace))
         return self.manage("demo", "order", *words).split()
 
+    def demo(self, name: str, scenario: str) -> str:
+        """Start one saga of a demo; return its id."""
+        return self.manage("demo", name, "--scenario", scenario)
+
     def shown(self, saga_id: str) -> dict[str, Any]:
         """Return a saga as the API shows it."""
         return self._api(saga_id)

@@ -24,6 +24,8 @@ def paths(desk: Desk) -> list[str]:
             "/sagas/?attention=any&since=2020-01-01T00:00",
             "/demo/order/",
             "/demo/trip/",
+            "/demo/refund/",
+            "/approvals/",
             "/audit/",
         ),
         *("/types/", "/types/OrderFulfillment/", "/queues/", "/password/", "/nothing-here/"),

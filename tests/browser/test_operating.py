@@ -80,6 +80,22 @@ def test_a_trip_passes_the_point_of_no_return_before_ones_eyes(page: Page) -> No
         expect(page.locator(f"[data-step={name}] .node").first).to_have_class(re.compile("node--completed"))
 
 
+def test_an_approval_comes_into_the_inbox_by_itself_and_is_answered(desk: Desk, page: Page) -> None:
+    page.goto("/approvals/")
+    expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
+    live(page)
+    saga = desk.demo("refund", "needs_a_manager")
+    expect(page.locator(".ask")).to_have_count(1)
+    expect(page.locator(".rail__count")).to_have_text(re.compile("^1"))
+    page.get_by_role("link", name="Approve…").click()
+    expect(page.locator(".plan")).to_contain_text("PaymentService.PayOut")
+    page.get_by_label("Why?").fill("the kettle does leak")
+    page.get_by_role("button", name="Approve large_refund").click()
+    expect(page).to_have_url(re.compile("/approvals/$"))
+    expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
+    until(lambda: desk.shown(saga)["state"] == "completed")
+
+
 def test_many_orders_lead_to_the_list_of_just_these(page: Page) -> None:
     page.goto("/demo/order/")
     page.get_by_label("How many orders").fill("7")

@@ -44,7 +44,7 @@ def person(name: str, *groups: str) -> Any:
 
 
 def answer(saga: Saga, user: Any, verb: str = "approve") -> None:
-    asked = orchestrator.Asked(operator=user, via="desk", reason="I looked at it", step="approval")
+    asked = orchestrator.Asked(operator=user, via="desk", reason="I looked at it", step="large_refund")
     orchestrator.act(saga.pk, verb, asked)
 
 
@@ -131,7 +131,7 @@ def test_a_very_large_one_takes_two_people_and_neither_is_who_started_it(shop: N
     settle()
     saga.refresh_from_db()
     assert saga.state == "completed"
-    result = saga.steps.get(name="approval").result
+    result = saga.steps.get(name="large_refund").result
     assert result["by"] == ["manager1", "manager2"]
 
 
@@ -177,7 +177,7 @@ def _recalled() -> None:
 
 
 def _never_approved() -> None:
-    Step.objects.filter(name="approval").update(status="executing")
+    Step.objects.filter(name="large_refund").update(status="executing")
 
 
 TAMPERINGS: dict[Callable[[], None], set[str]] = {

@@ -32,6 +32,9 @@ class Fragments:
     async def overview(self) -> dict[str, str]:
         return {"counts": self.text}
 
+    async def approvals(self, person: Any, whole: bool) -> dict[str, str]:
+        return {"approvals-count": f"{self.text} for {person}", **({"approvals": self.text} if whole else {})}
+
     async def banner(self) -> str:
         return ""
 
@@ -64,6 +67,10 @@ class Page:
     def rows(self) -> list[str]:
         return [saga["row"] for frame in self.frames for saga in frame.get("sagas", [])]
 
+    def asked(self) -> dict[str, str]:
+        """Return what this page has heard of approvals, the latest of each region."""
+        return {name: said for frame in self.frames for name, said in frame.get("approvals", {}).items()}
+
     def told(self, saga_id: UUID) -> int:
         """Return the latest version of a saga that this page has heard of."""
         sagas = [saga for frame in self.frames for saga in frame.get("sagas", [])]
@@ -90,5 +97,10 @@ def play(story: Callable[[Feed, Fragments], Awaitable[None]]) -> None:
 
 
 def show(played: Feed, page: Page, sagas: dict[UUID, int], **more: Any) -> None:
-    page.viewer.show(sagas, overview=more.get("overview", False), listing=more.get("listing"))
+    page.viewer.show(
+        sagas,
+        overview=more.get("overview", False),
+        listing=more.get("listing"),
+        inbox=more.get("inbox", False),
+    )
     played.join(page.viewer)

@@ -151,6 +151,29 @@ def test_regions_go_out_only_when_they_say_something_else(monkeypatch: pytest.Mo
     play(story)
 
 
+def test_each_person_hears_what_waits_for_them_and_the_inbox_hears_it_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed, "BEAT_WITHOUT_HINTS", 0.05)
+
+    async def story(played: Feed, fragments: Fragments) -> None:
+        inbox, other, nobody = Page(), Page(), Page()
+        inbox.viewer.person, other.viewer.person = 1, 2
+        show(played, inbox, {}, inbox=True)
+        show(played, other, {})
+        show(played, nobody, {})
+        await until(lambda: all(page.frames for page in (inbox, other, nobody)))
+        assert inbox.asked() == {"approvals-count": "nothing for 1", "approvals": "nothing"}
+        assert other.asked() == {"approvals-count": "nothing for 2"}
+        assert nobody.asked() == {}
+        fragments.text = "a refund"
+        played.hint({})
+        await until(lambda: inbox.asked()["approvals"] == "a refund")
+        await until(lambda: other.asked()["approvals-count"] == "a refund for 2")
+
+    play(story)
+
+
 def test_the_list_hears_how_many_sagas_it_does_not_show() -> None:
     async def story(played: Feed, fragments: Fragments) -> None:
         shown = uuid4()

@@ -18,6 +18,9 @@ from sagas.dashboard.asking import Asking, outcomes
 from sagas.models import Saga
 from sagas.orchestrator import VERBS, Answer, Conflict, Forbidden, Invalid, NotFound, Plan
 
+#: The page that answers lead back to, if they were given from there.
+INBOX = "approvals"
+
 #: Verb -> what became of it, for the message on the next page.
 DONE = {
     "retry": "It is tried again.",
@@ -57,9 +60,12 @@ def _show(request: HttpRequest, saga: Saga, asking: Asking, **context: Any) -> H
     if refusal and status == 200:
         status = 409
     snapshot = orchestrator.snapshot(saga)
+    step = next((s for s in snapshot["steps"] if s["name"] == asking.step), None)
     shown = {
         "saga": saga,
-        "outcomes": outcomes(next((s for s in snapshot["steps"] if s["name"] == asking.step), None)),
+        "outcomes": outcomes(step),
+        "asked": step["asked"] if step and asking.verb in {"approve", "reject"} else None,
+        "origin": _origin(request),
         "asking": asking,
         "plan": plan,
         "refusal": refusal,
@@ -105,7 +111,15 @@ def _mover(conflict: Conflict) -> dict[str, Any] | None:
     return {**by, "at": datetime.fromisoformat(by["at"])} if by else None
 
 
+def _origin(request: HttpRequest) -> str:
+    """Return where the operator came from, and wants to be again."""
+    fields = request.POST if request.method == "POST" else request.GET
+    return INBOX if fields.get("from") == INBOX else ""
+
+
 def _done(request: HttpRequest, saga: Saga, answer: Answer) -> HttpResponse:
     text = f"{VERBS[answer.verb]}: this was already done." if answer.repeated else DONE[answer.verb]
     messages.success(request, text)
+    if _origin(request) == INBOX:
+        return redirect(INBOX)
     return redirect("saga-detail", saga_id=answer.created or saga.pk)

@@ -1,0 +1,26 @@
+"""The inbox of approvals: what a person is asked, for the page and for the push; and how many, for the rail."""
+
+from typing import Any
+
+from sagas import orchestrator
+
+#: Past that the rail does not count.
+MOST = 99
+#: Regions of the inbox and of the rail -> their partials.
+LIST, COUNT = {"approvals": "sagas/_approvals.html"}, {"approvals-count": "sagas/_approvals_count.html"}
+
+
+def inbox(user: Any, after: int | None = None) -> dict[str, Any]:
+    """Return what the list needs: the open approvals that this user may answer, what ends soonest first."""
+    found = orchestrator.approvals_for(user, after=after)
+    return {
+        "approvals": found.items,
+        "next": found.next,
+        "may_answer": user.has_perm(orchestrator.permission("approve")),
+    }
+
+
+def count(user: Any) -> dict[str, Any]:
+    """Return what the rail needs."""
+    number = orchestrator.approvals_count(user, MOST + 1)
+    return {"count": number, "text": f"{MOST}+" if number > MOST else str(number)}

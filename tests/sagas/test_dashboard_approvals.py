@@ -1,0 +1,145 @@
+"""The inbox of approvals: only what this person may answer, and the answers themselves."""
+
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.test import Client
+from django.urls import reverse
+
+from sagas.dashboard.fragments import DeskFragments
+from sagas.engine import Pump
+from sagas.models import OperatorAction, Saga
+from tests.sagas import waits
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+INBOX = "approvals"
+
+
+def person(name: str, *may: str, manager: bool = True) -> Any:
+    user = get_user_model().objects.create_user(name)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_saga", *may]))
+    if manager:
+        user.groups.add(Group.objects.get_or_create(name="managers")[0])
+    return user
+
+
+@pytest.fixture
+def boss(db: None) -> Any:
+    return person("boss", "approve_saga")
+
+
+@pytest.fixture
+def desk(client: Client, boss: Any) -> Client:
+    client.force_login(boss)
+    return client
+
+
+def asking(amount: Any = 12, starter: Any = None, **ask: Any) -> Saga:
+    saga = waits.Permit().start({"steps": ["ok"], "amount": amount, "ask": ask}, started_by=starter)
+    Pump(("filing", "waits"), "test-worker").run(30)
+    saga.refresh_from_db()
+    return saga
+
+
+def shown(client: Client, query: str = "") -> str:
+    response = client.get(reverse(INBOX) + query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_the_inbox_says_what_is_asked_and_offers_both_answers(desk: Client) -> None:
+    saga = asking("240.00", show="Pay {amount}?", deadline=3600, otherwise="reject", people=2)
+    page = shown(desk)
+    assert "Pay 240.00?" in page
+    assert "0 of 2 people have approved" in page
+    assert "If nobody answers, it is rejected" in page
+    assert "the group managers" in page
+    for verb in ("approve", "reject"):
+        assert f"{reverse('saga-verb', args=[saga.pk, verb])}?step=ok&amp;from=approvals" in page
+
+
+def test_values_are_shown_by_their_paths_and_never_as_html(desk: Client) -> None:
+    asking("<b>12</b>", show=["amount"])
+    page = shown(desk)
+    assert "<dt>amount</dt><dd>&lt;b&gt;12&lt;/b&gt;</dd>" in page
+
+
+def test_only_what_the_person_may_answer_is_there_and_counted(desk: Client, boss: Any) -> None:
+    asking("for the boss", show="{amount}")
+    asking("for others", show="{amount}", by="group:directors")
+    asking("his own", show="{amount}", starter=boss)
+    page = shown(desk)
+    assert "for the boss" in page
+    assert "for others" not in page
+    assert "his own" not in page
+    assert '<b class="rail__count" title="1 wait for your answer">1' in page
+
+
+def test_an_empty_inbox_says_what_would_be_there(desk: Client) -> None:
+    page = shown(desk)
+    assert "Nothing waits for you" in page
+    assert "rail__count" not in page
+
+
+def test_who_may_not_answer_is_told_which_permission_that_takes(client: Client) -> None:
+    asking()
+    client.force_login(person("reader"))
+    page = shown(client)
+    assert "sagas.approve_saga" in page
+    assert "Approve…" not in page
+
+
+def test_strangers_see_nothing(client: Client) -> None:
+    assert client.get(reverse(INBOX)).status_code == 302
+    client.force_login(get_user_model().objects.create_user("visitor"))
+    assert client.get(reverse(INBOX)).status_code == 403
+
+
+@pytest.mark.parametrize("after", ["?after=nonsense", "?after=-1", "?after=99999999999", "?after=1"])
+def test_whatever_page_is_asked_for_there_is_one(after: str, desk: Client) -> None:
+    asking()
+    shown(desk, after)
+
+
+@pytest.mark.parametrize(("verb", "state"), [("approve", "completed"), ("reject", "failed")])
+def test_an_answer_is_previewed_given_and_leads_back_to_the_inbox(
+    verb: str, state: str, desk: Client, boss: Any
+) -> None:
+    saga = asking("240.00", show="Pay {amount}?")
+    path = reverse("saga-verb", args=[saga.pk, verb])
+    page = desk.get(path, {"step": "ok", "from": INBOX}).content.decode()
+    assert "Pay 240.00?" in page
+    assert "What this will do" in page
+    fields = {"step": "ok", "from": INBOX, "version": saga.version, "reason": "as agreed"}
+    answer = desk.post(path, fields)
+    assert answer["Location"] == reverse(INBOX)
+    saga.refresh_from_db()
+    assert saga.state == state
+    assert OperatorAction.objects.get().reason == "as agreed"
+    assert "Nothing waits for you" in shown(desk)
+
+
+def test_an_answer_from_the_sagas_page_leads_back_there(desk: Client) -> None:
+    saga = asking()
+    fields = {
+        "step": "ok",
+        "version": saga.version,
+        "reason": "as agreed",
+        "from": "https://elsewhere.example/",
+    }
+    answer = desk.post(reverse("saga-verb", args=[saga.pk, "approve"]), fields)
+    assert answer["Location"] == reverse("saga-detail", args=[saga.pk])
+
+
+def test_a_push_says_the_same_as_the_page(desk: Client, boss: Any) -> None:
+    asking("240.00", show="Pay {amount}?")
+    render = async_to_sync(DeskFragments().approvals)
+    whole = render(boss.pk, True)
+    assert whole.keys() == {"approvals", "approvals-count"}
+    assert "Pay 240.00?" in whole["approvals"]
+    assert render(boss.pk, False).keys() == {"approvals-count"}
+    assert render(-1, True) == {}
