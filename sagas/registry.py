@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -117,6 +117,8 @@ class Unnamed(ValueError):
 
 
 _commands: dict[str, Command] = {}
+_formerly: dict[str, str] = {}
+"""Former name of a command -> its name now."""
 _subscribers: dict[str, dict[str, Subscriber]] = {}
 _saga_classes: dict[str, type[Any]] = {}
 _saga_types: dict[str, Any] = {}
@@ -126,7 +128,7 @@ _transports: list[Transport] = []
 
 def queue_for(command: str) -> str:
     """Return the queue of a command: its service's own, such as ``payment`` for ``PaymentService.Refund``."""
-    known = _commands.get(command)
+    known = handler(command)
     return known.queue if known else service_queue(command)
 
 
@@ -146,7 +148,12 @@ def _is_async(function: Handler) -> bool:
 
 
 def command(
-    name: str, *, queue: str | None = None, model: type[BaseModel] | None = None, inbox: bool | None = None
+    name: str,
+    *,
+    queue: str | None = None,
+    model: type[BaseModel] | None = None,
+    inbox: bool | None = None,
+    formerly: Sequence[str] = (),
 ) -> Callable[[Handler], Handler]:
     """Register a function, plain or ``async def``, as the handler of a command.
 
@@ -156,6 +163,9 @@ def command(
 
     ``inbox`` says that repeating it has no second effect; handlers made with
     :func:`sagas.inbox.once` say so by themselves.
+
+    ``formerly`` are names that it had before: sagas under way that were promised one of them are served, too,
+    under the same keys, until ``saga remap`` has given them the name of today.
     """
 
     def register(function: Handler) -> Handler:
@@ -164,10 +174,25 @@ def command(
         present = _commands.get(name)
         if present and not _same(present.function, function):
             raise AlreadyRegistered(f"The command {name} is already handled by {_where(present.function)}.")
+        _check_former_names(name, formerly)
         _commands[name] = entry
+        _formerly.update(dict.fromkeys(formerly, name))
         return function
 
     return register
+
+
+def _check_former_names(name: str, formerly: Sequence[str]) -> None:
+    """Raise unless each name means one command: as its name of today, or as a former one."""
+    if isinstance(formerly, str):
+        raise TypeError(f'The command {name}: formerly lists names, as ("{formerly}",).')
+    if _formerly.get(name, name) != name:
+        raise AlreadyRegistered(f"The command {name} is a former name of {_formerly[name]}.")
+    for old in formerly:
+        if old in _commands:
+            raise AlreadyRegistered(f"The command {old} cannot be a former name of {name}: it has a handler.")
+        if _formerly.get(old, name) != name:
+            raise AlreadyRegistered(f"The command {old} is already a former name of {_formerly[old]}.")
 
 
 def subscribe(
@@ -253,10 +278,14 @@ def saga_type(name: str) -> Any | None:
 
 
 def handler(name: str) -> Command | None:
-    """Return the handler of a command, or None: a function of ours, else one that sends it elsewhere."""
-    if name in _commands:
-        return _commands[name]
-    return next((found for each in _transports if (found := each.handler(name))), None)
+    """Return the handler of a command, by any of its names, or None: a function of ours, else one that sends it elsewhere."""
+    own = _commands.get(name) or _commands.get(_formerly.get(name, ""))
+    return own or next((found for each in _transports if (found := each.handler(name))), None)
+
+
+def former_names() -> Mapping[str, str]:
+    """Return the former names of commands, each with the name of today."""
+    return _formerly
 
 
 def add_transport(transport: Transport) -> None:
@@ -283,5 +312,6 @@ def queues() -> tuple[str, ...]:
     """Return every queue that some handler or subscriber is served by."""
     named = {c.queue for c in _commands.values()}
     named |= {queue for transport in _transports for queue in transport.queues()}
+    named |= {service_queue(name) for name in _formerly}  # where what is due under a former name may wait
     named |= {s.queue for those in _subscribers.values() for s in those.values()}
     return tuple(sorted(named | {DEFAULT_QUEUE, EVENTS_QUEUE, WAITS_QUEUE}))

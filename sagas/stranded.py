@@ -14,7 +14,8 @@ from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QueryS
 from pydantic import BaseModel, ValidationError
 
 from sagas import registry
-from sagas.core.definition import CANNOT_UNDO
+from sagas.core.definition import CANNOT_UNDO, COMMANDS
+from sagas.core.waits import APPROVAL, TIMER
 from sagas.core.words import FORWARD, SagaState, StepStatus
 from sagas.models import IMPORT, Definition, Process, Saga, Step
 
@@ -23,7 +24,7 @@ EXAMPLES = 3
 #: Sagas, for each command with a model, whose data is held against it.
 LOOKED_AT = 200
 #: What a step names that has to be called.
-ROLES = ("action", "compensation")
+ROLES = COMMANDS
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,13 @@ def in_flight(saga_type: str | None = None) -> list[Flying]:
 def commands(step: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (role, name) of the commands that a pinned step names."""
     for role in ROLES:
-        if step.get(role) not in {None, CANNOT_UNDO}:
+        if step.get(role) not in {None, CANNOT_UNDO, TIMER, APPROVAL}:
             yield role, step[role]
+
+
+def called(role: str) -> str:
+    """Return what a role is called where people read it."""
+    return role.replace("undo_probe", "probe of the undo")
 
 
 def _needs(flying: Iterable[Flying]) -> dict[_Need, list[str]]:
@@ -148,7 +154,7 @@ def _why(need: _Need, *, there: bool) -> str:
         if there
         else f"nobody handles {need.name}"
     )
-    return f"{who}, the {need.role} of step {need.step}"
+    return f"{who}, the {called(need.role)} of step {need.step}"
 
 
 def _texts(ids: QuerySet[Any, UUID]) -> tuple[str, ...]:
@@ -178,17 +184,17 @@ _FORWARD = [state.value for state in FORWARD]
 _BACK = SagaState.COMPENSATING.value
 _COMPLETED = StepStatus.COMPLETED.value
 _AHEAD = [StepStatus.PENDING.value, StepStatus.EXECUTING.value]
+_UNDOABLE = Q(standing=False) & (
+    Q(saga__state__in=_FORWARD, passed=False, status__in=[*_AHEAD, _COMPLETED])
+    | Q(saga__state=_BACK, status__in=[StepStatus.EXECUTING.value, _COMPLETED, StepStatus.COMPENSATING.value])
+)
+_DOABLE = Q(saga__state__in=_FORWARD, status__in=[*_AHEAD, StepStatus.FAILED.value])
 #: Role -> which steps may yet have to call it.
 _NEEDED = {
-    "action": Q(saga__state__in=_FORWARD, status__in=[*_AHEAD, StepStatus.FAILED.value]),
-    "compensation": Q(standing=False)
-    & (
-        Q(saga__state__in=_FORWARD, passed=False, status__in=[*_AHEAD, _COMPLETED])
-        | Q(
-            saga__state=_BACK,
-            status__in=[StepStatus.EXECUTING.value, _COMPLETED, StepStatus.COMPENSATING.value],
-        )
-    ),
+    "action": _DOABLE,
+    "compensation": _UNDOABLE,
+    "probe": _DOABLE | Q(saga__state=_BACK, status=StepStatus.EXECUTING.value),
+    "undo_probe": _UNDOABLE,
 }
 
 
@@ -225,7 +231,7 @@ def _refused_finding(
 ) -> Finding:
     said = next(iter(wrong.values()))
     most = f" (of the {looked_at} that were looked at)" if looked_at == LOOKED_AT else ""
-    why = f"{need.name}, the {need.role} of step {need.step}, would reject their data{most}: {said}"
+    why = f"{need.name}, the {called(need.role)} of step {need.step}, would reject their data{most}: {said}"
     examples = tuple(list(wrong)[:EXAMPLES])
     return Finding("data", *need, len(wrong), examples, why, False, digests)
 
@@ -236,7 +242,7 @@ def _own_input(definition: Definition, name: str) -> Mapping[str, Any]:
 
 def _extras(saga: UUID, need: _Need) -> dict[str, Any]:
     """Return what a handler gets beside the data."""
-    undo = {"original_result": None} if need.role == "compensation" else {}
+    undo = {"original_result": None} if need.role in {"compensation", "undo_probe"} else {}
     return {"saga_id": str(saga), "step_name": need.step, "results": {}, **undo}
 
 

@@ -7,7 +7,7 @@ actions and compensations are names, looked up when they are needed.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from math import log2
@@ -18,6 +18,8 @@ from sagas.core.words import Direction
 
 #: ``compensation=CANNOT_UNDO``: a rollback stops at this step and asks an operator.
 CANNOT_UNDO: Final = "CANNOT_UNDO"
+#: The fields of a step that name commands.
+COMMANDS: Final = ("action", "compensation", "probe", "undo_probe")
 
 
 class InvalidDefinition(ValueError):
@@ -167,6 +169,10 @@ class SagaDefinition:
                     placed[name] = None
         return tuple(placed)
 
+    def renamed(self, names: Mapping[str, str]) -> "SagaDefinition":
+        """Return the definition with commands called by their new names, given by the old ones; else as it is."""
+        return replace(self, steps=tuple(_renamed(step, names) for step in self.steps))
+
     @cached_property
     def _by_name(self) -> dict[str, SagaStep]:
         return {step.name: step for step in self.steps}
@@ -200,6 +206,11 @@ class SagaDefinition:
         """Read back what :meth:`document` wrote."""
         steps = tuple(_step_from(step) for step in document["steps"])
         return cls(document["saga_type"], steps, document.get("deadline"))
+
+
+def _renamed(step: SagaStep, names: Mapping[str, str]) -> SagaStep:
+    new: dict[str, Any] = {name: names[old] for name in COMMANDS if (old := getattr(step, name)) in names}
+    return replace(step, **new)
 
 
 _DEFAULTS = {f.name: f.default for f in fields(SagaStep)}

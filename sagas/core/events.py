@@ -83,6 +83,15 @@ class DataEdited(_Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DefinitionChanged(_Event):
+    """An operator had commands called by new names; from now on the definition of another digest is pinned."""
+
+    renamed: Mapping[str, str]
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepDispatched(_StepEvent):
     """The action is due; its number is this event's sequence. Recorded before any call."""
 
@@ -245,6 +254,7 @@ SagaEvent = (
     | SagaPaused
     | SagaResumed
     | DataEdited
+    | DefinitionChanged
 )
 StepEvent = (
     StepDispatched

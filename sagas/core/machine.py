@@ -25,6 +25,7 @@ TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
     (S.STARTED, e.SagaPaused): S.STARTED,
     (S.STARTED, e.SagaResumed): S.STARTED,
     (S.STARTED, e.DataEdited): S.STARTED,
+    (S.STARTED, e.DefinitionChanged): S.STARTED,
     (S.PENDING, e.StepDispatched): S.PENDING,
     (S.PENDING, e.SagaBegan): S.PENDING,
     (S.PENDING, e.SagaExpired): S.PENDING,
@@ -40,6 +41,7 @@ TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
     (S.PENDING, e.SagaPaused): S.PENDING,
     (S.PENDING, e.SagaResumed): S.PENDING,
     (S.PENDING, e.DataEdited): S.PENDING,
+    (S.PENDING, e.DefinitionChanged): S.PENDING,
     (S.PENDING, e.LateEffectFound): S.PENDING,
     (S.PENDING, e.LateEffectSettled): S.PENDING,
     (S.PENDING, e.SagaCompensating): S.COMPENSATING,
@@ -59,6 +61,7 @@ TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
     (S.COMPENSATING, e.SagaPaused): S.COMPENSATING,
     (S.COMPENSATING, e.SagaResumed): S.COMPENSATING,
     (S.COMPENSATING, e.DataEdited): S.COMPENSATING,
+    (S.COMPENSATING, e.DefinitionChanged): S.COMPENSATING,
     (S.COMPENSATING, e.LateEffectFound): S.COMPENSATING,
     (S.COMPENSATING, e.LateEffectSettled): S.COMPENSATING,
     (S.COMPENSATING, e.SagaFailed): S.FAILED,
@@ -178,6 +181,8 @@ def _saga_changes(progress: Progress, event: e.SagaEvent) -> dict[str, Any]:
         case e.DataEdited(data=data, keeping=keeping):
             kept = {n: progress.steps[n]._replace(input=progress.data) for n in keeping}
             return {"data": data, "steps": {**progress.steps, **kept}}
+        case e.DefinitionChanged():
+            return {}  # names of commands are the definition's, and steps keep theirs
 
 
 #: The open command is closed, nothing is due for it, and nobody is asked about it.

@@ -133,6 +133,14 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Remap:
+    """Call commands of the pinned definition by their new names: nothing but names changes."""
+
+    names: Mapping[str, str]
+    """Old name -> new name."""
+
+
+@dataclass(frozen=True)
 class Pause:
     """Claim nothing more for this saga."""
 
@@ -163,5 +171,5 @@ class Reject:
     by: str = ""
 
 
-Verb = Retry | Compensate | Skip | Resolve | Edit | Pause | Resume | Approve | Reject
+Verb = Retry | Compensate | Skip | Resolve | Edit | Remap | Pause | Resume | Approve | Reject
 Message = Start | Reply | Verb

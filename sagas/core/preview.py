@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand, due_command, idempotency_key
-from sagas.core.decide import decide
+from sagas.core.decide import decide, drafted
 from sagas.core.definition import CANNOT_UNDO, SagaDefinition
 from sagas.core.machine import fold
 from sagas.core.progress import BEGINNING, Progress
@@ -54,8 +54,9 @@ def preview(
     definition: SagaDefinition, progress: Progress, message: m.Message, now: m.Now, saga_id: UUID
 ) -> Preview:
     """Return what a message would do. Raises :class:`~sagas.core.decide.Refused` where the message would be."""
-    after = fold(progress, decide(definition, progress, message, now))
-    known = [] if isinstance(message, m.Resume) else _due(definition, progress)
+    draft = drafted(definition, progress, message, now)
+    after, definition, before = draft.progress, draft.definition, definition
+    known = [] if isinstance(message, m.Resume) else _due(before, progress)
     calls = [c for c in _due(definition, after) if c not in known and c.number not in now.claimed]
     then, end = _play_on(definition, after, now)
     new = {c.number for c in calls}

@@ -37,10 +37,11 @@ _SAGA: Mapping[str, Treatment] = {"data": value, "error": text, "idempotency_key
 _STEP: Mapping[str, Treatment] = {"result": value, "error": text, "input": value, "asked": value}
 _PINNED: Mapping[str, Treatment] = {"input": value}
 _LATE: Mapping[str, Treatment] = {"payload": value}
-#: What an event may say besides values: words, counts and times of ours, and names of steps.
+#: What an event may say besides values: words, counts and times of ours, and names of steps and commands.
 _OPEN = frozenset(
     {"generation", "attempt", "budget", "due_at", "unresolved", "inbox", "code", "outcome", "keeping"}
     | {"begins_at", "deadline_at", "waiting", "until", "approver"}
+    | {"renamed", "before", "after"}
 )
 #: What an event says in a text.
 _TEXTS = frozenset({"error", "person", "by", "comment"})

@@ -6,6 +6,7 @@ from typing import Any
 from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core import waiting
+from sagas.core.commands import due_command
 from sagas.core.draft import Draft, Refused
 from sagas.core.progress import StepProgress
 from sagas.core.replies import reject
@@ -197,6 +198,24 @@ def _edit(draft: Draft, verb: m.Edit) -> None:
     draft.add(e.DataEdited, data=verb.data, keeping=sent)
 
 
+def _remap(draft: Draft, verb: m.Remap) -> None:
+    _not_over(draft)
+    before, after = draft.definition, draft.definition.renamed(verb.names)
+    if after == before:
+        raise Refused(f"The saga's definition names none of {', '.join(verb.names)}.")
+    steps = tuple(draft.progress.steps.values())
+    for step in steps:
+        command = due_command(before, step)
+        if command is not None and command.name in verb.names:
+            _unclaimed(draft, step)
+    names = {old: new for old, new in verb.names.items() if before.renamed({old: new}) != before}
+    draft.add(e.DefinitionChanged, renamed=names, before=before.digest, after=after.digest)
+    draft.definition = after
+    for step in steps:
+        if step.attention is Attention.NO_HANDLER and before.step(step.name) != after.step(step.name):
+            _retry(draft, m.Retry(step.name))  # a new name is the remedy for that
+
+
 def _pause(draft: Draft, _: m.Pause) -> None:
     _not_over(draft)
     if draft.progress.paused:
@@ -226,6 +245,7 @@ _VERBS: dict[type, Callable[[Draft, Any], None]] = {
     m.Skip: _skip,
     m.Resolve: _resolve,
     m.Edit: _edit,
+    m.Remap: _remap,
     m.Pause: _pause,
     m.Resume: _resume,
     m.Approve: _answer,

@@ -41,6 +41,7 @@ SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
     "StepDispatched": ("pending", lambda s, d: _dispatched(s, d)),
     "ReplyAwaited": ("pending", lambda s, d: f"{s} is taken on; its reply comes later{_until(d)}."),
     "ApprovalGiven": ("completed", lambda s, d: f"{s}: {d.get('by')} approved{_said(d)}; others have to."),
+    "DefinitionChanged": ("edited", lambda s, d: f"Called by new names from now on: {_names(d)}."),
     "StepRescheduled": ("pending", lambda s, d: f"{s}: {_again(d)}"),
     "StepOutcomeUnknown": (
         "attention",
@@ -100,6 +101,10 @@ def _dispatched(step: str, data: Data) -> str:
 def _keeping(data: Data) -> str:
     keeping = data.get("keeping") or ()
     return f" Already sent, and unchanged: {', '.join(keeping)}." if keeping else ""
+
+
+def _names(data: Data) -> str:
+    return ", ".join(f"{old} is {new}" for old, new in (data.get("renamed") or {}).items())
 
 
 def sentence(event: Mapping[str, Any]) -> tuple[str, str]:

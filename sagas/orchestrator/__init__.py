@@ -22,6 +22,7 @@ from sagas.orchestrator.asked import (
 from sagas.orchestrator.callbacks import call_back
 from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import Imported, import_saga
+from sagas.orchestrator.remapping import Affected, Remapped, affected, remap
 from sagas.orchestrator.replies import (
     Answered,
     Delivered,
@@ -38,6 +39,7 @@ from sagas.orchestrator.start import Started, definition_for, make_definition, s
 __all__ = [
     "STEP_VERBS",
     "VERBS",
+    "Affected",
     "Answer",
     "Answered",
     "ApprovalPage",
@@ -53,8 +55,10 @@ __all__ = [
     "OrchestratorError",
     "Plan",
     "Refused",
+    "Remapped",
     "Started",
     "act",
+    "affected",
     "approvals_count",
     "approvals_for",
     "as_uuid",
@@ -71,6 +75,7 @@ __all__ = [
     "permission",
     "preview",
     "prune",
+    "remap",
     "snapshot",
     "snapshots",
     "start",

@@ -35,7 +35,7 @@ from sagas.orchestrator.start import Opening, check_data, definition_for, plain,
 #: Verb -> what it takes beside a step, a reason and the fences.
 _TAKES = {"resolve": {"outcome", "result", "evidence"}, "edit": {"data"}}
 #: Verbs that share a permission with another.
-_PERMISSIONS = {"resume": "pause", "reject": "approve"}
+_PERMISSIONS = {"resume": "pause", "reject": "approve", "remap": "edit"}
 
 
 def permission(verb: str) -> str:

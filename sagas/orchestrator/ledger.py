@@ -148,7 +148,7 @@ class Group:
         if held.imported:
             raise Refused(loading.IMPORTED)
         draft = drafted(held.definition, held.progress, message, self.moment(held))
-        held.progress = draft.progress
+        held.progress, held.definition = draft.progress, draft.definition
         held.events.extend(draft.events)
         return tuple(draft.events)
 

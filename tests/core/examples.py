@@ -13,6 +13,7 @@ _VALUES: dict[type, dict[str, object]] = {
     e.SagaCompensating: {"error": "no", "step": "a"},
     e.SagaFailed: {"error": "no"},
     e.DataEdited: {"data": {"order": 2}, "keeping": ("a",)},
+    e.DefinitionChanged: {"renamed": {"Old": "New"}, "before": "0" * 64, "after": "1" * 64},
     e.StepDispatched: {"generation": 2, "budget": 5},
     e.ReplyAwaited: {"until": NOON, "inbox": False},
     e.ApprovalGiven: {"person": "7", "by": "mia", "comment": "fine"},

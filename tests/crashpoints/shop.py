@@ -12,6 +12,8 @@ from sagas import CANNOT_UNDO, Rejected, Retry, SagaOrchestrator, SagaStep, comm
 from sagas.inbox import Inbox, became_of, once
 from tests.crashpoints.seams import participant
 
+#: What nobody handles any more under its old name.
+ANEW = {"ParcelService.PayOnce": "ParcelService.Pay"}
 #: So long that what waits does so until the clock has ticked.
 WAIT = 60.0
 
@@ -62,12 +64,13 @@ class Parcel(SagaOrchestrator):
         asked = {"probe_retry": retry} if data.get("asked") else {}
         ask = "ParcelService.Ask" if asked else None
         bare = "Bare" if data.get("bare") else "Parcel"
+        pay = "PayOnce" if data.get("anew") else "Pay"
         needs = () if data.get("shape") == "branches" else ("fetch",)
         steps = [
             SagaStep("fetch", "ParcelService.Fetch", undo, undo_probe=ask, **common, **asked),
             SagaStep(
                 "pay",
-                f"{bare}Service.Pay",
+                f"{bare}Service.{pay}",
                 f"{bare}Service.Refund",
                 needs=needs,
                 probe=ask,

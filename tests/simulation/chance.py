@@ -45,13 +45,23 @@ PEOPLE = {
     **dict.fromkeys((Fault.UNSERVED, Fault.MISCONFIGURED, Fault.RETURN), 6),
     Fault.COMPENSATE: 1,
     Fault.VANISH: 2,
+    Fault.REMAP: 2,
 }
 
 #: How many commands can be asked about.
 PROBED = 0.4
 
 #: What an operator may do to a saga that is recorded, and has dispatched nothing.
-EARLY = (Fault.PAUSE, Fault.PAUSE, Fault.RESUME, Fault.RESUME, Fault.EDIT, Fault.SKIP, Fault.COMPENSATE)
+EARLY = (
+    Fault.PAUSE,
+    Fault.PAUSE,
+    Fault.RESUME,
+    Fault.RESUME,
+    Fault.EDIT,
+    Fault.SKIP,
+    Fault.COMPENSATE,
+    Fault.REMAP,
+)
 
 
 def _moves(*weights: Mapping[Fault, int]) -> tuple[Fault, ...]:

@@ -71,6 +71,8 @@ class Fault(StrEnum):
     RESUME = auto()
     APPROVE = auto()
     REJECT = auto()
+    REMAP = auto()
+    """A step's command is called by another name from now on."""
     DENY = auto()
     """Says, without looking, that it had no effect."""
     CLICK_AGAIN = auto()
@@ -103,5 +105,5 @@ CLICKS = (
 BAD_CLICKS = (Fault.CLICK_AGAIN, Fault.CLICK_STALE, Fault.CLICK_LATE, Fault.CLICK_LOST)
 DEPLOYMENTS = (Fault.UNSERVED, Fault.MISCONFIGURED, Fault.VANISH, Fault.RETURN)
 #: The network and the workers at their worst.
-DELIVERY = tuple(f for f in Fault if f not in {*CLICKS, *BAD_CLICKS, *DEPLOYMENTS, Fault.DENY})
+DELIVERY = tuple(f for f in Fault if f not in {*CLICKS, *BAD_CLICKS, *DEPLOYMENTS, Fault.DENY, Fault.REMAP})
 FAULTS = tuple(fault for fault in Fault if fault not in ORDINARY)

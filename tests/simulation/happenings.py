@@ -244,7 +244,7 @@ HAPPENINGS: dict[Fault, Happening] = {
     Fault.UNSERVED: (_uncalled, partial(_unserved, Attention.NO_HANDLER)),
     Fault.MISCONFIGURED: (_uncalled, partial(_unserved, Attention.MISCONFIGURED)),
     Fault.VANISH: (_deployed, lambda world, step: world.vanished.add(step)),
-    **{fault: (_steps, partial(press, fault)) for fault in (*CLICKS, Fault.DENY)},
+    **{fault: (_steps, partial(press, fault)) for fault in (*CLICKS, Fault.DENY, Fault.REMAP)},
     Fault.CLICK_AGAIN: (_pressed, again),
     Fault.CLICK_STALE: (_buttons, stale),
     Fault.CLICK_LATE: (_pressed, belated),

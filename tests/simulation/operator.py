@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sagas.core import messages as m
 from sagas.core.decide import Refused
 from sagas.core.progress import StepProgress
-from sagas.core.words import FORWARD, Attention, StepStatus, Verdict
+from sagas.core.words import FORWARD, Attention, Direction, StepStatus, Verdict
 
 from .books import demand
 from .faults import Fault
@@ -167,7 +167,16 @@ def _verb(fault: Fault, world: "World", step: str) -> m.Verb | None:
     if fault is Fault.APPROVE:
         person = str(len(world.operator.pressed) % 3)
         return m.Approve(step, f"person {person}", "", person)
+    if fault is Fault.REMAP:
+        return m.Remap(_other_name(world, step))
     return _VERBS[fault](step)
+
+
+def _other_name(world: "World", step: str) -> dict[str, str]:
+    """Return another name for the command that the step has open, or for its action: there, or back."""
+    pinned, undoing = world.definition.step(step), world.progress.steps[step].open is Direction.UNDO
+    old = (pinned.compensation if undoing else None) or pinned.action
+    return {old: old.removesuffix(" (new)") if old.endswith(" (new)") else f"{old} (new)"}
 
 
 _VERBS: dict[Fault, Callable[[str], m.Verb]] = {

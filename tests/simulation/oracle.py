@@ -42,6 +42,8 @@ class Oracle:
             self._reply(world, message, events)
         if events and name_of(message) in {"Retry", "Resolve", "Skip"}:
             self._verb(world, message)
+        if name_of(message) == "Remap":
+            self._remapped(before, events)
         for event in events:
             self._asked(before, message, event)
             record(self.books, world, message, event)
@@ -134,13 +136,23 @@ class Oracle:
     def _verb(self, world: "World", verb: Any) -> None:
         step = verb.step
         if name_of(verb) == "Retry":
-            self.books.retries[step] += 1
-            self.books.tries[step, "do"] = self.books.tries[step, "undo"] = 0
+            self._afresh(step)
             return
         said = verb.outcome.value if name_of(verb) == "Resolve" else "skip"
         self.books.said[step].add(said)
         if said == "none" and (self.books.standing(step) or _under_way(world, step)):
             self.books.lied.add(step)
+
+    def _remapped(self, before: Any, events: Sequence[Any]) -> None:
+        for event in events[1:]:
+            missing = before.steps[event.step].attention == "no_handler"
+            demand(missing, "a new name has nothing tried again but what had no handler", event)
+            self._afresh(event.step)
+
+    def _afresh(self, step: str) -> None:
+        """Take down that an operator gave a step a fresh budget."""
+        self.books.retries[step] += 1
+        self.books.tries[step, "do"] = self.books.tries[step, "undo"] = 0
 
 
 def _under_way(world: "World", step: str) -> bool:

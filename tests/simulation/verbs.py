@@ -34,8 +34,17 @@ def applies(books: Books, world: "World", verb: Any) -> bool:
             return _resolve(books, row, verb.outcome)
         case "Edit":
             return not any(due.token for number, due in world.due.items() if number not in books.own)
+        case "Remap":
+            return _remap(world, verb.names)
         case _:
             return bool(world.progress.paused) == (kind == "Resume")
+
+
+def _remap(world: "World", names: Any) -> bool:
+    held = {due.command.name for due in world.due.values() if due.token is not None}
+    fields = ("action", "compensation", "probe", "undo_probe")
+    known = {step.get(field) for step in world.definition.document()["steps"] for field in fields}
+    return not held & names.keys() and bool(known & names.keys())
 
 
 def _claimed(world: "World", row: Any) -> bool:

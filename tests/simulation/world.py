@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from sagas.core import events as e
 from sagas.core import messages as m
-from sagas.core.commands import DueCommand, changed, idempotency_key
+from sagas.core.commands import DueCommand, changed, due_command, idempotency_key
 from sagas.core.decide import decide, drafted
 from sagas.core.definition import SagaDefinition
 from sagas.core.machine import fold
@@ -83,6 +83,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.progress = Progress.blank(self.definition)
+        self._first = self.definition
         self.operator = Operator(self)
 
     # The machine
@@ -106,6 +107,7 @@ class World:
         draft = drafted(self.definition, before, message, self.moment())
         events = tuple(draft.events)
         self.progress = draft.progress
+        self._rename(draft.definition)
         self.log += events
         for gone, command in changed(self.definition, before, self.progress):
             if gone is not None:
@@ -116,6 +118,14 @@ class World:
         for watch in self.watchers:
             watch(self, before, message, events)
         return events
+
+    def _rename(self, definition: SagaDefinition) -> None:
+        if definition is not self.definition:
+            self.definition = definition
+            for step in self.progress.steps.values():
+                command = due_command(definition, step)
+                if command is not None and command.number in self.due:
+                    self.due[command.number].command = command
 
     def crash(self, message: m.Message) -> None:
         """Have a message decided, and die before the commit. Whoever decides it again decides the same."""
@@ -132,8 +142,17 @@ class World:
 
     def remember(self) -> None:
         """Demand that the events, as they are stored, say where the saga stands."""
-        said = fold(Progress.blank(self.definition), events_as_stored(self.log))
-        assert said == self.progress, "folding the events does not give the rows"
+        log = events_as_stored(self.log)
+        assert fold(Progress.blank(self.definition), log) == self.progress, (
+            "folding the events does not give the rows"
+        )
+        pinned = self._first
+        for event in log:
+            if isinstance(event, e.DefinitionChanged):
+                assert event.before == pinned.digest, "the definition was another before"
+                pinned = pinned.renamed(event.renamed)
+                assert event.after == pinned.digest, "the definition is another now"
+        assert pinned == self.definition, "the events do not give the definition"
 
     def key(self, step: StepProgress, direction: Direction = Direction.DO) -> str:
         """Return the key of the step's latest command in a direction."""

@@ -6,7 +6,16 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 
 from sagas import orchestrator
-from sagas.management.commands._saga import acting, keeping, moving, reading, running, starting, upkeep
+from sagas.management.commands._saga import (
+    acting,
+    keeping,
+    moving,
+    reading,
+    remapping,
+    running,
+    starting,
+    upkeep,
+)
 from sagas.management.commands._saga.speaking import Desk, refused
 
 
@@ -25,7 +34,7 @@ class Command(BaseCommand):
         subcommands = parser.add_subparsers(
             title="subcommands", dest="subcommand", metavar="COMMAND", required=True
         )
-        for module in (starting, reading, acting, keeping, moving, upkeep, running):
+        for module in (starting, reading, acting, remapping, keeping, moving, upkeep, running):
             module.add_subcommands(subcommands)
 
     def handle(self, *args: Any, **options: Any) -> None:

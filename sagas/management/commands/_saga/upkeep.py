@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.core import checks
 from django.db import router
 
-from sagas import soundness, stranded
+from sagas import orchestrator, registry, soundness, stranded
 from sagas.management.commands._saga.speaking import Desk, refused
 from sagas.models import Saga, Token
 
@@ -47,6 +47,11 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
         desk.say(problem)
     for finding in uncertain:
         desk.say(f"To be sure of: {finding} If this code shall replace that process, say --alone.")
+    for each in orchestrator.affected(registry.former_names()) if registry.former_names() else ():
+        which = (
+            f"Running sagas of type {each.saga_type} name {each.old}, which is {each.new} now: {each.sagas}"
+        )
+        desk.say(f"{which}. They are served; `saga remap` has them use the name of today.")
     if options["json"]:
         documents = [finding.document() for finding in found]
         desk.give_json({"ok": not problems, "problems": problems, "stranded": documents})

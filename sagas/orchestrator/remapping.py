@@ -1,0 +1,228 @@
+"""Commands that are called by other names now: sagas under way follow, one operator action and one event for each.
+
+Only names change: a command's number and its idempotency key have no name in them, so whatever was sent
+is known to its participant under the new name, too. What a worker holds at that moment is left as it is.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count
+
+from sagas import registry
+from sagas.core import messages as m
+from sagas.core.decide import Refused
+from sagas.core.definition import CANNOT_UNDO, COMMANDS, SagaDefinition
+from sagas.core.waits import APPROVAL, TIMER
+from sagas.core.words import Attention
+from sagas.models import Definition, Due, OperatorAction, Process, Saga, SagaQuerySet, Step
+from sagas.orchestrator import ledger, loading, pins
+from sagas.orchestrator.actions import permission
+from sagas.orchestrator.asked import Asked, Forbidden, Invalid
+from sagas.orchestrator.start import plain
+
+#: Sagas that are decided and written in one transaction.
+BATCH = 100
+#: How many of them are named in a preview.
+EXAMPLES = 3
+
+#: What stands where a command's name would, and is none.
+_WORDS = frozenset({CANNOT_UNDO, TIMER, APPROVAL})
+
+Names = Mapping[str, str]
+"""Old name -> new name."""
+
+
+@dataclass(frozen=True)
+class Affected:
+    """The sagas under way of one type whose pinned step names a command that would be called otherwise."""
+
+    saga_type: str
+    step: str
+    role: str
+    """action, compensation, probe or undo_probe."""
+    old: str
+    new: str
+    sagas: int
+    go_on: int
+    """Of those, how many wait for a person because nobody handles it: they would go on."""
+    claimed: int
+    """Of those, for how many a worker holds that command now: they would be left as they are."""
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Remapped:
+    """What became of some sagas."""
+
+    done: Sequence[UUID]
+    left: Mapping[UUID, str]
+    """Those that were left as they are, and why."""
+
+
+def affected(names: Names, saga_type: str | None = None) -> list[Affected]:
+    """Say what :func:`remap` would change: a few statements for each step, however many sagas. Raises Invalid."""
+    _check_names(names)
+    found: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    flying = _in_flight(names, saga_type)
+    for definition in flying:
+        for step in definition.document["steps"]:
+            for role in COMMANDS:
+                if step.get(role) in names:
+                    found[definition.saga_type, step["name"], role, step[role]].append(definition.pk)
+    return [_affected(*place, names, digests) for place, digests in sorted(found.items())]
+
+
+def remap(names: Names, asked: Asked, saga_type: str | None = None) -> Iterator[Remapped]:
+    """Have the sagas under way call commands by their new names; yield what became of each batch, once committed.
+
+    Each is an operator action of its own, with an event in the saga's log. A saga of which a worker holds such a
+    command is left: ask again. May be stopped, and repeated, at any time. Raises Forbidden and Invalid.
+    """
+    _check_names(names)
+    _check_asked(asked)
+    digests = [definition.pk for definition in _in_flight(names, saga_type)]
+    ids = Saga.objects.active().filter(definition__in=digests).order_by("pk").values_list("pk", flat=True)
+    page = list(ids[:BATCH])
+    while page:
+        yield _remap(page, names, asked)
+        page = list(ids.filter(pk__gt=page[-1])[:BATCH])
+
+
+def _check_names(names: Names) -> None:
+    if not names:
+        raise Invalid("old", "no command has a former name; say which is to be called by which other name")
+    for old, new in names.items():
+        for field, name in (("old", old), ("new", new)):
+            if not isinstance(name, str) or not 0 < len(name) <= 200 or name in _WORDS:
+                raise Invalid(field, f"must be a command's name, not {name!r}")
+        if old == new:
+            raise Invalid("new", f"{old} is called so already")
+        if registry.handler(new) is None and not _served(registry.queue_for(new)):
+            raise Invalid(
+                "new",
+                f"nobody handles {new}, and no worker serves its queue; sagas would only be stranded anew",
+            )
+
+
+def _served(queue: str) -> bool:
+    told = Process.objects.filter(kind=Process.WORKER).values_list("queues", flat=True)
+    return any(queue in queues for queues in told)
+
+
+def _check_asked(asked: Asked) -> None:
+    needed = permission("remap")
+    if asked.operator is None and asked.via != "command":
+        raise Forbidden("Nobody is logged in.")
+    if asked.operator is not None and not asked.operator.has_perm(needed):
+        raise Forbidden(f"You may not have commands called by other names; it needs the permission {needed}.")
+    if not asked.reason.strip():
+        raise Invalid("reason", "is required: say why, for whoever reads the audit trail")
+    plain(asked.reason, "reason")
+
+
+def _in_flight(names: Names, saga_type: str | None) -> list[Definition]:
+    """Return the definitions of sagas under way that name one of the old names."""
+    active: SagaQuerySet = Saga.objects.active()
+    chosen = active.filter(saga_type=saga_type) if saga_type is not None else active
+    definitions = Definition.objects.filter(pk__in=chosen.order_by().values("definition").distinct())
+    return [each for each in definitions if _names_one(each, names)]
+
+
+def _names_one(definition: Definition, names: Names) -> bool:
+    return any(step.get(role) in names for step in definition.document["steps"] for role in COMMANDS)
+
+
+def _affected(saga_type: str, step: str, role: str, old: str, names: Names, digests: list[str]) -> Affected:
+    sagas = Saga.objects.active().filter(definition__in=digests)
+    steps = Step.objects.filter(saga__in=sagas, name=step)
+    waits = steps.filter(attention=Attention.NO_HANDLER.value)
+    held = Due.objects.filter(saga__in=sagas, step=step, name=old, lease_token__isnull=False)
+    counts = sagas.aggregate(sagas=Count("pk"))
+    return Affected(
+        saga_type, step, role, old, names[old], counts["sagas"], waits.count(), held.count(),
+        tuple(str(pk) for pk in sagas.order_by("pk").values_list("pk", flat=True)[:EXAMPLES]),
+    )  # fmt: skip
+
+
+@transaction.atomic
+def _remap(ids: Sequence[UUID], names: Names, asked: Asked) -> Remapped:
+    group = ledger.Group()
+    group.lock(ids)
+    before = {held.id: held.definition for held in group.sagas.values()}
+    left = {saga_id: f"cannot be read: {fault}" for saga_id, fault in group.broken.items()}
+    for held in group.sagas.values():
+        try:
+            group.decide(held, m.Remap(names))
+        except Refused as no:
+            left[held.id] = str(no)
+    done = [held for held in group.sagas.values() if held.events]
+    for pinned in {held.definition.digest: held.definition for held in done}.values():
+        pins.pin(pinned)
+    group.write()
+    _write_definitions(done)
+    group.queues |= _write_names(done, before, names)
+    _record(group, done, before, asked)
+    return Remapped([held.id for held in done], left)
+
+
+def _write_definitions(done: Iterable[loading.Held]) -> None:
+    sagas: dict[str, list[UUID]] = defaultdict(list)
+    for held in done:
+        sagas[held.definition.digest].append(held.id)
+    for digest, those in sagas.items():
+        Saga.objects.filter(pk__in=those).update(definition_id=digest)
+
+
+def _write_names(
+    done: Sequence[loading.Held], before: Mapping[UUID, SagaDefinition], names: Names
+) -> set[str]:
+    """Have steps, and what is due, say the new names; return the queues on which something waits anew."""
+    ids = [held.id for held in done]
+    queues = set()
+    used = Counter(
+        old for held in done for old in names if before[held.id].renamed({old: names[old]}) != before[held.id]
+    )
+    for old in used:
+        new, queue = names[old], registry.queue_for(names[old])
+        for role in ("action", "compensation"):  # the others stand in the definition only
+            Step.objects.filter(saga_id__in=ids, **{role: old}).update(**{role: new})
+        due = Due.objects.filter(saga_id__in=ids, kind=Due.COMMAND, name=old)
+        due.filter(queue=registry.WAITS_QUEUE).update(
+            name=new
+        )  # a promised reply, or its time: wherever it is called
+        if due.exclude(queue=registry.WAITS_QUEUE).update(name=new, queue=queue):
+            queues.add(queue)
+    return queues
+
+
+def _record(
+    group: ledger.Group, done: Iterable[loading.Held], before: Mapping[UUID, SagaDefinition], asked: Asked
+) -> None:
+    OperatorAction.objects.bulk_create(
+        OperatorAction(
+            action_id=f"remap:{held.id}:{held.before.version}",
+            saga_id=held.id,
+            verb="remap",
+            operator=asked.operator,
+            operator_name=asked.name,
+            via=asked.via,
+            reason=asked.reason,
+            request={"before": before[held.id].digest, "after": held.definition.digest},
+            version_before=held.before.version,
+            version_after=held.progress.version,
+            answer={"saga": _brief(held)},
+            at=group.now,
+        )
+        for held in done
+    )
+
+
+def _brief(held: loading.Held) -> dict[str, Any]:
+    after = held.progress
+    same = {"id": str(held.id), "type": held.saga_type, "definition": held.definition.digest}
+    return {**same, "state": after.state, "attention": after.attention, "version": after.version}
