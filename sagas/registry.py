@@ -278,7 +278,7 @@ def saga_type(name: str) -> Any | None:
 
 
 def handler(name: str) -> Command | None:
-    """Return the handler of a command, by any of its names, or None: a function of ours, else one that sends it elsewhere."""
+    """Return the handler of a command, by any of its names: a function of ours, else one that sends it elsewhere."""
     own = _commands.get(name) or _commands.get(_formerly.get(name, ""))
     return own or next((found for each in _transports if (found := each.handler(name))), None)
 
