@@ -1,6 +1,6 @@
 """What each kind of reply decides, for an open action, for an open undo, and when it comes too late."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sagas.core import events as e
 from sagas.core import messages as m
@@ -116,8 +116,8 @@ def _action_not_seen(draft: Draft, step: StepProgress, error: str) -> None:
     Trying again under the same key is safe. So is undoing where an inbox keeps the tombstone that stops
     what comes after it; where there is none, the participant is asked again, and in the end a person.
     """
-    again = draft.progress.state in FORWARD and step.attempt < step.budget
-    if again or step.inbox:
+    again = draft.next_try(draft.definition.step(step.name).retry, step.attempt)
+    if _may_be_tried(draft, step, again) or step.inbox:
         _try_again(draft, step, error, inbox=step.inbox, retry_after=None)
     else:
         _action_unknown(draft, step, error, inbox=step.inbox, retry_after=None)
@@ -138,8 +138,7 @@ def _try_again(
     """Send the action again under the same key; when its attempts are spent, undo it like a completed one."""
     pinned = draft.definition.step(step.name)
     due_at = draft.next_try(pinned.retry, step.attempt, retry_after)
-    in_time = not draft.out_of_time(step, due_at)
-    if in_time and draft.progress.state in FORWARD and step.attempt < step.budget:
+    if _may_be_tried(draft, step, due_at):
         draft.add(
             e.StepRescheduled,
             step=step.name,
@@ -160,6 +159,12 @@ def _try_again(
         draft.add(e.StepHeld, step=step.name, code=Attention.RETRIES_SPENT, error=error)
     else:
         draft.turn_back(error, step.name)
+
+
+def _may_be_tried(draft: Draft, step: StepProgress, due_at: datetime) -> bool:
+    """Whether the action may be sent once more, then."""
+    left = draft.progress.state in FORWARD and step.attempt < step.budget
+    return left and not draft.out_of_time(step, due_at)
 
 
 def _answer_undo(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
