@@ -14,8 +14,7 @@ def time_is_up(draft: Draft, number: int) -> None:
     if step is None:
         _own_time_is_up(draft, number)
     elif step.waiting is Waiting.REPLY:
-        until = f"{step.due_at:%Y-%m-%d %H:%M:%S} UTC"
-        replies.take(draft, m.Unknown(number, f"no reply until {until}", inbox=step.inbox))
+        replies.take(draft, m.Unknown(number, "no reply came in time", inbox=step.inbox))
     elif step.waiting is not None and draft.progress.state is SagaState.COMPENSATING:
         draft.withdraw(step, "")
         draft.advance()

@@ -8,7 +8,18 @@ from typing import Any
 
 from django.db import connection, models
 
-from sagas import CANNOT_UNDO, Rejected, Retry, SagaOrchestrator, SagaStep, command, subscribe
+from sagas import (
+    CANNOT_UNDO,
+    Later,
+    Rejected,
+    Retry,
+    SagaOrchestrator,
+    SagaStep,
+    approval,
+    command,
+    subscribe,
+    timer,
+)
 from sagas.inbox import Inbox, became_of, once
 from tests.crashpoints.seams import participant
 
@@ -106,6 +117,33 @@ class Stranger(SagaOrchestrator):
         return [SagaStep("call", "StrangeService.Call")]
 
 
+class Waits(SagaOrchestrator):
+    """A saga that waits: what for, its data says, between something that can be undone and the end."""
+
+    saga_type = "Waits"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        """Return the chain."""
+        once, often = Retry(data.get("tries", 5), WAIT), Retry(5, WAIT)
+        common: dict[str, Any] = {"retry": often, "undo_retry": often}
+        waiting = {
+            "timer": lambda: timer("wait", wait=WAIT),
+            "approval": lambda: approval("wait", by="perm:sagas.approve_saga", **data.get("ask", {})),
+            "reply": lambda: SagaStep(
+                "wait", "ParcelService.Pay", "ParcelService.Refund", retry=once, undo_retry=often
+            ),
+        }
+        return [
+            SagaStep("fetch", "ParcelService.Fetch", "ParcelService.Return", **common),
+            waiting[data["for"]](),
+            SagaStep("post", "ParcelService.Post", **common),
+        ]
+
+    def saga_deadline(self, data: dict[str, Any]) -> float | None:
+        """Return what the data says."""
+        return data.get("deadline")
+
+
 class Asynchronous(SagaOrchestrator):
     """A saga whose participant is asynchronous."""
 
@@ -127,6 +165,8 @@ def _effect(sent: Any) -> Any:
     if _says(sent, "fail"):
         raise ConnectionError("the line is dead")
     _record(sent)
+    if _says(sent, "later"):  # it is handed on, which is an effect, too
+        return Later(within=WAIT)
     return {"by": sent.name}
 
 

@@ -30,7 +30,7 @@ from sagas.orchestrator.company import Company
 from sagas.soon import Soon
 from tests.crashpoints import seams, shop
 
-QUEUES = ("parcel", "events")
+QUEUES = ("parcel", "events", "waits")
 #: Modules whose names in their packages are their functions'.
 STARTING, PUBLISHING = import_module("sagas.orchestrator.start"), import_module("sagas.live.publish")
 #: What ``sagas`` leaves in Redis; each has a time to live, or a ring that is lost would be lost for ever.
@@ -114,6 +114,11 @@ class Stage:
         saga = orchestrator.start(kind, data or {}, idempotency_key=key).saga
         self.saga = self.hears(("start", key), saga.pk)
         return saga.pk
+
+    def answer(self, result: Any = None) -> None:
+        """Be the one who promised an answer, and give it, however often."""
+        assert self.saga is not None
+        orchestrator.step_completed(self.saga, "wait", result)
 
     def act(self, verb: str, **more: Any) -> None:
         """Carry out a verb, with an action id: whoever asks again hears the same."""
