@@ -18,14 +18,13 @@ def health() -> dict[str, Any]:
     alive = [each for each in processes if each["alive"]]
     workers = [each for each in alive if each["kind"] == Process.WORKER]
     served = {queue for worker in workers for queue in worker["queues"]}
-    ripe = Due.objects.filter(due_at__lte=now, lease_token=None, paused=False)
-    waiting = set(ripe.values_list("queue", flat=True).distinct())
-    oldest = ripe.order_by("due_at").values_list("due_at", flat=True).first()
+    ripe = {name: first for name, first in Due.objects.oldest_by_queue().items() if first <= now}
+    oldest = min(ripe.values(), default=None)
     return {
         "workers": [each for each in processes if each["kind"] == Process.WORKER],
         "workers_alive": len(workers),
         "clock": any(each["kind"] == Process.CLOCK for each in alive),
-        "queues_unserved": sorted(waiting - served),
+        "queues_unserved": sorted(ripe.keys() - served),
         "oldest_due_seconds": (now - oldest).total_seconds() if oldest else None,
         **_redis(),
     }

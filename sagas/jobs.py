@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.db.models import Min
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.job import Job
@@ -135,8 +134,7 @@ def ring_for_due() -> int:
     Where it has waited since the last tick, those who listen have their hands full: a job calls the others.
     """
     now = database_now()
-    due = Due.objects.filter(due_at__lte=now, lease_token=None, paused=False)
-    queues = dict(due.values_list("queue").annotate(oldest=Min("due_at")))
+    queues = {name: oldest for name, oldest in Due.objects.oldest_by_queue().items() if oldest <= now}
     ring(queues)
     redis = bell.connection()
     late = [name for name, oldest in queues.items() if now - oldest > timedelta(seconds=settings().CLOCK)]

@@ -7,6 +7,7 @@ Only the orchestrator writes them; the engine writes the lease columns of due ro
 import hashlib
 import secrets
 import uuid
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -272,6 +273,27 @@ class Event(models.Model):
         return f"{self.sequence} {self.type}"
 
 
+class DueQuerySet(models.QuerySet["Due"]):
+    """Adjectives for due work."""
+
+    def free(self) -> "DueQuerySet":
+        """Held by nobody, and of a saga that is not paused; due now, or later."""
+        return self.filter(lease_token=None, paused=False)
+
+    def oldest_by_queue(self) -> dict[str, datetime]:
+        """Return for each queue when what is free there is due first: one look into the index for each.
+
+        However much waits for a time to come, none of it is read but the first.
+        """
+        found: dict[str, datetime] = {}
+        firsts = self.free().order_by("queue", "due_at").values_list("queue", "due_at")
+        last = ""
+        while first := firsts.filter(queue__gt=last).first():
+            last = first[0]
+            found[last] = first[1]
+        return found
+
+
 class Due(models.Model):
     """Work that has to be done at a time: a command for a participant, or an event for a subscriber.
 
@@ -302,6 +324,8 @@ class Due(models.Model):
     claimed_at = models.DateTimeField(null=True, blank=True)
     timeout_at = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=100, null=True, blank=True)
+
+    objects = DueQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "due work"

@@ -239,12 +239,13 @@ def hold_unserved() -> int:
     Those are due for a while, on queues that no handler of ours is on and no process that was
     lately alive has served. A participant whose workers have died keeps its queue for an hour.
     """
-    now = database_now()
-    free = Due.objects.filter(kind=Due.COMMAND, lease_token=None, paused=False)
-    ripe = free.filter(due_at__lte=now - timedelta(seconds=settings().UNSERVED))
-    waiting = set(ripe.values_list("queue", flat=True).distinct()) - set(registry.queues())
+    ripe = database_now() - timedelta(seconds=settings().UNSERVED)
+    waiting = {name for name, oldest in Due.objects.oldest_by_queue().items() if oldest <= ripe}
+    waiting -= set(registry.queues())
     if waiting:
         waiting -= {queue for queues in Process.objects.values_list("queues", flat=True) for queue in queues}
+        commands = Due.objects.free().filter(kind=Due.COMMAND, queue__in=waiting, due_at__lte=ripe)
+        waiting = set(commands.values_list("queue", flat=True).distinct())
     if not waiting:
         return 0
     work = claim(waiting, REAPED_AT_ONCE, "clock")

@@ -9,11 +9,13 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from sagas import Later, orchestrator
 from sagas.core.words import StepStatus
-from sagas.engine import Pump, claims, reap
+from sagas.engine import Pump, claims, hold_unserved, reap
 from sagas.models import Due, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked
 from sagas.registry import WAITS_QUEUE
@@ -354,3 +356,75 @@ def test_the_command_line_starts_later_and_answers_as_somebody(
     call_command("saga", "approve", str(saga.pk), "--reason", "fine", "--as", "bo")
     assert Saga.objects.get().state == "completed"
     assert capsys.readouterr().out.split() == [str(saga.pk)] * 2
+
+
+# What waits slows nothing
+
+
+MANY = 400
+
+
+@pytest.fixture
+def _crowd() -> None:
+    """Many sagas wait for their timers, and one has work due."""
+    orchestrator.start_many("Permit", [{"steps": ["rest"]}] * MANY)
+    begin("hand")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def _rows_read(plan: dict[str, Any]) -> int:
+    """Count the rows of due work that a plan has read."""
+    inner = sum(_rows_read(each) for each in plan.get("Plans", []))
+    if plan.get("Relation Name") != Due._meta.db_table or plan["Node Type"] in {"ModifyTable", "LockRows"}:
+        return inner
+    read = plan.get("Actual Rows", 0) + plan.get("Rows Removed by Filter", 0)
+    return int(inner + read * plan.get("Actual Loops", 1))
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.usefixtures("_crowd")
+def test_a_claim_reads_nothing_that_waits_on_postgresql() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")  # as in a worker; see worker._PLANNER
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {claims._TAKE}", [list(QUEUES), 32, 32, 30.0, "me"])
+        (found,) = cursor.fetchone()
+        cursor.execute("SET enable_seqscan = on")
+    assert _rows_read(found[0]["Plan"]) < 10
+
+
+@pytest.mark.only_on("sqlite")
+@pytest.mark.usefixtures("_crowd")
+def test_a_claim_reads_nothing_that_waits_on_sqlite() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert len(claims.claim(QUEUES, 32, "me")) == 1
+    looks = [q["sql"] for q in queries if q["sql"].startswith("SELECT") and '"due_at" <=' in q["sql"]]
+    assert len(looks) == len(QUEUES)
+    with connection.cursor() as cursor:
+        for look in looks:
+            cursor.execute(f"EXPLAIN QUERY PLAN {look}")
+            (plan,) = [row[-1] for row in cursor.fetchall()]
+            assert "USING INDEX due_free (queue=? AND due_at<?)" in plan
+
+
+@pytest.mark.usefixtures("_crowd")
+def test_a_clock_looks_once_for_each_queue_however_much_waits() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert Due.objects.oldest_by_queue().keys() == {"filing", WAITS_QUEUE}
+    assert len(queries) == 3
+    for query in queries:
+        assert " LIMIT 1" in query["sql"]
+    with CaptureQueriesContext(connection) as queries:
+        assert hold_unserved() == 0
+    assert len(queries) <= 4
+
+
+@pytest.mark.usefixtures("_crowd")
+def test_an_inbox_of_approvals_reads_open_approvals_only(person: Person) -> None:
+    mia = person("mia")
+    begin("ok")
+    with CaptureQueriesContext(connection) as queries:
+        assert len(orchestrator.approvals_for(mia).items) == 1
+    assert len(queries) <= 5
+    found = orchestrator.approvals._open_to(mia).explain()
+    assert "step_approval_open" in found
