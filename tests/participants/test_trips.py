@@ -107,6 +107,22 @@ def test_a_branch_that_still_runs_is_awaited_while_the_others_are_undone(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_payment_that_may_have_been_made_is_undone_first_and_then_all_three_at_once(
+    shop: None, rest: Any
+) -> None:
+    (saga,) = TRIP.start("payment_never_answers")
+    rest()
+    events = [e for e in orchestrator.events(saga.pk) if e["type"] in {"UndoDispatched", "StepCompensated"}]
+    assert [(e["type"], e["step"]) for e in events[:2]] == [
+        ("UndoDispatched", "take_payment"),
+        ("StepCompensated", "take_payment"),
+    ]
+    three = [e for e in events[2:] if e["type"] == "UndoDispatched"]
+    assert {e["step"] for e in three} == {"reserve_flight", "reserve_hotel", "reserve_car"}
+    assert {e["version"] for e in three} == {events[1]["version"]}
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_cannot_be_undone_is_settled_by_name(shop: None, rest: Any, admin_user: Any) -> None:
     (saga,) = TRIP.start("non_refundable_fare")
     rest()

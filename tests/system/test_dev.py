@@ -197,9 +197,12 @@ def test_data_survives_and_a_given_password_is_set(own):
     own.ended()
     with ready(own.data, SAGADESK_OPERATOR_PASSWORD="as given here") as again:
         login = (
-            "from django.contrib.auth import authenticate as a; print(a(username='operator', password='{}'))"
+            "from django.contrib.auth import authenticate as a;"
+            " print(a(username='operator', password='{0}'), a(username='manager1', password='{0}'))"
         )
-        assert again.manage("shell", "-v0", "-c", login.format("as given here")).stdout == "operator\n"
+        assert (
+            again.manage("shell", "-v0", "-c", login.format("as given here")).stdout == "operator manager1\n"
+        )
         names = "from django.contrib.auth.models import User as U; print(U.objects.filter(username='ann').exists())"
         assert again.manage("shell", "-v0", "-c", names).stdout == "True\n"
 

@@ -60,7 +60,8 @@ class Command(BaseCommand):
             self.stdout.write(_json([s.document() for s in scenarios]))
             return
         for s in scenarios:
-            end = s.state if s.attention is None else f"{s.state}, at attention {s.attention}"
+            at = f", at attention {s.attention}" if s.attention else ""
+            end = s.state + (f", waiting for an {s.waiting}" if s.waiting else at)
             self.stdout.write(f"{s.name:26} {s.title}\n{'':26} → {end}. {s.description}")
 
     def seed(self, *, verbosity: int = 1, **_: Any) -> None:
