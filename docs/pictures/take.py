@@ -35,7 +35,9 @@ FLAGS = [
 def main() -> None:
     """Take them all."""
     with tempfile.TemporaryDirectory(prefix="sagadesk-pictures-") as data, desk(Path(data)) as (address, env):
-        stuck = order(env, "refund_fails_forever")
+        stuck = start(env, "trip", "flight_cancel_fails_forever")
+        for scenario in ("needs_a_manager", "needs_two_managers"):
+            start(env, "refund", scenario)
         for scenario in (
             "happy",
             "card_declined",
@@ -43,7 +45,7 @@ def main() -> None:
             "hold_for_operator",
             "carrier_down_twice",
         ):
-            order(env, scenario, "-n", "4")
+            start(env, "order", scenario, "-n", "4")
         at_rest(env, stuck)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
@@ -71,9 +73,9 @@ def desk(data: Path) -> Iterator[tuple[str, dict[str, str]]]:
         process.wait()
 
 
-def order(env: dict[str, str], scenario: str, *more: str) -> str:
-    """Start demo orders; return the first one's saga id."""
-    return manage(env, "demo", "order", "--scenario", scenario, *more).split()[0]
+def start(env: dict[str, str], demo: str, scenario: str, *more: str) -> str:
+    """Start sagas of a demo; return the first one's id."""
+    return manage(env, "demo", demo, "--scenario", scenario, *more).split()[0]
 
 
 def at_rest(env: dict[str, str], saga_id: str) -> None:

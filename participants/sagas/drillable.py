@@ -19,5 +19,7 @@ class Drillable(SagaOrchestrator):
         "participants.SeatBooking": "in_force",
         "participants.RoomBooking": "in_force",
         "participants.CarBooking": "in_force",
+        "participants.Claim": "in_force",
+        "participants.Payout": "in_force",
         "participants.StockMovement": "by_product",
     }

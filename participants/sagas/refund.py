@@ -7,12 +7,13 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, Field
 
 from participants.faults import demo_of
+from participants.sagas.drillable import Drillable
 from participants.scenarios import Played
 from participants.scenarios.refund import LARGE, SCENARIOS, VERY_LARGE
 
 # The handlers are registered by being imported.
 from participants.services import claims, notification, payment  # noqa: F401
-from sagas import Retry, SagaOrchestrator, SagaStep, approval
+from sagas import Retry, SagaStep, approval
 
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -42,7 +43,7 @@ class RefundData(BaseModel, extra="forbid"):
     demo: Demo | None = None
 
 
-class RefundApproval(SagaOrchestrator):
+class RefundApproval(Drillable):
     """Set the money aside, ask whom the amount calls for, pay it out, tell the customer."""
 
     saga_type = "RefundApproval"
