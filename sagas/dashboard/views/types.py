@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 from sagas import registry
 from sagas.core.definition import CANNOT_UNDO, SagaDefinition
 from sagas.dashboard.access import desk, page
+from sagas.dashboard.drilled import drill_of
 from sagas.dashboard.graph import draw
 from sagas.dashboard.versions import versions_of
 from sagas.models import Definition, Saga
@@ -63,6 +64,7 @@ def type_detail(request: HttpRequest, name: str) -> HttpResponse:
         "graph": draw(_as_steps(definition), "started") if definition else None,
         "definition": definition,
         "versions": versions_of(name),
+        "drilled": drill_of(name, author),
     }
     return page(request, "sagas/type_detail.html", context)
 

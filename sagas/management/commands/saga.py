@@ -8,6 +8,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, Programmi
 from sagas import orchestrator
 from sagas.management.commands._saga import (
     acting,
+    drilling,
     keeping,
     moving,
     reading,
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         subcommands = parser.add_subparsers(
             title="subcommands", dest="subcommand", metavar="COMMAND", required=True
         )
-        for module in (starting, reading, acting, remapping, keeping, moving, upkeep, running):
+        for module in (starting, reading, acting, remapping, drilling, keeping, moving, upkeep, running):
             module.add_subcommands(subcommands)
 
     def handle(self, *args: Any, **options: Any) -> None:
