@@ -11,6 +11,9 @@ from django.conf import settings
 from sagas.orchestrator import pins
 from tests import servers
 
+# What other projects have from the entry point.
+pytest_plugins = ["sagas.testing.plugin", "pytester"]
+
 # A mutant of the state machine survived 100 examples, and died in each run of 1,000.
 hypothesis.settings.register_profile("ci", max_examples=1000, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("dev", deadline=None)

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from sagas.testing.answers import late as late
     from sagas.testing.answers import rejects as rejects
     from sagas.testing.answers import unknown as unknown
+    from sagas.testing.answers import unseen as unseen
     from sagas.testing.drilling import CannotDrill as CannotDrill
     from sagas.testing.drilling import DrillFailed as DrillFailed
     from sagas.testing.drilling import Ending as Ending
     from sagas.testing.drilling import drill as drill
     from sagas.testing.story import given as given
+    from sagas.testing.story import probe as probe
     from sagas.testing.story import undo as undo
 
 _HOME = {
@@ -28,9 +30,11 @@ _HOME = {
     "given": "story",
     "handled": "answers",
     "late": "answers",
+    "probe": "story",
     "rejects": "answers",
     "undo": "story",
     "unknown": "answers",
+    "unseen": "answers",
 }
 
 __all__ = [
@@ -42,9 +46,11 @@ __all__ = [
     "given",
     "handled",
     "late",
+    "probe",
     "rejects",
     "undo",
     "unknown",
+    "unseen",
 ]
 
 

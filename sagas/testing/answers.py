@@ -36,6 +36,11 @@ class Unknown(Answer):
 
 
 @dataclass(frozen=True)
+class Unseen(Answer):
+    """A probe found nothing of the command, so far."""
+
+
+@dataclass(frozen=True)
 class Late(Answer):
     """It answers, but only so many seconds after the attempt's time was over."""
 
@@ -63,9 +68,14 @@ def unknown(error: str = "no reply within its time", *, inbox: bool = True) -> A
     return Unknown(error, inbox)
 
 
+def unseen() -> Answer:
+    """A probe's answer: nothing of the command has arrived so far. Probes that no ``when`` speaks of answer so."""
+    return Unseen()
+
+
 def late(answer: Answer, after: float = 1.0) -> Answer:
     """The attempt's time passes, its outcome is unknown, and so many seconds later its answer comes after all."""
-    if isinstance(answer, Unknown | Late | Handled):
+    if not isinstance(answer, Completes | Rejects):
         raise TypeError("Only completes(…) and rejects(…) can be late; an unknown outcome has no answer.")
     return Late(answer, after)
 

@@ -157,6 +157,11 @@ def asks(play: Play) -> list[StepProgress]:
     return sorted(found, key=lambda step: step.attention != play.progress.attention)
 
 
+def is_probe(play: Play, due: DueCommand) -> bool:
+    """Whether the call only asks what became of a command."""
+    return play.step(due.step).probe > 0
+
+
 def is_undo(due: DueCommand) -> bool:
     """Whether the command is a compensation's."""
     return due.direction is Direction.UNDO

@@ -124,7 +124,7 @@ def _of_action(definition: SagaDefinition, step: SagaStep, commits: int) -> Iter
         "unknown, with effect",
         "It is done, and no reply ever comes, however often it is tried: what is not known must be undone.",
         *(gone, gone, *[lost] * tries)[:tries],
-        back=False,
+        back=step.probe is not None,  # which finds out, so the saga goes on
     )
     yield point(
         "unknown, without effect",

@@ -32,6 +32,11 @@ class Drilled:
         """Whether it holds."""
         return not self.problems
 
+    @property
+    def trace(self) -> str:
+        """Tell what happened, and what does not hold."""
+        return _trace(self)
+
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
         return {
@@ -42,7 +47,7 @@ class Drilled:
             "verb": self.point.verb,
             "verdict": self.verdict,
             "problems": list(self.problems),
-            "trace": None if self.ok else trace(self),
+            "trace": None if self.ok else self.trace,
         }
 
 
@@ -84,12 +89,11 @@ class Report:
         }
 
     def __str__(self) -> str:
-        traces = [trace(each) for each in self.failing]
+        traces = [each.trace for each in self.failing]
         return "\n\n".join([self.summary + ("." if self.ok else ":"), *traces])
 
 
-def trace(drilled: Drilled) -> str:
-    """Tell what happened at a failure point, and what does not hold."""
+def _trace(drilled: Drilled) -> str:
     point = drilled.point
     return "\n".join(
         [

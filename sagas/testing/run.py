@@ -16,7 +16,7 @@ from sagas.core.words import Attention, Direction, StepStatus, Verdict
 from sagas.engine.work import Work
 from sagas.testing.books import Books, Change, Snapshot, changes
 from sagas.testing.calling import Called, Death, call_handler
-from sagas.testing.play import Line, Play, asks, is_undo
+from sagas.testing.play import Line, Play, asks, is_probe, is_undo
 from sagas.testing.points import Act, Fate, Kind, Moment, Plan
 from sagas.testing.telling import note, said
 
@@ -83,6 +83,9 @@ class Run:
     # What is called, and what becomes of it
 
     def _answer(self, due: DueCommand) -> None:
+        if is_probe(self.play, due):
+            self._meet(due, None, self.play.say(due.step, f"ask {due.name}"))
+            return
         act = self._act_at(Moment(due.step, due.direction, due.attempt))
         if act is not None:
             self._intervene(act)

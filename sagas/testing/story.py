@@ -14,19 +14,26 @@ from sagas.core.decide import Refused
 from sagas.core.words import Direction, StepStatus, Verdict
 from sagas.testing import answers as a
 from sagas.testing.calling import call_handler
-from sagas.testing.play import Play, author_of, is_undo
+from sagas.testing.play import Play, author_of, is_probe, is_undo
 from sagas.testing.telling import note, said, told
 
 
-class Undo(NamedTuple):
-    """A step's undo, where a script says what is answered to it."""
+class Place(NamedTuple):
+    """Which of a step's calls a script speaks of."""
 
     step: str
+    direction: Direction = Direction.DO
+    probe: bool = False
 
 
-def undo(step: str) -> Undo:
+def undo(step: str) -> Place:
     """Name a step's undo: ``when(undo("process_payment"), rejects("closed"))``."""
-    return Undo(step)
+    return Place(step, Direction.UNDO)
+
+
+def probe(step: str | Place) -> Place:
+    """Name the probe that asks what became of a step's action, or of its undo: ``probe(undo("process_payment"))``."""
+    return Place(step, probe=True) if isinstance(step, str) else step._replace(probe=True)
 
 
 def given(saga: Any, data: Mapping[str, Any] | None = None, *, handled: bool = False) -> "Story":
@@ -47,19 +54,19 @@ class Story:
 
     def __init__(self, author: Any, data: Mapping[str, Any], handled: bool) -> None:
         self.play = Play(author, data)
-        self._script: dict[tuple[str, Direction], list[a.Answer]] = {}
+        self._script: dict[Place, list[a.Answer]] = {}
         self._usual: a.Answer = a.handled() if handled else a.completes()
         self._told = 0
 
-    def when(self, step: str | Undo, *answers: a.Answer) -> "Story":
-        """Say what a step's action, or its undo, is answered: attempt by attempt, the last one ever after."""
-        name, direction = (step.step, Direction.UNDO) if isinstance(step, Undo) else (step, Direction.DO)
-        self._known(name)
+    def when(self, step: str | Place, *answers: a.Answer) -> "Story":
+        """Say what a step's action, its ``undo`` or its ``probe`` is answered, each time; the last one ever after."""
+        place = Place(step) if isinstance(step, str) else step
+        self._known(place.step)
         if not answers or not all(isinstance(answer, a.Answer) for answer in answers):
             raise TypeError(
-                "when(step, …) takes answers: completes(…), rejects(…), unknown(…), late(…), handled()."
+                "when(step, …) takes answers: completes(…), rejects(…), unknown(…), unseen(), late(…), handled()."
             )
-        self._script[name, direction] = list(answers)
+        self._script[place] = list(answers)
         return self
 
     def until(self, step: str, status: str = "completed") -> "Story":
@@ -158,10 +165,9 @@ class Story:
         return moved
 
     def _answer(self, due: DueCommand) -> None:
-        script = self._script.get((due.step, due.direction))
-        answer = self._usual if not script else script.pop(0) if len(script) > 1 else script[0]
-        self._note()
-        line = self.play.say(due.step, due.name, undo=is_undo(due))
+        place = Place(due.step, due.direction, is_probe(self.play, due))
+        answer = self._next(place)
+        line = self.play.say(due.step, f"ask {due.name}" if place.probe else due.name, undo=is_undo(due))
         match answer:
             case a.Handled():
                 reply = call_handler(self.play.work(due)).reply
@@ -175,6 +181,12 @@ class Story:
         line.became = said(reply)
         self.play.tell(reply)
         self._note()
+
+    def _next(self, place: Place) -> a.Answer:
+        script = self._script.get(place)
+        if script:
+            return script.pop(0) if len(script) > 1 else script[0]
+        return a.unseen() if place.probe and not isinstance(self._usual, a.Handled) else self._usual
 
     def _time_out(self, due: DueCommand, inbox: bool) -> None:
         timeout = self.play.definition.step(due.step).timeout
@@ -248,6 +260,8 @@ def _reply(number: int, answer: a.Answer) -> m.Reply:
             return m.Rejected(number, reason, inbox)
         case a.Unknown(error=error, inbox=inbox):
             return m.Unknown(number, error, inbox)
+        case a.Unseen():
+            return m.NoSuchCommand(number)
     raise TypeError(f"{answer!r} is no answer")
 
 

@@ -80,5 +80,7 @@ def said(reply: m.Reply) -> str:
             return f"rejected: {reason}"
         case m.Unknown(error=error):
             return f"failed: {printable(error, 200)}"
+        case m.NoSuchCommand():
+            return "nothing has arrived so far"
         case m.Unserved(error=error):
             return f"nobody did it: {error}"

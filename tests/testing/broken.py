@@ -40,6 +40,18 @@ def mail(order: Any) -> None:
     """Nothing that lasts."""
 
 
+def is_charged(probe: Any) -> None:
+    """What the inbox remembers; or that nothing has arrived."""
+    entry = PaymentInbox.objects.filter(key=probe.meta.key).first()
+    if entry is None:
+        raise registry.NoSuchCommand
+    return entry.answer()
+
+
+def break_down(probe: Any) -> None:
+    raise ConnectionError("nobody there")
+
+
 def _pay(cents: int) -> None:
     Account.objects.filter(method="card").update(balance_cents=F("balance_cents") + cents)
 
@@ -67,6 +79,8 @@ HANDLERS = {
     "BookingService.Charge": charge,
     "BookingService.Refund": refund,
     "BookingService.Mail": mail,
+    "BookingService.IsCharged": is_charged,
+    "BookingService.Break": break_down,
 }
 
 

@@ -47,7 +47,7 @@ def drill(desk: Desk, options: dict[str, Any]) -> None:
 
 
 def _show(desk: Desk, report: Any) -> None:
-    from sagas.testing.report import LEGEND, text_table, trace
+    from sagas.testing.report import LEGEND, text_table
 
     desk.give(text_table([each.document() for each in report.drilled]))
     desk.give("")
@@ -56,7 +56,7 @@ def _show(desk: Desk, report: Any) -> None:
         if counted[verdict]:
             desk.give(f"{counted[verdict]:4} {verdict:10} {meaning}")
     for each in report.failing:
-        desk.give(f"\n{trace(each)}")
+        desk.give(f"\n{each.trace}")
     if report.ok:
         desk.give(f"\n{report.summary}.")
 

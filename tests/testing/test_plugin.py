@@ -1,0 +1,48 @@
+"""The pytest plugin: one mark, a test per command, and a trace for what does not hold."""
+
+import pytest
+
+from participants.sagas import OrderFulfillment, TripBooking
+from sagas.testing.report import Drilled
+from tests.testing.broken import Booking
+
+
+@pytest.mark.drill(OrderFulfillment)
+def test_the_shops_order_is_restored_at_every_failure_point(drilled: list[Drilled]) -> None:
+    failures = {
+        "rejected", "unknown, with effect", "unknown, without effect", "late success", "crash before the commit",
+        "crash after the commit", "duplicate reply",
+    }  # fmt: skip
+    assert failures <= {each.point.failure for each in drilled}
+
+
+@pytest.mark.drill(TripBooking, {**TripBooking.sample_data, "travellers": ["Ada Lovelace"], "car": None})
+def test_a_trip_is_restored_at_every_failure_point_or_goes_forward() -> None:
+    """The mark alone is the whole test."""
+
+
+@pytest.mark.drill(Booking, only="charge")
+def test_one_step_alone(drilled: list[Drilled]) -> None:
+    assert {each.point.step for each in drilled} == {"charge"}
+
+
+@pytest.mark.django_db
+def test_what_does_not_hold_fails_with_its_trace(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('pytest_plugins = ["sagas.testing.plugin", "tests.testing.refusing"]')
+    pytester.makepyfile(
+        """
+        import pytest
+        from tests.testing.broken import Booking
+
+        @pytest.mark.drill(Booking)
+        def test_bookings(): ...
+
+        @pytest.mark.drill("Nothing")
+        def test_nothing(): ...
+        """
+    )
+    told = pytester.runpytest_inprocess("-p", "no:django", "-p", "no:randomly", "-p", "no:cacheprovider")
+    told.assert_outcomes(passed=2, failed=4)
+    told.stdout.fnmatch_lines(
+        ["*✗ undo charge: rejected*", "*What does not hold:*", "*There is no saga type 'Nothing'*"]
+    )
