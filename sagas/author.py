@@ -60,6 +60,10 @@ class SagaOrchestrator:
         """Return the steps for this data. Plain values in, plain values out: it is called once, at the start."""
         raise TypeError(f"{type(self).__name__} must define define_steps(self, data) and return SagaSteps.")
 
+    def drill_reply(self, command: Any) -> Any:
+        """In a drill, return what comes from outside for a command whose handler has answered ``Later``."""
+        return None
+
     def start(self, data: Mapping[str, Any], **options: Any) -> "Saga":
         """Start a saga of this type; options are ``correlation_id``, ``idempotency_key``, ``at`` and ``started_by``.
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sagas.testing.answers import completes as completes
     from sagas.testing.answers import handled as handled
     from sagas.testing.answers import late as late
+    from sagas.testing.answers import promises as promises
     from sagas.testing.answers import rejects as rejects
     from sagas.testing.answers import unknown as unknown
     from sagas.testing.answers import unseen as unseen
@@ -31,6 +32,7 @@ _HOME = {
     "handled": "answers",
     "late": "answers",
     "probe": "story",
+    "promises": "answers",
     "rejects": "answers",
     "undo": "story",
     "unknown": "answers",
@@ -47,6 +49,7 @@ __all__ = [
     "handled",
     "late",
     "probe",
+    "promises",
     "rejects",
     "undo",
     "unknown",

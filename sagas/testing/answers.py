@@ -1,6 +1,7 @@
 """What a scripted participant answers."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sagas.core.plain import plain
@@ -36,6 +37,14 @@ class Unknown(Answer):
 
 
 @dataclass(frozen=True)
+class Promises(Answer):
+    """It is taken on, and will be answered from outside."""
+
+    within: float
+    inbox: bool = True
+
+
+@dataclass(frozen=True)
 class Unseen(Answer):
     """A probe found nothing of the command, so far."""
 
@@ -66,6 +75,11 @@ def rejects(reason: str = "no", *, inbox: bool = True) -> Answer:
 def unknown(error: str = "no reply within its time", *, inbox: bool = True) -> Answer:
     """A time-out, a crash, a broken connection: it may have been done, or not."""
     return Unknown(error, inbox)
+
+
+def promises(within: timedelta | float = 3600.0, *, inbox: bool = True) -> Answer:
+    """The handler returns ``Later``: the step waits for ``replied(step, …)``, so long (a timedelta or seconds)."""
+    return Promises(within.total_seconds() if isinstance(within, timedelta) else float(within), inbox)
 
 
 def unseen() -> Answer:

@@ -202,11 +202,17 @@ class Drill:
         progress = run.play.progress
         if not run.play.over:
             yield from _stuck(run)
-        elif progress.state is SagaState.FAILED and _survives(run.plan):
+        elif progress.state is SagaState.FAILED and not progress.expired and self._survives(run):
             yield f"It failed, though its participants could do all that was asked: {progress.error}."
         yield from self._off(run)
         yield from self._violated(run)
         yield from _unsound(self._aliases)
+
+    def _survives(self, run: Run) -> bool:
+        """Whether a saga should have gone on to its end: its participants could do all that was asked, and in time."""
+        kinds = {fate.kind for fates in run.plan.fates.values() for fate in fates}
+        hurried = any(step.deadline is not None for step in self.definition.steps)
+        return kinds <= _SURVIVED and not hurried and all(act.verb == "pause" for act in run.plan.acts)
 
     def _off(self, run: Run) -> Iterator[str]:
         now = self.books.snapshot() if self._triggers else run.now
@@ -301,11 +307,6 @@ def _stands(definition: SagaDefinition, name: str, step: StepProgress) -> bool:
 
 #: What a saga gets over by itself, and goes on to its end.
 _SURVIVED = {Kind.REPLY_LATE, Kind.DIED_BEFORE, Kind.DIED_AFTER, Kind.TWICE}
-
-
-def _survives(plan: Plan) -> bool:
-    kinds = {fate.kind for fates in plan.fates.values() for fate in fates}
-    return kinds <= _SURVIVED and all(act.verb == "pause" for act in plan.acts)
 
 
 def _stuck(run: Run) -> Iterator[str]:

@@ -11,13 +11,13 @@ from django.utils import timezone
 from sagas import registry
 from sagas.core import events as e
 from sagas.core import messages as m
-from sagas.core.commands import DueCommand, due_command
+from sagas.core.commands import DueCommand, due_command, own_wake
 from sagas.core.decide import decide
 from sagas.core.definition import SagaDefinition
 from sagas.core.ids import uuid7
 from sagas.core.machine import fold
-from sagas.core.progress import Progress, StepProgress
-from sagas.core.words import TERMINAL, Direction
+from sagas.core.progress import DEADLINE, Progress, StepProgress
+from sagas.core.words import TERMINAL, Direction, Waiting
 from sagas.engine.work import Sent, Work, command_work
 from sagas.orchestrator.loading import Held
 from sagas.orchestrator.start import check_data, definition_for
@@ -95,13 +95,25 @@ class Play:
         self._coming.append((self.now + timedelta(seconds=after), len(self._coming), happening))
 
     def due(self) -> DueCommand | None:
-        """Return the command that is to be called next, if there is one."""
+        """Return what is due next, a call or the end of a wait, if there is anything."""
+        return min(self._all_due(), key=lambda each: (each.due_at, each.number), default=None)
+
+    def _all_due(self) -> list[DueCommand]:
         if self.progress.paused:
-            return None
+            return []
         found = [due_command(self.definition, step) for step in self.progress.steps.values()]
-        return min(
-            (each for each in found if each), key=lambda each: (each.due_at, each.number), default=None
-        )
+        return [each for each in (*found, own_wake(self.definition, self.progress)) if each]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing happens any more but by somebody outside, or because nobody outside has come."""
+        return not self._coming and all(self.is_patience(due) for due in self._all_due())
+
+    def is_patience(self, due: DueCommand) -> bool:
+        """Whether what is due is the end of the patience with somebody outside, or with the saga itself."""
+        if not due.step:
+            return due.number == DEADLINE
+        return self.step(due.step).waiting in (Waiting.APPROVAL, Waiting.REPLY)
 
     def move(self, answer: Callable[[DueCommand], None], until: datetime | None = None) -> bool:
         """Let the next thing happen: what was to come, or the next call. False: nothing happens any more."""
@@ -117,14 +129,15 @@ class Play:
         if due is None or (until is not None and due.due_at > until):
             return False
         self.now = max(self.now, due.due_at)
-        self.calls.append(due)
+        if not due.waits:
+            self.calls.append(due)
         answer(due)
         return True
 
     def rest(self, answer: Callable[[DueCommand], None], until: datetime | None = None) -> None:
-        """Play until nothing happens any more, or until a moment. Raises RuntimeError if it never rests."""
+        """Play until only somebody outside can go on, or until a moment. Raises RuntimeError if it never rests."""
         for _ in range(MANY):
-            if not self.move(answer, until):
+            if (until is None and self.idle) or not self.move(answer, until):
                 break
         else:
             raise RuntimeError(f"the saga does not come to rest: {len(self.calls)} commands were called")
@@ -139,9 +152,8 @@ class Play:
 
     def work(self, due: DueCommand) -> Work:
         """Return what the engine would give to the command's handler."""
-        sent = Sent(
-            due.step, due.direction, due.name, due.number, due.generation, due.attempt, due.timeout, due.waits
-        )
+        names = (due.step, due.direction, due.name, due.number, due.generation, due.attempt)
+        sent = Sent(*names, due.timeout, due.waits)
         saga_type = self.definition.saga_type
         held = Held(self.id, saga_type, self._correlation_id(), self.definition, self.progress, {}, {})
         return command_work(held, sent, uuid4(), self.now + timedelta(seconds=due.timeout))

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     DIED_AFTER = "its process died after the commit"
     TWICE = "was delivered twice, and answered twice"
     HELD_UP = "was held up on its way"
+    NOBODY_CAME = "nobody answered in time"
 
 
 class Fate(NamedTuple):
@@ -103,21 +104,41 @@ class Point:
 def points(definition: SagaDefinition, commits: dict[tuple[str, Direction], int]) -> Iterator[Point]:
     """Yield every failure point; ``commits`` says how often each command commits when all is well."""
     for step in definition.steps:
-        yield from _of_action(definition, step, commits.get((step.name, DO), 1))
+        if step.timer or step.approval:
+            yield from _of_wait(step)
+        else:
+            yield from _of_action(step, commits.get((step.name, DO), 1))
     for step in definition.steps:
         if step.compensation not in (None, CANNOT_UNDO):
             yield from _of_undo(step, commits.get((step.name, UNDO), 1))
 
 
-def _of_action(definition: SagaDefinition, step: SagaStep, commits: int) -> Iterator[Point]:
-    name, tries = step.name, step.retry.max_attempts
-    turn_back = Act(Moment(name, completed=True), "compensate")
+def _of_wait(step: SagaStep) -> Iterator[Point]:
+    """A timer and an approval call nobody: what can go wrong is what people do, or do not."""
+    point = _maker(step)
+    if step.approval:
+        yield point("rejected", "A person says no.", Fate(Kind.REJECTED), back=False)
+        if step.approval.deadline is not None:
+            asks = frozenset() if step.approval.otherwise else frozenset({"expectation_missed"})
+            text = "Nobody answers until the deadline."
+            yield point("nobody answers", text, Fate(Kind.NOBODY_CAME), expects=asks)
+    yield from _verbs_before(point, step.name)
+
+
+def _maker(step: SagaStep) -> Any:
+    """Return what makes points of a step's action: each played to its end and, if asked, back from there."""
+    turn_back = Act(Moment(step.name, completed=True), "compensate")
 
     def point(failure: str, says: str, *fates: Fate, back: bool = True, **more: Any) -> Point:
-        plan = Plan({(name, DO): fates} if fates else {}, more.pop("acts", ()))
+        plan = Plan({(step.name, DO): fates} if fates else {}, more.pop("acts", ()))
         plans = (plan, plan.then(turn_back)) if back else (plan,)
-        return Point(name, DO, failure, says, plans, **more)
+        return Point(step.name, DO, failure, says, plans, **more)
 
+    return point
+
+
+def _of_action(step: SagaStep, commits: int) -> Iterator[Point]:
+    name, tries, point = step.name, step.retry.max_attempts, _maker(step)
     lost, gone = Fate(Kind.NEVER_ARRIVED), Fate(Kind.REPLY_LOST)
     yield point("rejected", "The participant says no.", Fate(Kind.REJECTED), back=False)
     yield point(
@@ -158,41 +179,27 @@ def _crashes(point: Any, commits: int) -> Iterator[Point]:
     )
 
 
+def _verbs_before(point: Any, name: str) -> Iterator[Point]:
+    """What an operator may do before a step has done anything, and just after it has."""
+    first, after = Moment(name), Act(Moment(name, completed=True), "compensate")
+    by: dict[str, Any] = {"verb": True, "back": False}
+    yield point("compensate", "An operator rolls back just before.", acts=(Act(first, "compensate"),), **by)
+    yield point("compensate after", "An operator rolls back once it is completed.", acts=(after,), **by)
+    yield point("skip", "An operator skips it.", acts=(Act(first, "skip"),), own=False, **by)
+    pause = Act(first, "pause")
+    yield point("pause", "An operator pauses the saga just before, and resumes it.", acts=(pause,), verb=True)
+
+
 def _verbs_on_action(point: Any, name: str) -> Iterator[Point]:
-    first, second = Moment(name), Moment(name, attempt=2)
-    lost, gone = Fate(Kind.NEVER_ARRIVED), Fate(Kind.REPLY_LOST)
-
-    def by_operator(failure: str, says: str, *fates: Fate, acts: tuple[Act, ...], back: bool = True) -> Any:
-        return point(failure, says, *fates, acts=acts, back=back, verb=True, own=failure != "skip")
-
-    yield by_operator(
-        "compensate",
-        "An operator rolls back just before it is called.",
-        acts=(Act(first, "compensate"),),
-        back=False,
-    )
-    after = Act(Moment(name, completed=True), "compensate")
-    yield by_operator(
-        "compensate after", "An operator rolls back once it is completed.", acts=(after,), back=False
-    )
-    yield by_operator("retry", "An operator retries it in its back-off.", gone, acts=(Act(second, "retry"),))
-    yield by_operator("skip", "An operator skips it.", acts=(Act(first, "skip"),), back=False)
+    lost, gone, second = Fate(Kind.NEVER_ARRIVED), Fate(Kind.REPLY_LOST), Moment(name, attempt=2)
+    retry = Act(second, "retry")
     done, none = Act(second, "resolve", Verdict.DONE), Act(second, "resolve", Verdict.NONE)
-    yield by_operator(
-        "resolve done", "Its reply is lost; an operator finds that it is done.", gone, acts=(done,)
-    )
-    yield by_operator(
-        "resolve none",
-        "It never arrives; an operator finds that nothing was done.",
-        lost,
-        acts=(none,),
-        back=False,
-    )
-    yield by_operator(
-        "pause",
-        "An operator pauses the saga before it is called, and resumes it.",
-        acts=(Act(first, "pause"),),
-    )
+    yield from _verbs_before(point, name)
+    yield point("retry", "An operator retries it in its back-off.", gone, acts=(retry,), verb=True)
+    text = "Its reply is lost; an operator finds that it is done."
+    yield point("resolve done", text, gone, acts=(done,), verb=True)
+    text = "It never arrives; an operator finds that nothing was done."
+    yield point("resolve none", text, lost, acts=(none,), verb=True, back=False)
 
 
 def _of_undo(step: SagaStep, commits: int) -> Iterator[Point]:

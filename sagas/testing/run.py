@@ -12,7 +12,7 @@ from sagas.core import messages as m
 from sagas.core.commands import DueCommand
 from sagas.core.decide import Refused
 from sagas.core.progress import StepProgress
-from sagas.core.words import Attention, Direction, StepStatus, Verdict
+from sagas.core.words import Attention, Direction, StepStatus, Verdict, Waiting
 from sagas.engine.work import Work
 from sagas.testing.books import Books, Change, Snapshot, changes
 from sagas.testing.calling import Called, Death, call_handler
@@ -21,7 +21,7 @@ from sagas.testing.points import Act, Fate, Kind, Moment, Plan
 from sagas.testing.telling import note, said
 
 #: After so many answers of an honest operator, a saga that still asks will not come to rest.
-PATIENCE = 6
+PATIENCE = 12
 #: Seconds that a worker is missed before what it held is given to another.
 _LEASE = 30.0
 
@@ -83,6 +83,9 @@ class Run:
     # What is called, and what becomes of it
 
     def _answer(self, due: DueCommand) -> None:
+        if due.waits:
+            self._wait(due)
+            return
         if is_probe(self.play, due):
             self._meet(due, None, self.play.say(due.step, f"ask {due.name}"))
             return
@@ -94,6 +97,15 @@ class Run:
         line = self.play.say(due.step, due.name, undo=is_undo(due))
         line.marked = fate is not None
         self._meet(due, fate, line)
+
+    def _wait(self, due: DueCommand) -> None:
+        """Let the time pass for which something waited, unless an operator acts before."""
+        act = self._act_at(Moment(due.step))
+        if act is not None:
+            self._intervene(act)
+            return
+        self.play.say(due.step, "the time is up")
+        self._tell(m.TimeUp(due.number))
 
     def _next_fate(self, due: DueCommand) -> Fate | None:
         left = self._fates.get((due.step, due.direction))
@@ -109,13 +121,11 @@ class Run:
         line.became = str(kind or "")
         match kind:
             case None:
-                reply = self._call(work, line).reply
-                line.became = said(reply)
-                self._tell(reply)
+                self._reply(work, line)
             case Kind.REJECTED:
-                self._tell(m.Rejected(due.number, "the drill says no", _inbox(due)))
+                self._tell(m.Rejected(due.number, "the drill says no", _inbox(due.name)))
             case Kind.NEVER_ARRIVED:
-                self._time_out(due)
+                self._tell(m.Unknown(due.number, "the connection is refused", _inbox(due.name)))
             case Kind.HELD_UP:
                 self._held_up.setdefault(due.step, work)
                 self._time_out(due)
@@ -132,6 +142,22 @@ class Run:
                 self._tell(second)
             case Kind.DIED_BEFORE | Kind.DIED_AFTER:
                 self._die(work, fate, line)
+
+    def _reply(self, work: Work, line: Line) -> None:
+        """Take what the handler says; if it promises to answer later, let somebody outside keep the promise."""
+        reply = self._call(work, line).reply
+        line.became = said(reply)
+        self._tell(reply)
+        if isinstance(reply, m.Later):
+            result = self.author.drill_reply(work.command)
+            self._results[work.command.meta.step] = result  # type: ignore[union-attr]
+            self.play.later(1.0, lambda: self._keep_promise(work, result))
+
+    def _keep_promise(self, work: Work, result: Any) -> None:
+        assert work.command is not None
+        meta = work.command.meta
+        self.play.say(meta.step, work.name, "answered from outside", undo=meta.direction == "undo")
+        self._tell(m.Completed(work.number, result, _inbox(work.name)))
 
     def _die(self, work: Work, fate: Fate | None, line: Line) -> None:
         assert fate is not None
@@ -162,9 +188,8 @@ class Run:
         return called
 
     def _time_out(self, due: DueCommand) -> None:
-        timeout = self.play.definition.step(due.step).timeout
-        self.play.now += timedelta(seconds=timeout)
-        self._tell(m.Unknown(due.number, f"no reply within {timeout:g} s", _inbox(due)))
+        self.play.now += timedelta(seconds=due.timeout)
+        self._tell(m.Unknown(due.number, f"no reply within {due.timeout:g} s", _inbox(due.name)))
 
     def _arrive(self, step: str) -> None:
         """Let a command that was held up reach its participant after all."""
@@ -211,7 +236,7 @@ class Run:
             return True
         asking = asks(self.play)
         if not asking:
-            return False
+            return self._let_people_answer()
         step = asking[0]
         self.asked.append(step)
         if not self.expected(self, step):
@@ -220,6 +245,38 @@ class Run:
         self.play.say(step.name, f"an operator: {_verb(verb)}")
         self._tell(verb)
         return True
+
+    def _let_people_answer(self) -> bool:
+        """Approve what waits for people, if anything does; an operator may be planned to act before."""
+        waiting = [s for s in self.play.progress.steps.values() if s.waiting is Waiting.APPROVAL]
+        if not waiting:
+            return False
+        step = waiting[0]
+        act = self._act_at(Moment(step.name))
+        if act is not None:
+            self._intervene(act)
+            return True
+        where = (step.name, Direction.DO)
+        fates = self._fates.get(where)
+        kind = fates.pop(0).kind if fates else None
+        if kind:
+            self.met.add(where)
+        self._answer_approval(step, kind)
+        return True
+
+    def _answer_approval(self, step: StepProgress, kind: Kind | None) -> None:
+        line = self.play.say(step.name, "people are asked", "approved")
+        line.marked = kind is not None
+        if kind is Kind.REJECTED:
+            line.became = "rejected"
+            self._tell(m.Reject(step.name, "the drill says no", by="somebody"))
+        elif kind is Kind.NOBODY_CAME and step.number is not None:
+            line.became = str(kind)
+            self.play.now = max(self.play.now, step.due_at or self.play.now)
+            self._tell(m.TimeUp(step.number))
+        else:
+            for nth in range(1, (step.asked or {}).get("people", 1) + 1):
+                self._tell(m.Approve(step.name, by=f"person {nth}", person=str(nth)))
 
     def _verdict(self, step: StepProgress) -> m.Verb:
         match step.attention:
@@ -241,6 +298,6 @@ def _verb(verb: m.Verb) -> str:
     return f"{type(verb).__name__.lower()}{outcome}"
 
 
-def _inbox(due: DueCommand) -> bool:
-    handler = registry.handler(due.name)
+def _inbox(name: str) -> bool:
+    handler = registry.handler(name)
     return handler.inbox if handler else False

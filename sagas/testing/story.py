@@ -91,6 +91,8 @@ class Story:
     ) -> "Story":
         """Let an operator act: ``operator("resolve", "process_payment", outcome="done", result={…})``.
 
+        Who approves is told apart by name: ``operator("approve", "manager", by="mia", comment="fine")``.
+
         With ``refused`` the verb must be refused, with a reason that contains this text.
         """
         message = _verb(verb, step, more)
@@ -107,11 +109,26 @@ class Story:
             self._fail([f"the operator's {verb} was not refused; expected: {refused}"])
         return self
 
+    def replied(self, step: str | Place, answer: a.Answer) -> "Story":
+        """Let somebody outside answer a step's open action, or its ``undo``: ``completes(…)`` or ``rejects(…)``."""
+        place = Place(step) if isinstance(step, str) else step
+        self._known(place.step)
+        open_one = self.play.step(place.step)
+        if open_one.open is not place.direction or open_one.number is None:
+            self._fail([f"{place.step} has no open {_noun(place)} that could be answered"])
+        self.play.say(
+            place.step, "answered from outside", said(reply := _reply(open_one.number or 0, answer))
+        )
+        self.play.tell(reply)
+        self._note()
+        return self
+
     def then(
         self,
         *,
         state: str | None = None,
         attention: Any = ...,
+        waiting: Any = ...,
         steps: Mapping[str, str] | None = None,
         completed: Iterable[str] | None = None,
         compensated: Iterable[str] | None = None,
@@ -123,6 +140,8 @@ class Story:
     ) -> "Story":
         """Play until nothing happens any more by itself, and check what has come of it.
 
+        Timers pass; people and replies from outside are waited for, and ``after`` lets their deadlines pass.
+        ``waiting`` is for what it then waits: ``"approval"``, ``"reply"``, ``"timer"`` or None.
         ``steps`` are statuses by name; ``completed`` and ``compensated`` all steps of that status, in any order;
         ``undone_in_order`` the steps in the order in which they were undone; ``sent`` every command that was
         called, attempts included; ``error`` a part of the saga's error; ``within`` a time, from the start.
@@ -135,6 +154,8 @@ class Story:
         check.same("state", state, progress.state.value)
         if attention is not ...:
             check.equal("attention", attention, progress.attention and progress.attention.value)
+        if waiting is not ...:
+            check.equal("waiting", waiting, (progress.waiting or {}).get("kind"))
         for name, status in (steps or {}).items():
             self._known(name)
             check.same(name, status, self.play.step(name).status.value)
@@ -165,6 +186,10 @@ class Story:
         return moved
 
     def _answer(self, due: DueCommand) -> None:
+        if due.waits:
+            self.play.say(due.step, "the time is up")
+            self.play.tell(m.TimeUp(due.number))
+            return
         place = Place(due.step, due.direction, is_probe(self.play, due))
         answer = self._next(place)
         line = self.play.say(due.step, f"ask {due.name}" if place.probe else due.name, undo=is_undo(due))
@@ -189,9 +214,8 @@ class Story:
         return a.unseen() if place.probe and not isinstance(self._usual, a.Handled) else self._usual
 
     def _time_out(self, due: DueCommand, inbox: bool) -> None:
-        timeout = self.play.definition.step(due.step).timeout
-        self.play.now += timedelta(seconds=timeout)
-        self.play.tell(m.Unknown(due.number, f"no reply within {timeout:g} s", inbox))
+        self.play.now += timedelta(seconds=due.timeout)
+        self.play.tell(m.Unknown(due.number, f"no reply within {due.timeout:g} s", inbox))
 
     def _come_late(self, due: DueCommand, answer: a.Answer) -> None:
         reply = _reply(due.number, answer)
@@ -244,6 +268,10 @@ class _Check:
             self.off.append(f"{what}: expected {expected!r}, but it is {found!r}")
 
 
+def _noun(place: Place) -> str:
+    return "undo" if place.direction is Direction.UNDO else "action"
+
+
 def _sorted(names: Iterable[str] | None) -> list[str] | None:
     return None if names is None else sorted(names)
 
@@ -260,6 +288,8 @@ def _reply(number: int, answer: a.Answer) -> m.Reply:
             return m.Rejected(number, reason, inbox)
         case a.Unknown(error=error, inbox=inbox):
             return m.Unknown(number, error, inbox)
+        case a.Promises(within=within, inbox=inbox):
+            return m.Later(number, within, inbox)
         case a.Unseen():
             return m.NoSuchCommand(number)
     raise TypeError(f"{answer!r} is no answer")
@@ -268,7 +298,7 @@ def _reply(number: int, answer: a.Answer) -> m.Reply:
 _ON_STEPS: Mapping[str, Callable[..., m.Verb]] = {
     "retry": m.Retry,
     "skip": m.Skip,
-    "approve": m.Approve,
+    "approve": lambda step, by="somebody", comment="": m.Approve(step, by, comment, person=by),
     "reject": m.Reject,
 }
 _ON_SAGAS: Mapping[str, Callable[..., m.Verb]] = {

@@ -63,6 +63,8 @@ def note(play: Play, event: e.Event) -> None:
             play.say("", "the saga rolls back", error)
         case e.StepHeld(step=step, code=code, error=error) | e.UndoHeld(step=step, code=code, error=error):
             play.say(step, f"a person is asked: {code}", error)
+        case e.SagaExpired():
+            play.say("", "the saga's deadline passed")
         case e.StepLeftStanding(step=step):
             play.say(step, "is left standing")
         case e.SagaCompleted():
@@ -80,6 +82,8 @@ def said(reply: m.Reply) -> str:
             return f"rejected: {reason}"
         case m.Unknown(error=error):
             return f"failed: {printable(error, 200)}"
+        case m.Later(within=within):
+            return f"promised to answer within {within:g} s"
         case m.NoSuchCommand():
             return "nothing has arrived so far"
         case m.Unserved(error=error):
