@@ -121,7 +121,9 @@ class Run:
         line.became = str(kind or "")
         match kind:
             case None:
-                self._reply(work, line)
+                reply = self._call(work, line).reply
+                line.became = said(reply)
+                self._hear(work, reply)
             case Kind.REJECTED:
                 self._tell(m.Rejected(due.number, "the drill says no", _inbox(due.name)))
             case Kind.NEVER_ARRIVED:
@@ -135,22 +137,21 @@ class Run:
             case Kind.REPLY_LATE:
                 reply = self._call(work, line).reply
                 self._time_out(due)
-                self._tell(reply)
+                self._hear(work, reply)
             case Kind.TWICE:
                 first, second = self._call(work, line).reply, self._call(work, line).reply
-                self._tell(first)
-                self._tell(second)
+                self._hear(work, first)
+                self._hear(work, second)
             case Kind.DIED_BEFORE | Kind.DIED_AFTER:
                 self._die(work, fate, line)
 
-    def _reply(self, work: Work, line: Line) -> None:
+    def _hear(self, work: Work, reply: m.Reply) -> None:
         """Take what the handler says; if it promises to answer later, let somebody outside keep the promise."""
-        reply = self._call(work, line).reply
-        line.became = said(reply)
         self._tell(reply)
         if isinstance(reply, m.Later):
             result = self.author.drill_reply(work.command)
-            self._results[work.command.meta.step] = result  # type: ignore[union-attr]
+            assert work.command is not None
+            self._results[work.command.meta.step] = result
             self.play.later(1.0, lambda: self._keep_promise(work, result))
 
     def _keep_promise(self, work: Work, result: Any) -> None:
@@ -164,7 +165,7 @@ class Run:
         called = self._call(work, line, Death(fate.commit, fate.kind is Kind.DIED_AFTER))
         if not called.died:  # it has not so many commits here
             line.became = said(called.reply)
-            self._tell(called.reply)
+            self._hear(work, called.reply)
             return
         self.play.now += timedelta(seconds=_LEASE)
         self._tell(m.Unknown(work.number, "its worker was lost", called.reply.inbox))  # type: ignore[union-attr]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.db import transaction
 
 from participants.models import Account, LedgerEntry, PaymentInbox, Product, Reservation
 from participants.sagas import OrderFulfillment
-from sagas import Rejected, SagaStep
+from sagas import Later, Rejected, SagaStep, approval, timer
 from sagas.inbox import once
 from sagas.testing import CannotDrill, DrillFailed, drill
 from sagas.testing.databases import NotATestDatabase, refuse_real
@@ -305,3 +306,45 @@ def test_a_row_that_the_database_would_not_commit_is_found() -> None:
     with broken.participants(Take=take):
         report = drill(Booking, only="place", check=False)
     assert "The database would not have committed this" in str(report)
+
+
+class Lease(Booking):
+    """It waits for a moment, for two people and for a reply from outside, and has to be done in time."""
+
+    saga_type = "BookingLease"
+    deadline = timedelta(days=60)
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        place, charge, mail = super().define_steps(data)
+        sign = approval("sign", by="group:managers", people=2, deadline=timedelta(days=7))
+        return [place, timer("think", wait=timedelta(days=1)), sign, charge, mail]
+
+    def drill_reply(self, command: Any) -> Any:
+        return {"amount": PRICE}
+
+
+@once(PaymentInbox)
+def _charges_later(order: Any) -> Any:
+    _pay(-PRICE)
+    return Later(within=timedelta(days=1))
+
+
+def test_a_saga_that_waits_is_drilled_without_waiting() -> None:
+    report = drill(Lease)
+    verdicts = {each.point.name: each.verdict for each in report.drilled}
+    assert verdicts["sign: rejected"] == "restored"
+    assert verdicts["sign: nobody answers"] == "restored"
+    assert verdicts["sign: pause"] == verdicts["think: compensate after"] == "restored"
+    assert verdicts["think: skip"] == "completed"
+
+
+def test_a_promise_that_is_kept_from_outside_is_one_effect() -> None:
+    with broken.participants(Charge=_charges_later):
+        assert drill(Lease, only="charge").ok
+
+
+def test_an_undo_that_forgets_what_was_promised_is_found() -> None:
+    with broken.participants(Charge=_charges_later, Refund=_does_nothing):
+        report = drill(Lease, only="charge", check=False)
+    assert "answered from outside" in str(report)
+    assert "balance_cents is 900, and should be 1000" in str(report)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from participants.sagas import OrderFulfillment
-from sagas import CANNOT_UNDO, Retry, SagaOrchestrator, SagaStep, command
-from sagas.testing import completes, given, handled, late, probe, rejects, undo, unknown, unseen
+from sagas import CANNOT_UNDO, Retry, SagaOrchestrator, SagaStep, approval, command, timer
+from sagas.testing import completes, given, handled, late, probe, promises, rejects, undo, unknown, unseen
 
 
 class Trip(SagaOrchestrator):
@@ -190,3 +190,51 @@ def test_a_mistake_in_the_story_is_named(told: Any, says: str) -> None:
     with pytest.raises((LookupError, TypeError, AssertionError)) as wrong:
         told()
     assert says in str(wrong.value)
+
+
+class Lease(SagaOrchestrator):
+    """A day to think it over, two people to sign, a notary who answers later."""
+
+    saga_type = "StoryLease"
+    deadline = timedelta(days=60)
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [
+            SagaStep("reserve", "Desk.Room", "Desk.FreeRoom"),
+            timer("think", wait=timedelta(days=1)),
+            approval("sign", by="group:managers", people=2, deadline=timedelta(days=7), otherwise="reject"),
+            SagaStep("notary", "Desk.Pay", "Desk.Refund"),
+        ]
+
+
+def test_timers_pass_and_people_are_waited_for() -> None:
+    story = given(Lease, {}).then(state="pending", waiting="approval", completed=["reserve", "think"])
+    story.operator("approve", "sign", by="mia").then(waiting="approval")
+    story.operator("approve", "sign", by="mia", refused="another person")
+    story.operator("approve", "sign", by="max").then(state="completed", waiting=None)
+
+
+def test_what_nobody_answers_is_answered_at_the_deadline() -> None:
+    given(Lease, {}).then(waiting="approval").after(timedelta(days=7)).then(
+        state="failed", compensated=["reserve"]
+    )
+
+
+def test_a_person_says_no() -> None:
+    story = given(Lease, {}).then(waiting="approval").operator("reject", "sign", reason="too dear", by="mia")
+    story.then(state="failed", error="too dear")
+
+
+def test_a_promised_reply_comes_from_outside_or_does_not() -> None:
+    def signed() -> Any:
+        story = given(Lease, {}).when("notary", promises(within=timedelta(days=3))).then(waiting="approval")
+        story.operator("approve", "sign", by="mia").operator("approve", "sign", by="max")
+        return story.then(waiting="reply", steps={"notary": "executing"})
+
+    signed().replied("notary", completes({"deed": 1})).then(
+        state="completed", results={"notary": {"deed": 1}}
+    )
+    signed().replied("notary", rejects("forged")).then(state="failed", error="forged")
+    signed().after(timedelta(days=60)).then(state="failed", compensated=["reserve", "notary"])
+    with pytest.raises(AssertionError, match="reserve has no open action"):
+        signed().replied("reserve", completes())
