@@ -28,6 +28,12 @@ def _marked(saga: Any, *more: Any, **options: Any) -> pytest.MarkDecorator:
     return mark.with_args(saga, *more, **options)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Have pytest-django give the database to whoever drills."""
+    if item.get_closest_marker("drill") and item.config.pluginmanager.hasplugin("django"):
+        item.add_marker("django_db")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test for each action and each undo of the saga."""
     mark = metafunc.definition.get_closest_marker("drill")
@@ -58,7 +64,7 @@ _REPORTS = pytest.StashKey[dict[str, "Report | str"]]()
 
 
 @pytest.fixture
-def drilled(request: pytest.FixtureRequest, db: None) -> "list[Drilled]":
+def drilled(request: pytest.FixtureRequest) -> "list[Drilled]":
     """What became of the failure points of one command of the drilled saga; the test fails if one does not hold."""
     reports = request.config.stash.setdefault(_REPORTS, {})
     where = request.node.nodeid.partition("[")[0]

@@ -8,11 +8,6 @@ from tests.testing import broken
 from tests.testing.test_drill import _pays_too_little
 
 
-@pytest.fixture
-def db() -> None:
-    """The outer test's, which pytest-django has made."""
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop() -> Generator[None, object, object]:
     with broken.participants(Refund=_pays_too_little):
