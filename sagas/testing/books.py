@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -49,6 +50,8 @@ def _told(row: Row) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
     text = str(value) if _is_amount(value) else repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 

@@ -45,6 +45,7 @@ class Ending:
     state: str
     data: Mapping[str, Any]
     steps: Mapping[str, StepProgress]
+    definition: SagaDefinition
 
 
 Invariant = Callable[[Ending], Any]
@@ -224,7 +225,7 @@ class Drill:
         for change in changes(self._should_be(run), now):
             made = _makers(run, change)
             if stuck is None or (made and made[0].step == stuck):  # the others wait for it
-                yield f"Not restored: {_off(change)}.{_by(made)}"
+                yield f"Not restored: {_off(change)}.{_by(made)}{_hint(change, made)}"
 
     def _should_be(self, run: Run) -> Snapshot:
         """Return the tables as they should be: as before, but for what is left standing."""
@@ -245,7 +246,8 @@ class Drill:
 
     def _violated(self, run: Run) -> Iterator[str]:
         progress = run.play.progress
-        ending = Ending(str(run.play.id), progress.state.value, progress.data or {}, progress.steps)
+        facts = (str(run.play.id), progress.state.value, progress.data or {})
+        ending = Ending(*facts, progress.steps, self.definition)
         for invariant in self._invariants:
             name = getattr(invariant, "__name__", str(invariant))
             try:
@@ -341,6 +343,14 @@ def _by(made: list[Made]) -> str:
     undos = [each for each in made[1:] if each.direction is Direction.UNDO]
     last = f", and {undos[-1].command} changed it last" if undos else ""
     return f" {made[0].step} ({made[0].command}) changed it{last}."
+
+
+def _hint(change: Change, made: list[Made]) -> str:
+    """An undo that marks a row and keeps it is no fault; the drill has only not been told."""
+    undone_by = [each for each in made if each.direction is Direction.UNDO]
+    if change.field is not None or change.now is None or not undone_by:
+        return ""
+    return f" If it is kept as history, say in drill_reads which {change.label} count."
 
 
 def _verdict(run: Run, point: Point) -> str:

@@ -348,3 +348,14 @@ def test_an_undo_that_forgets_what_was_promised_is_found() -> None:
         report = drill(Lease, only="charge", check=False)
     assert "answered from outside" in str(report)
     assert "balance_cents is 900, and should be 1000" in str(report)
+
+
+def test_a_table_that_keeps_what_was_undone_is_asked_about() -> None:
+    """Whoever reads the trace learns how to say that such a row does not count."""
+
+    class History(OrderFulfillment):
+        saga_type = "OrderWithHistory"
+        drill_reads = {}
+
+    report = drill(History, only="create_shipment", check=False)
+    assert "If it is kept as history, say in drill_reads which participants.Shipment count." in str(report)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from participants.sagas import OrderFulfillment, TripBooking
+from participants.sagas import OrderFulfillment, RefundApproval, TripBooking
 from sagas.testing.report import Drilled
 from tests.testing.broken import Booking
 
@@ -19,6 +19,11 @@ def test_the_shops_order_is_restored_at_every_failure_point(drilled: list[Drille
 @pytest.mark.drill(TripBooking, {**TripBooking.sample_data, "travellers": ["Ada Lovelace"], "car": None})
 def test_a_trip_is_restored_at_every_failure_point_or_goes_forward() -> None:
     """The mark alone is the whole test."""
+
+
+@pytest.mark.drill(RefundApproval)
+def test_a_refund_is_restored_whoever_answers() -> None:
+    """With its approval."""
 
 
 @pytest.mark.drill(Booking, only="charge")
