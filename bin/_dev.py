@@ -3,7 +3,9 @@
 import contextlib
 import fcntl
 import http.client
+import json
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -25,6 +27,8 @@ DAPHNE = (
     f"-m daphne --bind 127.0.0.1 --port {{port}} --verbosity 0 {DAPHNE_OPTIONS} sagaproject.asgi:application"
 )
 
+CARRIER = "-m daphne --bind 127.0.0.1 --port {port} --verbosity 0 participants.carrier.app:application"
+
 # Redis is no member of the group, and of lower priority: so it starts before those who use it, and stops after them.
 SUPERVISOR = """\
 [supervisord]
@@ -38,7 +42,7 @@ childlogdir={logs}
 
 {programs}
 [group:sagadesk]
-programs=web,worker,clock
+programs=web,worker,clock,carrier
 """
 # autorestart with startsecs=0: whatever ends is started again at once, for ever, however soon it ended.
 PROGRAM = """\
@@ -75,8 +79,9 @@ def main() -> None:
     prepare_data(env, only_if_needed=not any(os.environ.get(name) for name in unseen))
     if os.environ.get("SAGADESK_APPS"):
         _check_sagas(env)
-    _write_config(data, port)
-    say("starting", "web, 2 workers, clock" + ("" if os.environ.get("REDIS_URL") else ", redis"))
+    env |= _elsewhere(env, data, port)
+    _write_config(data, port, carrier=int(env["CARRIER_PORT"]))
+    say("starting", "web, 2 workers, clock, carrier" + ("" if os.environ.get("REDIS_URL") else ", redis"))
     supervisor = _start(data, env)
     try:
         _wait_until_ready(supervisor, port, data)
@@ -129,13 +134,34 @@ def _only_one(data: Path) -> None:
         )
 
 
-def _write_config(data: Path, port: int) -> None:
+def _elsewhere(env: dict[str, str], data: Path, port: int) -> dict[str, str]:
+    """Return what the demo's carrier has to know, and what the others have to know of it."""
+    secret = secrets.token_urlsafe(32)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = free.getsockname()[1]
+    carrier = {"url": f"http://127.0.0.1:{place}", "secrets": [secret], "private": True, "reply_within": 20}
+    try:
+        services = {"CarrierService": carrier, **json.loads(env.get("SAGADESK_HTTP") or "{}")}
+    except (ValueError, TypeError) as wrong:
+        fail(f"SAGADESK_HTTP is not a JSON object: {wrong}")
+    return {
+        "CARRIER_PORT": str(place),
+        "CARRIER_SECRETS": secret,
+        "CARRIER_DATABASE": str(data / "carrier.sqlite3"),
+        "SAGADESK_HTTP": json.dumps(services),
+        "SAGADESK_CALLBACK_URL": env.get("SAGADESK_CALLBACK_URL") or f"http://127.0.0.1:{port}",
+    }
+
+
+def _write_config(data: Path, port: int, carrier: int) -> None:
     python = str(VENV_PYTHON)
     saga = [python, str(ROOT / "manage.py"), "saga"]
     programs = [
         _program(data, "web", [python, *DAPHNE.format(port=port).split()]),
         _program(data, "worker", [*saga, "worker"], count=2, conn_max_age=600),
         _program(data, "clock", [*saga, "clock"], conn_max_age=600),
+        _program(data, "carrier", [python, *CARRIER.format(port=carrier).split()]),
     ]
     if not os.environ.get("REDIS_URL"):
         try:

@@ -1,7 +1,9 @@
 """Every setting, in one file. What differs from place to place is read from the environment (docs/deploying)."""
 
+import json
 import os
 from importlib.util import find_spec
+from typing import Any
 from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
@@ -33,6 +35,17 @@ def installed(name: str) -> list[str]:
 
 def switched_on(name: str) -> bool:
     return os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
+
+
+def document(name: str) -> dict[str, Any]:
+    """Read a variable that is a JSON object."""
+    try:
+        found = json.loads(os.environ.get(name) or "{}")
+    except ValueError as wrong:
+        raise ImproperlyConfigured(f"{name} is not JSON: {wrong}") from None
+    if not isinstance(found, dict):
+        raise ImproperlyConfigured(f"{name} must be a JSON object.")
+    return found
 
 
 BASE_DIR = ROOT
@@ -113,7 +126,11 @@ SAGAS = {
     name: float(os.environ[f"SAGADESK_{name}"])
     for name in ["LEASE", "CONCURRENCY", "BUDGET", "MAX_JOBS", "CLOCK", "ALIVE", "UNSERVED"]
     if os.environ.get(f"SAGADESK_{name}")
-} | {"SEARCHABLE": listed("SAGADESK_SEARCHABLE", "order_id,customer_id")}
+} | {
+    "SEARCHABLE": listed("SAGADESK_SEARCHABLE", "order_id,customer_id"),
+    "HTTP": document("SAGADESK_HTTP"),
+    "CALLBACK_URL": os.environ.get("SAGADESK_CALLBACK_URL", ""),
+}
 
 LANGUAGE_CODE = "en-gb"
 USE_I18N = False

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
+from participants.carrier.moods import MOODS
 from participants.faults import patience
 from participants.sagas.drillable import Drillable
 from participants.scenarios import Played
@@ -22,6 +23,8 @@ class Demo(Played):
     """What an order asks of the demo."""
 
     scenarios = SCENARIOS
+    carrier: Literal[tuple(MOODS)] | None = None  # type: ignore[valid-type]
+    """The express carrier's mood."""
 
 
 class OrderData(BaseModel, extra="forbid"):
@@ -34,6 +37,8 @@ class OrderData(BaseModel, extra="forbid"):
     shipping_address: Address
     hold_on_failure: bool = Field(default=False, strict=True)
     """When a step fails, wait for an operator instead of rolling back."""
+    carrier: Literal["express"] | None = None
+    """Who carries it: the shop's own vans, or the express carrier, which is a service elsewhere."""
     demo: Demo | None = None
 
 
@@ -70,13 +75,7 @@ class OrderFulfillment(Drillable):
                 undo_retry=soon,
                 hold=hold,
             ),
-            SagaStep(
-                name="create_shipment",
-                action="ShippingService.CreateShipment",
-                compensation="ShippingService.CancelShipment",
-                retry=soon,
-                hold=hold,
-            ),
+            SagaStep(name="create_shipment", retry=soon, hold=hold, **_carried_by(data.get("carrier"))),
             SagaStep(
                 name="send_confirmation",
                 action="NotificationService.SendOrderConfirmation",
@@ -84,3 +83,12 @@ class OrderFulfillment(Drillable):
                 hold=hold,
             ),
         ]
+
+
+def _carried_by(carrier: str | None) -> dict[str, Any]:
+    """Return the commands of who carries the parcel. The express carrier can be asked what became of one."""
+    if carrier is None:
+        return {"action": "ShippingService.CreateShipment", "compensation": "ShippingService.CancelShipment"}
+    asks = dict.fromkeys(("probe", "undo_probe"), "CarrierService.WhatBecameOf")
+    commands = {"action": "CarrierService.BookPickup", "compensation": "CarrierService.CancelPickup"}
+    return {**commands, **asks, "timeout": 10}

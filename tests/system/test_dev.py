@@ -17,7 +17,14 @@ pytestmark = pytest.mark.acceptance
 
 BIN = settings.BASE_DIR / "bin"
 PING = "import django_rq; print(django_rq.get_connection().ping())"
-KINDS = {"daphne": 1, "saga worker": 2, "saga clock": 1, "valkey-server": 1, "_supervisor.py": 1}
+KINDS = {
+    "sagaproject.asgi": 1,
+    "participants.carrier": 1,
+    "saga worker": 2,
+    "saga clock": 1,
+    "valkey-server": 1,
+    "_supervisor.py": 1,
+}
 
 
 class Dev:
@@ -168,7 +175,9 @@ def test_two_never_share_a_data_folder(dev):
     other = Dev(dev.data, free_port())
     assert other.ended() == 1
     assert "SAGADESK_DATA" in other.said()
-    wait(lambda: len(dev.running("daphne")) == 1, within=30)  # another test may have killed it just now
+    wait(
+        lambda: len(dev.running("sagaproject.asgi")) == 1, within=30
+    )  # another test may have killed it just now
 
 
 def test_it_runs_on_a_database_of_your_own(tmp_path, postgres_server):
