@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from sagas import registry
 from sagas.conf import HttpService, settings
 from sagas.core.plain import printable
-from sagas.registry import Misconfigured, NoSuchCommand, Rejected, Unavailable
+from sagas.registry import Later, Misconfigured, NoSuchCommand, Rejected, Unavailable
 from sagas.transports import signing, wire
 
 #: Answers that say: not now, and nobody knows whether it was begun.
@@ -102,7 +102,7 @@ def meaning(answer: wire.Answer, service: HttpService, *, probing: bool) -> Any:
         case 200:
             return _result(answer)
         case 202:
-            raise Unavailable("it answers by a callback", retry_after=service.reply_within)
+            return Later(service.reply_within)
         case 409 | 422:
             raise Rejected(_reason(answer))
         case 404 if probing and _document(answer).get("no_such_command") is True:

@@ -23,7 +23,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SERVED = (*QUEUES, "carrier")
+SERVED = (*QUEUES, "carrier", "waits")
 
 
 @pytest.fixture(scope="module")

@@ -167,7 +167,7 @@ def test_an_undo_is_answered_by_its_own_number(
 ) -> None:
     action = path_of(server)
     orchestrator.act(taken.pk, "compensate", asked())
-    rest(pump, taken)
+    pump.run(budget=30)
     undo = path_of(server)
     assert undo != action
     assert call(action).json() == {"late": True}
