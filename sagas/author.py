@@ -34,6 +34,8 @@ class SagaOrchestrator:
     deadline: ClassVar[timedelta | float | None] = None
     """How long a saga may take, from its beginning to its point of no return, or its end; then it rolls back.
     Where that depends on the data, define ``saga_deadline(self, data)`` instead, and return it."""
+    every: ClassVar[str | None] = None
+    """A cron expression of five fields, read in ``settings.TIME_ZONE``: a clock starts a saga at each tick."""
     sample_data: ClassVar[Mapping[str, Any] | None] = None
     """Data with which the start-up check may call ``define_steps``, and with which the type is drilled."""
     drill_setup: ClassVar[Any] = None
@@ -63,6 +65,10 @@ class SagaOrchestrator:
     def drill_reply(self, command: Any) -> Any:
         """In a drill, return what comes from outside for a command whose handler has answered ``Later``."""
         return None
+
+    def periodic_data(self) -> Mapping[str, Any]:
+        """Return the data of a saga that a clock starts (see ``every``); the clock waits, and may ask twice."""
+        return {}
 
     def start(self, data: Mapping[str, Any], **options: Any) -> "Saga":
         """Start a saga of this type; options are ``correlation_id``, ``idempotency_key``, ``at`` and ``started_by``.

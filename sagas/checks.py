@@ -8,7 +8,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning, register
 
 from sagas import SagaOrchestrator, conf, orchestrator, registry
+from sagas.core.cron import InvalidExpression
 from sagas.core.definition import CANNOT_UNDO, InvalidDefinition, SagaDefinition, SagaStep
+from sagas.engine.periodic import cron_of
 from sagas.orchestrator.start import check_data
 
 TAG = "sagas"
@@ -57,6 +59,11 @@ def _unusable_classes() -> Iterator[CheckMessage]:
 def _check_saga_type(author: Any) -> list[CheckMessage]:
     where = f"{type(author).__module__}.{type(author).__qualname__}"
     sample = getattr(author, "sample_data", None)
+    try:
+        cron_of(author)
+    except InvalidExpression as wrong:
+        hint = 'every = "0 3 * * *", in settings.TIME_ZONE; docs/writing-a-saga.md says more.'
+        return [Error(f"{author.saga_type}: every is {wrong}.", hint=hint, obj=where, id="sagas.E008")]
     if getattr(type(author), "define_steps", None) in {None, SagaOrchestrator.define_steps}:
         hint = "Define define_steps(self, data) and return a list of SagaStep."
         return [Error(f"{author.saga_type} has no define_steps.", hint=hint, obj=where, id="sagas.E005")]

@@ -28,7 +28,7 @@ from rq.timeouts import TimerDeathPenalty
 
 from sagas import bell, jobs, registry
 from sagas.conf import settings
-from sagas.engine import REAPED_AT_ONCE, Jumps, Life, Pump, Room, hold_unserved, reap
+from sagas.engine import REAPED_AT_ONCE, Jumps, Life, Periodic, Pump, Room, hold_unserved, reap
 from sagas.fuse import Resting
 from sagas.models import Process
 
@@ -239,6 +239,7 @@ class Clock:
     def __init__(self) -> None:
         self.room = Room()
         self.jumps = Jumps()
+        self.periodic = Periodic()
 
     def tick(self) -> None:
         """Do the round once."""
@@ -261,5 +262,6 @@ class Clock:
             for _ in range(ROUNDS):
                 if reap() < REAPED_AT_ONCE:
                     break
+        self.periodic.look()
         hold_unserved()
         jobs.ring_for_due()

@@ -6,7 +6,8 @@ It writes leases, never state.
 from sagas.engine.claims import REAPED_AT_ONCE, hold_unserved, reap
 from sagas.engine.jumps import Jumps
 from sagas.engine.liveness import Life
+from sagas.engine.periodic import Periodic
 from sagas.engine.pump import Pump
 from sagas.engine.room import Room, is_full
 
-__all__ = ["REAPED_AT_ONCE", "Jumps", "Life", "Pump", "Room", "hold_unserved", "is_full", "reap"]
+__all__ = ["REAPED_AT_ONCE", "Jumps", "Life", "Periodic", "Pump", "Room", "hold_unserved", "is_full", "reap"]

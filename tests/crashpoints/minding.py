@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -9,11 +10,13 @@ from unittest.mock import patch
 
 from django.test import override_settings
 
-from sagas import bell, jobs, worker
-from sagas.engine import Life, claims
-from sagas.models import Process
+from sagas import bell, jobs, registry, worker
+from sagas.clock import database_now
+from sagas.engine import Life, Periodic, claims
+from sagas.models import Process, Schedule
 from sagas.orchestrator import ledger, loading
 from tests.crashpoints.paths import Paths
+from tests.crashpoints.shop import Yearly
 from tests.crashpoints.stage import QUEUES, Stage
 
 path = Paths()
@@ -140,3 +143,40 @@ def have_no_room_for_a_while(stage: Stage) -> None:
     bell.heard_full()
     bell.say_full(False)
     stage.rest()
+
+
+def seen_long_ago(stage: Stage) -> None:
+    """Have a schedule that no clock has looked at for years."""
+    past = database_now() - timedelta(days=3 * 366)
+    Schedule.objects.create(saga_type=Yearly.saga_type, every=Yearly.every, tick=past)
+
+
+@contextmanager
+def yearly() -> Iterator[None]:
+    """Have a periodic type, for this path's clocks only."""
+    registry.saga_types()  # those that are still to be entered shall stay
+    with patch.dict(registry._saga_types, {Yearly.saga_type: Yearly()}):
+        yield
+
+
+@path(seen_long_ago)
+def start_at_a_tick(stage: Stage) -> None:
+    with yearly():
+        stage.clock.tick()
+        stage.rest()
+
+
+@path(seen_long_ago)
+def fail_at_a_tick_and_try_again(stage: Stage) -> None:
+    with yearly():
+        with patch.object(Yearly, "periodic_data", side_effect=ValueError("a fault of the author's")):
+            stage.clock.tick()
+        stage.clock.periodic = Periodic()  # a minute later
+        stage.clock.tick()
+        stage.rest()
+
+
+@path()
+def see_a_schedule_for_the_first_time(stage: Stage) -> None:
+    with yearly():
+        stage.clock.tick()

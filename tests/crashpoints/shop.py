@@ -144,6 +144,21 @@ class Waits(SagaOrchestrator):
         return data.get("deadline")
 
 
+class Yearly:
+    """A saga that the clock starts. It is no subclass, so that only the clock of its own path knows of it."""
+
+    saga_type = "Yearly"
+    every = "0 0 1 1 *"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        """Return one step."""
+        return [SagaStep("fetch", "ParcelService.Fetch", "ParcelService.Return")]
+
+    def periodic_data(self) -> dict[str, Any]:
+        """Return data."""
+        return {}
+
+
 class Asynchronous(SagaOrchestrator):
     """A saga whose participant is asynchronous."""
 

@@ -24,7 +24,18 @@ from sagas import bell, clock, jobs, orchestrator, worker
 from sagas.engine import Pump, pump
 from sagas.fuse import Fuse
 from sagas.live import channel
-from sagas.models import Callback, Definition, Due, Event, LateReply, OperatorAction, Process, Saga, Step
+from sagas.models import (
+    Callback,
+    Definition,
+    Due,
+    Event,
+    LateReply,
+    OperatorAction,
+    Process,
+    Saga,
+    Schedule,
+    Step,
+)
 from sagas.orchestrator import Asked, pins
 from sagas.orchestrator.company import Company
 from sagas.soon import Soon
@@ -226,6 +237,7 @@ def die() -> None:
 
 #: All that is emptied before a run, and looked at after it.
 TABLES = (
+    Schedule,
     Due,
     Callback,
     Event,

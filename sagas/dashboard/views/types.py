@@ -7,11 +7,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from sagas import registry
+from sagas.clock import database_now
+from sagas.core.cron import InvalidExpression
 from sagas.core.definition import CANNOT_UNDO, SagaDefinition
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.drilled import drill_of
 from sagas.dashboard.graph import draw
 from sagas.dashboard.versions import versions_of
+from sagas.engine.periodic import cron_of, schedule_of
 from sagas.models import Definition, Saga
 
 
@@ -65,8 +68,22 @@ def type_detail(request: HttpRequest, name: str) -> HttpResponse:
         "definition": definition,
         "versions": versions_of(name),
         "drilled": drill_of(name, author),
+        "periodic": _periodic(author),
     }
     return page(request, "sagas/type_detail.html", context)
+
+
+def _periodic(author: Any) -> dict[str, Any] | None:
+    """Say when the clock starts sagas of this type, and when it did last."""
+    try:
+        cron = cron_of(author)
+    except InvalidExpression as wrong:
+        return {"every": author.every, "wrong": str(wrong)}
+    if cron is None:
+        return None
+    schedule = schedule_of(author)
+    last = Saga.objects.filter(pk=schedule.saga_id).first() if schedule and schedule.saga_id else None
+    return {"every": cron.expression, "next": cron.next(database_now()), "schedule": schedule, "last": last}
 
 
 def _sample(author: Any) -> SagaDefinition | None:

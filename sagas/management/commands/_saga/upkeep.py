@@ -9,7 +9,7 @@ from django.db import router
 
 from sagas import orchestrator, registry, soundness, stranded
 from sagas.management.commands._saga.speaking import Desk, refused
-from sagas.models import Saga, Token
+from sagas.models import Saga, Schedule, Token
 
 
 def add_subcommands(subcommands: Any) -> None:
@@ -42,7 +42,7 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
     found = stranded.findings()
     uncertain = [finding for finding in found if finding.elsewhere and not options["alone"]]
     lost = [finding for finding in found if finding not in uncertain]
-    problems = [*system_problems(checks.WARNING), *_server_problems(), *map(str, lost)]
+    problems = [*system_problems(checks.WARNING), *_server_problems(), *map(str, lost), *_unstarted()]
     for problem in problems:
         desk.say(problem)
     for finding in uncertain:
@@ -58,6 +58,12 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
     if problems:
         raise refused(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}.")
     desk.say("All is well.")
+
+
+def _unstarted() -> Iterator[str]:
+    """Yield which periodic sagas cannot be started, by what their clock found."""
+    for schedule in Schedule.objects.filter(error__isnull=False, saga_type__in=registry.saga_types()):
+        yield f"{schedule.saga_type} cannot be started at its tick: {schedule.error}"
 
 
 def system_problems(level: int) -> Iterator[str]:
