@@ -1,5 +1,6 @@
 """The web process: pages by Django, the live socket by Channels, static files from the apps' folders."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,9 @@ from sagas.routing import websocket_urlpatterns
 App = Callable[..., Any]
 Scope = dict[str, Any]
 
+#: Requests that are served at a time: each has a thread, and a connection to the database. The others wait their turn.
+REQUESTS = 16
+
 
 class StaticFiles(ASGIStaticFilesHandler):
     """Serves them with no step of its own; a browser asks each time, and mostly hears 304."""
@@ -44,6 +48,20 @@ def without_root_path(app: App) -> App:
 
     async def inner(scope: Scope, receive: App, send: App) -> None:
         await app({**scope, "root_path": ""} if "root_path" in scope else scope, receive, send)
+
+    return inner
+
+
+def a_few_at_once(app: App) -> App:
+    """Let requests wait for their turn: a burst must not use up the database's connections, which workers need."""
+    free = asyncio.Semaphore(REQUESTS)
+
+    async def inner(scope: Scope, receive: App, send: App) -> None:
+        if scope["path"] == "/healthz":  # says that the process lives, however much it has to do
+            await app(scope, receive, send)
+            return
+        async with free:
+            await app(scope, receive, send)
 
     return inner
 
@@ -68,7 +86,7 @@ def _trusted(scope: Scope) -> bool:
 application = without_root_path(
     ProtocolTypeRouter(
         {
-            "http": StaticFiles(django),
+            "http": a_few_at_once(StaticFiles(django)),
             "websocket": same_origin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
         }
     )
