@@ -63,6 +63,10 @@ class SagaQuerySet(models.QuerySet["Saga"]):
         """On the way to completion."""
         return self.filter(state__in=[s.value for s in FORWARD])
 
+    def waiting(self) -> "SagaQuerySet":
+        """For a moment, for people or for a reply from outside, here; all is well."""
+        return self.filter(waiting__isnull=False).exclude(origin_kind=IMPORT)
+
     def at_attention(self) -> "SagaQuerySet":
         """Waiting for a person's decision, here."""
         return self.filter(attention__isnull=False).exclude(origin_kind=IMPORT)

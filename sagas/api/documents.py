@@ -37,6 +37,10 @@ class Step(BaseModel):
     key: str | None = Field(description="The idempotency key of its latest action.")
     undo_key: str | None
     due_at: datetime | None
+    waiting: Literal["approval", "reply", "timer"] | None
+    waiting_since: datetime | None
+    approver: str | None = Field(description="Who may answer: group:name or perm:app.codename.")
+    asked: dict[str, Any] | None = Field(description="What they see, and who has approved.")
     dispatched_at: datetime | None
     claimed_at: datetime | None
     timeout_at: datetime | None
@@ -57,7 +61,7 @@ class Waiting(BaseModel):
     """All is well; something outside has to happen."""
 
     kind: Literal["approval", "reply", "timer"]
-    step: str
+    step: str | None = Field(description="Null: the saga itself, which begins later.")
     since: datetime
     until: datetime | None
 
@@ -97,6 +101,10 @@ class Saga(BaseModel):
     attention: Attention | None = Field(description="The most urgent of its steps' codes.")
     waiting: Waiting | None
     paused: bool
+    begins_at: datetime | None = Field(description="As long as that is to come.")
+    deadline_at: datetime | None
+    overdue: bool = Field(description="Its deadline has passed, and it is not over.")
+    started_by: str | None = Field(description="The id of the user who started it; null: code did.")
     version: int
     current: str | None = Field(description="The first step at which something goes on.")
     correlation_id: str

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sagas.core.waits import moment
-from sagas.core.words import Attention, SagaState
+from sagas.core.words import Attention, SagaState, Waiting
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -75,6 +75,9 @@ class ListQuery(_Query):
     type: Annotated[str, Field(max_length=100)] | None = None
     attention: Literal[("any", "none", *(a.value for a in Attention))] | None = Field(  # type: ignore[valid-type]
         None, description="A code, or any, or none."
+    )
+    waiting: Literal[("any", *(w.value for w in Waiting))] | None = Field(  # type: ignore[valid-type]
+        None, description="For what it waits that lies outside, or any."
     )
     correlation_id: Annotated[str, Field(max_length=200)] | None = None
     after: UUID | None = Field(None, description="The `next` of the page before.")

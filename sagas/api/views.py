@@ -45,6 +45,9 @@ def _matching(query: ListQuery) -> QuerySet[Saga]:
         sagas = sagas.filter(attention__isnull=True)
     elif query.attention:
         sagas = sagas.filter(attention=query.attention)
+    if query.waiting:
+        sagas = sagas.waiting()
+        sagas = sagas if query.waiting == "any" else sagas.filter(waiting__kind=query.waiting)
     exact = {"state": query.state, "saga_type": query.type, "correlation_id": query.correlation_id}
     return sagas.filter(**{field: value for field, value in exact.items() if value is not None})
 

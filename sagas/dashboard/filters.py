@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.dateparse import parse_datetime
 
 from sagas import searchable
-from sagas.core.words import Attention, SagaState
+from sagas.core.words import Attention, SagaState, Waiting
 from sagas.models import Saga, SagaQuerySet, Step
 from sagas.searchable import PREFIX
 
@@ -31,6 +31,7 @@ class Filters:
     since: str = ""
     until: str = ""
     paused: str = ""
+    waiting: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
     """Path in the data -> the value that is sought there."""
 
@@ -49,6 +50,7 @@ class Filters:
         checks = {
             "state": self.state in {"", *SagaState},
             "attention": self.attention in {"", ANY, *Attention},
+            "waiting": self.waiting in {"", ANY, *Waiting},
             "since": not self.since or _time(self.since) is not None,
             "until": not self.until or _time(self.until) is not None,
         }
@@ -98,6 +100,10 @@ class Filters:
             sagas = sagas.filter(saga_type=self.type)
         if self.paused:
             sagas = sagas.active().filter(paused=True)
+        if self.waiting:
+            sagas = sagas.waiting()
+        if self.waiting not in {"", ANY}:
+            sagas = sagas.filter(waiting__kind=self.waiting)
         for path, value in self.data.items():
             sagas = searchable.with_value(sagas, path, value)
         return self._in_time(self._at_attention(self._correlated(sagas)))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sagas.dashboard.words import STATUS_GLYPHS
+from sagas.dashboard.words import STATUS_GLYPHS, WAITS
 from sagas.templatetags.desk import compact, moment, span
 
 
@@ -46,6 +46,9 @@ def _progress(step: Mapping[str, Any]) -> str:
     if step.get("probe"):
         asked = f"asking what became of it, {step['probe']} of {step['probe_budget']}"
         return asked if step.get("claimed") else f"{asked} at {{{step['due_at']}}}"
+    if step.get("waiting"):
+        until = f" until {{{step['due_at']}}}" if step.get("due_at") else ""
+        return f"waits for {WAITS[step['waiting']]}{until}"
     tries = f"try {step['attempt']} of {step['budget']}" if step["attempt"] > 1 else ""
     if step.get("claimed"):
         return ", ".join(filter(None, [tries, "running"]))

@@ -80,9 +80,10 @@ class Counted:
 
 
 def counts() -> list[Counted]:
-    """Return how many sagas there are in each state, and paused."""
+    """Return how many sagas there are in each state, how many are paused, and how many wait for something outside."""
     counted = [Counted(s.value, _count(state=s.value)) for s in SagaState]
-    return [*counted, Counted("paused", _bounded(Saga.objects.active().filter(paused=True)))]
+    paused, waiting = Saga.objects.active().filter(paused=True), Saga.objects.waiting()
+    return [*counted, Counted("paused", _bounded(paused)), Counted("waiting", _bounded(waiting))]
 
 
 def needing() -> Counted:

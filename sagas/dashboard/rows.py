@@ -1,12 +1,13 @@
 """A saga as one line of a table: its state, and the one thing that goes on in it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sagas.core.words import TERMINAL, SagaState, StepStatus
-from sagas.dashboard.words import attention_text
+from sagas.dashboard.words import WAITS, attention_text
 from sagas.models import Saga, SagaQuerySet, Step
 
 
@@ -21,6 +22,7 @@ class StepLine(NamedTuple):
     budget: int
     open: str | None
     probe: int
+    waiting: str | None
 
 
 _SAGA_FIELDS = (
@@ -80,10 +82,20 @@ def glance(saga: Saga, steps: Sequence[StepLine]) -> str:
     if saga.state in TERMINAL:
         return _ended(saga, steps)
     moving = [s for s in steps if s.open]
+    if saga.waiting and all(s.waiting for s in moving):
+        return _waits(saga.waiting)
     if not moving:
         return "starting" if saga.state == SagaState.STARTED else ""
     more = f" +{len(moving) - 1}" if len(moving) > 1 else ""
     return _moving(moving[0]) + more
+
+
+def _waits(waiting: Mapping[str, Any]) -> str:
+    until = datetime.fromisoformat(waiting["until"]) if waiting["until"] else None
+    end = f" until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+    if waiting["step"] is None:
+        return f"begins{end.replace('until', 'at')}"
+    return f"{waiting['step']}: waits for {WAITS[waiting['kind']]}{end}"
 
 
 def _ended(saga: Saga, steps: Sequence[StepLine]) -> str:

@@ -9,6 +9,7 @@ from sagas.templatetags.desk import span
 
 #: Event type -> how the attempt that it ends looks.
 ENDS = {
+    "ReplyAwaited": "running",
     "StepRescheduled": "unknown",
     "UndoRescheduled": "unknown",
     "ProbeDispatched": "unknown",
@@ -29,6 +30,7 @@ BEGINS = {
     "UndoDispatched": "undo",
     "UndoRescheduled": "undo",
     "ProbeDispatched": "",  # that of the attempt which it asks about
+    "ReplyAwaited": "",
 }
 #: In seconds: what the axis may be divided by.
 _NICE = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 604800)
@@ -97,8 +99,10 @@ def timeline(
 
 def _open(event: Mapping[str, Any], at: datetime, lane: str) -> _Open:
     data = event["data"]
-    due = data.get("due_at")
+    due = data.get("due_at") or data.get("until")
     starts = max(at, datetime.fromisoformat(due)) if due else at
+    if data.get("waiting") == "approval" and not due:
+        starts = datetime.max.replace(tzinfo=at.tzinfo)  # nothing begins: it is for people
     what = "undo" if lane == "undo" else "action"
     named = f"what became of the {what}, time {data['probe']}" if "probe" in data else ""
     return _Open(lane, at, starts, named or f"{what}, try {data.get('attempt', 1)}")

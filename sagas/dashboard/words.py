@@ -24,6 +24,9 @@ ATTENTION: Mapping[str, tuple[str, str]] = {
     "held": ("held for a decision", "retry, skip or roll back"),
 }
 
+#: Kind of waiting -> for what, in the middle of a sentence.
+WAITS: Mapping[str, str] = {"approval": "an approval", "reply": "a reply", "timer": "its time"}
+
 #: Step status -> glyph in the sprite.
 STATUS_GLYPHS: Mapping[str, str] = {
     "pending": "started",

@@ -12,6 +12,8 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from sagas.dashboard.words import WAITS
+
 register = template.Library()
 
 #: (seconds in one, used from so many on, its name, seconds in the unit below, that one's name), longest first.
@@ -38,9 +40,13 @@ def glyph(name: str, label: str = "") -> SafeString:
 
 @register.simple_tag
 @lru_cache(maxsize=256)
-def chip(state: str, paused: bool = False) -> SafeString:
-    """Show a saga's state in glyph and word, and whether it is paused."""
-    shown = ((state, glyph(state), state), *((("paused", glyph("paused"), "paused"),) if paused else ()))
+def chip(state: str, paused: bool = False, waiting: str | None = None) -> SafeString:
+    """Show a saga's state in glyph and word, whether it is paused, and for what it waits."""
+    shown = [(state, glyph(state), state)]
+    if paused:
+        shown.append(("paused", glyph("paused"), "paused"))
+    if waiting:
+        shown.append(("waiting", glyph("waiting"), f"waits for {WAITS[waiting]}"))
     return format_html_join("", '<span class="chip chip--{}">{}{}</span>', shown)
 
 

@@ -13,7 +13,7 @@ from sagas.dashboard.access import desk, page
 from sagas.dashboard.filters import Filters
 from sagas.dashboard.paging import keyset
 from sagas.dashboard.rows import for_rows, rows
-from sagas.dashboard.words import attention_text
+from sagas.dashboard.words import WAITS, attention_text
 from sagas.models import Saga
 
 
@@ -28,6 +28,7 @@ def saga_list(request: HttpRequest) -> HttpResponse:
         "page": found,
         "rows": rows(found.rows),
         "states": list(SagaState),
+        "waits": list(WAITS.items()),
         "attentions": [(a.value, attention_text(a)) for a in reversed(Attention)],
         "types": sorted(registry.saga_types()),
         "live_query": request.GET.urlencode(),
