@@ -101,8 +101,7 @@ def run_worker(queues: Collection[str] = (), burst: bool = False) -> None:
 
     SIGTERM or SIGINT: what runs is finished, nothing more is claimed. ``burst``: end when nothing is left.
     """
-    # A shop whose workers have queues of their own must not lose its timers: those are everybody's.
-    served = list(dict.fromkeys([*queues, registry.WAITS_QUEUE])) if queues else list(registry.queues())
+    served = served_by(queues)
     for unknown in sorted(set(served) - set(registry.queues())):
         log.warning(
             "no handler is registered for the queue %s; known are %s", unknown, ", ".join(registry.queues())
@@ -123,6 +122,14 @@ def run_worker(queues: Collection[str] = (), burst: bool = False) -> None:
             _work(served, pump, stop)
             listener.close()
     _leave(pump)
+
+
+def served_by(queues: Collection[str]) -> list[str]:
+    """Return the queues that a worker serves which is told to serve these; none: all that are known.
+
+    A shop whose workers have queues of their own must not lose its timers: what waits is everybody's.
+    """
+    return list(dict.fromkeys([*queues, registry.WAITS_QUEUE])) if queues else list(registry.queues())
 
 
 #: The pump's few statements each take a few rows by their keys. Left alone, a plan that was made when the tables

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sagas.core import draft, machine, progress, replies, verbs
+from sagas.core import draft, machine, progress, replies, verbs, waiting
 
 
 class Bug(NamedTuple):
@@ -20,6 +20,28 @@ class Bug(NamedTuple):
 
 
 BUGS: Mapping[str, Bug] = {
+    "one person approves twice": Bug(waiting, "approve", "if person in given:", "if False:"),
+    "an approval is given behind the end of the way forward": Bug(
+        waiting, "_asked", "if draft.progress.state is SagaState.COMPENSATING:", "if False:"
+    ),
+    "a time that is told twice is up twice": Bug(
+        waiting, "time_is_up", "elif step.waiting is Waiting.REPLY:", "elif True:"
+    ),
+    "a promise is waited for in vain for ever": Bug(
+        waiting,
+        "time_is_up",
+        'replies.take(draft, m.Unknown(number, "no reply came in time", inbox=step.inbox))',
+        "pass",
+    ),
+    "a deadline does not wait for the answer of a pivot": Bug(
+        waiting,
+        "_own_time_is_up",
+        "if pivot is None or not draft.claimed(draft.step(pivot.name)):",
+        "if True:",
+    ),
+    "a saga begins before its time": Bug(
+        draft.Draft, "_forward", "if self.progress.begins_at is not None:", "if False:"
+    ),
     "a time-out is taken for a failure": Bug(
         replies,
         "_answer_action",

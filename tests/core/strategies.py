@@ -5,7 +5,8 @@ from itertools import combinations, product
 
 from hypothesis import strategies as st
 
-from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep
+from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep, approval, timer
+from sagas.core.waits import ANSWERS
 from tests.simulation.faults import BAD_CLICKS, CLICKS, DELIVERY, DEPLOYMENTS, Fault
 from tests.simulation.participants import Answer, Participant
 from tests.simulation.world import World
@@ -90,6 +91,26 @@ ANY_PROBE = st.sampled_from([[Answer.OK], [Answer.ERROR, Answer.OK], [Answer.BUS
 #: Trouble, but the same answer whenever one is given.
 SURE_DO = plans(Answer.OK, Answer.REJECT)
 SURE_UNDO = plans(Answer.OK, between=(Answer.ERROR, Answer.BREAK, Answer.REJECT))
+
+
+@st.composite
+def waiting(draw: st.DrawFn, graphs: st.SearchStrategy[SagaDefinition]) -> SagaDefinition:
+    """Draw a graph some of whose steps call nobody: they wait for a moment, or for people."""
+    graph = draw(graphs)
+    steps = tuple(draw(_waits(step)) for step in graph.steps)
+    return replace(graph, steps=steps)
+
+
+def _waits(step: SagaStep) -> st.SearchStrategy[SagaStep]:
+    same = {"needs": step.needs, "pivot": step.pivot, "retriable": step.retriable, "hold": step.hold}
+    timers = [timer(step.name, wait=span, **same) for span in (0, 600)]
+    ends = [(None, None), *((60, otherwise) for otherwise in ANSWERS)]
+    approvals = [
+        approval(step.name, by="group:x", people=people, deadline=deadline, otherwise=otherwise, **same)
+        for people in (1, 2)
+        for deadline, otherwise in ends
+    ]
+    return st.one_of(st.just(step), st.sampled_from(timers), st.sampled_from(approvals))
 
 
 @st.composite

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from sagas import Later, orchestrator
+from sagas import Later, orchestrator, registry, worker
 from sagas.core.words import StepStatus
 from sagas.engine import Pump, claims, hold_unserved, reap
 from sagas.models import Due, LateReply, OperatorAction, Saga, Step
@@ -113,6 +113,11 @@ def test_the_timer_of_a_paused_saga_acts_when_it_is_resumed(pump: Pump, asked: A
     assert run(pump, saga).state == "pending"
     orchestrator.act(saga.pk, "resume", asked())
     assert run(pump, saga).state == "completed"
+
+
+def test_every_worker_serves_what_waits_whichever_queues_it_is_told_to() -> None:
+    assert worker.served_by(["filing"]) == ["filing", WAITS_QUEUE]
+    assert worker.served_by([]) == list(registry.queues())
 
 
 def test_a_worker_that_dies_with_a_wake_in_its_hands_loses_nothing(pump: Pump) -> None:

@@ -24,7 +24,8 @@ def must(books: Books, number: int, reply: Any) -> Must:
     if kind == "Rejected" and number in books.doubt and not reply.inbox:
         kind = "Unknown"  # one attempt's no does not speak for another
     asked = books.asked[step]
-    left = books.tries[step, direction] + (not asked) < books.graph.attempts[step, direction]
+    fresh = not asked and step not in books.counted
+    left = books.tries[step, direction] + fresh < books.graph.attempts[step, direction]
     left = left and not (direction == "do" and books.expired and not books.pivot_passed)
     inbox = bool(books.doubt.get(number)) if asked else getattr(reply, "inbox", True)
     if kind == "NoSuchCommand":

@@ -70,6 +70,8 @@ class Books:
     """Steps with a late effect that nobody has settled."""
     tries: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(step, "do" or "undo") -> attempts without success since it was dispatched, or an operator asked for more."""
+    counted: set[str] = field(default_factory=set)
+    """Steps whose latest attempt is among these, and is being asked about."""
     asked: Counter[str] = field(default_factory=Counter)
     """Step -> how often its participant was asked what became of the latest attempt."""
     retries: Counter[str] = field(default_factory=Counter)
@@ -120,6 +122,7 @@ class Books:
         self.commands[self.sequence] = (step, direction)
         self.open[step] = self.sequence
         self.asked[step] = 0
+        self.counted.discard(step)
         self.waiting.pop(step, None)
         if direction == "do":
             self.action[step] = self.sequence

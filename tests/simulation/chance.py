@@ -41,7 +41,7 @@ BROKEN = {
 }
 PEOPLE = {
     **dict.fromkeys((*CLICKS, *BAD_CLICKS), 2),
-    **dict.fromkeys((Fault.RETRY, Fault.RESUME, Fault.RESOLVE), 5),
+    **dict.fromkeys((Fault.RETRY, Fault.RESUME, Fault.RESOLVE, Fault.APPROVE), 5),
     **dict.fromkeys((Fault.UNSERVED, Fault.MISCONFIGURED, Fault.RETURN), 6),
     Fault.COMPENSATE: 1,
     Fault.VANISH: 2,
@@ -134,7 +134,7 @@ def _waiting(chance: Random, step: SagaStep) -> SagaStep:
     same = {"needs": step.needs, "pivot": step.pivot, "retriable": step.retriable, "hold": step.hold}
     if chance.random() < 0.4:
         return timer(step.name, wait=chance.choice((0, 30, 600)), **same)
-    people, deadline = chance.choice((1, 1, 2)), chance.choice((None, 60, 600))
+    people, deadline = chance.choice((1, 2, 2)), chance.choice((None, 60, 600))
     otherwise = chance.choice(ANSWERS) if deadline else None
     return approval(step.name, by="group:x", people=people, deadline=deadline, otherwise=otherwise, **same)
 

@@ -165,7 +165,7 @@ def _verb(fault: Fault, world: "World", step: str) -> m.Verb | None:
         verdict = world.operator.truth(world.progress.steps[step])
         return m.Resolve(step, verdict, result={"by": "operator"}) if verdict else None
     if fault is Fault.APPROVE:
-        person = str(len(world.operator.pressed) % 3)
+        person = str(len(world.operator.pressed) % 2)
         return m.Approve(step, f"person {person}", "", person)
     if fault is Fault.REMAP:
         return m.Remap(_other_name(world, step))

@@ -102,7 +102,9 @@ class Oracle:
         asked = books.asked[step]
         if kind != "Completed":
             over = promised if kind == "TimeUp" else kind not in {"Unserved", "Later"}
-            books.tries[step, direction] += over and not asked
+            if over and not asked and step not in books.counted:
+                books.tries[step, direction] += 1
+                books.counted.update({step} & {e.step for e in events if name_of(e) == "ProbeDispatched"})
             wait = timedelta(seconds=getattr(reply, "retry_after", None) or 0)
             due = getattr(events[0], "due_at", None)
             demand(
@@ -120,11 +122,9 @@ class Oracle:
             demand(names[:1] == ["SagaBegan"], "it begins when its time has come", names)
         else:
             pivot = world.progress.steps[books.graph.pivot].number if books.graph.pivot else None
-            awaited = pivot in world.due and world.due[pivot].token is not None and len(names) == 1
-            turned = names[1:2] == ["SagaCompensating"]
-            demand(
-                names[:1] == ["SagaExpired"] and (turned or awaited), "a deadline turns a saga back", names
-            )
+            awaited = pivot in world.due and world.due[pivot].token is not None
+            expected = ["SagaExpired"] if awaited else ["SagaExpired", "SagaCompensating"]
+            demand(names[:2] == expected, "a deadline turns a saga back, once its pivot has answered", names)
 
     def _doubted(self, world: "World", number: int, reply: Any) -> None:
         """Take down that an attempt may have acted: from now on the command keeps its input."""

@@ -23,6 +23,7 @@ def record(books: Books, world: "World", message: Any, event: Any) -> None:
 def _dispatched(books: Books, world: "World", message: Any, event: Any) -> None:
     step = event.step
     demand(not books.turned, "rule 5: no action begins once the saga has turned back", step)
+    demand(not books.to_begin, "nothing begins before its time", step)
     ready = all(books.status.get(n) in {"completed", "skipped"} for n in books.graph.needs[step])
     demand(ready, "a step waits for all that it needs", step)
     if step in books.action:
@@ -48,6 +49,7 @@ def _rescheduled(books: Books, world: "World", message: Any, event: Any) -> None
     blind = number in books.doubt and books.graph.probe[books.commands[number]]
     demand(not blind or name_of(message) == "NoSuchCommand", "C5: who can be asked is asked first", event)
     books.asked[event.step] = 0
+    books.counted.discard(event.step)
     books.waiting.pop(event.step, None)
     if event.step in books.graph.people:
         books.waiting[event.step] = "approval"
