@@ -57,12 +57,12 @@ BUGS: Mapping[str, Bug] = {
     "a retry is a new command": Bug(
         replies,
         "_try_again",
-        "draft.progress.state in FORWARD and step.attempt < step.budget:",
-        "draft.progress.state in FORWARD and step.attempt < step.budget:\n"
+        "if _may_be_tried(draft, step, due_at):",
+        "if _may_be_tried(draft, step, due_at):\n"
         "        return draft.dispatch_action(step.name)\n    if False:",
     ),
     "a retry begins though the saga has turned back": Bug(
-        replies, "_try_again", "draft.progress.state in FORWARD and ", ""
+        replies, "_may_be_tried", "draft.progress.state in FORWARD and ", ""
     ),
     "a late effect is ignored": Bug(replies, "_late", "if not known", "if False and not known"),
     "an operator's denial hides a late effect": Bug(
@@ -105,7 +105,7 @@ BUGS: Mapping[str, Bug] = {
         replies, "reject", "draft.pivot_passed or draft.definition.step(step.name).hold", "False"
     ),
     "retries have one attempt too many": Bug(
-        replies, "_try_again", "step.attempt < step.budget", "step.attempt <= step.budget"
+        replies, "_may_be_tried", "step.attempt < step.budget", "step.attempt <= step.budget"
     ),
     "an unknown outcome is forgotten": Bug(
         machine,
@@ -151,7 +151,7 @@ BUGS: Mapping[str, Bug] = {
         "reject(draft, step, error)",
     ),
     "nothing so far is undone without an inbox": Bug(
-        replies, "_action_not_seen", "if again or step.inbox", "if True"
+        replies, "_action_not_seen", "if _may_be_tried(draft, step, again) or step.inbox", "if True"
     ),
     "a probe speaks for the participant's inbox": Bug(
         replies, "_ask", "step.inbox if step.probe else inbox", "inbox"
