@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from sagas.dashboard.words import WAITS
+from sagas.dashboard.words import WAITS, approver_text
 
 register = template.Library()
+register.filter("asked_whom", approver_text)
 
 #: (seconds in one, used from so many on, its name, seconds in the unit below, that one's name), longest first.
 _UNITS = (
@@ -169,13 +170,6 @@ def compact(value: Any) -> str:
 def is_text(value: Any) -> bool:
     """Say whether a value is a text, or has parts."""
     return isinstance(value, str)
-
-
-@register.filter
-def asked_whom(by: str) -> str:
-    """Say whom an approval asks: ``group:managers`` -> "the group managers"."""
-    kind, _, name = by.partition(":")
-    return f"the group {name}" if kind == "group" else f"whoever has the permission {name}"
 
 
 @register.filter
