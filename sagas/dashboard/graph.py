@@ -168,13 +168,16 @@ def undo_state(step: Mapping[str, Any], state: str, *, reached: bool, passed: bo
 def _edges(nodes: Sequence[Node], rows: int) -> list[Edge]:
     by_name = {node.step["name"]: node for node in nodes}
     columns = [node.column for node in nodes]
+    cells = {(node.column, node.row) for node in nodes}
     edges = []
     for node in nodes:
         for need in (by_name[n] for n in node.step["needs"] if n in by_name):
-            edges.append(Edge(_curve(need, node, need.row, node.row, rows), "do", node.reached))
+            through = any((c, need.row) in cells for c in range(need.column + 1, node.column))
+            line = _detour if through else _curve
+            edges.append(Edge(line(need, node, need.row, node.row, rows), "do", node.reached))
             going = node.undo in _GOING or _turned(node)
             live = going and need.undo in _GOING
-            edges.append(Edge(_curve(need, node, need.undo_row, node.undo_row, rows), "undo", live))
+            edges.append(Edge(line(need, node, need.undo_row, node.undo_row, rows), "undo", live))
         if _turned(node):
             edges.append(Edge(_turn(node, rows, columns.count(node.column) == 1), "turn", True))
     return edges
@@ -206,6 +209,17 @@ def _curve(left: Node, right: Node, left_row: int, right_row: int, rows: int) ->
         return f"M{x1} {y1}H{x2}"
     bend = x2 - GAP_X // 2
     return f"M{x1} {y1}H{bend - 8}C{bend + 4} {y1} {bend - 4} {y2} {bend + 8} {y2}H{x2}"
+
+
+def _detour(left: Node, right: Node, left_row: int, right_row: int, rows: int) -> str:
+    """Lead around the nodes between: down into the gap below the row, along it, and up or down to the end."""
+    x1, x2 = _left(left.column) + WIDTH, _left(right.column)
+    y1 = _top(left_row - 1, rows) + HEIGHT // 2
+    y2 = _top(right_row - 1, rows) + HEIGHT // 2
+    gap = _top(left_row - 1, rows) + HEIGHT + GAP_Y // 2
+    turn = 6 if y2 > gap else -6
+    down = f"M{x1} {y1}h8q6 0 6 6V{gap - 6}q0 6 6 6"
+    return f"{down}H{x2 - 22}q6 0 6 {turn}V{y2 - turn}q0 {turn} 6 {turn}H{x2}"
 
 
 def _left(column: int) -> int:

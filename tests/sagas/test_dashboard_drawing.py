@@ -126,6 +126,15 @@ def test_a_step_says_what_it_waits_for_where_that_is_not_just_the_one_before() -
     assert [node.after for node in graph.nodes] == ["", "from the start", "after a, b", ""]
 
 
+def test_an_edge_leads_around_what_stands_between() -> None:
+    steps = [step("a"), step("b", "a"), step("c", "a", "b"), step("d"), step("e", "d", "c")]
+    edges = draw(steps, "pending").edges
+    around = [edge for edge in edges if "q" in edge.path]
+    assert [edge.lane for edge in around] == ["do", "undo"]  # a to c, past b; d has nobody in its row
+    assert around[0].path.startswith(f"M{WIDTH} ")
+    assert around[0].path.endswith(f"H{2 * (WIDTH + GAP_X)}")
+
+
 def test_turning_back_leads_past_the_neighbours() -> None:
     def turn(*steps: dict[str, Any]) -> str:
         return next(e.path for e in draw(list(steps), "compensating").edges if e.lane == "turn")
