@@ -117,6 +117,7 @@ def test_times_are_in_the_browsers_zone(browse: Callable[..., Page], paths: list
 def test_the_graph_stands_upright_on_a_phone(browse: Callable[..., Page], paths: list[str]) -> None:
     page = browse(viewport={"width": 360, "height": 740})
     page.goto(next(path for path in paths if path.startswith("/sagas/0")))
+    expect(page.locator("#badge")).to_have_text("live")  # what is measured is not replaced meanwhile
     boxes = page.locator(".step .node").evaluate_all(
         "nodes => nodes.map(node => node.getBoundingClientRect()).map(({ left, right, top }) => ({ left, right, top }))"
     )
