@@ -1,7 +1,8 @@
 """What is kept of drills: each saga type's last table, with when and at which code it was made."""
 
+import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,39 @@ def grids(table: Sequence[Mapping[str, Any]]) -> Iterator[Grid]:
             yield Grid(
                 title, columns, tuple((r, tuple(cells.get((r, c), "") for c in columns)) for r in names)
             )
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What does not hold at several points in the same words: one of them tells for all."""
+
+    point: str
+    trace: str
+    others: tuple[str, ...]
+
+
+def causes(table: Iterable[Mapping[str, Any]]) -> list[Cause]:
+    """Gather the points of a table that do not hold, by what is wrong; the shortest trace of each tells it best."""
+    alike: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for each in table:
+        if each["problems"]:
+            key = tuple(_NUMBER.sub("", problem) for problem in each["problems"])
+            alike.setdefault(key, []).append(each)
+    return [_cause(those) for those in alike.values()]
+
+
+#: The rows' keys, which differ from run to run.
+_NUMBER = re.compile(r"[0-9]+")
+
+
+def _cause(those: list[Mapping[str, Any]]) -> Cause:
+    shortest = min(those, key=lambda each: each["trace"].count("\n"))
+    others = tuple(_point(each) for each in those if each is not shortest)
+    return Cause(_point(shortest), shortest["trace"], others)
+
+
+def _point(each: Mapping[str, Any]) -> str:
+    return f"{_row(each)}: {each['failure']}"
 
 
 def _row(each: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sagas import orchestrator
-from sagas.drills import Grid, grids
+from sagas.drills import Cause, Grid, causes, grids
 from sagas.models import Drill
 from sagas.orchestrator.start import check_data
 
@@ -16,8 +16,8 @@ class Drilled:
 
     drill: Drill
     grids: Sequence[Grid]
-    traces: Sequence[tuple[str, str]]
-    """The points that did not hold, each with its trace."""
+    causes: Sequence[Cause]
+    """What did not hold, each with a trace."""
     changed: bool
     """The steps are no longer those that were drilled."""
 
@@ -27,12 +27,9 @@ def drill_of(saga_type: str, author: Any) -> Drilled | None:
     drill = Drill.objects.filter(pk=saga_type).first()
     if drill is None:
         return None
-    traces = [(_name(each), each["trace"]) for each in drill.table if each["trace"]]
-    return Drilled(drill, list(grids(drill.table)), traces, _digest(author) != drill.definition_digest)
-
-
-def _name(each: dict[str, Any]) -> str:
-    return f"{'undo ' if each['direction'] == 'undo' else ''}{each['step']}: {each['failure']}"
+    return Drilled(
+        drill, list(grids(drill.table)), causes(drill.table), _digest(author) != drill.definition_digest
+    )
 
 
 def _digest(author: Any) -> str | None:

@@ -66,6 +66,8 @@ _REPORTS = pytest.StashKey[dict[str, "Report | str"]]()
 @pytest.fixture
 def drilled(request: pytest.FixtureRequest) -> "list[Drilled]":
     """What became of the failure points of one command of the drilled saga; the test fails if one does not hold."""
+    from sagas.testing.report import traces
+
     reports = request.config.stash.setdefault(_REPORTS, {})
     where = request.node.nodeid.partition("[")[0]
     if where not in reports:
@@ -75,7 +77,7 @@ def drilled(request: pytest.FixtureRequest) -> "list[Drilled]":
         request.node.stash[_OFF] = report
         return []
     found = [each for each in report.drilled if request.param in (_place(each), "drill")]
-    request.node.stash[_OFF] = "\n\n".join(each.trace for each in found if not each.ok)
+    request.node.stash[_OFF] = "\n\n".join(traces(found))
     return found
 
 

@@ -1,10 +1,10 @@
 """What a drill found: a table for the eye, a trace for each point that does not hold, a document for programs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sagas.drills import Grid, grids
+from sagas.drills import Grid, causes, grids
 from sagas.testing.play import Line
 from sagas.testing.points import Point
 from sagas.testing.telling import told
@@ -32,11 +32,6 @@ class Drilled:
         """Whether it holds."""
         return not self.problems
 
-    @property
-    def trace(self) -> str:
-        """Tell what happened, and what does not hold."""
-        return _trace(self)
-
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
         return {
@@ -47,7 +42,7 @@ class Drilled:
             "verb": self.point.verb,
             "verdict": self.verdict,
             "problems": list(self.problems),
-            "trace": None if self.ok else self.trace,
+            "trace": None if self.ok else _trace(self),
         }
 
 
@@ -89,15 +84,24 @@ class Report:
         }
 
     def __str__(self) -> str:
-        traces = [each.trace for each in self.failing]
-        return "\n\n".join([self.summary + ("." if self.ok else ":"), *traces])
+        return "\n\n".join([self.summary + ("." if self.ok else ":"), *traces(self.drilled)])
+
+
+def traces(drilled: Iterable[Drilled]) -> Iterator[str]:
+    """Yield a trace for each thing that is wrong, with the other points at which it shows."""
+    for cause in causes(each.document() for each in drilled):
+        also = (
+            f"\n\n  The same shows at {len(cause.others)} more: {'; '.join(cause.others)}."
+            if cause.others
+            else ""
+        )
+        yield f"✗ {cause.point}\n{cause.trace}{also}"
 
 
 def _trace(drilled: Drilled) -> str:
     point = drilled.point
     return "\n".join(
         [
-            f"✗ {point.name}",
             f"  {point.says}",
             "",
             *(f"  {line}" for line in told(drilled.lines)),

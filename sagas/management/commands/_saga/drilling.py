@@ -47,7 +47,7 @@ def drill(desk: Desk, options: dict[str, Any]) -> None:
 
 
 def _show(desk: Desk, report: Any) -> None:
-    from sagas.testing.report import LEGEND, text_table
+    from sagas.testing.report import LEGEND, text_table, traces
 
     desk.give(text_table([each.document() for each in report.drilled]))
     desk.give("")
@@ -55,8 +55,8 @@ def _show(desk: Desk, report: Any) -> None:
     for verdict, meaning in LEGEND.items():
         if counted[verdict]:
             desk.give(f"{counted[verdict]:4} {verdict:10} {meaning}")
-    for each in report.failing:
-        desk.give(f"\n{each.trace}")
+    for trace in traces(report.drilled):
+        desk.give(f"\n{trace}")
     if report.ok:
         desk.give(f"\n{report.summary}.")
 
