@@ -78,7 +78,7 @@ def causes(table: Iterable[Mapping[str, Any]]) -> list[Cause]:
 
 
 #: The rows' keys, which differ from run to run.
-_NUMBER = re.compile(r"[0-9]+")
+_NUMBER = re.compile(r"\b[0-9]+\b")
 
 
 def _cause(those: list[Mapping[str, Any]]) -> Cause:

@@ -90,12 +90,18 @@ class Report:
 def traces(drilled: Iterable[Drilled]) -> Iterator[str]:
     """Yield a trace for each thing that is wrong, with the other points at which it shows."""
     for cause in causes(each.document() for each in drilled):
-        also = (
-            f"\n\n  The same shows at {len(cause.others)} more: {'; '.join(cause.others)}."
-            if cause.others
-            else ""
-        )
-        yield f"✗ {cause.point}\n{cause.trace}{also}"
+        yield f"✗ {cause.point}\n{cause.trace}{_also(cause.others)}"
+
+
+def _also(others: Sequence[str]) -> str:
+    if not others:
+        return ""
+    listed = "; ".join(others[:_MOST]) + ("; …" if len(others) > _MOST else "")
+    return f"\n\n  The same shows at {len(others)} more: {listed}"
+
+
+#: Points that a trace also stands for, and that are named; the table has them all.
+_MOST = 6
 
 
 def _trace(drilled: Drilled) -> str:
