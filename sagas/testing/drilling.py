@@ -91,6 +91,7 @@ class Drill:
         if only is not None and only not in self.definition.names:
             known = ", ".join(self.definition.names)
             raise CannotDrill(f"{self.author.saga_type} has no step {only!r}; it has {known}.")
+        _refuse_elsewhere(self.definition)
         self._invariants = [*map(_function, _told_by(self.author.drill_invariants)), *invariants]
         self._aliases = aliases()
         self._saga_id: UUID = uuid7()  # the same in every run, so that what is made of it is, too
@@ -293,11 +294,30 @@ def _function(named: Any) -> Any:
         raise CannotDrill(f"{named!r} is not a function that can be imported: {wrong}") from wrong
 
 
+def _refuse_elsewhere(definition: SagaDefinition) -> None:
+    """Raise CannotDrill for a participant elsewhere: it would be called for real, and cannot be put back."""
+    own, named = registry.commands(), _commands(definition)
+    elsewhere = sorted(name for name in named if name not in own and registry.handler(name))
+    if elsewhere:
+        raise CannotDrill(
+            f"{definition.saga_type} calls participants elsewhere ({', '.join(elsewhere)}): a drill would reach them "
+            "for real, and could not undo it. Drill it where functions registered with @command stand in for them."
+        )
+
+
+def _commands(definition: SagaDefinition) -> set[str]:
+    """Return the names of all that is called."""
+    named = {
+        name
+        for step in definition.steps
+        for name in (step.action, step.compensation, step.probe, step.undo_probe)
+    }
+    return {name for name in named if name not in (None, CANNOT_UNDO)}
+
+
 def _apps_of(author: Any, definition: SagaDefinition) -> set[str]:
     """Return the labels of the apps whose tables the participants may write to."""
-    names = [step.action for step in definition.steps]
-    names += [step.compensation for step in definition.steps if step.compensation not in (None, CANNOT_UNDO)]
-    handlers = [handler.function for name in names if (handler := registry.handler(name))]
+    handlers = [handler.function for name in _commands(definition) if (handler := registry.handler(name))]
     found = (apps.get_containing_app_config(each.__module__) for each in (*handlers, type(author)))
     return {config.label for config in found if config and config.label != "sagas"}
 

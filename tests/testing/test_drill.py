@@ -10,7 +10,7 @@ from django.db import transaction
 
 from participants.models import Account, LedgerEntry, PaymentInbox, Product, Reservation
 from participants.sagas import OrderFulfillment
-from sagas import Later, Rejected, SagaStep, approval, timer
+from sagas import Later, Rejected, SagaStep, approval, registry, timer
 from sagas.inbox import once
 from sagas.testing import CannotDrill, DrillFailed, drill
 from sagas.testing.databases import NotATestDatabase, refuse_real
@@ -371,3 +371,23 @@ def test_what_one_fault_breaks_at_many_points_is_told_once() -> None:
     assert len(report.failing) > 20
     assert str(report).count("✗ ") <= 3
     assert "The same shows at" in str(report)
+
+
+class Elsewhere:
+    """A transport to services that are not here."""
+
+    @staticmethod
+    def handler(name: str) -> registry.Command | None:
+        away = name.startswith("CarrierService.")
+        return registry.Command(name, pytest.fail, "carrier", inbox=True) if away else None
+
+    @staticmethod
+    def queues() -> tuple[str, ...]:
+        return ("carrier",)
+
+
+def test_participants_elsewhere_are_never_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_transports", [Elsewhere()])
+    carried = {**OrderFulfillment.sample_data, "carrier": "express"}
+    with pytest.raises(CannotDrill, match=r"elsewhere \(CarrierService\.BookPickup"):
+        drill(OrderFulfillment, carried)
