@@ -6,6 +6,9 @@ from participants.sagas import OrderFulfillment, RefundApproval, TripBooking
 from sagas.testing.report import Drilled
 from tests.testing.broken import Booking
 
+#: What differs between the databases is the drill's, and the order's shows it; these two are about the sagas.
+only_on_sqlite = pytest.mark.only_on("sqlite")
+
 
 @pytest.mark.drill(OrderFulfillment)
 def test_the_shops_order_is_restored_at_every_failure_point(drilled: list[Drilled]) -> None:
@@ -16,11 +19,13 @@ def test_the_shops_order_is_restored_at_every_failure_point(drilled: list[Drille
     assert failures <= {each.point.failure for each in drilled}
 
 
+@only_on_sqlite
 @pytest.mark.drill(TripBooking, {**TripBooking.sample_data, "travellers": ["Ada Lovelace"], "car": None})
 def test_a_trip_is_restored_at_every_failure_point_or_goes_forward() -> None:
     """The mark alone is the whole test."""
 
 
+@only_on_sqlite
 @pytest.mark.drill(RefundApproval)
 def test_a_refund_is_restored_whoever_answers() -> None:
     """With its approval."""
