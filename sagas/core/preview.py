@@ -22,6 +22,8 @@ class PlannedCommand:
     key: str
     repeated: bool
     """The same key was sent before: a participant with an inbox answers what it remembers."""
+    asks: str | None = None
+    """In a probe, the command of which it asks what became."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,9 @@ def preview(
     new = {c.number for c in calls}
     return Preview(
         state=after.state,
-        calls=tuple(_planned(c, saga_id, progress) for c in calls),
+        calls=tuple(_planned(definition, c, saga_id, progress) for c in calls),
         then=tuple(
-            _planned(c, saga_id, progress)
+            _planned(definition, c, saga_id, progress)
             for c in then
             if c.number not in new and c.number not in now.claimed
         ),
@@ -84,12 +86,16 @@ def _due(definition: SagaDefinition, progress: Progress) -> list[DueCommand]:
     return [c for step in progress.steps.values() if (c := due_command(definition, step))]
 
 
-def _planned(command: DueCommand, saga_id: UUID, before: Progress) -> PlannedCommand:
+def _planned(
+    definition: SagaDefinition, command: DueCommand, saga_id: UUID, before: Progress
+) -> PlannedCommand:
     key = idempotency_key(saga_id, command.step, command.direction, command.generation)
     step = before.steps[command.step]
     sent = step.attempt > 1 or step.unresolved or not step.scheduled
     repeated = sent and step.number_of(command.direction) == command.number
-    return PlannedCommand(command.step, command.direction.value, command.name, key, repeated)
+    pinned, direction = definition.step(command.step), command.direction
+    asks = pinned.command(direction) if command.name == pinned.probe_of(direction) else None
+    return PlannedCommand(command.step, direction.value, command.name, key, repeated, asks)
 
 
 def _play_on(definition: SagaDefinition, progress: Progress, now: m.Now) -> tuple[list[DueCommand], Progress]:

@@ -72,6 +72,10 @@ def _sentences(verb: str, step: str | None, held: Held, planned: Preview) -> Ite
 
 def _call(call: PlannedCommand, paused: bool) -> str:
     when = "becomes due, and is called when the saga is resumed," if paused else "is called"
+    if call.asks:
+        return (
+            f"{call.command} {when} for {call.step}, to ask what became of {call.asks}; that has no effect."
+        )
     again = "the same key as before, so a participant with an inbox answers what it remembers"
     key = again if call.repeated else "a new key"
     return f"{call.command} {when} for {call.step}, under {key}."

@@ -130,6 +130,10 @@ def test_who_never_tells_is_left_to_a_person_and_asked_again_at_his_word(
     bank[ASK] = lambda _: {"reference": 7}
     plan = orchestrator.preview(saga.pk, "retry", asked(step="transfer"))
     assert plan.calls[0]["command"] == ASK
+    assert (
+        f"{ASK} is called for transfer, to ask what became of {TRANSFER}; that has no effect."
+        in plan.sentences
+    )
     orchestrator.act(saga.pk, "retry", asked(step="transfer"))
     assert rest(pump, saga).state == "completed"
     assert_rows_are_the_fold(saga)
