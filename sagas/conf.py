@@ -20,7 +20,7 @@ class HttpService:
 
     url: str
     """Commands are posted to this address, a slash and the command's name."""
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
     """One key, or two while it is being changed: the first signs, both are good for signatures of theirs."""
     inbox: bool = True
     """Whether it remembers keys, so that a repeated command has no second effect."""
@@ -115,7 +115,7 @@ def read(given: Mapping[str, Any]) -> Settings:
 
 def _services(value: Any) -> dict[str, HttpService]:
     if not isinstance(value, Mapping):
-        raise ImpossibleSetting(f"SAGAS['HTTP'] must map service names to their settings, not {value!r}.")
+        raise ImpossibleSetting("SAGAS['HTTP'] must map the names of services to their settings.")
     found: dict[str, HttpService] = {}
     for name, service in value.items():
         try:

@@ -89,7 +89,7 @@ def _signature(
         for name, value in headers.items()
         if name.startswith("saga-") and name not in ("saga-timestamp", "saga-signature")
     )
-    text = "\n".join([method, path, timestamp, *envelope, ""]).encode() + body
+    text = "\n".join([method, path, timestamp, *envelope, "", ""]).encode() + body
     return "v1=" + hmac.new(key.encode(), text, hashlib.sha256).hexdigest()
 
 

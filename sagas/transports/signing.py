@@ -29,7 +29,14 @@ def signature(
     key: str, method: str, path: str, timestamp: str, headers: Mapping[str, str], body: bytes
 ) -> str:
     """Return the signature of a message: ``v1=`` and 64 hexadecimal digits."""
-    lines = [method.upper(), path, timestamp, *_envelope(headers), ""]
+    lines = [
+        method.upper(),
+        path,
+        timestamp,
+        *_envelope(headers),
+        "",
+        "",
+    ]  # what is no line of it is the body
     text = "\n".join(lines).encode() + body
     return "v1=" + hmac.new(key.encode(), text, hashlib.sha256).hexdigest()
 

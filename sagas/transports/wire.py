@@ -19,6 +19,8 @@ LARGEST = 1024 * 1024
 CONNECT = 10.0
 _CHUNK = 65_536
 
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 
 class NotAllowed(Exception):
     """An address that no command may be sent to, or a host that is not the one it says."""
@@ -69,11 +71,23 @@ async def _address(host: str, port: int, *, private: bool) -> str:
 
 
 def _may(address: str, private: bool) -> bool:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    ip = getattr(ip, "ipv4_mapped", None) or ip
+    ip = _inmost(ipaddress.ip_address(address.partition("%")[0]))
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified:  # among them a cloud's metadata
         return False
     return ip.is_global or private
+
+
+#: Addresses of IPv4 in IPv6, as translators on the way read them (RFC 6052).
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _inmost(ip: _Address) -> _Address:
+    """Return the address of IPv4 that one of IPv6 stands for, if it does."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip
 
 
 async def _connect(address: str, url: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -198,7 +198,11 @@ def test_nobody_there_is_no_answer(carrier: Elsewhere, pump: Pump, settings: Any
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "10.0.0.1", "169.254.169.254"]
+    "host",
+    [
+        *("127.0.0.1", "localhost", "[::1]", "10.0.0.1", "100.64.0.1", "169.254.169.254"),
+        *("[::ffff:127.0.0.1]", "[64:ff9b::10.0.0.1]", "[2002:7f00:1::]"),
+    ],
 )
 def test_a_private_address_is_only_for_who_is_listed_as_private(
     carrier: Elsewhere, pump: Pump, settings: Any, host: str
