@@ -6,7 +6,7 @@ the number of statements depends on how much is missing, never on how many sagas
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -39,6 +39,8 @@ class Finding:
     name: str
     """The command's name, or the type's."""
     sagas: int
+    ids: Iterable[Any] = field(repr=False, compare=False)
+    """Theirs; read from the database when it is asked for."""
     examples: tuple[str, ...]
     why: str
     """The end of a sentence about them."""
@@ -53,7 +55,7 @@ class Finding:
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
-        return asdict(self)
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "ids"}
 
 
 class _Need(NamedTuple):
@@ -124,7 +126,9 @@ def _types(flying: Iterable[Flying]) -> Iterator[Finding]:
     for name, sagas in counts.items():
         some = Saga.objects.active().filter(definition__in=digests[name]).values_list("pk", flat=True)
         why = f"the saga type {name} is no longer defined; they would end without its hooks"
-        yield Finding("type", name, None, None, name, sagas, _texts(some), why, False, tuple(digests[name]))
+        yield Finding(
+            "type", name, None, None, name, sagas, some, _texts(some), why, False, tuple(digests[name])
+        )
 
 
 def _unhandled(
@@ -140,11 +144,12 @@ def _unhandled(
     for need, digests in missing.items():
         count = sum(rows.get((digest, need.step), {}).get(f"in_{need.role}", 0) for digest in digests)
         if count:
-            some = steps.filter(_NEEDED[need.role], saga__definition_id__in=digests, name=need.step)
+            these = steps.filter(_NEEDED[need.role], saga__definition_id__in=digests, name=need.step)
+            some = these.values_list("saga_id", flat=True)
             there = registry.queue_for(need.name) in served
             yield Finding(
-                "handler", need.saga_type, need.step, need.role, need.name, count,
-                _texts(some.values_list("saga_id", flat=True)), _why(need, there=there), there, tuple(digests),
+                "handler", need.saga_type, need.step, need.role, need.name, count, some,
+                _texts(some), _why(need, there=there), there, tuple(digests),
             )  # fmt: skip
 
 
@@ -233,7 +238,7 @@ def _refused_finding(
     most = f" (of the {looked_at} that were looked at)" if looked_at == LOOKED_AT else ""
     why = f"{need.name}, the {called(need.role)} of step {need.step}, would reject their data{most}: {said}"
     examples = tuple(list(wrong)[:EXAMPLES])
-    return Finding("data", *need, len(wrong), examples, why, False, digests)
+    return Finding("data", *need, len(wrong), tuple(wrong), examples, why, False, digests)
 
 
 def _own_input(definition: Definition, name: str) -> Mapping[str, Any]:

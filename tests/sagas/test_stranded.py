@@ -178,6 +178,16 @@ def run_check(capsys: Any, monkeypatch: Any) -> Callable[..., tuple[int, str]]:
     return run
 
 
+def test_every_one_of_them_is_named_when_asked_for(
+    errand: Any, run_check: Callable[..., tuple[int, str]], without: Callable[[str], None]
+) -> None:
+    ids = {str(errand().pk) for _ in range(5)}
+    for name in ("PayService.Pay", "PayService.Refund"):
+        without(name)
+    named = [line for line in run_check("--ids")[1].splitlines() if line in ids]
+    assert sorted(named) == sorted(ids), "each once, though it lacks two commands"
+
+
 def test_the_number_of_questions_does_not_depend_on_the_number_of_sagas(
     errand: Any, without: Callable[[str], None], django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:

@@ -20,6 +20,9 @@ def add_subcommands(subcommands: Any) -> None:
     parser = subcommands.add_parser("check", help="find definitions, and running sagas, that cannot go on")
     parser.add_argument("--json", action="store_true", help="print all that was found")
     parser.add_argument(
+        "--ids", action="store_true", help="print the id of every saga that would be stranded"
+    )
+    parser.add_argument(
         "--alone",
         action="store_true",
         help="count on no other process: all that handles commands is in this code",
@@ -52,6 +55,9 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
             f"Running sagas of type {each.saga_type} name {each.old}, which is {each.new} now: {each.sagas}"
         )
         desk.say(f"{which}. They are served; `saga remap` has them use the name of today.")
+    if options["ids"]:
+        for saga_id in dict.fromkeys(str(pk) for finding in lost for pk in finding.ids):
+            desk.give(saga_id)
     if options["json"]:
         documents = [finding.document() for finding in found]
         desk.give_json({"ok": not problems, "problems": problems, "stranded": documents})
