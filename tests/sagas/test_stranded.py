@@ -105,6 +105,8 @@ def test_sagas_that_are_over_and_imported_ones_are_left_alone(
     Saga.objects.filter(pk=errand().pk).update(origin_kind="import")
     without("PayService.Pay")
     assert stranded.findings() == []
+    mine = errand()
+    assert [(found.sagas, found.examples) for found in stranded.findings()] == [(1, (str(mine.pk),))]
 
 
 def test_a_type_that_is_gone_is_named(errand: Any) -> None:
