@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sagas.author import SagaOrchestrator as SagaOrchestrator
     from sagas.author import TimeoutSagaOrchestrator as TimeoutSagaOrchestrator
+    from sagas.choreography import Choreography as Choreography
+    from sagas.choreography import apublish as apublish
+    from sagas.choreography import publish as publish
+    from sagas.core.context import SagaContext as SagaContext
     from sagas.core.definition import CANNOT_UNDO as CANNOT_UNDO
     from sagas.core.definition import Retry as Retry
     from sagas.core.definition import SagaStep as SagaStep
     from sagas.core.definition import approval as approval
     from sagas.core.definition import timer as timer
+    from sagas.core.reactions import Reaction as Reaction
     from sagas.core.words import SagaState as SagaState
     from sagas.registry import Later as Later
     from sagas.registry import NoSuchCommand as NoSuchCommand
@@ -24,17 +29,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CANNOT_UNDO",
+    "Choreography",
     "Later",
     "NoSuchCommand",
+    "Reaction",
     "Rejected",
     "Retry",
+    "SagaContext",
     "SagaOrchestrator",
     "SagaState",
     "SagaStep",
     "TimeoutSagaOrchestrator",
     "Unavailable",
     "approval",
+    "apublish",
     "command",
+    "publish",
     "subscribe",
     "timer",
 ]
@@ -43,15 +53,20 @@ _HOME = {
     "CANNOT_UNDO": "sagas.core.definition",
     "Later": "sagas.registry",
     "NoSuchCommand": "sagas.registry",
+    "Choreography": "sagas.choreography",
+    "Reaction": "sagas.core.reactions",
     "Rejected": "sagas.registry",
     "Retry": "sagas.core.definition",
+    "SagaContext": "sagas.core.context",
     "SagaOrchestrator": "sagas.author",
     "SagaState": "sagas.core.words",
     "SagaStep": "sagas.core.definition",
     "TimeoutSagaOrchestrator": "sagas.author",
     "approval": "sagas.core.definition",
     "Unavailable": "sagas.registry",
+    "apublish": "sagas.choreography",
     "command": "sagas.registry",
+    "publish": "sagas.choreography",
     "subscribe": "sagas.registry",
     "timer": "sagas.core.definition",
 }

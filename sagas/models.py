@@ -222,6 +222,7 @@ class Step(models.Model):
     waiting_since = models.DateTimeField(null=True, blank=True)
     approver = models.CharField(max_length=200, null=True, blank=True, help_text="Who may answer.")
     asked = models.JSONField(null=True, blank=True, help_text="What they see, and who has approved.")
+    event = models.JSONField(null=True, blank=True, help_text="In a choreography: what is delivered.")
     dispatched_at = models.DateTimeField(null=True, blank=True)
     executed_at = models.DateTimeField(null=True, blank=True)
     compensated_at = models.DateTimeField(null=True, blank=True)

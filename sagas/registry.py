@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from sagas.conf import settings
+from sagas.core.flow import delivery
 
 Handler = Callable[..., Any]
 
@@ -196,19 +197,27 @@ def _check_former_names(name: str, formerly: Sequence[str]) -> None:
 
 
 def subscribe(
-    event: str, *, name: str | None = None, queue: str = EVENTS_QUEUE
+    event: str,
+    *,
+    name: str | None = None,
+    queue: str = EVENTS_QUEUE,
+    model: type[BaseModel] | None = None,
+    inbox: bool | None = None,
 ) -> Callable[[Handler], Handler]:
     """Register a function, plain or ``async def``, to hear of an event, at least once.
 
-    Events: ``SagaStepCompleted``, ``SagaStepFailed``, ``SagaCompensationCompleted``,
-    ``<SagaType>Completed``, ``<SagaType>Failed``. The function takes the event's mapping.
+    Of a domain event it hears in a :class:`sagas.SagaContext`, and of a saga's events one by one and in order;
+    functions with the same ``name`` are one subscriber. ``model`` and ``inbox`` are as for :func:`command`.
+
+    Of our own events it takes the mapping: ``SagaStepCompleted``, ``SagaStepFailed``,
+    ``SagaCompensationCompleted``, ``<SagaType>Completed``, ``<SagaType>Failed``.
     """
 
     def register(function: Handler) -> Handler:
         label = name or _where(function)
-        _subscribers.setdefault(event, {})[label] = Subscriber(
-            label, event, function, queue, _is_async(function)
-        )
+        command(delivery(event, label), queue=queue, model=model, inbox=inbox)(function)
+        entry = Subscriber(label, event, function, queue, _is_async(function))
+        _subscribers.setdefault(event, {})[label] = entry
         return function
 
     return register

@@ -96,6 +96,22 @@ def test_the_example_that_waits_runs_as_it_is_printed(monkeypatch: pytest.Monkey
     assert not Due.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_example_choreography_runs_as_it_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_commands", "_subscribers", "_saga_types", "_saga_classes"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    module = ModuleType("example_choreography")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    page = (ROOT / "docs" / "choreography.md").read_text()
+    exec(PYTHON.findall(page)[0], module.__dict__)  # noqa: S102 - our own page
+    (happy,) = orchestrator.publish("GiftOrdered", {"to": "Ada"})
+    refused = orchestrator.start("GiftRound", {"to": "nobody"}).saga
+    Pump(("default", "events"), "docs").run(20)
+    assert Saga.objects.get(pk=happy).state == "completed"
+    ended = Saga.objects.get(pk=refused.pk)
+    assert (ended.state, ended.error) == ("failed", "GiftRefused: there is nobody to deliver to")
+
+
 RESEARCHED = {"D": 13, "C": 20, "F": 16, "I": 15}
 PLACE = re.compile(r"`((?:bench|bin|docs|participants|sagaproject|sagas|tests)/[\w./-]*)(?:::(\w+))?`")
 

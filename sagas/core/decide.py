@@ -5,9 +5,9 @@ nothing (or, where no inbox prevented it, that an effect became known too late).
 A verb that does not apply raises :class:`Refused`: that is the caller's to hear.
 """
 
+from sagas.core import choreography, replies, verbs, waiting
 from sagas.core import events as e
 from sagas.core import messages as m
-from sagas.core import replies, verbs, waiting
 from sagas.core.definition import SagaDefinition
 from sagas.core.draft import Draft
 from sagas.core.draft import Refused as Refused
@@ -27,6 +27,9 @@ def decide(
 def drafted(definition: SagaDefinition, progress: Progress, message: m.Message, now: m.Now) -> Draft:
     """Return the decision with the progress after it, which :func:`decide` had to find anyway."""
     draft = Draft(definition, progress, now)
+    if definition.flow is not None:
+        choreography.take(draft, definition.flow, message)
+        return draft
     match message:
         case m.Start(data=data, at=at) if at is not None and at > now.at:
             draft.add(e.SagaStarted, data=data, begins_at=at)
@@ -37,6 +40,8 @@ def drafted(definition: SagaDefinition, progress: Progress, message: m.Message, 
             waiting.time_is_up(draft, number)
         case m.Completed() | m.Rejected() | m.Unknown() | m.NoSuchCommand() | m.Unserved() | m.Later():
             replies.take(draft, message)
+        case m.Published():
+            pass  # an orchestration goes on by commands and their replies alone
         case _:
             verbs.act(draft, message)
     return draft

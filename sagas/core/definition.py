@@ -13,6 +13,8 @@ from functools import cached_property
 from math import log2
 from typing import Any, Final
 
+from sagas.core.flow import Flow
+from sagas.core.flow import problems as flow_problems
 from sagas.core.waits import APPROVAL, TIMER, Approval, Timer, approval_problems, seconds, timer_problems
 from sagas.core.words import Direction
 
@@ -121,6 +123,8 @@ class SagaDefinition:
     steps: tuple[SagaStep, ...]
     deadline: float | None = None
     """Seconds from its beginning to its point of no return, or its end; then it rolls back."""
+    flow: Flow | None = None
+    """The events that move it, if it is a choreography: its steps are then its subscribers' deliveries."""
     _needs: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -192,8 +196,9 @@ class SagaDefinition:
     def document(self) -> dict[str, Any]:
         """Return the definition as plain data, defaults left out."""
         deadline = {} if self.deadline is None else {"deadline": self.deadline}
+        flow = {"flow": self.flow.document()} if self.flow else {}
         steps = [_step_document(step) for step in self.steps]
-        return {"saga_type": self.saga_type, **deadline, "steps": steps}
+        return {"saga_type": self.saga_type, **deadline, "steps": steps, **flow}
 
     @cached_property
     def digest(self) -> str:
@@ -205,7 +210,8 @@ class SagaDefinition:
     def from_document(cls, document: Mapping[str, Any]) -> "SagaDefinition":
         """Read back what :meth:`document` wrote."""
         steps = tuple(_step_from(step) for step in document["steps"])
-        return cls(document["saga_type"], steps, document.get("deadline"))
+        flow = Flow.from_document(document["flow"]) if "flow" in document else None
+        return cls(document["saga_type"], steps, document.get("deadline"), flow)
 
 
 def _renamed(step: SagaStep, names: Mapping[str, str]) -> SagaStep:
@@ -306,6 +312,8 @@ def problems(definition: SagaDefinition) -> Iterable[str]:
         yield f"its steps need each other in a circle: {' → '.join(circle)}."
         return
     yield from _pivot_problems(definition)
+    if definition.flow is not None:
+        yield from flow_problems(definition.flow)
 
 
 def _malformed(definition: SagaDefinition) -> Iterable[str]:

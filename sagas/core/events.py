@@ -244,6 +244,49 @@ class LateEffectSettled(_StepEvent):
     """An operator took care of a late effect."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class EventPublished(_Event):
+    """Somebody published a domain event of a choreography; its number is this event's sequence."""
+
+    event: str
+    data: Mapping[str, Any]
+    to: tuple[str, ...] = ()
+    """The steps to which it is delivered, or which it ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryDispatched(_StepEvent):
+    """An event is due to a subscriber; the delivery's number is this event's sequence."""
+
+    generation: int
+    budget: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryRescheduled(_StepEvent):
+    """The event is due to the subscriber again, under the same key."""
+
+    attempt: int
+    budget: int
+    due_at: datetime
+    error: str | None = None
+    unresolved: bool
+    inbox: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventAwaited(_StepEvent):
+    """All is delivered; what the step is expected to lead to has to be published by ``due_at``."""
+
+    due_at: datetime
+    result: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryDropped(_StepEvent):
+    """An operator goes on without the delivery."""
+
+
 SagaEvent = (
     SagaStarted
     | SagaBegan
@@ -255,6 +298,7 @@ SagaEvent = (
     | SagaResumed
     | DataEdited
     | DefinitionChanged
+    | EventPublished
 )
 StepEvent = (
     StepDispatched
@@ -275,6 +319,10 @@ StepEvent = (
     | StepLeftStanding
     | LateEffectFound
     | LateEffectSettled
+    | DeliveryDispatched
+    | DeliveryRescheduled
+    | EventAwaited
+    | DeliveryDropped
 )
 Event = SagaEvent | StepEvent
 
@@ -308,8 +356,9 @@ def event_from(name: str, *, at: datetime, version: int, step: str | None, data:
         values["code"] = Attention(values["code"])
     if values.get("outcome"):
         values["outcome"] = Outcome(values["outcome"])
-    if "keeping" in values:
-        values["keeping"] = tuple(values["keeping"])
+    for name_of_steps in ("keeping", "to"):
+        if name_of_steps in values:
+            values[name_of_steps] = tuple(values[name_of_steps])
     if step is not None:
         values["step"] = step
     return EVENT_TYPES[name](at=at, version=version, **values)

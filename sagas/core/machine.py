@@ -14,6 +14,9 @@ from sagas.core.words import Attention, Direction, Outcome, Waiting
 from sagas.core.words import SagaState as S
 from sagas.core.words import StepStatus as T
 
+#: What happens to deliveries of a choreography, whichever way it goes.
+DELIVERY_EVENTS = (e.DeliveryDispatched, e.DeliveryRescheduled, e.EventAwaited, e.DeliveryDropped)
+
 #: (saga's state, event) -> the saga's next state. Step events not listed leave it as it is,
 #: except in a terminal state, where only LATE_EFFECTS may still be recorded.
 TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
@@ -65,6 +68,14 @@ TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
     (S.COMPENSATING, e.LateEffectFound): S.COMPENSATING,
     (S.COMPENSATING, e.LateEffectSettled): S.COMPENSATING,
     (S.COMPENSATING, e.SagaFailed): S.FAILED,
+    # A choreography goes on by events and deliveries, on the way back as well.
+    (S.STARTED, e.EventPublished): S.STARTED,
+    (S.STARTED, e.DeliveryDispatched): S.PENDING,
+    **{
+        (state, event): state
+        for state in (S.PENDING, S.COMPENSATING)
+        for event in (e.EventPublished, *DELIVERY_EVENTS)
+    },
 }
 
 #: What may still be recorded about a terminal saga; it never changes the state.
@@ -103,6 +114,14 @@ STEP_TRANSITIONS: Mapping[tuple[T, type[e.StepEvent]], T] = {
     (T.COMPENSATING, e.ProbeDispatched): T.COMPENSATING,
     (T.COMPENSATING, e.StepCompensated): T.COMPENSATED,
     (T.COMPENSATING, e.StepLeftStanding): T.COMPLETED,
+    (T.PENDING, e.DeliveryDispatched): T.EXECUTING,
+    (T.FAILED, e.DeliveryDispatched): T.EXECUTING,
+    (T.EXECUTING, e.DeliveryRescheduled): T.EXECUTING,
+    (T.PENDING, e.EventAwaited): T.EXECUTING,
+    (T.EXECUTING, e.EventAwaited): T.EXECUTING,
+    (T.PENDING, e.DeliveryDropped): T.SKIPPED,
+    (T.EXECUTING, e.DeliveryDropped): T.SKIPPED,
+    (T.FAILED, e.DeliveryDropped): T.SKIPPED,
     **{(status, event): status for status in T for event in (e.LateEffectFound, e.LateEffectSettled)},
 }
 
@@ -183,6 +202,10 @@ def _saga_changes(progress: Progress, event: e.SagaEvent) -> dict[str, Any]:
             return {"data": data, "steps": {**progress.steps, **kept}}
         case e.DefinitionChanged():
             return {}  # names of commands are the definition's, and steps keep theirs
+        case e.EventPublished(event=name, data=data, to=to):
+            told = {"name": name, "number": progress.sequence + 1, "data": data}
+            reached = {n: progress.steps[n]._replace(event=told) for n in to}
+            return {"steps": {**progress.steps, **reached}}
 
 
 #: The open command is closed, nothing is due for it, and nobody is asked about it.
@@ -231,6 +254,21 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "error": None,
                 "dispatched_at": at,
             }
+        case e.DeliveryDispatched(generation=generation, budget=budget, at=at):
+            return {
+                **_CLOSED,
+                "open": Direction.DO,
+                "scheduled": True,
+                "action_number": number,
+                "generation": generation,
+                "attempt": 1,
+                "budget": budget,
+                "due_at": at,
+                "outcome": None,
+                "action_outcome": None,
+                "error": None,
+                "dispatched_at": at,
+            }
         case e.UndoDispatched(
             generation=generation, attempt=attempt, budget=budget, due_at=due_at, error=error
         ):
@@ -264,7 +302,7 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 return {}
             given = {**asked["given"], person: {"by": by, "comment": comment}}
             return {"asked": {**asked, "given": given}}
-        case e.StepRescheduled() | e.UndoRescheduled():
+        case e.StepRescheduled() | e.UndoRescheduled() | e.DeliveryRescheduled():
             again = step.asked is not None  # an approval calls nobody: the people are asked once more
             return {
                 "waiting": Waiting.APPROVAL if again else None,
@@ -274,7 +312,7 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "attempt": event.attempt,
                 "budget": event.budget,
                 "due_at": event.due_at,
-                "outcome": Outcome.UNKNOWN if event.unresolved else step.outcome,
+                "outcome": Outcome.UNKNOWN if event.unresolved else _last_outcome(step),
                 "unresolved": event.unresolved,
                 "probe": 0,
                 "inbox": event.inbox,
@@ -294,6 +332,26 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "inbox": inbox,
                 "error": error,
             }
+        case e.EventAwaited(due_at=due_at, result=result):
+            new = {
+                "action_number": number,
+                "generation": 1,
+                "attempt": 1,
+                "budget": 1,
+                "dispatched_at": event.at,
+            }
+            return {
+                **_CLOSED,
+                **(new if step.status is T.PENDING else {}),
+                "open": Direction.DO,
+                "scheduled": True,
+                "due_at": due_at,
+                "waiting": Waiting.REPLY,
+                "waiting_since": event.at,
+                "outcome": Outcome.COMPLETED,
+                "result": result,
+                "error": None,
+            }
         case e.StepOutcomeUnknown(error=error, inbox=inbox):
             return {
                 **_AT_REST,
@@ -311,6 +369,11 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
             return {**_AT_REST, **_after_undo(outcome), "attention": code, "error": error}
         case _:
             return _verdict(step, event)
+
+
+def _last_outcome(step: StepProgress) -> Outcome | None:
+    """Return it as it counts for another attempt: one that was delivered, in vain, is to be delivered again."""
+    return None if step.expecting else step.outcome
 
 
 def _after_undo(outcome: Outcome | None) -> dict[str, Any]:
@@ -339,7 +402,7 @@ def _verdict(step: StepProgress, event: e.StepEvent) -> dict[str, Any]:
             return _CLOSED | {"outcome": Outcome.REJECTED, "action_outcome": Outcome.REJECTED, "error": error}
         case e.StepWithdrawn():
             return _CLOSED | {"attempt": 0, "budget": 0, "outcome": None, "error": None}
-        case e.StepSkipped():
+        case e.StepSkipped() | e.DeliveryDropped():
             return _CLOSED | {"result": None}
         case e.StepCompensated(at=at):
             # A late effect may have come behind the undo that is done now.

@@ -91,6 +91,14 @@ class TimeUp:
     number: int
 
 
+@dataclass(frozen=True)
+class Published:
+    """Somebody published a domain event of a choreography."""
+
+    event: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
 Reply = Completed | Rejected | Unknown | NoSuchCommand | Unserved | Later | TimeUp
 
 
@@ -172,4 +180,4 @@ class Reject:
 
 
 Verb = Retry | Compensate | Skip | Resolve | Edit | Remap | Pause | Resume | Approve | Reject
-Message = Start | Reply | Verb
+Message = Start | Reply | Published | Verb

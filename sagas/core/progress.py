@@ -51,6 +51,8 @@ class StepProgress(NamedTuple):
     """Who may answer: ``group:name`` or ``perm:app.codename``."""
     asked: Mapping[str, Any] | None = None
     """What that person sees, how many have to approve, and who has."""
+    event: Mapping[str, Any] | None = None
+    """In a choreography: the event that is delivered, as ``{name, number, data}``; None: it is not published yet."""
     dispatched_at: datetime | None = None
     executed_at: datetime | None = None
     compensated_at: datetime | None = None
@@ -68,6 +70,11 @@ class StepProgress(NamedTuple):
     def unknown(self) -> bool:
         """Whether the action may have had its effect, and no attempt is due that would tell."""
         return self.status is StepStatus.EXECUTING and self.unresolved and not self.scheduled
+
+    @property
+    def expecting(self) -> bool:
+        """Whether it is delivered, and what it is expected to lead to is not published yet."""
+        return self.status is StepStatus.EXECUTING and self.outcome is Outcome.COMPLETED
 
     @property
     def late_effect(self) -> bool:

@@ -32,15 +32,25 @@ def _nothing(_: Any) -> None:
     return None
 
 
+def _event(told: Any) -> Any:
+    return told and {**told, "data": value(told["data"])}
+
+
 Treatment = Callable[[Any], Any]
 _SAGA: Mapping[str, Treatment] = {"data": value, "error": text, "idempotency_key": _nothing}
-_STEP: Mapping[str, Treatment] = {"result": value, "error": text, "input": value, "asked": value}
+_STEP: Mapping[str, Treatment] = {
+    "result": value,
+    "error": text,
+    "input": value,
+    "asked": value,
+    "event": _event,
+}
 _PINNED: Mapping[str, Treatment] = {"input": value}
 _LATE: Mapping[str, Treatment] = {"payload": value}
 #: What an event may say besides values: words, counts and times of ours, and names of steps and commands.
 _OPEN = frozenset(
     {"generation", "attempt", "budget", "due_at", "unresolved", "inbox", "code", "outcome", "keeping"}
-    | {"begins_at", "deadline_at", "waiting", "until", "approver"}
+    | {"begins_at", "deadline_at", "waiting", "until", "approver", "event", "to"}
     | {"renamed", "before", "after"}
 )
 #: What an event says in a text.

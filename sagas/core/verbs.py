@@ -27,14 +27,14 @@ _WAITS = {
 }
 
 
-def _step(draft: Draft, name: str) -> StepProgress:
+def a_step(draft: Draft, name: str) -> StepProgress:
     if name not in draft.progress.steps:
         known = ", ".join(draft.definition.names)
         raise Refused(f"This saga has no step {name!r}; it has {known}.")
     return draft.step(name)
 
 
-def _unclaimed(draft: Draft, step: StepProgress) -> None:
+def unclaimed(draft: Draft, step: StepProgress) -> None:
     if draft.claimed(step):
         what = "undo" if step.open is Direction.UNDO else "action"
         raise Refused(
@@ -42,15 +42,15 @@ def _unclaimed(draft: Draft, step: StepProgress) -> None:
         )
 
 
-def _not_over(draft: Draft) -> None:
+def not_over(draft: Draft) -> None:
     if draft.over:
         raise Refused(f"The saga is {draft.progress.state}; that is final.")
 
 
 def _retry(draft: Draft, verb: m.Retry) -> None:
-    _not_over(draft)
-    step = _step(draft, verb.step)
-    _unclaimed(draft, step)
+    not_over(draft)
+    step = a_step(draft, verb.step)
+    unclaimed(draft, step)
     undoing = step.status is StepStatus.COMPENSATING
     if step.waiting:
         raise Refused(f"{step.name} waits for {_WAITS[step.waiting]}; there is nothing to retry meanwhile.")
@@ -98,7 +98,7 @@ def _reschedule(draft: Draft, step: StepProgress, event: type[e.Event], attempts
 
 
 def _compensate(draft: Draft, verb: m.Compensate) -> None:
-    _not_over(draft)
+    not_over(draft)
     if draft.progress.state is SagaState.COMPENSATING:
         raise Refused("The saga is already rolling back.")
     if draft.pivot_passed and draft.definition.pivot:
@@ -114,11 +114,11 @@ def _compensate(draft: Draft, verb: m.Compensate) -> None:
 
 
 def _skip(draft: Draft, verb: m.Skip) -> None:
-    _not_over(draft)
-    step = _step(draft, verb.step)
+    not_over(draft)
+    step = a_step(draft, verb.step)
     if draft.progress.state not in FORWARD:
         raise Refused("The saga is rolling back; a step can only be skipped on the way forward.")
-    _unclaimed(draft, step)
+    unclaimed(draft, step)
     if step.status not in {StepStatus.PENDING, StepStatus.EXECUTING, StepStatus.FAILED}:
         raise Refused(f"{step.name} is {step.status}; only a step that has not happened can be skipped.")
     if step.attention is Attention.LATE_EFFECT:
@@ -130,12 +130,12 @@ def _skip(draft: Draft, verb: m.Skip) -> None:
 
 
 def _resolve(draft: Draft, verb: m.Resolve) -> None:
-    step = _step(draft, verb.step)
+    step = a_step(draft, verb.step)
     if step.attention is Attention.LATE_EFFECT:
         _resolve_late_effect(draft, step, verb)
         return
-    _not_over(draft)
-    _unclaimed(draft, step)
+    not_over(draft)
+    unclaimed(draft, step)
     if step.waiting is Waiting.APPROVAL:
         raise Refused(f"{step.name} waits for an approval; answer it with approve or reject.")
     if not step.attention and not step.unresolved:
@@ -179,7 +179,7 @@ def _resolve_undo(draft: Draft, step: StepProgress, verb: m.Resolve) -> None:
 
 
 def _edit(draft: Draft, verb: m.Edit) -> None:
-    _not_over(draft)
+    not_over(draft)
     held = [s.name for s in draft.progress.steps.values() if draft.claimed(s)]
     if held:
         raise Refused(
@@ -217,22 +217,22 @@ def _remap(draft: Draft, verb: m.Remap) -> None:
 
 
 def _pause(draft: Draft, _: m.Pause) -> None:
-    _not_over(draft)
+    not_over(draft)
     if draft.progress.paused:
         raise Refused("The saga is already paused.")
     draft.add(e.SagaPaused)
 
 
 def _resume(draft: Draft, _: m.Resume) -> None:
-    _not_over(draft)
+    not_over(draft)
     if not draft.progress.paused:
         raise Refused("The saga is not paused.")
     draft.add(e.SagaResumed)
 
 
 def _answer(draft: Draft, verb: m.Approve | m.Reject) -> None:
-    _not_over(draft)
-    step = _step(draft, verb.step)
+    not_over(draft)
+    step = a_step(draft, verb.step)
     if isinstance(verb, m.Approve):
         waiting.approve(draft, step, verb)
     else:

@@ -1,16 +1,19 @@
 """Calling a handler, and saying what came of it in the core's words."""
 
 import asyncio
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from pydantic import ValidationError
 
-from sagas import registry
+from sagas import orchestrator, registry
 from sagas.core import messages as m
+from sagas.core.context import SagaContext
 from sagas.core.plain import NotPlain, plain, printable
 from sagas.core.words import Attention
 from sagas.engine.work import Work
-from sagas.orchestrator import outbox
+from sagas.orchestrator import intake, outbox
 
 
 class Unserved(Exception):
@@ -27,8 +30,33 @@ def function_of(work: Work) -> Any:
         if handler is None:
             raise Unserved(f"no handler is registered for {work.name}")
         _validate(handler, work)
+        if isinstance(work.command, SagaContext):
+            return _delivering(work, handler), work.command
         return handler.function, work.command
     return _subscriber(work), work.event
+
+
+def _delivering(work: Work, handler: registry.Command) -> Callable[[Any], Any]:
+    """Return the subscriber; what it publishes belongs to the saga."""
+    function = handler.function
+    if handler.is_async:
+
+        @wraps(function)
+        async def awaited(context: Any) -> Any:
+            orchestrator.delivering.set(work.saga_id)
+            return await function(context)
+
+        return awaited
+
+    @wraps(function)
+    def called(context: Any) -> Any:
+        token = orchestrator.delivering.set(work.saga_id)
+        try:
+            return function(context)
+        finally:
+            orchestrator.delivering.reset(token)
+
+    return called
 
 
 def _validate(handler: registry.Command, work: Work) -> None:
@@ -46,6 +74,8 @@ def _subscriber(work: Work) -> Any:
     event = work.event.name if work.event is not None else ""
     if work.name == outbox.HOOK:
         return lambda _: outbox.call_hook(work.saga_id, event)
+    if work.name == intake.SAGA:
+        return lambda _: intake.take(work.saga_id)
     subscriber = registry.subscriber(event, work.name)
     if subscriber is None:
         raise Unserved(f"the subscriber {work.name} of {event} is no longer registered")

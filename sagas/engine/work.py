@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sagas.core.commands import idempotency_key
+from sagas.core.context import SagaContext
 from sagas.core.words import Direction
 from sagas.orchestrator.loading import Held
 
@@ -71,7 +72,7 @@ class Work(NamedTuple):
     """Seconds it may take, from now."""
     number: int = 0
     """The command's number; 0 for a delivery."""
-    command: CommandInput | None = None
+    command: CommandInput | SagaContext | None = None
     event: DomainEvent | None = None
     wakes: bool = False
     """Nobody is called: a time is up."""
@@ -118,6 +119,11 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
         values["original_result"] = at.result
         undoes = idempotency_key(saga_id, sent.step, Direction.DO, at.generation)
     values |= pinned.input or {}
+    part = held.definition.flow.part(sent.step) if held.definition.flow else None
+    if part is not None and part.compensates is not None:
+        made = held.progress.steps[part.compensates]
+        values["original_result"] = made.result
+        undoes = idempotency_key(saga_id, made.name, Direction.DO, max(made.generation, 1))
     meta = Meta(
         number=sent.number,
         key=idempotency_key(saga_id, sent.step, sent.direction, sent.generation),
@@ -130,5 +136,10 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
         direction=sent.direction.value,
         probes=pinned.command(sent.direction) if at.probe else None,
     )
-    command = CommandInput(sent.name, values, meta)
+    choreographed = held.definition.flow is not None
+    command = (
+        SagaContext(sent.name, values, meta, held.definition, held.progress)
+        if choreographed
+        else CommandInput(sent.name, values, meta)
+    )
     return Work(token, held.id, sent.name, sent.attempt, sent.timeout, sent.number, command, held=held)

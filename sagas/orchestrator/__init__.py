@@ -19,6 +19,7 @@ from sagas.orchestrator.asked import (
     Plan,
     Refused,
 )
+from sagas.orchestrator.bus import delivering, publish
 from sagas.orchestrator.callbacks import call_back
 from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import Imported, import_saga
@@ -66,6 +67,7 @@ __all__ = [
     "compensation_completed",
     "definition_for",
     "deliver",
+    "delivering",
     "events",
     "export",
     "import_saga",
@@ -75,6 +77,7 @@ __all__ = [
     "permission",
     "preview",
     "prune",
+    "publish",
     "remap",
     "snapshot",
     "snapshots",

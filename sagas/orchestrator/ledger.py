@@ -166,6 +166,7 @@ class Group:
         # In one order everywhere: two groups never wait for each other.
         moved = [held for _, held in sorted(self.sagas.items()) if held.events]
         if not moved:
+            self.batch.write()
             return
         self._add_sagas([held for held in moved if not held.new])
         self._add_steps(moved)

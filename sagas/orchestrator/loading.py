@@ -116,10 +116,11 @@ def lock(ids: Sequence[UUID]) -> Locked:
     return Locked(now, {UUID(pk): version for pk, version in json.loads(sagas or "[]")}, found)
 
 
+#: Not the sagas' keys: somebody who publishes in one refers to it, and may take a while to commit.
 #: The sagas come first, since they are counted before any command is read; the time comes last, when all is locked.
 _LOCK = f"""
 WITH s AS (
-    SELECT id, version FROM {Saga._meta.db_table} WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
+    SELECT id, version FROM {Saga._meta.db_table} WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
 ), d AS (
     SELECT id, saga_id, number, lease_token FROM {Due._meta.db_table}
     WHERE saga_id = ANY(%s::uuid[]) AND kind = '{Due.COMMAND}' AND (SELECT count(*) FROM s) > 0 ORDER BY id FOR UPDATE

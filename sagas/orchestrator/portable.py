@@ -104,6 +104,7 @@ class PinnedPart(_Part):
     saga_type: str
     steps: list[PinnedStep]
     deadline: float | None = None
+    flow: dict[str, Any] | None = None
 
 
 class StepPart(_Part):
@@ -134,6 +135,7 @@ class StepPart(_Part):
     waiting_since: AwareDatetime | None = None
     approver: str | None = Field(default=None, max_length=200)
     asked: dict[str, Any] | None = None
+    event: dict[str, Any] | None = None
     dispatched_at: AwareDatetime | None
     executed_at: AwareDatetime | None
     compensated_at: AwareDatetime | None

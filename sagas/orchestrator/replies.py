@@ -17,6 +17,7 @@ from sagas.core.words import Direction
 from sagas.models import LateReply
 from sagas.orchestrator import ledger, loading
 from sagas.orchestrator.asked import Invalid, NotFound
+from sagas.orchestrator.intake import Intake
 from sagas.orchestrator.start import plain
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,12 @@ def _deliver(group: ledger.Group, answers: Sequence[Answered], *, sure: bool) ->
     late: list[LateReply] = []
     broken = set(group.broken)
     undecided = [(each, group.broken[each.saga_id]) for each in answers if each.saga_id in broken]
+    intake = Intake(group)
+    for saga_id, fault in intake.decide().items():
+        log.error("saga %s cannot be decided", saga_id, exc_info=fault)
+        broken.add(saga_id)
+        del group.sagas[saga_id]
+        undecided += [(each, fault) for each in answers if each.saga_id == saga_id]
     for answer in answers:
         held = group.sagas.get(answer.saga_id)
         if answer.saga_id in broken:
@@ -87,6 +94,7 @@ def _deliver(group: ledger.Group, answers: Sequence[Answered], *, sure: bool) ->
             raise rows.Stale
         if not taken and isinstance(answer.reply, m.Completed | m.Rejected):
             late.append(_late(held, answer))
+    late += intake.remove()
     group.write()
     if late:
         LateReply.objects.bulk_create([each for each in late if each.saga_id not in broken])

@@ -20,7 +20,7 @@ from sagas.core.plain import NotPlain
 from sagas.core.plain import plain as as_plain
 from sagas.core.waits import NoMoment, seconds, wake_at
 from sagas.models import Saga
-from sagas.orchestrator import ledger, loading, pins
+from sagas.orchestrator import choreographed, ledger, loading, pins
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
 from sagas.orchestrator.company import Company
 
@@ -192,6 +192,8 @@ def _check_timers(pinned: SagaDefinition, data: Mapping[str, Any]) -> None:
 
 def make_definition(author: Any, steps: Any, deadline: float | None = None) -> SagaDefinition:
     """Check what ``define_steps`` returned. Raises InvalidDefinition."""
+    if getattr(author, "first_event", None) is not None:
+        return choreographed.definition(author, steps)
     listed = list(steps or ())
     for step in listed:
         if not isinstance(step, SagaStep):

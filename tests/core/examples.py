@@ -28,6 +28,10 @@ _VALUES: dict[type, dict[str, object]] = {
     e.ProbeDispatched: {"probe": 2, "budget": 5, "due_at": NOON, "inbox": False},
     e.StepCompensated: {"result": [1]},
     e.LateEffectFound: {"result": "late"},
+    e.EventPublished: {"event": "OrderCreated", "data": {"order": 1}, "to": ("a",)},
+    e.DeliveryDispatched: {"generation": 1, "budget": 5},
+    e.DeliveryRescheduled: {"attempt": 2, "budget": 5, "due_at": NOON, "unresolved": True, "inbox": False},
+    e.EventAwaited: {"due_at": NOON, "result": 1},
 }
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
-from tests.crashpoints import awaiting, minding, operating, starting, telling
+from tests.crashpoints import awaiting, choreographing, minding, operating, starting, telling
 from tests.crashpoints.paths import Path
 from tests.crashpoints.places import Place, places
 
-PATHS: Mapping[str, Path] = starting.path | operating.path | telling.path | minding.path | awaiting.path
+PATHS: Mapping[str, Path] = (
+    starting.path | operating.path | telling.path | minding.path | awaiting.path | choreographing.path
+)
 
 #: The beginning of a place's name -> why it needs no path, on either database.
 EXEMPT = {

@@ -10,13 +10,17 @@ from django.db import connection, models
 
 from sagas import (
     CANNOT_UNDO,
+    Choreography,
     Later,
+    Reaction,
     Rejected,
     Retry,
+    SagaContext,
     SagaOrchestrator,
     SagaStep,
     approval,
     command,
+    publish,
     subscribe,
     timer,
 )
@@ -169,6 +173,34 @@ class Asynchronous(SagaOrchestrator):
         return [SagaStep("wait", "AsynchronousService.Wait", retry=Retry(first=WAIT))]
 
 
+class ParcelRound(Choreography):
+    """Fetch and pay, by events."""
+
+    saga_type = "ParcelRound"
+    first_event = "ParcelAsked"
+    completed_events = ("ParcelPaid",)
+    failed_events = ("ParcelReturned",)
+    turning_events = ("ParcelUnpaid",)
+
+    def define_steps(self, data: dict[str, Any]) -> list[Reaction]:
+        """Return what the subscribers do."""
+        wait = Retry(data.get("tries", 5), WAIT)
+        return [
+            Reaction("fetch", on="ParcelAsked", by="fetcher", publishes="ParcelFetched", retry=wait),
+            Reaction(
+                "pay", on="ParcelFetched", by="payer", publishes=("ParcelPaid", "ParcelUnpaid"), retry=wait
+            ),
+            Reaction(
+                "return",
+                on="ParcelUnpaid",
+                by="fetcher",
+                publishes="ParcelReturned",
+                compensates="fetch",
+                retry=wait,
+            ),
+        ]
+
+
 #: Whether handlers that hung come back now.
 released = False
 
@@ -185,7 +217,26 @@ def _effect(sent: Any) -> Any:
     return {"by": sent.name}
 
 
+def _publishing(event: str) -> Any:
+    """Return a subscriber's work: an effect and an event, or the event alone that says no, or neither."""
+
+    def react(sent: Any) -> Any:
+        if _says(sent, "refuse"):
+            publish("ParcelUnpaid", {"reason": "not today"})
+            return None
+        result = _effect(sent)
+        if not _says(sent, "keep_silent"):
+            publish(event, {"by": sent.step})
+        return result
+
+    return react
+
+
 def _record(sent: Any) -> None:
+    if isinstance(sent, SagaContext) and sent.meta.undoes:
+        step = sent.meta.undoes.split(":")[1]
+        Effect.objects.create(saga=sent.meta.saga_id, what=f"{step}.undo.1", key=sent.meta.key)
+        return
     what = f"{sent.meta.step}.{sent.meta.direction}.{sent.meta.key.rpartition(':')[2]}"
     Effect.objects.create(saga=sent.meta.saga_id, what=what, key=sent.meta.key)
 
@@ -215,6 +266,23 @@ for _name in ("Fetch", "Return", "Pay", "Refund", "Post"):
     _handler = _answering(once(Memory)(participant(_effect)))
     _handler.__qualname__ = f"{_name}:parcel"
     command(f"ParcelService.{_name}")(_handler)
+
+
+_EVENTS = {
+    ("ParcelAsked", "fetcher"): "ParcelFetched",
+    ("ParcelFetched", "payer"): "ParcelPaid",
+    ("ParcelUnpaid", "fetcher"): "ParcelReturned",
+}
+for (_event, _name), _next in _EVENTS.items():
+    _handler = _answering(once(Memory)(participant(_publishing(_next))))
+    _handler.__qualname__ = f"{_event}:parcel"
+    subscribe(_event, name=_name, queue="parcel")(_handler)
+
+
+@subscribe("ParcelPaid", name="watcher", queue="parcel", inbox=True)
+async def watch(context: SagaContext) -> None:
+    """Hear of it, asynchronously."""
+    participant(lambda: None)()
 
 
 command("ParcelService.Ask")(participant(became_of(Memory)))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from sagas.core import events as e
-from sagas.core.machine import STEP_TRANSITIONS, TRANSITIONS, next_state, next_status
+from sagas.core.machine import DELIVERY_EVENTS, STEP_TRANSITIONS, TRANSITIONS, next_state, next_status
 from sagas.core.words import SagaState, StepStatus
 
 from .chance import LEAST, draw
@@ -77,9 +77,13 @@ class Figures:
                 self.asked["late_effect"] += 1
 
 
+#: What happens to choreographies alone: tests/core/test_choreography.py plays those.
+_APART = {e.EventPublished, *DELIVERY_EVENTS}
 #: What the tables allow, in the words of the counters.
-ALL_TRANSITIONS = {f"{state} {event.__name__}" for state, event in TRANSITIONS}
-ALL_STEP_TRANSITIONS = {f"{status} {event.__name__}" for status, event in STEP_TRANSITIONS}
+ALL_TRANSITIONS = {f"{state} {event.__name__}" for state, event in TRANSITIONS if event not in _APART}
+ALL_STEP_TRANSITIONS = {
+    f"{status} {event.__name__}" for status, event in STEP_TRANSITIONS if event not in _APART
+}
 
 
 def simulate(seed: int, numbers: Iterable[int]) -> Figures:

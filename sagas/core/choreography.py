@@ -1,0 +1,335 @@
+"""How a choreography goes on: events are published, and due to their subscribers; nothing else drives it.
+
+What a subscriber does is its own affair: no step is undone by us. But an event is never lost, a subscriber hears
+of a saga's events one by one and in order, a poisonous one is parked, and what was promised is expected in time.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from sagas.core import events as e
+from sagas.core import messages as m
+from sagas.core import verbs
+from sagas.core.draft import Draft, Refused
+from sagas.core.flow import END, Flow, Part
+from sagas.core.progress import StepProgress
+from sagas.core.words import FORWARD, Attention, SagaState, StepStatus, Verdict
+
+
+def take(draft: Draft, flow: Flow, message: m.Message) -> None:
+    """Decide a message about a choreography; :class:`Refused` for a verb that does not apply."""
+    match message:
+        case m.Start(data=data):
+            draft.add(e.SagaStarted, data=data)
+            _publish(draft, flow, flow.first, data)
+            _go_on(draft, flow)
+            if flow.endings:
+                _await_end(draft, flow)
+        case m.Published(event=event, data=data):
+            if not draft.over and not _known(draft, flow, event):
+                _publish(draft, flow, event, data)
+                _go_on(draft, flow)
+        case m.Completed() | m.Rejected() | m.Unknown() | m.Unserved() | m.Later() | m.TimeUp():
+            step = draft.progress.awaiting(message.number)
+            if step is not None and step.expecting is isinstance(message, m.TimeUp):
+                _answer(draft, flow, step, message)
+                _go_on(draft, flow)
+        case m.Retry() | m.Compensate() | m.Skip() | m.Resolve():
+            verbs.not_over(draft)
+            _VERBS[type(message)](draft, flow, message)
+            _go_on(draft, flow)
+        case _:
+            verbs.act(draft, message)
+
+
+def _known(draft: Draft, flow: Flow, event: str) -> bool:
+    """Whether the event was published before. One that is repeated has told all that it has to tell."""
+    listening = (*flow.reacting(event), *([END] if event in flow.endings else []))
+    told = (draft.step(name).event for name in listening)
+    return any(each is not None and each["name"] == event for each in told)
+
+
+def _publish(draft: Draft, flow: Flow, event: str, data: Any) -> None:
+    free = [n for n in flow.reacting(event) if draft.step(n).status is StepStatus.PENDING]
+    ends = [END] if event in flow.endings and draft.step(END).event is None else []
+    draft.add(e.EventPublished, event=event, data=data, to=(*free, *ends))
+    for step in draft.progress.steps.values():
+        part = flow.part(step.name)
+        if part is not None and step.expecting and event in part.publishes:
+            draft.add(e.StepCompleted, step=step.name, result=step.result)
+    if event in flow.turns and draft.progress.state in FORWARD:
+        draft.add(e.SagaCompensating, error=_reason(event, data))
+    if flow.endings and draft.step(END).attention:
+        _await_end(draft, flow)  # something goes on after all
+
+
+def _reason(event: str, data: Any) -> str:
+    reason = data.get("reason") if isinstance(data, dict) else None
+    return f"{event}: {reason}" if reason else event
+
+
+def _await_end(draft: Draft, flow: Flow) -> None:
+    draft.add(e.EventAwaited, step=END, due_at=draft.now.at + timedelta(seconds=flow.within))
+
+
+def _go_on(draft: Draft, flow: Flow) -> None:
+    """Make due what a subscriber is free for; end what has ended."""
+    for name in _in_order(draft):
+        part = flow.part(name)
+        if part is not None and not _busy(draft, flow, part):
+            _dispatch(draft, name)
+    if not draft.over and not any(_open(step) for step in draft.progress.steps.values()):
+        _end(draft, flow)
+
+
+def _in_order(draft: Draft) -> list[str]:
+    """Return the steps whose event waits for its subscriber, in the order of the events."""
+    steps = draft.progress.steps.values()
+    waiting = [s for s in steps if s.status is StepStatus.PENDING and s.event is not None]
+    return [step.name for step in sorted(waiting, key=lambda s: (s.event or {})["number"])]
+
+
+def _busy(draft: Draft, flow: Flow, part: Part) -> bool:
+    """Whether its subscriber has yet to take another event of this saga."""
+    others = (draft.step(p.step) for p in flow.parts if p.by == part.by and p.step != part.step)
+    return any(_untaken(step) for step in others)
+
+
+def _untaken(step: StepProgress) -> bool:
+    """Whether an event is on its way to the subscriber, or parked."""
+    parked = step.status is StepStatus.FAILED and step.attention is not None
+    return parked or (step.status is StepStatus.EXECUTING and not step.expecting)
+
+
+def _open(step: StepProgress) -> bool:
+    """Whether something will, or has to, become of the step."""
+    if step.name == END:
+        return False
+    waiting = step.status is StepStatus.PENDING and step.event is not None
+    return waiting or step.status is StepStatus.EXECUTING or _untaken(step)
+
+
+def _dispatch(draft: Draft, name: str) -> None:
+    budget = draft.definition.step(name).retry.max_attempts
+    draft.add(e.DeliveryDispatched, step=name, generation=draft.step(name).generation + 1, budget=budget)
+
+
+# What becomes of a delivery
+
+
+def _answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:
+    part = flow.part(step.name)
+    match reply:
+        case m.Completed(result=result):
+            _delivered(draft, flow, part, step, result)
+        case m.Later(within=within):
+            due_at = draft.now.at + timedelta(seconds=within)
+            draft.add(e.EventAwaited, step=step.name, due_at=due_at)
+        case m.Rejected(reason=reason):
+            draft.add(e.StepFailed, step=step.name, error=reason)
+            _park(draft, step, Attention.HELD, reason)
+        case m.Unknown(error=error) if step.attempt < step.budget:
+            retry = draft.definition.step(step.name).retry
+            due_at = draft.next_try(retry, step.attempt, reply.retry_after)
+            draft.add(
+                e.DeliveryRescheduled,
+                step=step.name,
+                attempt=step.attempt + 1,
+                budget=step.budget,
+                due_at=due_at,
+                error=error,
+                unresolved=True,
+                inbox=reply.inbox,
+            )
+        case m.Unknown(error=error, inbox=inbox):
+            draft.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=inbox)
+            _park(draft, step, Attention.RETRIES_SPENT, error)
+        case m.Unserved(error=error, code=code):
+            draft.add(e.StepHeld, step=step.name, code=code, error=error)
+        case m.TimeUp():
+            _miss(
+                draft, step, f"no {_either(part.publishes if part else flow.endings)} was published in time"
+            )
+
+
+def _delivered(draft: Draft, flow: Flow, part: Part | None, step: StepProgress, result: Any) -> None:
+    if part is None or not part.publishes or any(_known(draft, flow, event) for event in part.publishes):
+        draft.add(e.StepCompleted, step=step.name, result=result)
+        return
+    due_at = draft.now.at + timedelta(seconds=part.within)
+    draft.add(e.EventAwaited, step=step.name, due_at=due_at, result=result)
+
+
+def _park(draft: Draft, step: StepProgress, code: Attention, error: str) -> None:
+    back = draft.progress.state is SagaState.COMPENSATING
+    draft.add(e.StepHeld, step=step.name, code=Attention.COMPENSATION_FAILED if back else code, error=error)
+
+
+def _miss(draft: Draft, step: StepProgress, error: str) -> None:
+    missed = Attention.EXPECTATION_MISSED
+    if step.attention is not missed or step.error != error:
+        draft.add(e.StepHeld, step=step.name, code=missed, error=error)
+
+
+def _either(events: tuple[str, ...]) -> str:
+    return " or ".join(events)
+
+
+# How it ends
+
+
+def _end(draft: Draft, flow: Flow) -> None:
+    """Nothing is under way: the saga has ended, or it never will by itself."""
+    if not flow.endings:
+        draft.add(e.SagaCompleted)
+        return
+    end = draft.step(END)
+    if end.event is None:
+        _miss(draft, end, f"everything is delivered, and no {_either(flow.endings)} was published")
+        return
+    missed = _unkept(draft, flow, end.event["name"])
+    _miss(draft, end, missed) if missed else _conclude(draft, flow, end.event["name"])
+
+
+def _unkept(draft: Draft, flow: Flow, event: str) -> str | None:
+    """Return what an ending event promises and is not so (DESIGN 4, rules 2 and 3); None if all is as it says."""
+    if event in flow.completed:
+        if draft.progress.state is SagaState.COMPENSATING:
+            return f"{event} was published, though it was on the way back ({draft.progress.error})"
+        steps = draft.progress.steps.values()
+        failed = ", ".join(step.name for step in steps if step.status is StepStatus.FAILED)
+        return f"{event} was published, though {failed} failed" if failed else None
+    left = [name for name in draft.definition.names if _still_stands(draft, flow, name)]
+    return f"{event} was published, but nothing has undone {', '.join(left)}" if left else None
+
+
+def _still_stands(draft: Draft, flow: Flow, name: str) -> bool:
+    undos = [draft.step(n) for n in flow.compensating(name)]
+    settled = any(undo.status in {StepStatus.COMPLETED, StepStatus.SKIPPED} for undo in undos)
+    step = draft.step(name)
+    return (
+        bool(undos) and step.status is StepStatus.COMPLETED and _had_effect(draft, flow, name) and not settled
+    )
+
+
+def _had_effect(draft: Draft, flow: Flow, name: str) -> bool:
+    """Whether the step did something: what turns the saga back, or ends it as failed, says that it did not."""
+    part = flow.part(name)
+    told = [event for event in (part.publishes if part else ()) if event not in flow.turns | {*flow.failed}]
+    return not told or any(_known(draft, flow, event) for event in told)
+
+
+def _conclude(draft: Draft, flow: Flow, event: str) -> None:
+    data = (draft.step(END).event or {}).get("data")
+    draft.add(e.StepCompleted, step=END, result={"event": event})
+    if event in flow.completed:
+        draft.add(e.SagaCompleted)
+        return
+    error = draft.progress.error or _reason(event, data)
+    if draft.progress.state in FORWARD:
+        draft.add(e.SagaCompensating, error=error)
+    draft.add(e.SagaFailed, error=error)
+
+
+# What operators can do
+
+
+def _retry(draft: Draft, flow: Flow, verb: m.Retry) -> None:
+    step = verbs.a_step(draft, verb.step)
+    verbs.unclaimed(draft, step)
+    waiting = step.scheduled and step.attempt > 1 and not step.expecting
+    if not step.attention and not waiting:
+        raise Refused(
+            f"{step.name} is {step.status}; only a delivery in back-off or at attention can be retried."
+        )
+    part = flow.part(step.name)
+    if part is None:
+        _await_end(draft, flow)
+    elif _busy(draft, flow, part):
+        raise Refused(f"{part.by} has another event of this saga to take; {step.name} comes after that.")
+    elif step.status is StepStatus.FAILED:
+        _dispatch(draft, step.name)
+    else:
+        attempt = step.attempt if step.scheduled else step.attempt + 1
+        draft.add(
+            e.DeliveryRescheduled,
+            step=step.name,
+            attempt=attempt,
+            budget=attempt + draft.definition.step(step.name).retry.max_attempts - 1,
+            due_at=draft.now.at,
+            error=step.error,
+            unresolved=step.unresolved,
+            inbox=step.inbox,
+        )
+
+
+def _compensate(draft: Draft, flow: Flow, verb: m.Compensate) -> None:
+    if flow.compensation is None:
+        raise Refused("This choreography declares no event that begins its compensation.")
+    if draft.progress.state is SagaState.COMPENSATING:
+        raise Refused("The saga is already rolling back.")
+    ending = draft.step(END).event if flow.endings else None
+    if ending is not None:
+        raise Refused(f"{ending['name']} is published: the saga ends as soon as everything is delivered.")
+    for part in flow.parts:
+        ends = {*part.publishes, *part.may_publish} & {*flow.completed}
+        if ends and draft.claimed(draft.step(part.step)):
+            raise Refused(
+                f"{part.step} is being delivered right now, and may end the saga; wait for its reply."
+            )
+    _publish(draft, flow, flow.compensation, {"reason": verb.reason or "rolled back by an operator"})
+
+
+def _skip(draft: Draft, flow: Flow, verb: m.Skip) -> None:
+    step = verbs.a_step(draft, verb.step)
+    verbs.unclaimed(draft, step)
+    if step.name == END or not _open(step):
+        raise Refused(f"{step.name} is {step.status}; only an event that is to be delivered can be skipped.")
+    if step.unresolved or step.expecting:
+        raise Refused(f"{step.name} may have had its effect; say what became of it with resolve.")
+    draft.add(e.DeliveryDropped, step=step.name)
+
+
+def _resolve(draft: Draft, flow: Flow, verb: m.Resolve) -> None:
+    step = verbs.a_step(draft, verb.step)
+    verbs.unclaimed(draft, step)
+    if not step.attention and not step.unresolved:
+        raise Refused(f"{step.name} is {step.status}; only a step at attention, or unknown, can be resolved.")
+    match verb.outcome:
+        case Verdict.DONE if step.name == END:
+            _resolve_end(draft, flow, verb.result)
+        case Verdict.DONE:
+            draft.add(e.StepCompleted, step=step.name, result=verb.result)
+            _speak_for(draft, flow, verb.result)
+        case Verdict.NONE if step.status is StepStatus.EXECUTING and step.name != END:
+            draft.add(e.StepFailed, step=step.name, error=verb.reason or "an operator found no effect")
+        case _:
+            raise Refused("Resolve it as done, and name in the result what was published; or skip it.")
+
+
+def _speak_for(draft: Draft, flow: Flow, result: Any) -> None:
+    """Publish what an operator says that the subscriber did: a result of ``{"event": …, "data": {…}}``."""
+    event = _event_in(result)
+    if event is not None and not _known(draft, flow, event):
+        _publish(draft, flow, event, result.get("data") or {})
+
+
+def _event_in(result: Any) -> str | None:
+    event = result.get("event") if isinstance(result, dict) else None
+    return event if isinstance(event, str) else None
+
+
+def _resolve_end(draft: Draft, flow: Flow, result: Any) -> None:
+    """End it as an operator says, whatever was expected."""
+    published = draft.step(END).event
+    event = _event_in(result) or (published and published["name"])
+    possible = flow.endings if draft.progress.state in FORWARD else flow.failed
+    if event not in possible:
+        raise Refused(f'Name the event that ends it in the result: {{"event": "{_either(possible)}"}}.')
+    if published is None:
+        _speak_for(draft, flow, result)
+    if not any(_open(step) for step in draft.progress.steps.values()):
+        _conclude(draft, flow, event)
+
+
+_VERBS: dict[type, Any] = {m.Retry: _retry, m.Compensate: _compensate, m.Skip: _skip, m.Resolve: _resolve}

@@ -1,0 +1,56 @@
+"""What a subscriber gets of a choreography: the event, and where the saga stands."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sagas.core.definition import SagaDefinition
+from sagas.core.progress import Progress
+from sagas.core.words import StepStatus
+
+
+class SagaContext(Mapping[str, Any]):
+    """The event's data, laid over the saga's, as a mapping; and where the saga stood when it was claimed."""
+
+    def __init__(
+        self, name: str, values: Mapping[str, Any], meta: Any, definition: SagaDefinition, progress: Progress
+    ) -> None:
+        at = progress.steps[meta.step]
+        told = at.event or {}
+        self.name = name
+        """The delivery's, such as ``PaymentService on ProcessPayment``."""
+        self.meta = meta
+        """The envelope, as commands have it: number, key, undoes, attempt, deadline, correlation_id."""
+        self.input: Any = None
+        """The validated model, where the subscriber asked for one."""
+        self.saga_id: str = meta.saga_id
+        self.step: str = meta.step
+        self.event: str = told.get("name", "")
+        """The event's name."""
+        self.number: int = told.get("number", 0)
+        """The event's number in its saga."""
+        self.data: dict[str, Any] = dict(told.get("data", {}))
+        """The event's data."""
+        self.completed_steps: tuple[str, ...] = tuple(
+            name for name in definition.names if progress.steps[name].status is StepStatus.COMPLETED
+        )
+        """The steps that were completed by then; of the same subscriber, all that came before."""
+        self.published: dict[str, dict[str, Any]] = _published(progress)
+        """The events that were published by then, in their order, with their data."""
+        self._values = {**values, **self.data}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.meta.key} attempt {self.meta.attempt}>"
+
+
+def _published(progress: Progress) -> dict[str, dict[str, Any]]:
+    told = [step.event for step in progress.steps.values() if step.event is not None]
+    return {event["name"]: event["data"] for event in sorted(told, key=lambda event: event["number"])}

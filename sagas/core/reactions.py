@@ -1,0 +1,88 @@
+"""What the author of a choreography writes, and the definition that it makes: a step per delivery, and the end."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sagas.core.definition import ACTION_RETRY, InvalidDefinition, Retry, SagaDefinition, SagaStep, timer
+from sagas.core.flow import END, Flow, Part, delivery
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """What a subscriber is expected to do about an event."""
+
+    name: str
+    """Unique in its choreography; the step's address for ever."""
+    on: str
+    """The event."""
+    by: str | None = None
+    """The subscriber's name, as ``@subscribe(…, name=…)`` has it; None: it is called as the reaction."""
+    publishes: str | tuple[str, ...] = ()
+    """At least one of these events is expected, in time."""
+    may_publish: str | tuple[str, ...] = ()
+    """Events that it publishes only sometimes, so that nobody waits for them."""
+    within: float = 300.0
+    """Seconds, from its delivery, in which one of ``publishes`` is expected."""
+    compensates: str | None = None
+    """The reaction whose effect it undoes; it gets that one's key, as an undo does."""
+    timeout: float = 300.0
+    """Seconds one delivery may take, from its claim."""
+    retry: Retry = ACTION_RETRY
+
+    def __post_init__(self) -> None:
+        for name in ("publishes", "may_publish"):
+            object.__setattr__(self, name, _events(getattr(self, name)))
+
+    @property
+    def part(self) -> Part:
+        """What is pinned of it, beside the step."""
+        return Part(
+            self.name,
+            self.on,
+            self.by or self.name,
+            tuple(self.publishes),
+            tuple(self.may_publish),
+            float(self.within),
+            self.compensates,
+        )
+
+
+def _events(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def compose(saga_type: str, flow: Flow, reactions: Sequence[Reaction]) -> SagaDefinition:
+    """Return the definition of a choreography. Raises :class:`InvalidDefinition` for one that could not run."""
+    if any(each.name == END for each in reactions):
+        raise InvalidDefinition(
+            f"{saga_type}: a reaction cannot be called {END}: that is how it waits to end."
+        )
+    steps = [_step(flow, each, reactions[:n]) for n, each in enumerate(reactions)]
+    if flow.endings:
+        needs = tuple(p.step for p in flow.parts if {*p.publishes, *p.may_publish} & {*flow.endings})
+        steps.append(timer(END, wait=flow.within, needs=needs))
+    return SagaDefinition(saga_type, tuple(steps), flow=flow)
+
+
+def _step(flow: Flow, reaction: Reaction, earlier: Sequence[Reaction]) -> SagaStep:
+    part = reaction.part
+    # Needs are drawn, and nothing else: a step begins when its event is published.
+    needs = tuple(r.name for r in earlier if part.on in (*r.part.publishes, *r.part.may_publish))
+    return SagaStep(
+        name=reaction.name,
+        action=delivery(part.on, part.by),
+        needs=needs,
+        timeout=reaction.timeout,
+        retry=reaction.retry,
+    )
+
+
+def check(saga_type: str, reactions: Iterable[object]) -> list[Reaction]:
+    """Return the reactions that an author gave. Raises :class:`InvalidDefinition` for anything else."""
+    listed = list(reactions or ())
+    for each in listed:
+        if not isinstance(each, Reaction):
+            raise InvalidDefinition(
+                f"{saga_type}: define_reactions must return Reaction objects, not {each!r}."
+            )
+    return [each for each in listed if isinstance(each, Reaction)]

@@ -1,0 +1,289 @@
+"""Choreographies by chance: whatever is lost, late, repeated or pressed, the rules that bind them hold."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sagas.core import events as e
+from sagas.core import messages as m
+from sagas.core.commands import changed, due_command
+from sagas.core.decide import Refused, decide
+from sagas.core.definition import InvalidDefinition, Retry, SagaDefinition
+from sagas.core.flow import END, Flow
+from sagas.core.machine import STEP_TRANSITIONS, TRANSITIONS, fold
+from sagas.core.progress import Progress
+from sagas.core.reactions import Reaction, compose
+from sagas.core.words import FORWARD, TERMINAL, SagaState, StepStatus, Verdict
+
+from .story import NOON
+
+SAGAS = 1_500
+TWICE = Retry(max_attempts=2, first=0.0)
+VERBS = (m.Retry, m.Skip, m.Resolve, m.Compensate, m.Pause, m.Resume, m.Edit)
+
+
+def order(**values: Any) -> SagaDefinition:
+    """Return the choreography of an order, as the demo has it, with fewer names."""
+    reactions = [
+        Reaction("created", on="Created", by="orders", publishes="Reserve"),
+        Reaction("reserve", on="Reserve", by="stock", publishes=("Reserved", "SoldOut")),
+        Reaction("reserved", on="Reserved", by="orders", may_publish=("Pay", "Release")),
+        Reaction("pay", on="Pay", by="bank", publishes=("Paid", "Declined")),
+        Reaction("paid", on="Paid", by="orders", may_publish=("Done", "Refund", "Release")),
+        Reaction("sold_out", on="SoldOut", by="orders", publishes="Off"),
+        Reaction("declined", on="Declined", by="orders", publishes="Release"),
+        Reaction("called_off", on="CalledOff", by="orders", may_publish=("Release", "Refund", "Off")),
+        Reaction("release", on="Release", by="stock", publishes="Released", compensates="reserve"),
+        Reaction("refund", on="Refund", by="bank", publishes="Refunded", compensates="pay"),
+        Reaction("released", on="Released", by="orders", may_publish="Off"),
+        Reaction("refunded", on="Refunded", by="orders", may_publish="Off"),
+    ]
+    quick = [Reaction(**{**vars(r), "retry": TWICE}) for r in reactions]
+    flow = Flow(
+        first="Created",
+        parts=tuple(r.part for r in quick),
+        completed=("Done",),
+        failed=("Off",),
+        turning=("SoldOut", "Declined"),
+        compensation="CalledOff",
+    )
+    return compose("Order", flow, quick)
+
+
+ORDER = order()
+assert ORDER.flow is not None
+FLOW = ORDER.flow
+
+
+@dataclass
+class World:
+    """A saga, and subscribers who do what chance says."""
+
+    chance: random.Random
+    progress: Progress = field(default_factory=lambda: Progress.blank(ORDER))
+    log: list[e.Event] = field(default_factory=list)
+    now: datetime = NOON
+    waiting: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Published, and not yet taken in."""
+    taken: dict[str, list[int]] = field(default_factory=dict)
+    """Subscriber -> the numbers of the events that it was called with, repetitions left out."""
+    settled: bool = False
+    """An operator said how it ends."""
+    used: Counter[tuple[Any, Any]] = field(default_factory=Counter)
+
+    def tell(self, message: m.Message) -> bool:
+        before = self.progress
+        try:
+            events = decide(ORDER, before, message, m.Now(self.now, self.chance.random(), frozenset()))
+        except Refused:
+            return False
+        for event in events:
+            self.count(event)
+            self.progress = fold(self.progress, [event])
+        self.log += events
+        self.check(before, events)
+        return bool(events)
+
+    def count(self, event: e.Event) -> None:
+        self.used[self.progress.state, type(event)] += 1
+        if isinstance(event, e.StepEvent):
+            self.used[self.progress.steps[event.step].status, type(event)] += 1
+
+    def check(self, before: Progress, events: tuple[e.Event, ...]) -> None:
+        after = self.progress
+        assert fold(Progress.blank(ORDER), self.log) == after  # rule 8
+        assert after.version == before.version + bool(events)
+        assert not (before.state in TERMINAL and events)  # rule 1
+        if after.state in TERMINAL:
+            assert not self.due()
+            assert after.attention is None
+        elif not after.attention and not after.paused:
+            assert self.due()  # rule 6
+        assert not {n for n, _ in changed(ORDER, before, after)} - {s.number for s in before.steps.values()}
+
+    def due(self) -> list[str]:
+        return [s.name for s in self.progress.steps.values() if due_command(ORDER, s)]
+
+    def deliver(self, name: str) -> None:
+        """Call a subscriber; it answers, or not, and publishes, or not."""
+        step = self.progress.steps[name]
+        number = step.number or 0
+        if step.expecting:
+            self.now += timedelta(hours=2)
+            self.tell(m.TimeUp(number))
+            return
+        part = FLOW.part(name)
+        assert part is not None
+        assert step.event is not None
+        numbers = self.taken.setdefault(part.by, [])
+        if step.event["number"] not in numbers:
+            numbers.append(step.event["number"])
+        assert sum(self.running(p.step) for p in FLOW.parts if p.by == part.by) == 1  # one by one
+        if self.chance.random() < 0.9 and not step.attempt > 3:
+            self.publish(part.step, (*part.publishes, *part.may_publish))
+        answer = self.chance.choices([m.Completed, m.Unknown, m.Rejected, m.Unserved], [12, 3, 1, 1])[0]
+        told = {m.Completed: {"x": 1}, m.Rejected: "no", m.Unknown: "lost", m.Unserved: "nobody"}[answer]
+        self.take_in()
+        for _ in range(self.chance.choice([1, 1, 1, 2])):
+            self.tell(answer(number, told))
+
+    def running(self, name: str) -> bool:
+        step = self.progress.steps[name]
+        return step.scheduled and not step.expecting
+
+    def publish(self, name: str, events: tuple[str, ...]) -> None:
+        some = self.chance.sample(events, self.chance.randint(1, len(events))) if events else []
+        self.waiting += [(event, {"by": name}) for event in some if self.chance.random() < 0.95]
+
+    def take_in(self) -> None:
+        if self.chance.random() < 0.9:
+            for event, data in self.waiting:
+                self.tell(m.Published(event, data))
+            self.waiting = [w for w in self.waiting if self.chance.random() < 0.1]  # repeated
+
+    def press(self) -> None:
+        verb = self.chance.choice(VERBS)
+        name = self.chance.choice([*self.progress.steps])
+        asking = [s.name for s in self.progress.steps.values() if s.attention]
+        name = self.chance.choice(asking) if asking and self.chance.random() < 0.7 else name
+        if verb is m.Resolve:
+            self.settle(
+                name, self.chance.choice([*Verdict]), self.chance.choice([*FLOW.endings, "Release", "Paid"])
+            )
+        elif verb in (m.Retry, m.Skip):
+            self.tell(verb(name))
+        else:
+            self.tell(verb())
+
+    def settle(self, name: str, verdict: Verdict, event: str) -> None:
+        done = self.tell(m.Resolve(name, verdict, {"event": event}, "because"))
+        self.settled = self.settled or (done and name == END)
+
+    def suffer(self) -> None:
+        due = self.due()
+        what = self.chance.random()
+        if due and what < 0.75 and not self.progress.paused:
+            self.deliver(self.chance.choice(due))
+        elif what < 0.85:
+            self.take_in()
+        elif what < 0.87:
+            self.tell(m.Completed(self.chance.randint(1, 40), "late"))
+        elif what < 0.88:
+            self.tell(m.Published("Unheard", {}))
+        else:
+            self.press()
+
+    def rest(self) -> None:
+        """Let everybody do as they should, and operators settle what is left."""
+        self.tell(m.Resume())
+        for _ in range(200):
+            if self.progress.state in TERMINAL:
+                return
+            asking = [s for s in self.progress.steps.values() if s.attention]
+            for step in asking:
+                ending = FLOW.failed if self.progress.state not in FORWARD else FLOW.completed
+                self.settle(step.name, Verdict.DONE, ending[0])
+            for name in self.due():
+                step = self.progress.steps[name]
+                self.tell((m.TimeUp if step.expecting else m.Completed)(step.number or 0))
+
+
+@pytest.fixture(scope="module")
+def worlds() -> list[World]:
+    """Many sagas, each with a chance of its own."""
+    played = []
+    for seed in range(SAGAS):
+        world = World(random.Random(seed))
+        world.tell(m.Start({"order": seed}))
+        for _ in range(world.chance.randint(5, 60)):
+            world.suffer()
+        world.rest()
+        played.append(world)
+    return played
+
+
+def test_every_choreography_ends(worlds: list[World]) -> None:
+    assert {world.progress.state for world in worlds} == TERMINAL
+
+
+def test_a_subscriber_hears_of_a_sagas_events_in_their_order(worlds: list[World]) -> None:
+    for world in worlds:
+        for numbers in world.taken.values():
+            assert numbers == sorted(numbers)
+
+
+def test_every_transition_of_choreographies_is_used(worlds: list[World]) -> None:
+    used = sum((world.used for world in worlds), Counter())
+    ours = {e.EventPublished, e.DeliveryDispatched, e.DeliveryRescheduled, e.EventAwaited, e.DeliveryDropped}
+    both = [*TRANSITIONS, *STEP_TRANSITIONS]
+    assert not [key for key in both if key[1] in ours and not used[key]]
+
+
+def test_completed_means_that_everything_is_delivered_or_left_out_by_name(worlds: list[World]) -> None:
+    kept = {StepStatus.COMPLETED, StepStatus.SKIPPED}
+    for world in worlds:
+        if world.progress.state is SagaState.COMPLETED and not world.settled:
+            assert {s.status for s in world.progress.steps.values() if s.event} <= kept
+
+
+def test_failed_means_that_what_can_be_undone_is_undone_or_settled(worlds: list[World]) -> None:
+    undone = {StepStatus.COMPLETED, StepStatus.SKIPPED}
+    for world in worlds:
+        progress = world.progress
+        told = {event.event for event in world.log if isinstance(event, e.EventPublished)}
+        for effect, did, undo in (("Reserved", "reserve", "release"), ("Paid", "pay", "refund")):
+            stands = effect in told and progress.steps[did].status is StepStatus.COMPLETED
+            if progress.state is SagaState.FAILED and stands and not world.settled:
+                assert progress.steps[undo].status in undone
+
+
+def test_a_repeated_event_decides_nothing() -> None:
+    world = World(random.Random(1))
+    world.tell(m.Start({}))
+    assert world.tell(m.Published("Reserved", {"id": 1}))
+    assert not world.tell(m.Published("Reserved", {"id": 2}))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"first": "Nothing"}, "nobody reacts to Nothing, its first event"),
+        ({"failed": ("Done",)}, "an event cannot end it both ways: Done"),
+        ({"first": "Created", "completed": ("Created",)}, "cannot be its first event and end it"),
+        ({"turning": ("Never",)}, "nobody reacts to Never, which turns it back"),
+        ({"completed": ("Finished",)}, "paid publishes Done, which ends nothing"),
+        ({"within": 0.0}, "within must be more than 0 seconds"),
+    ],
+)
+def test_a_flow_that_could_not_run_is_refused(change: dict[str, Any], problem: str) -> None:
+    flow = Flow(**{**{f: getattr(FLOW, f) for f in Flow.__dataclass_fields__}, **change})
+    with pytest.raises(InvalidDefinition, match=problem):
+        SagaDefinition("Order", ORDER.steps, flow=flow)
+
+
+@pytest.mark.parametrize(
+    ("reaction", "problem"),
+    [
+        (Reaction("end", on="Created"), "a reaction cannot be called end"),
+        (Reaction("b", on="Created", publishes="Nowhere"), "b publishes Nowhere, which ends nothing"),
+        (Reaction("b", on="Created", within=0), "reaction b: within must be more than 0"),
+        (Reaction("b", on="Created", compensates="c"), "b compensates c, which is not a reaction"),
+        (Reaction("b", on="", by="x"), "reaction b needs the event"),
+        (Reaction("b", on="Created", by="a"), "an event is delivered to one subscriber twice"),
+    ],
+)
+def test_a_reaction_that_could_not_be_is_refused(reaction: Reaction, problem: str) -> None:
+    first = Reaction("a", on="Created", publishes="Done")
+    flow = Flow(first="Created", parts=(first.part, reaction.part), completed=("Done",))
+    with pytest.raises(InvalidDefinition, match=problem):
+        compose("Order", flow, [first, reaction])
+
+
+def test_a_definition_is_read_back_as_it_was_pinned() -> None:
+    again = SagaDefinition.from_document(ORDER.document())
+    assert again == ORDER
+    assert again.digest == ORDER.digest

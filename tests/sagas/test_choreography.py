@@ -1,0 +1,331 @@
+"""A choreography by way of the real engine: events are delivered, in order, and published in their transaction."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.db.models.functions import Now
+
+from sagas import Rejected, SagaContext, orchestrator, publish, registry, subscribe
+from sagas.core.events import event_from
+from sagas.core.machine import fold
+from sagas.core.progress import Progress
+from sagas.engine import Pump
+from sagas.models import Due, Event, LateReply, Saga, Step
+from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, loading
+from tests.sagas import trade
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def world() -> Iterator[trade.World]:
+    """The clerk, the store and the bank of one test."""
+    with trade.world() as made:
+        yield made
+
+
+@pytest.fixture
+def pump() -> Pump:
+    """A pump that serves the subscribers, and tells when a time is up."""
+    return Pump(("events", registry.WAITS_QUEUE), "test-worker")
+
+
+@pytest.fixture
+def deal(pump: Pump) -> Callable[..., Saga]:
+    """Start a trade and run it until nothing is due."""
+
+    def start(**data: Any) -> Saga:
+        saga = trade.Trade().start({"item": "book", **data})
+        pump.run(20)
+        saga.refresh_from_db()
+        return saga
+
+    return start
+
+
+def published(saga: Saga) -> list[str]:
+    """Return the events of a saga, in order."""
+    return [e.data["event"] for e in Event.objects.filter(saga=saga, type="EventPublished")]
+
+
+def step(saga: Saga, name: str) -> Step:
+    return Step.objects.get(saga=saga, name=name)
+
+
+def expire(saga: Saga, name: str, pump: Pump) -> None:
+    """Let the time be over in which a step expects an event."""
+    Due.objects.filter(saga=saga, step=name).update(due_at=Now())
+    pump.run(20)
+    saga.refresh_from_db()
+
+
+def raises(fault: Exception, times: int = 1_000) -> Callable[[SagaContext], Any]:
+    left = [times]
+
+    def behave(context: SagaContext) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            return trade.ANSWERS[context.event](context)
+        raise fault
+
+    return behave
+
+
+def test_events_lead_to_events_until_one_ends_it(world: trade.World, deal: Callable[..., Saga]) -> None:
+    saga = deal()
+    assert (saga.state, saga.attention) == ("completed", None)
+    assert world.events == ["TradeAgreed", "GoodsAsked", "GoodsTaken", "MoneyAsked", "MoneyTaken"]
+    assert published(saga) == [*world.events, "TradeDone"]
+    assert not Due.objects.exists()
+
+
+def test_a_subscriber_hears_of_the_event_and_of_where_the_saga_stands(
+    world: trade.World, deal: Callable[..., Saga]
+) -> None:
+    saga = deal()
+    heard = world.heard[2]
+    assert (heard.saga_id, heard.step, heard.event, heard.data) == (
+        str(saga.pk),
+        "taken",
+        "GoodsTaken",
+        {"parcel": 7},
+    )
+    assert heard.completed_steps == ("agreed", "take")
+    assert (heard["item"], heard["parcel"]) == ("book", 7)
+    assert heard.meta.key == f"{saga.pk}:taken:do:1"
+
+
+def test_folding_the_events_of_a_choreography_gives_its_rows(
+    world: trade.World, deal: Callable[..., Saga]
+) -> None:
+    world.behaviour["MoneyAsked"] = trade.tells("MoneyRefused", reason="broke")
+    saga = deal()
+    held = loading.look(saga.pk)
+    assert held is not None
+    told = [
+        event_from(row.type, at=row.at, version=row.version, step=row.step, data=row.data)
+        for row in Event.objects.filter(saga=saga)
+    ]
+    assert fold(Progress.blank(held.definition), told) == held.progress
+
+
+def test_what_was_refused_is_given_back_and_then_it_has_failed(
+    world: trade.World, deal: Callable[..., Saga]
+) -> None:
+    world.behaviour["MoneyAsked"] = trade.tells("MoneyRefused", reason="broke")
+    saga = deal()
+    assert (saga.state, saga.error) == ("failed", "MoneyRefused: broke")
+    assert published(saga)[-3:] == ["GoodsReturnAsked", "GoodsReturned", "TradeOff"]
+    undo = next(c for c in world.heard if c.event == "GoodsReturnAsked")
+    assert undo.meta.undoes == f"{saga.pk}:take:do:1"
+
+
+def test_an_event_is_delivered_again_under_its_key_until_it_is_taken(
+    world: trade.World, deal: Callable[..., Saga]
+) -> None:
+    world.behaviour["GoodsAsked"] = raises(ConnectionError("away"), times=2)
+    saga = deal()
+    assert saga.state == "completed"
+    keys = [c.meta.key for c in world.heard if c.event == "GoodsAsked"]
+    assert keys == [f"{saga.pk}:take:do:1"] * 3
+
+
+def test_a_poisonous_event_is_parked_and_goes_on_by_a_retry(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump, asked: Callable[..., Asked]
+) -> None:
+    world.behaviour["GoodsAsked"] = raises(ConnectionError("away"))
+    saga = deal()
+    assert (saga.state, saga.attention) == ("pending", "retries_spent")
+    del world.behaviour["GoodsAsked"]
+    orchestrator.act(saga.pk, "retry", asked(step="take"))
+    pump.run(20)
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == ("completed", None)
+
+
+def test_a_rejected_event_is_held_and_a_subscriber_hears_of_nothing_behind_it(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump, asked: Callable[..., Asked]
+) -> None:
+    world.behaviour["GoodsTaken"] = raises(Rejected("unreadable"))
+    saga = deal()
+    assert (saga.state, saga.attention) == ("pending", "held")
+    publish("MoneyTaken", {}, saga_id=saga.pk)  # for the same clerk
+    pump.run(20)
+    assert "MoneyTaken" not in world.events
+    orchestrator.act(saga.pk, "resolve", asked(step="taken", outcome="done", result={"event": "MoneyAsked"}))
+    pump.run(20)
+    saga.refresh_from_db()
+    assert saga.state == "completed"
+
+
+def test_an_undo_that_cannot_be_delivered_asks_as_an_undo_does(
+    world: trade.World, deal: Callable[..., Saga]
+) -> None:
+    world.behaviour["MoneyAsked"] = trade.tells("MoneyRefused")
+    world.behaviour["GoodsReturnAsked"] = raises(ConnectionError("away"))
+    saga = deal()
+    assert (saga.state, saga.attention) == ("compensating", "compensation_failed")
+
+
+def test_what_a_reaction_does_not_publish_in_time_is_missed(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump
+) -> None:
+    world.behaviour["MoneyAsked"] = lambda _: {"asked": "the bank"}
+    saga = deal()
+    assert (saga.state, saga.attention, step(saga, "pay").status) == ("pending", None, "executing")
+    expire(saga, "pay", pump)
+    assert saga.attention == "expectation_missed"
+    assert step(saga, "pay").error == "no MoneyTaken or MoneyRefused was published in time"
+    publish("MoneyTaken", {}, saga_id=saga.pk)  # at last, from outside
+    pump.run(20)
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == ("completed", None)
+
+
+def test_a_choreography_that_goes_nowhere_asks_at_its_end(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump, asked: Callable[..., Asked]
+) -> None:
+    world.behaviour["GoodsTaken"] = lambda _: None
+    saga = deal()
+    assert (saga.state, saga.attention) == ("pending", "expectation_missed")
+    assert step(saga, "end").error == "everything is delivered, and no TradeDone or TradeOff was published"
+    with pytest.raises(Conflict, match="Name the event that ends it"):
+        orchestrator.act(saga.pk, "resolve", asked(step="end", outcome="done"))
+    publish("MoneyAsked", {}, saga_id=saga.pk)
+    pump.run(20)
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == ("completed", None)
+
+
+def test_failed_is_believed_only_when_what_was_done_is_undone(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump, asked: Callable[..., Asked]
+) -> None:
+    world.behaviour["MoneyAsked"] = trade.tells("MoneyRefused")
+    world.behaviour["MoneyRefused"] = lambda _: [str(publish(e)) for e in ("TradeOff", "GoodsReturnAsked")]
+    world.behaviour["GoodsReturnAsked"] = raises(ConnectionError("away"))
+    saga = deal()
+    assert (saga.state, saga.attention) == ("compensating", "compensation_failed")
+    orchestrator.act(saga.pk, "resolve", asked(step="give_back", outcome="none"))
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == ("compensating", "expectation_missed")
+    assert step(saga, "end").error == "TradeOff was published, but nothing has undone take"
+    orchestrator.act(saga.pk, "resolve", asked(step="end", outcome="done"))
+    saga.refresh_from_db()
+    assert saga.state == "failed"
+
+
+def test_an_operator_rolls_back_by_the_event_that_the_author_declared(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump, asked: Callable[..., Asked]
+) -> None:
+    world.behaviour["MoneyAsked"] = lambda _: None  # the bank takes its time
+    saga = deal()
+    plan = orchestrator.preview(saga.pk, "compensate", asked())
+    assert [call["command"] for call in plan.calls] == ["clerk on TradeCancelled"]
+    orchestrator.act(saga.pk, "compensate", asked())
+    pump.run(20)
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == ("compensating", None)  # what the bank does is still awaited
+    publish("MoneyRefused", saga_id=saga.pk)
+    pump.run(20)
+    saga.refresh_from_db()
+    assert saga.state == "failed"
+
+
+def test_a_paused_choreography_delivers_nothing(
+    world: trade.World, pump: Pump, asked: Callable[..., Asked]
+) -> None:
+    saga = trade.Trade().start({"item": "book"})
+    orchestrator.act(saga.pk, "pause", asked())
+    pump.run(20)
+    assert world.events == []
+    orchestrator.act(saga.pk, "resume", asked())
+    pump.run(20)
+    saga.refresh_from_db()
+    assert saga.state == "completed"
+
+
+def test_an_event_is_published_only_if_its_transaction_is_committed(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump
+) -> None:
+    world.behaviour["MoneyAsked"] = lambda _: None
+    saga = deal()
+    with transaction.atomic():
+        publish("MoneyTaken", saga_id=saga.pk)
+        transaction.set_rollback(True)
+    pump.run(20)
+    assert "MoneyTaken" not in published(saga)
+    with transaction.atomic():
+        publish("MoneyTaken", saga_id=saga.pk)
+    pump.run(20)
+    assert published(saga)[-2:] == ["MoneyTaken", "TradeDone"]
+
+
+def test_what_a_subscriber_published_before_it_failed_is_not_lost_and_told_once(
+    world: trade.World, deal: Callable[..., Saga]
+) -> None:
+    def publishes_and_fails(_: SagaContext) -> None:
+        publish("GoodsTaken", {"parcel": 7})
+        if len([c for c in world.heard if c.event == "GoodsAsked"]) == 1:
+            raise ConnectionError("away")
+
+    world.behaviour["GoodsAsked"] = publishes_and_fails
+    saga = deal()
+    assert saga.state == "completed"
+    assert published(saga).count("GoodsTaken") == 1
+    late = LateReply.objects.get(saga_id=saga.pk)
+    assert (late.kind, late.payload["event"]) == ("published", "GoodsTaken")
+
+
+def test_publishing_the_first_event_starts_the_choreography_in_the_same_transaction(
+    world: trade.World, pump: Pump
+) -> None:
+    with transaction.atomic():
+        publish("TradeAgreed", {"item": "lamp"})
+        transaction.set_rollback(True)
+    assert not Saga.objects.exists()
+    (saga_id,) = publish("TradeAgreed", {"item": "lamp"})
+    pump.run(20)
+    saga = Saga.objects.get(pk=saga_id)
+    assert (saga.saga_type, saga.state, saga.data) == ("Trade", "completed", {"item": "lamp"})
+
+
+def test_an_event_that_belongs_to_nothing_is_a_saga_of_its_own(
+    pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_subscribers", {})
+    heard: list[Any] = []
+    subscribe("CustomerMoved", name="letters")(lambda context: heard.append(("letters", context.data)))
+    subscribe("CustomerMoved", name="maps")(lambda context: heard.append(("maps", context.data)))
+    (saga_id,) = publish("CustomerMoved", {"to": "Leeds"})
+    pump.run(20)
+    assert sorted(heard) == [("letters", {"to": "Leeds"}), ("maps", {"to": "Leeds"})]
+    assert Saga.objects.get(pk=saga_id).state == "completed"
+    assert publish("NobodyListens") == ()
+
+
+def test_whoever_else_subscribes_gets_a_step_of_its_own(
+    world: trade.World, deal: Callable[..., Saga]
+) -> None:
+    heard: list[Any] = []
+    subscribe("GoodsTaken", name="figures")(lambda context: heard.append(context.completed_steps))
+    try:
+        saga = deal()
+        assert (saga.state, len(heard)) == ("completed", 1)
+        assert step(saga, "GoodsTaken: figures").status == "completed"
+    finally:
+        del registry._subscribers["GoodsTaken"]["figures"]
+
+
+@pytest.mark.parametrize("event", ["", "x" * 101, "SagaStepCompleted", None])
+def test_an_event_needs_a_name_of_its_own(event: Any) -> None:
+    with pytest.raises(Invalid, match="event"):
+        publish(event)
+
+
+def test_an_event_needs_data_that_can_be_kept_and_a_saga_that_exists() -> None:
+    with pytest.raises(Invalid, match="data"):
+        publish("TradeAgreed", [1])  # type: ignore[arg-type]
+    with pytest.raises(NotFound):
+        publish("TradeAgreed", {}, saga_id="01900000-0000-7000-8000-000000000000")
