@@ -114,6 +114,7 @@ def _effects_without_a_command(trade: Trade) -> Iterator[Finding]:
 def _commands_without_an_effect(trade: Trade) -> Iterator[Finding]:
     effect = trade.effects.objects.filter(key=OuterRef("key"))
     done = trade.inbox.objects.filter(command__in=trade.actions, outcome="completed")
+    done = done.exclude(reply__has_key="refused")  # a no that was published instead of replied
     for entry in done.filter(~Exists(effect)):
         yield Finding(
             "command_has_its_effect", entry.key, f"answered {entry.reply}, but no {trade.noun} is there"

@@ -49,8 +49,15 @@ CARS = Trade("car booking", CarBooking, CarInbox, ("CarService.ReserveCar",))
 #: What is booked at a price, and given back when it is cancelled.
 BOOKINGS = (SEATS, ROOMS, CARS)
 
-GOODS = Trade("reservation", Reservation, InventoryInbox, ("InventoryService.ReserveItems",))
-CHARGES = Trade("charge", LedgerEntry, PaymentInbox, ("PaymentService.ProcessPayment",))
+GOODS = Trade(
+    "reservation",
+    Reservation,
+    InventoryInbox,
+    ("InventoryService.ReserveItems", "InventoryService on ReserveInventory"),
+)
+CHARGES = Trade(
+    "charge", LedgerEntry, PaymentInbox, ("PaymentService.ProcessPayment", "PaymentService on ProcessPayment")
+)
 TICKETS = Trade("ticket", Ticket, TicketingInbox, ("TicketingService.IssueTicket",))
 CLAIMS = Trade("claim", Claim, ClaimsInbox, ("ClaimsService.OpenClaim",))
 PAYOUTS = Trade("payout", Payout, PaymentInbox, ("PaymentService.PayOut",))
@@ -58,7 +65,12 @@ PAYOUTS = Trade("payout", Payout, PaymentInbox, ("PaymentService.PayOut",))
 TRADES = (
     GOODS,
     CHARGES,
-    Trade("shipment", Shipment, ShippingInbox, ("ShippingService.CreateShipment",)),
+    Trade(
+        "shipment",
+        Shipment,
+        ShippingInbox,
+        ("ShippingService.CreateShipment", "ShippingService on CreateShipment"),
+    ),
     Trade(
         "confirmation",
         Notice,
@@ -67,6 +79,7 @@ TRADES = (
             "NotificationService.SendOrderConfirmation",
             "NotificationService.SendItinerary",
             "NotificationService.SendRefundNotice",
+            "NotificationService on OrderFulfilled",
         ),
     ),
     *BOOKINGS,

@@ -32,10 +32,18 @@ class Demo:
     choose: Callable[..., dict[str, Any]]
     """Takes a scenario and choices; returns the data but for its id."""
 
+    id_field: str = ""
+    """The data's field that has its id; else it is called after the demo."""
+
     @property
     def article(self) -> str:
         """What stands before its name."""
         return "an" if self.name[0] in "aeiou" else "a"
+
+    @property
+    def identified_by(self) -> str:
+        """The name of the data's field that has its id."""
+        return self.id_field or f"{self.name}_id"
 
     @property
     def page(self) -> str:
@@ -53,7 +61,10 @@ class Demo:
 
         A scenario brings what it needs, whatever was chosen. Raises KeyError for an unknown scenario.
         """
-        data = {f"{self.name}_id": id or self.new_batch(), **self.choose(self.scenarios[scenario], **choices)}
+        data = {
+            self.identified_by: id or self.new_batch(),
+            **self.choose(self.scenarios[scenario], **choices),
+        }
         demo = {k: v for k, v in {"scenario": scenario, "pace": pace}.items() if v not in (DEFAULT, 0)}
         return {**data, "demo": demo} if demo else data
 
@@ -84,6 +95,6 @@ class Demo:
     def _start(self, group: Sequence[Mapping[str, Any]], by: Any) -> list[Saga]:
         with transaction.atomic():
             return [
-                self.saga().start(data, correlation_id=data[f"{self.name}_id"], started_by=by)
+                self.saga().start(data, correlation_id=data[self.identified_by], started_by=by)
                 for data in group
             ]

@@ -1,8 +1,10 @@
 """The forms that start demos, by the demo's name."""
 
 from participants.forms.demo import DemoForm
-from participants.forms.order import OrderForm
+from participants.forms.order import ChoreographyForm, OrderForm
 from participants.forms.refund import RefundForm
 from participants.forms.trip import TripForm
 
-FORMS: dict[str, type[DemoForm]] = {form.demo.name: form for form in (OrderForm, TripForm, RefundForm)}
+FORMS: dict[str, type[DemoForm]] = {
+    form.demo.name: form for form in (OrderForm, ChoreographyForm, TripForm, RefundForm)
+}

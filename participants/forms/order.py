@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from participants.demos import ORDER
+from participants.demos import CHOREOGRAPHY, ORDER
 from participants.forms.demo import DemoForm
 from participants.models import Product
 from participants.services.shipping import region_of
@@ -68,3 +68,9 @@ class OrderForm(DemoForm):
             "customer_id": self.customer(),
             **{name: self.cleaned_data[name] for name in chosen},
         }
+
+
+class ChoreographyForm(OrderForm):
+    """The same order, choreographed."""
+
+    demo = CHOREOGRAPHY

@@ -36,13 +36,13 @@ from participants.models import (
     TicketingInbox,
 )
 from participants.opening.books import ACCOUNTS, GRANTED_CENTS, OFFERS, PRODUCTS
-from participants.sagas import OrderFulfillment, RefundApproval, TripBooking
+from participants.sagas import OrderChoreography, OrderFulfillment, RefundApproval, TripBooking
 from participants.sagas.refund import MANAGERS
 from participants.scenarios.order import CLOSED_REGION
 from participants.services.claims import GOODWILL
 from sagas.models import LateReply, OperatorAction, Saga, SagaQuerySet
 
-SAGA_TYPES = (OrderFulfillment, TripBooking, RefundApproval)
+SAGA_TYPES = (OrderFulfillment, OrderChoreography, TripBooking, RefundApproval)
 #: What a manager may do: look, and answer.
 MAY = ("view_saga", "approve_saga")
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from participants import faults, opening
 from participants.demos import ORDER, REFUND, TRIP
+from sagas.core.flow import END
 from sagas.engine import Pump, call
 from sagas.engine.work import CommandInput, Meta, Work
 from sagas.models import Due, Saga
@@ -91,7 +92,7 @@ def rest(pump: Pump) -> Callable[[], None]:
     def until_rest() -> None:
         for _ in range(30):
             pump.run(budget=30)
-            waiting = Due.objects.filter(paused=False)
+            waiting = Due.objects.filter(paused=False).exclude(step=END)
             if not waiting.exists():
                 return
             waiting.update(due_at=Now())
