@@ -47,6 +47,10 @@ class Step(BaseModel):
     executed_at: datetime | None
     compensated_at: datetime | None
     worker: str | None
+    on: str | None = Field(description="In a choreography: the event that is delivered.")
+    by: str | None = Field(description="In a choreography: the subscriber.")
+    expects: list[str] = Field(description="In a choreography: one of these events is expected of it.")
+    event: dict[str, Any] | None = Field(description="What was published: ``{name, number, data}``.")
 
 
 class Told(BaseModel):

@@ -25,9 +25,9 @@ def take(draft: Draft, flow: Flow, message: m.Message) -> None:
             _go_on(draft, flow)
             if flow.endings:
                 _await_end(draft, flow)
-        case m.Published(event=event, data=data):
+        case m.Published(event=event, data=data, by=by):
             if not draft.over and not _known(draft, flow, event):
-                _publish(draft, flow, event, data)
+                _publish(draft, flow, event, data, by)
                 _go_on(draft, flow)
         case m.Completed() | m.Rejected() | m.Unknown() | m.Unserved() | m.Later() | m.TimeUp():
             step = draft.progress.awaiting(message.number)
@@ -49,10 +49,10 @@ def _known(draft: Draft, flow: Flow, event: str) -> bool:
     return any(each is not None and each["name"] == event for each in told)
 
 
-def _publish(draft: Draft, flow: Flow, event: str, data: Any) -> None:
+def _publish(draft: Draft, flow: Flow, event: str, data: Any, by: str | None = None) -> None:
     free = [n for n in flow.reacting(event) if draft.step(n).status is StepStatus.PENDING]
     ends = [END] if event in flow.endings and draft.step(END).event is None else []
-    draft.add(e.EventPublished, event=event, data=data, to=(*free, *ends))
+    draft.add(e.EventPublished, event=event, data=data, to=(*free, *ends), by=by)
     for step in draft.progress.steps.values():
         part = flow.part(step.name)
         if part is not None and step.expecting and event in part.publishes:
@@ -300,18 +300,18 @@ def _resolve(draft: Draft, flow: Flow, verb: m.Resolve) -> None:
             _resolve_end(draft, flow, verb.result)
         case Verdict.DONE:
             draft.add(e.StepCompleted, step=step.name, result=verb.result)
-            _speak_for(draft, flow, verb.result)
+            _speak_for(draft, flow, verb.result, step.name)
         case Verdict.NONE if step.status is StepStatus.EXECUTING and step.name != END:
             draft.add(e.StepFailed, step=step.name, error=verb.reason or "an operator found no effect")
         case _:
             raise Refused("Resolve it as done, and name in the result what was published; or skip it.")
 
 
-def _speak_for(draft: Draft, flow: Flow, result: Any) -> None:
+def _speak_for(draft: Draft, flow: Flow, result: Any, step: str | None = None) -> None:
     """Publish what an operator says that the subscriber did: a result of ``{"event": …, "data": {…}}``."""
     event = _event_in(result)
     if event is not None and not _known(draft, flow, event):
-        _publish(draft, flow, event, result.get("data") or {})
+        _publish(draft, flow, event, result.get("data") or {}, step)
 
 
 def _event_in(result: Any) -> str | None:

@@ -252,6 +252,8 @@ class EventPublished(_Event):
     data: Mapping[str, Any]
     to: tuple[str, ...] = ()
     """The steps to which it is delivered, or which it ends."""
+    by: str | None = None
+    """The step whose delivery published it; None: whoever started it, an operator, or somebody outside."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,6 +97,8 @@ class Published:
 
     event: str
     data: Mapping[str, Any] = field(default_factory=dict)
+    by: str | None = None
+    """The step whose delivery published it; None: somebody outside."""
 
 
 Reply = Completed | Rejected | Unknown | NoSuchCommand | Unserved | Later | TimeUp

@@ -60,7 +60,10 @@ def preview(
     after, definition, before = draft.progress, draft.definition, definition
     known = [] if isinstance(message, m.Resume) else _due(before, progress)
     calls = [c for c in _due(definition, after) if c not in known and c.number not in now.claimed]
-    then, end = _play_on(definition, after, now)
+    if definition.flow is not None:
+        calls = [c for c in calls if not c.waits]
+    # What follows from an event is for its subscribers to say.
+    then, end = ([], after) if definition.flow is not None else _play_on(definition, after, now)
     new = {c.number for c in calls}
     return Preview(
         state=after.state,

@@ -199,7 +199,7 @@ def _edit(draft: Draft, verb: m.Edit) -> None:
 
 
 def _remap(draft: Draft, verb: m.Remap) -> None:
-    _not_over(draft)
+    not_over(draft)
     before, after = draft.definition, draft.definition.renamed(verb.names)
     if after == before:
         raise Refused(f"The saga's definition names none of {', '.join(verb.names)}.")
@@ -207,7 +207,7 @@ def _remap(draft: Draft, verb: m.Remap) -> None:
     for step in steps:
         command = due_command(before, step)
         if command is not None and command.name in verb.names:
-            _unclaimed(draft, step)
+            unclaimed(draft, step)
     names = {old: new for old, new in verb.names.items() if before.renamed({old: new}) != before}
     draft.add(e.DefinitionChanged, renamed=names, before=before.digest, after=after.digest)
     draft.definition = after

@@ -18,6 +18,7 @@ from sagas.dashboard.beside import Beside, beside
 from sagas.dashboard.chrome import chrome
 from sagas.dashboard.graph import draw
 from sagas.dashboard.log import LONGEST, log_of
+from sagas.dashboard.sequence import sequence
 from sagas.dashboard.timeline import timeline
 from sagas.models import Saga
 from sagas.orchestrator import VERBS
@@ -26,7 +27,7 @@ from sagas.orchestrator import VERBS
 SAGA_REGIONS = {
     "head": "sagas/_head.html",
     "why": "sagas/_why.html",
-    "graph": "sagas/_graph.html",
+    "graph": "sagas/_picture.html",
     "timeline": "sagas/_timeline.html",
     "verbs": "sagas/_verbs.html",
     "log": "sagas/_log.html",
@@ -98,7 +99,8 @@ def _context(
         "snapshot": snapshot,
         "why": snapshot["why"],
         "graph": draw(snapshot["steps"], saga.state),
-        "timeline": timeline([s["name"] for s in snapshot["steps"]], log.raw, saga.created_at, drawn_to),
+        "sequence": sequence(snapshot["steps"], log.raw),
+        "timeline": timeline(_begun(snapshot["steps"]), log.raw, saga.created_at, drawn_to),
         "allowed": allowed,
         "verbs": verb_buttons(snapshot["verbs"], allowed),
         "log": log.entries,
@@ -110,6 +112,11 @@ def _context(
         "seconds": (end - saga.created_at).total_seconds(),
         "over": saga.state in TERMINAL,
     }
+
+
+def _begun(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the steps that have a line in time: all, but in a choreography those that something was delivered to."""
+    return [s["name"] for s in steps if s["on"] is None or s["event"]]
 
 
 def verb_buttons(verbs: list[dict[str, Any]], allowed: frozenset[str]) -> list[dict[str, Any]]:

@@ -42,6 +42,14 @@ SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
     "ReplyAwaited": ("pending", lambda s, d: f"{s} is taken on; its reply comes later{_until(d)}."),
     "ApprovalGiven": ("completed", lambda s, d: f"{s}: {d.get('by')} approved{_said(d)}; others have to."),
     "DefinitionChanged": ("edited", lambda s, d: f"Called by new names from now on: {_names(d)}."),
+    "EventPublished": ("info", lambda s, d: f"{d.get('event')} is published{_by(d)}{_to(d)}."),
+    "DeliveryDispatched": ("pending", lambda s, d: _new_key(d, f"The delivery for {s}") + "."),
+    "DeliveryRescheduled": ("pending", lambda s, d: f"{s}: {_again(d)}"),
+    "EventAwaited": (
+        "pending",
+        lambda s, d: f"{s} is to lead to an event{_until({'until': d.get('due_at')})}.",
+    ),
+    "DeliveryDropped": ("skipped", lambda s, d: f"The delivery for {s} is skipped."),
     "StepRescheduled": ("pending", lambda s, d: f"{s}: {_again(d)}"),
     "StepOutcomeUnknown": (
         "attention",
@@ -72,6 +80,14 @@ SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
     "LateEffectFound": ("attention", lambda s, d: f"{s} had its effect after its command was closed."),
     "LateEffectSettled": ("completed", lambda s, d: f"The late effect of {s} is settled."),
 }
+
+
+def _by(data: Data) -> str:
+    return f" by {data['by']}" if data.get("by") else ""
+
+
+def _to(data: Data) -> str:
+    return f", for {', '.join(data['to'])}" if data.get("to") else "; nobody reacts to it"
 
 
 def _until(data: Data) -> str:

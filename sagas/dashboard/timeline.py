@@ -22,11 +22,16 @@ ENDS = {
     "StepSkipped": "withdrawn",
     "StepCompensated": "compensated",
     "StepLeftStanding": "withdrawn",
+    "DeliveryRescheduled": "unknown",
+    "EventAwaited": "completed",
+    "DeliveryDropped": "withdrawn",
 }
 #: Event type -> lane of the attempt that it begins.
 BEGINS = {
     "StepDispatched": "do",
     "StepRescheduled": "do",
+    "DeliveryDispatched": "do",
+    "DeliveryRescheduled": "do",
     "UndoDispatched": "undo",
     "UndoRescheduled": "undo",
     "ProbeDispatched": "",  # that of the attempt which it asks about

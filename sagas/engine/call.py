@@ -43,14 +43,14 @@ def _delivering(work: Work, handler: registry.Command) -> Callable[[Any], Any]:
 
         @wraps(function)
         async def awaited(context: Any) -> Any:
-            orchestrator.delivering.set(work.saga_id)
+            orchestrator.delivering.set((work.saga_id, context.step))
             return await function(context)
 
         return awaited
 
     @wraps(function)
     def called(context: Any) -> Any:
-        token = orchestrator.delivering.set(work.saga_id)
+        token = orchestrator.delivering.set((work.saga_id, context.step))
         try:
             return function(context)
         finally:

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("sagas", "0007_probes"),
+        ("sagas", "0009_drill"),
     ]
 
     operations = [

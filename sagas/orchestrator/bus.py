@@ -22,8 +22,8 @@ from sagas.orchestrator.replies import as_uuid
 from sagas.orchestrator.start import Opening, check_data, plain, record, start
 from sagas.signals import committed
 
-#: The saga of the event that is being delivered here, if one is.
-delivering: ContextVar[UUID | None] = ContextVar("delivering", default=None)
+#: The saga, and the step, whose event is being delivered here, if one is.
+delivering: ContextVar[tuple[UUID, str] | None] = ContextVar("delivering", default=None)
 #: Seconds after which an event is taken in by itself, if the reply of the delivery that published it never comes.
 ORPHANED = 5.0
 #: Seconds that taking events in may take.
@@ -38,11 +38,12 @@ def publish(
     if not isinstance(event, str) or not event or len(event) > 100 or event in _OURS:
         raise Invalid("event", f"must be a text of 1 to 100 characters, and no event of ours, not {event!r}")
     payload = _checked(data)
-    here = as_uuid(saga_id) if saga_id is not None else delivering.get()
-    if here is not None:
-        _leave(here, event, payload)
-        return (here,)
-    return _begin(event, payload)
+    here = delivering.get()
+    there = as_uuid(saga_id) if saga_id is not None else here and here[0]
+    if there is None:
+        return _begin(event, payload)
+    _leave(there, event, payload, by=here[1] if here and here[0] == there else None)
+    return (there,)
 
 
 def _checked(data: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -51,17 +52,18 @@ def _checked(data: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(plain(dict(data or {})))
 
 
-def _leave(saga_id: UUID, event: str, payload: dict[str, Any]) -> None:
+def _leave(saga_id: UUID, event: str, payload: dict[str, Any], by: str | None) -> None:
     """Leave an event for its saga; the reply of the delivery takes it along, if it is from one."""
     if not Saga.objects.filter(pk=saga_id).exists():
         raise NotFound(f"There is no saga {saga_id}.")
-    wait = ORPHANED if delivering.get() == saga_id else 0.0
+    wait = ORPHANED if by else 0.0
     Due.objects.create(
         kind=Due.DELIVERY,
         saga_id=saga_id,
         queue=registry.EVENTS_QUEUE,
         due_at=database_now() + timedelta(seconds=wait),
         name=SAGA,
+        step=by,
         event=event,
         payload=payload,
         timeout=TIMEOUT,

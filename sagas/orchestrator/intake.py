@@ -29,17 +29,17 @@ class Intake:
         if not ids:
             return {}
         waiting = Due.objects.filter(saga_id__in=ids, kind=Due.DELIVERY, name=SAGA).order_by("id")
-        for pk, saga_id, event, data in waiting.values_list("pk", "saga_id", "event", "payload"):
+        for pk, saga_id, event, data, by in waiting.values_list("pk", "saga_id", "event", "payload", "step"):
             if saga_id not in broken:
                 try:
-                    self._take(pk, saga_id, event or "", data or {})
+                    self._take(pk, saga_id, event or "", data or {}, by)
                 except Exception as fault:  # one saga's fault is not its neighbours'
                     broken[saga_id] = fault
         return broken
 
-    def _take(self, pk: int, saga_id: UUID, event: str, data: dict[str, Any]) -> None:
+    def _take(self, pk: int, saga_id: UUID, event: str, data: dict[str, Any], by: str | None) -> None:
         self._taken.setdefault(saga_id, []).append(pk)
-        if not self._group.decide(self._group.sagas[saga_id], m.Published(event, data)):
+        if not self._group.decide(self._group.sagas[saga_id], m.Published(event, data, by)):
             payload = {"event": event, "data": data}
             self._late.append(LateReply(saga_id=saga_id, kind="published", payload=payload))
 

@@ -59,9 +59,11 @@ def _sentences(verb: str, step: str | None, held: Held, planned: Preview) -> Ite
     if planned.then:
         calls = ", then ".join(call.command for call in planned.then)
         yield f"If every call succeeds, {calls} would follow."
+    if held.definition.flow is not None and planned.calls:
+        yield "What follows depends on what its subscribers publish."
     if planned.untouched and planned.state is not SagaState.COMPENSATING:
         yield f"Not run again: {', '.join(planned.untouched)}."
-    if planned.standing:
+    if planned.standing and held.definition.flow is None:
         yield f"Left standing, because it has nothing to undo or cannot be undone: {', '.join(planned.standing)}."
     if planned.asks:
         yield f"A person will still have to decide about {', '.join(planned.asks)}."

@@ -145,6 +145,7 @@ def _step(saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due]
         "timer": policy.timer is not None,
         "approval": policy.approval is not None,
         "deadline_at": _iso(_deadline(step, policy)),
+        **_reaction(step, pinned),
         "cannot_undo": policy.compensation == CANNOT_UNDO,
         "probe_command": policy.probe_of(Direction(step.open)) if step.open else None,
         "probe_budget": policy.probe_retry.max_attempts,
@@ -152,6 +153,20 @@ def _step(saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due]
         "undo_key": _key(saga, step, Direction.UNDO, step.undo_generation),
     }
     return described
+
+
+def _reaction(step: Step, pinned: SagaDefinition) -> dict[str, Any]:
+    """Return what is particular to a step of a choreography; nulls for any other."""
+    flow = pinned.flow
+    part = flow.part(step.name) if flow else None
+    ends = flow.endings if flow and part is None else ()
+    return {
+        "on": part.on if part else None,
+        "by": part.by if part else None,
+        "expects": list(part.publishes if part else ends),
+        "compensates": part.compensates if part else None,
+        "event": step.event,
+    }
 
 
 def _deadline(step: Step, policy: SagaStep) -> datetime | None:

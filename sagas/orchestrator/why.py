@@ -67,6 +67,9 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
         meaning, verbs = _MEANING[step["attention"]]
         error = f" ({step['error']})" if step["error"] else ""
         return "attention", f"{_command(step)} of {step['name']}{error}. {meaning}.", step["name"], verbs
+    if saga["state"] == "completed" and _ended_by(saga):
+        text = f"It is completed: {_ended_by(saga)} was published, and everything is delivered."
+        return "over", text, None, ()
     if saga["state"] == "completed":
         return "over", "It is completed: every step is done, or was skipped by a named operator.", None, ()
     if saga["state"] == "failed":
@@ -89,6 +92,9 @@ def _waiting(saga: dict[str, Any]) -> tuple[str, str, str | None, tuple[str, ...
         case "approval":
             text = f"{step['name']} waits for {_approval(step)} since {{{since}}}{end}."
             return "waiting", text, step["name"], ("approve", "reject", "compensate")
+        case "reply" if step["expects"]:
+            text = f"{' or '.join(step['expects'])} is expected since {{{since}}}{end}, {_of_whom(step)}."
+            return "waiting", text, step["name"], ("compensate",)
         case "reply":
             text = f"{_command(step)} of {step['name']} is taken on, and answered from outside: "
             text += f"it waits for that reply since {{{since}}}{end}."
@@ -150,11 +156,27 @@ def _probing(step: dict[str, Any], now: datetime) -> tuple[str, str, str | None,
     return "queued", text, step["name"], ()
 
 
+def _of_whom(step: dict[str, Any]) -> str:
+    return f"of {step['by']}, who has taken {step['on']}" if step["by"] else "to end it"
+
+
+def _ended_by(saga: dict[str, Any]) -> str | None:
+    """Return the event that ended a choreography."""
+    ends = [
+        step["event"]["name"]
+        for step in saga["steps"]
+        if step["event"] and step["expects"] and not step["by"]
+    ]
+    return ends[0] if ends else None
+
+
 def _works(step: dict[str, Any]) -> bool:
     """Whether somebody calls for it, or is about to."""
     return bool(step["scheduled"]) and not step["waiting"]
 
 
 def _command(step: dict[str, Any]) -> str:
+    if step["expects"] and not step["by"]:
+        return "The last step"
     undoing = step["direction"] == "undo" or step["status"] == "compensating"
     return str(step["compensation"] if undoing else step["action"])

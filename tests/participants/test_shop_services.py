@@ -13,7 +13,7 @@ from participants.models import Account, LedgerEntry, Notice, Product, Reservati
 from participants.scenarios.order import DECLINED_CARD, LOW_CARD, SOLD_OUT, UNSERVED_ADDRESS
 from participants.scenarios.refund import TOO_MUCH
 from participants.scenarios.trip import FULL_HOTEL
-from sagas import Rejected, registry
+from sagas import Rejected, SagaStep, registry
 
 NO = {
     "InventoryService.ReserveItems": {"items": [{"sku": SOLD_OUT, "quantity": 1}]},
@@ -39,6 +39,7 @@ class Service:
 def _services() -> list[Service]:
     """Return each command of the demos' sagas once."""
     steps = [step for d in DEMOS.values() for step in d.saga().define_steps(d.saga.sample_data)]
+    steps = [step for step in steps if isinstance(step, SagaStep)]  # a choreography has none by itself
     undos = {step.action: step.compensation or "" for step in steps if step.approval is None}
     trades = {action: trade for trade in TRADES for action in trade.actions}
     return [Service(action, undo, trades[action]) for action, undo in undos.items()]

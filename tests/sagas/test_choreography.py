@@ -1,5 +1,6 @@
 """A choreography by way of the real engine: events are delivered, in order, and published in their transaction."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -329,3 +330,49 @@ def test_an_event_needs_data_that_can_be_kept_and_a_saga_that_exists() -> None:
         publish("TradeAgreed", [1])  # type: ignore[arg-type]
     with pytest.raises(NotFound):
         publish("TradeAgreed", {}, saga_id="01900000-0000-7000-8000-000000000000")
+
+
+# On the desk
+
+
+def test_the_desk_draws_the_events_and_says_what_is_expected_next(
+    world: trade.World, deal: Callable[..., Saga], admin_client: Any
+) -> None:
+    world.behaviour["MoneyAsked"] = lambda _: None
+    saga = deal()
+    page = admin_client.get(f"/sagas/{saga.pk}/").content.decode()
+    rows = re.findall(r'data-event="([^"]+)"', page)
+    assert rows == ["TradeAgreed", "GoodsAsked", "GoodsTaken", "MoneyAsked", "MoneyTaken or MoneyRefused"]
+    assert "expected of bank since" in page
+    assert "MoneyTaken or MoneyRefused is expected since" in page
+    assert "MoneyAsked is published by taken, for pay." in page
+
+
+def test_the_desk_shows_which_delivery_is_parked(
+    world: trade.World, deal: Callable[..., Saga], admin_client: Any
+) -> None:
+    world.behaviour["GoodsAsked"] = raises(Rejected("unreadable"))
+    saga = deal()
+    page = admin_client.get(f"/sagas/{saga.pk}/").content.decode()
+    assert "message--attention" in page
+    assert "store: held" in page
+    assert "store on GoodsAsked of take (unreadable)" in page
+
+
+def test_a_choreographys_type_has_a_page(admin_client: Any) -> None:
+    page = admin_client.get("/types/Trade/").content.decode()
+    assert "Begins with <b>TradeAgreed</b>" in page
+    assert "MoneyTaken or MoneyRefused" in page
+
+
+def test_the_api_starts_a_choreography_and_tells_of_its_deliveries(
+    world: trade.World, pump: Pump, admin_client: Any
+) -> None:
+    body = {"type": "Trade", "data": {"item": "book"}}
+    made = admin_client.post("/api/v1/sagas", body, content_type="application/json")
+    assert made.status_code == 201
+    pump.run(20)
+    told = admin_client.get(f"/api/v1/sagas/{made.json()['id']}").json()
+    steps = {step["name"]: step for step in told["steps"]}
+    assert (told["state"], steps["pay"]["on"], steps["pay"]["by"]) == ("completed", "MoneyAsked", "bank")
+    assert steps["paid"]["event"]["name"] == "MoneyTaken"

@@ -6,7 +6,7 @@ from django.db.models import Count, Max
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from sagas import registry
+from sagas import orchestrator, registry
 from sagas.clock import database_now
 from sagas.core.cron import InvalidExpression
 from sagas.core.definition import CANNOT_UNDO, SagaDefinition
@@ -89,8 +89,8 @@ def _periodic(author: Any) -> dict[str, Any] | None:
 def _sample(author: Any) -> SagaDefinition | None:
     """Ask the author's class for the steps of its sample data, if it names some."""
     try:
-        steps = tuple(author.define_steps(getattr(author, "sample_data", None) or {}))
-        return SagaDefinition(author.saga_type, steps)
+        sample = getattr(author, "sample_data", None) or {}
+        return orchestrator.make_definition(author, author.define_steps(dict(sample)))
     except Exception:  # an author's code, asked without real data
         return None
 
@@ -117,6 +117,7 @@ def _as_steps(definition: SagaDefinition) -> list[dict[str, Any]]:
             "retriable": step.retriable,
             "hold": step.hold,
             "needs": list(definition.needs(step.name)),
+            "event": None,
         }
         for place, step in enumerate(definition.steps)
     ]
