@@ -120,7 +120,8 @@ def _types(flying: Iterable[Flying]) -> Iterator[Finding]:
     counts: Counter[str] = Counter()
     digests: dict[str, list[str]] = defaultdict(list)
     for definition, sagas in flying:
-        if registry.saga_type(definition.saga_type) is None:
+        own = definition.document.get("flow") and not definition.document["flow"].get("completed")
+        if registry.saga_type(definition.saga_type) is None and not own:  # an event by itself has no class
             counts[definition.saga_type] += sagas
             digests[definition.saga_type].append(definition.pk)
     for name, sagas in counts.items():
@@ -211,7 +212,8 @@ def _served_elsewhere() -> frozenset[str]:
 
 def _refused(flying: list[Flying]) -> Iterator[Finding]:
     """Find sagas whose data the handler of a command that they still need would refuse."""
-    for need, digests in _needs(flying).items():
+    directed = [each for each in flying if "flow" not in each.definition.document]
+    for need, digests in _needs(directed).items():  # what an event will bring along is not known yet
         handler = registry.handler(need.name)
         if handler is None or handler.model is None:
             continue

@@ -274,7 +274,12 @@ def subject(saga: Any, data: Mapping[str, Any] | None) -> tuple[Any, Mapping[str
             raise CannotDrill(
                 f"{author.saga_type} has no sample_data; set it on the class, or give data to the drill."
             )
-        return author, given, Play(author, given).definition
+        definition = Play(author, given).definition
+        if definition.flow is not None:
+            raise CannotDrill(
+                f"{author.saga_type} is a choreography: what its subscribers take back is theirs, and no undo of ours."
+            )
+        return author, given, definition
     except (LookupError, Invalid) as wrong:
         raise CannotDrill(str(wrong)) from wrong
 

@@ -1,5 +1,6 @@
 """A choreography by way of the real engine: events are delivered, in order, and published in their transaction."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,13 +9,14 @@ import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
-from sagas import Rejected, SagaContext, orchestrator, publish, registry, subscribe
+from sagas import Rejected, SagaContext, orchestrator, publish, registry, stranded, subscribe
 from sagas.core.events import event_from
 from sagas.core.machine import fold
 from sagas.core.progress import Progress
 from sagas.engine import Pump
-from sagas.models import Due, Event, LateReply, Saga, Step
+from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, loading
+from sagas.testing import CannotDrill, drill
 from tests.sagas import trade
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -376,3 +378,30 @@ def test_the_api_starts_a_choreography_and_tells_of_its_deliveries(
     steps = {step["name"]: step for step in told["steps"]}
     assert (told["state"], steps["pay"]["on"], steps["pay"]["by"]) == ("completed", "MoneyAsked", "bank")
     assert steps["paid"]["event"]["name"] == "MoneyTaken"
+
+
+def test_no_choreography_under_way_is_stranded_by_the_code_that_it_runs_on(
+    world: trade.World, deal: Callable[..., Saga]
+) -> None:
+    world.behaviour["MoneyAsked"] = lambda _: None
+    deal()
+    assert stranded.findings() == []
+
+
+def test_a_choreography_is_exported_and_imported_as_it_is(
+    world: trade.World, deal: Callable[..., Saga], asked: Callable[..., Asked]
+) -> None:
+    world.behaviour["MoneyAsked"] = trade.tells("MoneyRefused", reason="broke")
+    saga = deal()
+    document = orchestrator.export(saga.pk, reveal=True)
+    veiled = orchestrator.export(saga.pk)
+    assert "broke" not in json.dumps(veiled)
+    for each in (document, veiled):
+        Saga.objects.all().delete()
+        OperatorAction.objects.all().delete()
+        assert orchestrator.import_saga(json.loads(json.dumps(each)), asked()).created
+
+
+def test_a_choreography_is_not_drilled(world: trade.World) -> None:
+    with pytest.raises(CannotDrill, match="Trade is a choreography"):
+        drill(trade.Trade)
