@@ -31,12 +31,7 @@ ANSWERS = {
     "CreateShipment": ("ShipmentCreated", "ShipmentFailed"),
 }
 TURNING = (*(refused for _, refused in ANSWERS.values()), "OrderCancelled")
-#: What is asked for -> the order's data that it needs.
-_NEEDS = {
-    "ReserveInventory": ("customer_id", "items"),
-    "ProcessPayment": ("customer_id", "payment_method"),
-    "CreateShipment": ("customer_id", "shipping_address"),
-}
+#: What is passed on of what was done; the order's own data everybody has.
 _KNOWN = ("total_amount", "reservation_id", "payment_id", "tracking_number")
 
 
@@ -61,7 +56,7 @@ def _open(context: SagaContext) -> Iterator[str]:
     """Yield what is asked for and not answered, and what was done and is not undone."""
     told = context.published
     for asked, answers in ANSWERS.items():
-        if asked in told and not any(answer in told for answer in answers):
+        if asked in told.keys() - {*context.undelivered} and not any(answer in told for answer in answers):
             yield asked
     for done, undo in UNDO.items():
         if done in told and UNDONE[undo] not in told:
@@ -71,8 +66,7 @@ def _open(context: SagaContext) -> Iterator[str]:
 def _publish(context: SagaContext, event: str, **more: Any) -> None:
     """Publish an event with the order's id, and all that is known by now of what was done about it."""
     known = {k: v for data in context.published.values() for k, v in data.items() if k in _KNOWN}
-    needed = {name: context[name] for name in _NEEDS.get(event, ())}
-    publish(event, {"order_id": context["order_id"], **needed, **known, **more})
+    publish(event, {"order_id": context["order_id"], **known, **more})
 
 
 def _reason(context: SagaContext) -> str:

@@ -36,6 +36,8 @@ class SagaContext(Mapping[str, Any]):
         """The steps that were completed by then; of the same subscriber, all that came before."""
         self.published: dict[str, dict[str, Any]] = _published(progress)
         """The events that were published by then, in their order, with their data."""
+        self.undelivered: tuple[str, ...] = _undelivered(progress)
+        """Those of them that a subscriber did not take, and will not: it refused, and nobody insists."""
         self._values = {**values, **self.data}
 
     def __getitem__(self, key: str) -> Any:
@@ -54,3 +56,9 @@ class SagaContext(Mapping[str, Any]):
 def _published(progress: Progress) -> dict[str, dict[str, Any]]:
     told = [step.event for step in progress.steps.values() if step.event is not None]
     return {event["name"]: event["data"] for event in sorted(told, key=lambda event: event["number"])}
+
+
+def _undelivered(progress: Progress) -> tuple[str, ...]:
+    over = {StepStatus.FAILED, StepStatus.SKIPPED}
+    given_up = (step for step in progress.steps.values() if step.status in over and not step.attention)
+    return tuple(step.event["name"] for step in given_up if step.event is not None)

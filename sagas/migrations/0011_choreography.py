@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("sagas", "0009_drill"),
+        ("sagas", "0010_schedules"),
     ]
 
     operations = [

@@ -49,6 +49,23 @@ def test_an_order_is_started_and_its_steps_move_before_ones_eyes(page: Page) -> 
     assert page.evaluate("window.sameDocument") is True
 
 
+def test_a_choreography_is_followed_event_by_event_and_rolled_back(page: Page) -> None:
+    page.goto("/demo/order/")
+    page.get_by_role("link", name="Choreography").click()
+    page.get_by_text("Card declined, held for your decision").click()
+    page.get_by_label("Seconds per step").fill("0")
+    page.get_by_role("button", name="Start").click()
+    parked = page.locator("[data-event=ProcessPayment]")
+    expect(parked).to_contain_text("PaymentService: held")
+    page.locator(".verbs").get_by_role("link", name="Roll back").click()
+    expect(page.locator("main")).to_contain_text("OrderService on OrderCancelled is called")
+    page.get_by_label("Why?").fill("no other card")
+    page.get_by_role("button", name="Roll back").click()
+    for event in ("OrderCancelled", "ReleaseInventory", "InventoryReleased", "OrderFailed"):
+        expect(page.locator(f"[data-event={event}]")).to_be_visible()
+    expect(page.locator(".saga-head .chip--failed")).to_be_visible()
+
+
 def test_a_trip_that_cannot_be_undone_is_shown_for_what_it_is_and_settled_by_hand(page: Page) -> None:
     page.goto("/demo/order/")
     page.get_by_role("link", name="Trip").click()

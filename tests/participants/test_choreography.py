@@ -136,6 +136,34 @@ def test_an_order_that_is_called_off_at_any_moment_takes_everything_back(
     assert audit().offences == []
 
 
+def test_a_held_order_goes_on_when_the_operator_mends_its_card(
+    order: Callable[..., Saga], rest: Callable[[], None], admin_user: Any
+) -> None:
+    saga = order("hold_for_operator")
+    asked = {"operator": admin_user, "via": "desk", "reason": "another card"}
+    data = {**saga.data, "payment_method": "card-grace"}
+    orchestrator.act(saga.pk, "edit", orchestrator.Asked(**asked, data=data))
+    orchestrator.act(saga.pk, "retry", orchestrator.Asked(**asked, step="process_payment"))
+    rest()
+    saga.refresh_from_db()
+    assert saga.state == "completed"
+    assert LedgerEntry.objects.get().account_id == "card-grace"
+    assert audit().offences == []
+
+
+def test_a_held_order_that_is_rolled_back_releases_its_goods(
+    order: Callable[..., Saga], rest: Callable[[], None], admin_user: Any
+) -> None:
+    saga = order("hold_for_operator")
+    orchestrator.act(
+        saga.pk, "compensate", orchestrator.Asked(operator=admin_user, via="desk", reason="no card")
+    )
+    rest()
+    saga.refresh_from_db()
+    assert (saga.state, in_force()) == ("failed", (0, 0, 0, 0))
+    assert audit().offences == []
+
+
 def test_publishing_that_an_order_was_created_starts_its_choreography(
     shop: None, rest: Callable[[], None]
 ) -> None:
