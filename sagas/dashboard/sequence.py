@@ -102,19 +102,21 @@ def _told(event: Mapping[str, Any], steps: Mapping[str, Step], places: Mapping[s
 
 
 def _expected(steps: Sequence[Step], places: Mapping[str, int]) -> Iterator[Row]:
-    """Yield what is expected next, of whom, since when."""
-    for step in steps:
-        if not step["waiting"] or not step["expects"]:
-            continue
-        if step["on"] is None and (step["event"] or any(s["waiting"] and s["on"] for s in steps)):
-            continue  # its end is published, or is not what comes next
+    """Yield what is expected next, of whom, since when: of those who have an event to take, or else the end."""
+    asked = [s for s in steps if s["on"] and s["event"] and s["expects"] and _goes_on(s)]
+    ends = [s for s in steps if not s["on"] and s["waiting"] and not s["event"]]
+    for step in asked or ends:
         yield Row(
             event=" or ".join(step["expects"]),
             arrows=tuple(_awaited(step, steps, places)),
-            since=step["waiting_since"],
-            until=step["due_at"],
-            by=_lane(step),
+            since=step["waiting_since"] or step["dispatched_at"],
+            until=step["due_at"] if step["waiting"] else None,
+            by=f"of {step['by']}" if step["by"] else "as its end",
         )
+
+
+def _goes_on(step: Step) -> bool:
+    return step["status"] in {"pending", "executing"} and not step["attention"]
 
 
 def _awaited(step: Step, steps: Sequence[Step], places: Mapping[str, int]) -> Iterator[Arrow]:
