@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 from django.conf import settings
+from django.db import connections, transaction
+from django.test import TransactionTestCase
 
 from sagas.orchestrator import pins
 from tests import servers
@@ -28,6 +30,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if elsewhere:
         config.hook.pytest_deselected(items=elsewhere)
         items[:] = [item for item in items if item not in elsewhere]
+
+
+#: What migrating made, which the tests leave as it is.
+MADE = {"django_migrations", "django_content_type", "auth_permission"}
+
+
+def _empty(case: TransactionTestCase) -> None:
+    """Delete what a test left behind. Django would truncate every table and then finish migrating once more."""
+    for alias in case._databases_names(include_mirrors=False):
+        connection = connections[alias]
+        tables = sorted(set(connection.introspection.django_table_names(only_existing=True)) - MADE)
+        deletions = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]  # noqa: S608 - our own
+        with transaction.atomic(using=alias), connection.cursor() as cursor:
+            for sql in ["; ".join(deletions)] if connection.vendor == "postgresql" else deletions:
+                cursor.execute(sql)
+
+
+TransactionTestCase._fixture_teardown = _empty  # type: ignore[method-assign]
 
 
 def pytest_unconfigure() -> None:
