@@ -19,7 +19,7 @@ class Bouquet(SagaOrchestrator):
 
     def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
         """Return it."""
-        return [SagaStep("bind", "OwnFlorist.Bind")]
+        return [SagaStep("bind", "OwnFlorist.Bind", input={"flowers": data["flowers"]})]
 
 
 def test_a_participants_own_workers_serve_its_queue_and_no_other(processes: Processes) -> None:

@@ -161,8 +161,12 @@ class Bouquet(SagaOrchestrator):
 
     def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
         """Return the florist's step, and another one of his."""
-        flowers = SagaStep("flowers", "Florist.Bind", "Florist.Unbind", probe="Florist.WhatBecameOf")
-        return [flowers, SagaStep("more", "Florist.Bind", input={"flowers": data.get("more", "roses")})]
+        chosen, more = {"flowers": data["flowers"]}, {"flowers": data.get("more", "roses")}
+        probe = "Florist.WhatBecameOf"
+        return [
+            SagaStep("flowers", "Florist.Bind", "Florist.Unbind", probe=probe, input=chosen),
+            SagaStep("more", "Florist.Bind", input=more),
+        ]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -43,7 +43,7 @@ def taken(server: Elsewhere, settings: Any, world: shop.World, pump: Pump) -> Sa
     server.asked.clear()
     server.behaviour = says(202)
     configure(settings, server)
-    saga = Parcel().start({})
+    saga = Parcel().start({"weight": 3})
     pump.run(budget=30)
     return saga
 

@@ -158,7 +158,7 @@ def test_what_is_neither_yes_nor_no_is_unknown_and_tried_again(
 @pytest.mark.parametrize("told", ["1800", lambda: formatdate(time.time() + 1800, usegmt=True)])
 def test_who_says_when_to_come_again_is_not_asked_before(carrier: Elsewhere, pump: Pump, told: Any) -> None:
     carrier.behaviour = says(503, retry_after=told if isinstance(told, str) else told())
-    Parcel().start({})
+    Parcel().start({"weight": 3})
     pump.run(budget=30)
     due = Due.objects.get()
     assert 1700 < (due.due_at - Step.objects.get(name=STEP).dispatched_at).total_seconds() < 1900
@@ -257,7 +257,7 @@ def test_sixty_four_wait_in_one_worker(carrier: Elsewhere, pump: Pump, settings:
         return says(200)(asked)
 
     carrier.behaviour = answer
-    sagas = [Parcel().start({}) for _ in range(64)]
+    sagas = [Parcel().start({"weight": 3}) for _ in range(64)]
     until(lambda: pump.run(budget=30) or not Due.objects.exists())
     assert Saga.objects.filter(pk__in=[saga.pk for saga in sagas], state="completed").count() == 64
 
