@@ -121,7 +121,8 @@ class Ledger:
         return {"verdict": "completed", "result": {"effect": effect}}
 
     def _undo(self, asked: dict[str, Any]) -> dict[str, Any]:
-        if self._refuses(asked, FAULTS["refuse"]):
+        # Without an inbox a refusal does not close the key, so that in a calm it has to be taken in the end.
+        if not (self.calm and asked["plain"]) and self._refuses(asked, FAULTS["refuse"]):
             return {"verdict": "rejected", "reason": "not yet"}
         undone = self.books.execute(
             "UPDATE effects SET undone_at = ?, undone_by = ? WHERE key = ? AND undone_at IS NULL",
