@@ -484,7 +484,8 @@ def test_once_the_saga_has_turned_back_only_claimed_actions_are_due(world: World
         if any(isinstance(event, e.SagaCompensating) for event in events):
             probes = {step.probe for step in world.definition.steps}
             actions = [row for row in world.due.values() if row.command.direction is Direction.DO]
-            assert all(row.token for row in actions if row.command.name not in probes)
+            called = [row for row in actions if row.command.name not in probes and not row.command.waits]
+            assert all(row.token for row in called)
 
     world.watchers.append(only_claimed)
     world.suffer(schedule).run_to_rest()

@@ -1,6 +1,6 @@
 """The rules of the core hold for what waits: timers, approvals and promises among the steps, under every fault."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sagas.core import events as e
@@ -25,11 +25,15 @@ from .test_properties import INBOX, _terminal_is_final, _uncompensated, _undo_fo
 
 Schedule = list[tuple[Fault, int]]
 
+#: Such worlds are costly to make; the simulation's oracle holds thousands of them to the same rules.
+few = settings(max_examples=200)
+
 WAITING = waiting(definitions())
 #: Patient participants with one mind, and nobody who clicks.
 SURE = waiting(definitions(compensations=(UNDO, UNDO, None), patient=True, holds=False))
 
 
+@few
 @given(worlds(WAITING), ANYTHING, ANYTHING)
 def test_rule_1_terminal_is_final(world: World, before: Schedule, after: Schedule) -> None:
     world.watchers.append(_terminal_is_final)
@@ -39,6 +43,7 @@ def test_rule_1_terminal_is_final(world: World, before: Schedule, after: Schedul
     assert world.progress.waiting is None
 
 
+@few
 @given(worlds(WAITING, inboxes=INBOX), ANYTHING)
 def test_rules_2_and_3_the_end_is_what_it_says(world: World, schedule: Schedule) -> None:
     world.suffer(schedule).tidy()
@@ -51,12 +56,14 @@ def test_rules_2_and_3_the_end_is_what_it_says(world: World, schedule: Schedule)
             assert not skipped or "skip" in world.operator.settled(name)
 
 
+@few
 @given(worlds(WAITING), ANYTHING)
 def test_rule_4_nothing_is_undone_while_something_stands_on_it(world: World, schedule: Schedule) -> None:
     world.watchers.append(_undo_follows_dependency)
     world.suffer(schedule).tidy()
 
 
+@few
 @given(worlds(SURE, inboxes=INBOX, do=SURE_DO, undo=SURE_UNDO), DELIVERIES)
 def test_rule_5_faults_of_delivery_change_nothing(world: World, schedule: Schedule) -> None:
     twins = {name: Participant(p.inbox, p.do, p.undo, p.probe) for name, p in world.participants.items()}
@@ -66,6 +73,7 @@ def test_rule_5_faults_of_delivery_change_nothing(world: World, schedule: Schedu
     assert [step.waiting for step in now.steps.values()] == [step.waiting for step in calm.steps.values()]
 
 
+@few
 @given(worlds(WAITING), ANYTHING)
 def test_rule_6_what_asks_for_nobody_has_work_due(world: World, schedule: Schedule) -> None:
     def goes_on(world: World, before: Progress, message: m.Message, events: tuple[e.Event, ...]) -> None:
@@ -80,6 +88,7 @@ def test_rule_6_what_asks_for_nobody_has_work_due(world: World, schedule: Schedu
     world.suffer(schedule).tidy()
 
 
+@few
 @given(worlds(WAITING), ANYTHING)
 def test_rule_8_folding_the_events_gives_the_rows(world: World, schedule: Schedule) -> None:
     world.suffer(schedule)
@@ -88,6 +97,7 @@ def test_rule_8_folding_the_events_gives_the_rows(world: World, schedule: Schedu
     world.remember()
 
 
+@few
 @given(worlds(WAITING), ANYTHING, st.booleans())
 def test_nobody_approves_alone_what_two_have_to(world: World, schedule: Schedule, tidied: bool) -> None:
     def by_as_many(world: World, before: Progress, message: m.Message, events: tuple[e.Event, ...]) -> None:

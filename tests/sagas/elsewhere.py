@@ -93,7 +93,7 @@ class Parcel(SagaOrchestrator):
     saga_type = "ParcelElsewhere"
 
     def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
-        """Return a step here and one elsewhere; without data, for who only checks, none that no test's server serves."""
+        """Return a step here and one elsewhere; without data, for who only checks, none that nobody serves."""
         ask = "Carrier.WhatBecameOf" if data.get("asks") else None
         common: dict[str, Any] = {"retry": QUICK, "undo_retry": QUICK, "probe_retry": QUICK}
         fetch = SagaStep("fetch", "FetchService.Fetch", "FetchService.Return", **common)

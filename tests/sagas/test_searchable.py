@@ -60,6 +60,9 @@ def test_a_path_that_nobody_named_is_refused_with_those_that_are(named: None) ->
 
 
 def test_the_index_answers(named: None, errand: Callable[..., Saga]) -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:  # or the planner knows how small it is, and takes any index
+            cursor.execute(f"TRUNCATE {Saga._meta.db_table} CASCADE")
     errand(order_id="A-1")
     sought = searchable.with_value(Saga.objects.order_by("-id"), "order_id", "A-1")
     if connection.vendor == "postgresql":

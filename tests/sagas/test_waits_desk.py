@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
-from sagas.models import Saga
+from sagas.models import Event, Saga
 from tests.sagas import waits
 from tests.sagas.test_waits import begin, pump, run  # noqa: F401 - pump is a fixture
 
@@ -89,13 +90,19 @@ def test_the_overview_counts_what_waits(client: Client, asking: Saga) -> None:
 
 
 @pytest.mark.usefixtures("boss")
-def test_the_timeline_draws_a_promise_as_a_wait(client: Client, pump: Any) -> None:  # noqa: F811
-    waits.answers["FilingService.File"] = waits.later()
+def test_the_timeline_draws_a_promise_as_a_wait(
+    client: Client,
+    pump: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(waits.answers, "FilingService.File", waits.later())
     saga = run(pump, begin("file", "hand"))
+    past = F("at") - timedelta(seconds=5)  # what is over in no time is not drawn
+    Event.objects.filter(saga=saga).update(at=past)
+    Saga.objects.filter(pk=saga.pk).update(created_at=F("created_at") - timedelta(seconds=5))
     shown = page(client, saga)
     assert "bar--waiting" in shown
     assert "file is taken on; its reply comes later" in shown
-    waits.answers.clear()
 
 
 @pytest.mark.usefixtures("boss")

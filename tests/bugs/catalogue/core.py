@@ -97,7 +97,7 @@ def key_changes_on_a_manual_retry() -> None:
 @bug(VERBS)
 def verbs_do_not_wait_for_workers() -> None:
     """An operator may skip, settle or retry what a worker is executing at that very moment."""
-    rewrite("sagas.core.verbs:_unclaimed", "if draft.claimed(step):", "if False:")
+    rewrite("sagas.core.verbs:unclaimed", "if draft.claimed(step):", "if False:")
 
 
 @bug(VERBS, DECIDE)

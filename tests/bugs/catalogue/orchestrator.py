@@ -100,8 +100,8 @@ def due_after_the_commit() -> None:
     )
     rewrite(
         "sagas.orchestrator.ledger:Group.write",
-        "self.batch.write()",
-        "self.batch.write()\n    transaction.on_commit(self.later.write)",
+        "self.batch.write()\n    self._write_pauses(moved)",
+        "self.batch.write()\n    transaction.on_commit(self.later.write)\n    self._write_pauses(moved)",
     )
 
 
