@@ -137,7 +137,9 @@ def _only_one(data: Path) -> None:
 def _elsewhere(env: dict[str, str], data: Path, port: int) -> dict[str, str]:
     """Return what the demo's carrier has to know, and what the others have to know of it."""
     secret = secrets.token_urlsafe(32)
-    with socket.socket() as free:
+    with socket.socket() as web, socket.socket() as free:
+        web.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        web.bind(("127.0.0.1", port))  # or the free one might be the web's
         free.bind(("127.0.0.1", 0))
         place = free.getsockname()[1]
     carrier = {"url": f"http://127.0.0.1:{place}", "secrets": [secret], "private": True, "reply_within": 20}
