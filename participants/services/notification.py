@@ -13,13 +13,7 @@ from sagas.inbox import once
 @once(NotificationInbox)
 def send_order_confirmation(order: Any) -> dict[str, Any]:
     """Tell the customer that the order is on its way."""
-    notice = Notice.objects.create(
-        **Effect.origin(order),
-        kind=Notice.CONFIRMATION,
-        customer_id=order.get("customer_id") or "",
-        text=f"Your order {order.get('order_id')} is confirmed.{_tracking(order)}",
-    )
-    return {"notice_id": notice.number}
+    return _confirm(order, f"Your order {order.get('order_id')} is confirmed.{_tracking(order)}")
 
 
 @command("NotificationService.SendItinerary")
@@ -27,13 +21,10 @@ def send_order_confirmation(order: Any) -> dict[str, Any]:
 @once(NotificationInbox)
 def send_itinerary(trip: Any) -> dict[str, Any]:
     """Tell the customer that the trip is booked, with the numbers of the tickets."""
-    notice = Notice.objects.create(
-        **Effect.origin(trip),
-        kind=Notice.CONFIRMATION,
-        customer_id=trip.get("customer_id") or "",
-        text=f"Your trip {trip.get('trip_id')} is booked. Tickets: {', '.join(_tickets(trip)) or 'to follow'}.",
+    return _confirm(
+        trip,
+        f"Your trip {trip.get('trip_id')} is booked. Tickets: {', '.join(_tickets(trip)) or 'to follow'}.",
     )
-    return {"notice_id": notice.number}
 
 
 @command("NotificationService.SendRefundNotice")
@@ -41,11 +32,16 @@ def send_itinerary(trip: Any) -> dict[str, Any]:
 @once(NotificationInbox)
 def send_refund_notice(refund: Any) -> dict[str, Any]:
     """Tell the customer that the money is on its way."""
+    return _confirm(refund, f"Your refund {refund.get('refund_id')} is paid out.")
+
+
+def _confirm(work: Any, text: str) -> dict[str, Any]:
+    """Write to the customer of whatever is being confirmed."""
     notice = Notice.objects.create(
-        **Effect.origin(refund),
+        **Effect.origin(work),
         kind=Notice.CONFIRMATION,
-        customer_id=refund.get("customer_id") or "",
-        text=f"Your refund {refund.get('refund_id')} is paid out.",
+        customer_id=work.get("customer_id") or "",
+        text=text,
     )
     return {"notice_id": notice.number}
 
