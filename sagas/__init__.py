@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sagas.core.definition import timer as timer
     from sagas.core.reactions import Reaction as Reaction
     from sagas.core.words import SagaState as SagaState
+    from sagas.functions import durable_saga as durable_saga
     from sagas.registry import Later as Later
     from sagas.registry import NoSuchCommand as NoSuchCommand
     from sagas.registry import Rejected as Rejected
@@ -44,6 +45,7 @@ __all__ = [
     "approval",
     "apublish",
     "command",
+    "durable_saga",
     "publish",
     "subscribe",
     "timer",
@@ -66,6 +68,7 @@ _HOME = {
     "Unavailable": "sagas.registry",
     "apublish": "sagas.choreography",
     "command": "sagas.registry",
+    "durable_saga": "sagas.functions",
     "publish": "sagas.choreography",
     "subscribe": "sagas.registry",
     "timer": "sagas.core.definition",

@@ -223,9 +223,13 @@ class Step(models.Model):
     approver = models.CharField(max_length=200, null=True, blank=True, help_text="Who may answer.")
     asked = models.JSONField(null=True, blank=True, help_text="What they see, and who has approved.")
     event = models.JSONField(null=True, blank=True, help_text="In a choreography: what is delivered.")
+    grown = models.JSONField(null=True, blank=True, help_text="Of a function's step: its definition.")
     dispatched_at = models.DateTimeField(null=True, blank=True)
     executed_at = models.DateTimeField(null=True, blank=True)
     compensated_at = models.DateTimeField(null=True, blank=True)
+    refused_at = models.DateTimeField(
+        null=True, blank=True, help_text="Of a function's step: when there was a no to be heard of."
+    )
 
     class Meta:
         ordering = ["saga", "position"]

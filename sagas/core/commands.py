@@ -62,8 +62,8 @@ def own_wake(definition: SagaDefinition, progress: Progress) -> DueCommand | Non
     begins, ends = progress.begins_at, progress.deadline_at
     if begins is not None:
         return DueCommand("", Direction.DO, "sagas.Start", BEGINNING, 0, 1, begins, waits=True)
-    pivot = definition.pivot
-    if ends is None or (pivot is not None and progress.steps[pivot.name].status is StepStatus.COMPLETED):
+    pivot = progress.steps.get(definition.pivot.name) if definition.pivot else None
+    if ends is None or (pivot is not None and pivot.status is StepStatus.COMPLETED):
         return None
     return DueCommand("", Direction.DO, "sagas.Deadline", DEADLINE, 0, 1, ends, waits=True)
 
@@ -77,9 +77,9 @@ def changed(
         if own_was != own_now:
             yield (own_was.number if own_was else None), own_now
     for name, step in after.steps.items():
-        old = before.steps[name]
+        old = before.steps.get(name)
         if old is step:
             continue
-        was, now = due_command(definition, old), due_command(definition, step)
+        was, now = old and due_command(definition, old), due_command(definition, step)
         if was != now:
             yield (was.number if was else None), now

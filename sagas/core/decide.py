@@ -5,7 +5,7 @@ nothing (or, where no inbox prevented it, that an effect became known too late).
 A verb that does not apply raises :class:`Refused`: that is the caller's to hear.
 """
 
-from sagas.core import choreography, replies, verbs, waiting
+from sagas.core import choreography, growth, replies, verbs, waiting
 from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core.definition import SagaDefinition
@@ -38,8 +38,14 @@ def drafted(definition: SagaDefinition, progress: Progress, message: m.Message, 
             draft.advance()
         case m.TimeUp(number=number):
             waiting.time_is_up(draft, number)
+        case m.Unknown() | m.Unserved() | m.Grown() | m.Returned() | m.Raised() if growth.about(
+            draft, message
+        ):
+            growth.take(draft, message)
         case m.Completed() | m.Rejected() | m.Unknown() | m.NoSuchCommand() | m.Unserved() | m.Later():
             replies.take(draft, message)
+        case m.Grown() | m.Returned() | m.Raised():
+            pass  # of a run that is over: another has said what comes next
         case m.Published():
             pass  # an orchestration goes on by commands and their replies alone
         case _:

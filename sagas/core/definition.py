@@ -20,6 +20,8 @@ from sagas.core.words import Direction
 
 #: ``compensation=CANNOT_UNDO``: a rollback stops at this step and asks an operator.
 CANNOT_UNDO: Final = "CANNOT_UNDO"
+#: The step that is a durable function itself: it says which steps come next, and ends the saga.
+FUNCTION: Final = "function"
 #: The fields of a step that name commands.
 COMMANDS: Final = ("action", "compensation", "probe", "undo_probe")
 
@@ -125,6 +127,8 @@ class SagaDefinition:
     """Seconds from its beginning to its point of no return, or its end; then it rolls back."""
     flow: Flow | None = None
     """The events that move it, if it is a choreography: its steps are then its subscribers' deliveries."""
+    growing: bool = False
+    """Whether it is a durable function's: pinned is then the step :data:`FUNCTION`, which adds the others."""
     _needs: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -177,6 +181,16 @@ class SagaDefinition:
         """Return the definition with commands called by their new names, given by the old ones; else as it is."""
         return replace(self, steps=tuple(_renamed(step, names) for step in self.steps))
 
+    def grown(self, documents: Iterable[Mapping[str, Any]]) -> "SagaDefinition":
+        """Return the definition with steps that a function has added. Raises :class:`InvalidDefinition`."""
+        added = tuple(step_from(each["step"]) for each in documents)
+        return replace(self, steps=(*self.steps, *added)) if added else self
+
+    @property
+    def pinned(self) -> "SagaDefinition":
+        """The definition as it was when the saga started."""
+        return replace(self, steps=self.steps[:1]) if self.growing else self
+
     @cached_property
     def _by_name(self) -> dict[str, SagaStep]:
         return {step.name: step for step in self.steps}
@@ -197,8 +211,9 @@ class SagaDefinition:
         """Return the definition as plain data, defaults left out."""
         deadline = {} if self.deadline is None else {"deadline": self.deadline}
         flow = {"flow": self.flow.document()} if self.flow else {}
-        steps = [_step_document(step) for step in self.steps]
-        return {"saga_type": self.saga_type, **deadline, "steps": steps, **flow}
+        steps = [step_document(step) for step in self.steps]
+        growing = {"growing": True} if self.growing else {}
+        return {"saga_type": self.saga_type, **deadline, "steps": steps, **flow, **growing}
 
     @cached_property
     def digest(self) -> str:
@@ -209,9 +224,10 @@ class SagaDefinition:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "SagaDefinition":
         """Read back what :meth:`document` wrote."""
-        steps = tuple(_step_from(step) for step in document["steps"])
+        steps = tuple(step_from(step) for step in document["steps"])
         flow = Flow.from_document(document["flow"]) if "flow" in document else None
-        return cls(document["saga_type"], steps, document.get("deadline"), flow)
+        growing = document.get("growing", False)
+        return cls(document["saga_type"], steps, document.get("deadline"), flow, growing)
 
 
 def _renamed(step: SagaStep, names: Mapping[str, str]) -> SagaStep:
@@ -222,7 +238,8 @@ def _renamed(step: SagaStep, names: Mapping[str, str]) -> SagaStep:
 _DEFAULTS = {f.name: f.default for f in fields(SagaStep)}
 
 
-def _step_document(step: SagaStep) -> dict[str, Any]:
+def step_document(step: SagaStep) -> dict[str, Any]:
+    """Return a step as plain data, defaults left out."""
     document = {}
     for name, default in _DEFAULTS.items():
         value = getattr(step, name)
@@ -235,7 +252,8 @@ def _step_document(step: SagaStep) -> dict[str, Any]:
     return document
 
 
-def _step_from(document: Mapping[str, Any]) -> SagaStep:
+def step_from(document: Mapping[str, Any]) -> SagaStep:
+    """Read back what :func:`step_document` wrote."""
     values = dict(document)
     for name in ("retry", "undo_retry", "probe_retry"):
         if name in values:
@@ -364,10 +382,12 @@ def _unknown_needs(definition: SagaDefinition) -> Iterable[str]:
 
 def _circle(definition: SagaDefinition) -> list[str]:
     """Return one circle as a path that ends where it began, or nothing."""
-    left = dict.fromkeys(definition.names)
-    while free := [name for name in left if not any(need in left for need in definition.needs(name))]:
-        for name in free:
-            del left[name]
+    left, before = dict.fromkeys(definition.names), -1
+    while len(left) != before:
+        before = len(left)
+        for name in [*left]:  # in their order each comes after what it needs, most often: one round is enough
+            if not any(need in left for need in definition.needs(name)):
+                del left[name]
     if not left:
         return []
     path: list[str] = []

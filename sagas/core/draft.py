@@ -6,7 +6,7 @@ from typing import Any
 
 from sagas.core import events as e
 from sagas.core import messages as m
-from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep
+from sagas.core.definition import CANNOT_UNDO, FUNCTION, Retry, SagaDefinition, SagaStep
 from sagas.core.machine import evolve
 from sagas.core.progress import Progress, StepProgress
 from sagas.core.waits import shown, wake_at
@@ -50,6 +50,10 @@ class Draft:
         """Whether a worker holds the step's open command at this moment."""
         return step.scheduled and step.number in self.now.claimed
 
+    def is_function(self, step: StepProgress) -> bool:
+        """Whether the step is a durable function. It has no effect by itself, so nobody need wait for a run of it."""
+        return self.definition.growing and step.name == FUNCTION
+
     def advance(self) -> None:
         """Dispatch what has become possible; finish when nothing is left."""
         if self.progress.state in FORWARD:
@@ -66,10 +70,21 @@ class Draft:
     def _forward(self) -> None:
         if self.progress.begins_at is not None:
             return
+        if self.definition.growing:
+            self._hear()
+            return
         for name in self.definition.names:
             if self.step(name).status is StepStatus.PENDING and self._passed(self.definition.needs(name)):
                 self.dispatch_action(name)
         if self._passed(self.definition.names):
+            self.add(e.SagaCompleted)
+
+    def _hear(self) -> None:
+        """Have the function hear of what has happened: it says what comes next. When it is done, all is."""
+        function = self.step(FUNCTION)
+        if function.status is StepStatus.PENDING or function.resting:
+            self.dispatch_action(FUNCTION)
+        elif function.status is StepStatus.COMPLETED:
             self.add(e.SagaCompleted)
 
     def _passed(self, names: Iterable[str]) -> bool:
@@ -80,6 +95,9 @@ class Draft:
         """Make the step's action due, as a new generation."""
         pinned = self.definition.step(name)
         generation, budget = self.step(name).generation + 1, pinned.retry.max_attempts
+        if self.is_function(self.step(name)):
+            self.add(e.FunctionDispatched, step=name, generation=generation, budget=budget)
+            return
         self.add(e.StepDispatched, step=name, generation=generation, budget=budget, **self._wait(pinned))
 
     def _wait(self, pinned: SagaStep) -> dict[str, Any]:
@@ -129,9 +147,12 @@ class Draft:
         """Begin the rollback: withdraw what nobody has claimed, await what is claimed, undo the rest."""
         self.add(e.SagaCompensating, error=error, step=step)
         for each in self.progress.steps.values():
-            if each.status is StepStatus.EXECUTING and not self.claimed(each) and not self.awaited(each):
+            if each.status is StepStatus.EXECUTING and self._may_stop(each):
                 self.withdraw(each, each.error or "withdrawn before its next attempt")
         self.advance()
+
+    def _may_stop(self, step: StepProgress) -> bool:
+        return self.is_function(step) or (not self.claimed(step) and not self.awaited(step))
 
     def awaited(self, step: StepProgress) -> bool:
         """Whether only a reply can tell what an attempt does that is under way outside.

@@ -289,6 +289,27 @@ class DeliveryDropped(_StepEvent):
     """An operator goes on without the delivery."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SagaGrown(_Event):
+    """The saga's function asks for these steps."""
+
+    steps: tuple[Mapping[str, Any], ...]
+    """Each as ``{"step": its document, "place": where in the function it is asked for}``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionDispatched(_StepEvent):
+    """The saga's function is due: to begin, or to hear of a verdict. Its number is this event's sequence."""
+
+    generation: int
+    budget: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionWaits(_StepEvent):
+    """The function was run as far as results are known; it is due again when there is another verdict."""
+
+
 SagaEvent = (
     SagaStarted
     | SagaBegan
@@ -301,6 +322,7 @@ SagaEvent = (
     | DataEdited
     | DefinitionChanged
     | EventPublished
+    | SagaGrown
 )
 StepEvent = (
     StepDispatched
@@ -325,6 +347,8 @@ StepEvent = (
     | DeliveryRescheduled
     | EventAwaited
     | DeliveryDropped
+    | FunctionDispatched
+    | FunctionWaits
 )
 Event = SagaEvent | StepEvent
 
@@ -358,9 +382,9 @@ def event_from(name: str, *, at: datetime, version: int, step: str | None, data:
         values["code"] = Attention(values["code"])
     if values.get("outcome"):
         values["outcome"] = Outcome(values["outcome"])
-    for name_of_steps in ("keeping", "to"):
-        if name_of_steps in values:
-            values[name_of_steps] = tuple(values[name_of_steps])
+    for several in ("keeping", "to", "steps"):
+        if several in values:
+            values[several] = tuple(values[several])
     if step is not None:
         values["step"] = step
     return EVENT_TYPES[name](at=at, version=version, **values)

@@ -6,9 +6,11 @@ refuses what the tables do not allow.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from sagas.core import events as e
+from sagas.core.definition import COMMANDS
 from sagas.core.progress import Progress, StepProgress
 from sagas.core.words import Attention, Direction, Outcome, Waiting
 from sagas.core.words import SagaState as S
@@ -76,6 +78,11 @@ TRANSITIONS: Mapping[tuple[S, type[e.Event]], S] = {
         for state in (S.PENDING, S.COMPENSATING)
         for event in (e.EventPublished, *DELIVERY_EVENTS)
     },
+    # A durable function is asked what comes next, on the way forward only.
+    (S.STARTED, e.FunctionDispatched): S.PENDING,
+    (S.PENDING, e.FunctionDispatched): S.PENDING,
+    (S.PENDING, e.SagaGrown): S.PENDING,
+    (S.PENDING, e.FunctionWaits): S.PENDING,
 }
 
 #: What may still be recorded about a terminal saga; it never changes the state.
@@ -122,6 +129,10 @@ STEP_TRANSITIONS: Mapping[tuple[T, type[e.StepEvent]], T] = {
     (T.PENDING, e.DeliveryDropped): T.SKIPPED,
     (T.EXECUTING, e.DeliveryDropped): T.SKIPPED,
     (T.FAILED, e.DeliveryDropped): T.SKIPPED,
+    (T.PENDING, e.FunctionDispatched): T.EXECUTING,
+    (T.EXECUTING, e.FunctionDispatched): T.EXECUTING,
+    (T.FAILED, e.FunctionDispatched): T.EXECUTING,
+    (T.EXECUTING, e.FunctionWaits): T.EXECUTING,
     **{(status, event): status for status in T for event in (e.LateEffectFound, e.LateEffectSettled)},
 }
 
@@ -200,12 +211,25 @@ def _saga_changes(progress: Progress, event: e.SagaEvent) -> dict[str, Any]:
         case e.DataEdited(data=data, keeping=keeping):
             kept = {n: progress.steps[n]._replace(input=progress.data) for n in keeping}
             return {"data": data, "steps": {**progress.steps, **kept}}
-        case e.DefinitionChanged():
-            return {}  # names of commands are the definition's, and steps keep theirs
+        case e.DefinitionChanged(renamed=names):
+            # Names of commands are the definition's, but for those of steps that were added to it.
+            grown = {
+                n: s._replace(grown=_renamed(s.grown, names)) for n, s in progress.steps.items() if s.grown
+            }
+            return {"steps": {**progress.steps, **grown}} if grown else {}
+        case e.SagaGrown(steps=steps):
+            added = {each["step"]["name"]: StepProgress(each["step"]["name"], grown=each) for each in steps}
+            return {"steps": {**progress.steps, **added}}
         case e.EventPublished(event=name, data=data, to=to):
             told = {"name": name, "number": progress.sequence + 1, "data": data}
             reached = {n: progress.steps[n]._replace(event=told) for n in to}
             return {"steps": {**progress.steps, **reached}}
+
+
+def _renamed(grown: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
+    step = grown["step"]
+    new = {role: names[step[role]] for role in COMMANDS if step.get(role) in names}
+    return {**grown, "step": {**step, **new}} if new else grown
 
 
 #: The open command is closed, nothing is due for it, and nobody is asked about it.
@@ -253,7 +277,25 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "action_outcome": None,
                 "error": None,
                 "dispatched_at": at,
+                "refused_at": None,
             }
+        case e.FunctionDispatched(generation=generation, budget=budget, at=at):
+            return {
+                **_CLOSED,
+                "open": Direction.DO,
+                "scheduled": True,
+                "action_number": number,
+                "generation": generation,
+                "attempt": 1,
+                "budget": budget,
+                "due_at": at,
+                "outcome": None,
+                "action_outcome": None,
+                "error": None,
+                "dispatched_at": step.dispatched_at or at,
+            }
+        case e.FunctionWaits():
+            return {**_CLOSED, "outcome": None, "error": None}
         case e.DeliveryDispatched(generation=generation, budget=budget, at=at):
             return {
                 **_CLOSED,
@@ -362,13 +404,18 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "error": error,
             }
         case e.StepHeld(code=code, error=error):
-            return {**_AT_REST, "attention": code, "error": error}
+            return {**_AT_REST, "attention": code, "error": error, "refused_at": None}
         case e.UndoHeld(code=Attention.CANNOT_UNDO as code):
             return {"attention": code}
         case e.UndoHeld(code=code, error=error, outcome=outcome):
             return {**_AT_REST, **_after_undo(outcome), "attention": code, "error": error}
         case _:
             return _verdict(step, event)
+
+
+def _heard(step: StepProgress, at: datetime) -> datetime | None:
+    """Return when a function hears of a no to the step, if one asked for it."""
+    return at if step.grown else None
 
 
 def _last_outcome(step: StepProgress) -> Outcome | None:
@@ -398,12 +445,14 @@ def _verdict(step: StepProgress, event: e.StepEvent) -> dict[str, Any]:
                 "executed_at": at,
             }
             return _CLOSED | found
-        case e.StepFailed(error=error):
-            return _CLOSED | {"outcome": Outcome.REJECTED, "action_outcome": Outcome.REJECTED, "error": error}
+        case e.StepFailed(error=error, at=at):
+            no = Outcome.REJECTED
+            found = {"outcome": no, "action_outcome": no, "error": error, "refused_at": _heard(step, at)}
+            return _CLOSED | found
         case e.StepWithdrawn():
             return _CLOSED | {"attempt": 0, "budget": 0, "outcome": None, "error": None}
         case e.StepSkipped() | e.DeliveryDropped():
-            return _CLOSED | {"result": None}
+            return _CLOSED | {"result": None, "refused_at": _heard(step, event.at)}
         case e.StepCompensated(at=at):
             # A late effect may have come behind the undo that is done now.
             asks = Attention.LATE_EFFECT if step.late_effect else None

@@ -92,6 +92,33 @@ class TimeUp:
 
 
 @dataclass(frozen=True)
+class Grown:
+    """The saga's function was run as far as results are known: it asks for these steps, or waits for others."""
+
+    number: int
+    steps: tuple[Mapping[str, Any], ...] = ()
+    """New ones, as :class:`sagas.core.events.SagaGrown` has them."""
+    heard: frozenset[str] = frozenset()
+    """The steps of whose verdicts that run knew."""
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The saga's function has returned: nothing more is to be done."""
+
+    number: int
+    result: Any = None
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The saga's function has raised a rejection: all is to be undone."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Published:
     """Somebody published a domain event of a choreography."""
 
@@ -101,7 +128,9 @@ class Published:
     """The step whose delivery published it; None: somebody outside."""
 
 
-Reply = Completed | Rejected | Unknown | NoSuchCommand | Unserved | Later | TimeUp
+Ran = Grown | Returned | Raised
+"""What a run of a saga's function says; only a run can."""
+Reply = Completed | Rejected | Unknown | NoSuchCommand | Unserved | Later | TimeUp | Ran
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from uuid import UUID
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand, due_command, idempotency_key
 from sagas.core.decide import decide, drafted
-from sagas.core.definition import CANNOT_UNDO, SagaDefinition
+from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition
 from sagas.core.machine import fold
 from sagas.core.progress import BEGINNING, Progress
 from sagas.core.words import TERMINAL, Attention, SagaState, StepStatus, Waiting
@@ -118,6 +118,8 @@ def _play_on(definition: SagaDefinition, progress: Progress, now: m.Now) -> tupl
 
 def _answerable(definition: SagaDefinition, progress: Progress) -> list[DueCommand]:
     asked = {name for name, step in progress.steps.items() if step.waiting is Waiting.APPROVAL}
+    if definition.growing:
+        asked.add(FUNCTION)  # what comes next is for it to say
     return [command for command in _due(definition, progress) if command.step not in asked]
 
 

@@ -53,9 +53,13 @@ class StepProgress(NamedTuple):
     """What that person sees, how many have to approve, and who has."""
     event: Mapping[str, Any] | None = None
     """In a choreography: the event that is delivered, as ``{name, number, data}``; None: it is not published yet."""
+    grown: Mapping[str, Any] | None = None
+    """Of a step that a function asked for: ``{"step": its document, "place": …}``; None: it was pinned at the start."""
     dispatched_at: datetime | None = None
     executed_at: datetime | None = None
     compensated_at: datetime | None = None
+    refused_at: datetime | None = None
+    """Of a step that a function asked for: when its rejection, or that it is skipped, was there to be heard of."""
 
     @property
     def number(self) -> int | None:
@@ -75,6 +79,16 @@ class StepProgress(NamedTuple):
     def expecting(self) -> bool:
         """Whether it is delivered, and what it is expected to lead to is not published yet."""
         return self.status is StepStatus.EXECUTING and self.outcome is Outcome.COMPLETED
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is a function that waits for verdicts: it runs again when there is one."""
+        return self.status is StepStatus.EXECUTING and self.open is None
+
+    @property
+    def heard_of(self) -> bool:
+        """Whether there is a verdict that a function hears; not while a person may still decide otherwise."""
+        return self.status is StepStatus.COMPLETED or self.refused_at is not None
 
     @property
     def late_effect(self) -> bool:

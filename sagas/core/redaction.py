@@ -36,6 +36,17 @@ def _event(told: Any) -> Any:
     return told and {**told, "data": value(told["data"])}
 
 
+def _grown(told: Any) -> Any:
+    """Redact a step that a function asked for: what it sends, and what it has made people see."""
+    if not told:
+        return told
+    step = _treated(told["step"], _PINNED)
+    asks = step.get("approval")
+    if asks and isinstance(asks.get("show"), str):
+        step["approval"] = {**asks, "show": text(asks["show"])}
+    return {**told, "step": step}
+
+
 Treatment = Callable[[Any], Any]
 _SAGA: Mapping[str, Treatment] = {"data": value, "error": text, "idempotency_key": _nothing}
 _STEP: Mapping[str, Treatment] = {
@@ -44,6 +55,7 @@ _STEP: Mapping[str, Treatment] = {
     "input": value,
     "asked": value,
     "event": _event,
+    "grown": _grown,
 }
 _PINNED: Mapping[str, Treatment] = {"input": value}
 _LATE: Mapping[str, Treatment] = {"payload": value}
@@ -80,9 +92,13 @@ def _treated(row: Mapping[str, Any], treatments: Mapping[str, Treatment]) -> dic
 
 
 def _event_data(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: v if name in _OPEN else (text(v) if name in _TEXTS else value(v)) for name, v in data.items()
-    }
+    return {name: _told(name, v) for name, v in data.items()}
+
+
+def _told(name: str, said: Any) -> Any:
+    if name == "steps" and isinstance(said, list | tuple):
+        return [_grown(each) for each in said]
+    return said if name in _OPEN else (text(said) if name in _TEXTS else value(said))
 
 
 def _request(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def take(draft: Draft, reply: m.Reply) -> None:
         _late(draft, reply)
     elif step.open is Direction.UNDO:
         _answer_undo(draft, step, reply)
-    elif _may_answer(draft.definition.step(step.name), reply):
+    elif not draft.is_function(step) and _may_answer(draft.definition.step(step.name), reply):
         _answer_action(draft, step, reply)
 
 
@@ -79,12 +79,14 @@ def _await_reply(draft: Draft, step: StepProgress, within: float, *, inbox: bool
 
 
 def reject(draft: Draft, step: StepProgress, reason: str) -> None:
-    """The action had no effect: turn back, or ask where a person decides."""
+    """The action had no effect: turn back, or ask where a person decides; or a function hears of it, and decides."""
     draft.add(e.StepFailed, step=step.name, error=reason)
     if draft.progress.state is SagaState.COMPENSATING:
         draft.advance()
     elif draft.pivot_passed or draft.definition.step(step.name).hold:
         draft.add(e.StepHeld, step=step.name, code=Attention.HELD, error=reason)
+    elif draft.definition.growing and not draft.is_function(step):
+        draft.advance()
     else:
         draft.turn_back(reason, step.name)
 

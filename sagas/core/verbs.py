@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sagas.core import events as e
+from sagas.core import growth, waiting
 from sagas.core import messages as m
-from sagas.core import waiting
 from sagas.core.commands import due_command
 from sagas.core.draft import Draft, Refused
 from sagas.core.progress import StepProgress
@@ -123,6 +123,10 @@ def _skip(draft: Draft, verb: m.Skip) -> None:
         raise Refused(f"{step.name} is {step.status}; only a step that has not happened can be skipped.")
     if step.attention is Attention.LATE_EFFECT:
         raise Refused(f"{step.name} had its effect too late; compensate it, or resolve it as waived.")
+    if draft.is_function(step):
+        raise Refused(f"{step.name} is what says which steps come next; retry it, or end it with resolve.")
+    if step.refused_at is not None:
+        raise Refused(f"{step.name} has failed, and the function has heard of it: it goes on without it.")
     if step.unresolved:
         raise Refused(f"{step.name} may have had its effect; say what became of it with resolve.")
     draft.add(e.StepSkipped, step=step.name)
@@ -150,11 +154,14 @@ def _resolve_late_effect(draft: Draft, step: StepProgress, verb: m.Resolve) -> N
             f"{step.name} is known to have had its effect; resolve it as waived, or as done once undone."
         )
     draft.add(e.LateEffectSettled, step=step.name)
-    if step.status is StepStatus.FAILED and draft.progress.state in FORWARD:
+    heard = step.refused_at is not None
+    if step.status is StepStatus.FAILED and draft.progress.state in FORWARD and not heard:
         draft.add(e.StepHeld, step=step.name, code=Attention.HELD, error=step.error or "")  # as it was before
 
 
 def _resolve_action(draft: Draft, step: StepProgress, verb: m.Resolve) -> None:
+    if draft.is_function(step) and verb.outcome is Verdict.DONE:
+        growth.may_end(draft)
     match verb.outcome:
         case Verdict.DONE:
             draft.add(e.StepCompleted, step=step.name, result=verb.result)

@@ -43,6 +43,9 @@ SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
     "ApprovalGiven": ("completed", lambda s, d: f"{s}: {d.get('by')} approved{_said(d)}; others have to."),
     "DefinitionChanged": ("edited", lambda s, d: f"Called by new names from now on: {_names(d)}."),
     "EventPublished": ("info", lambda s, d: f"{d.get('event')} is published{_by(d)}{_to(d)}."),
+    "SagaGrown": ("info", lambda s, d: f"The function asks for {_asked_for(d)}."),
+    "FunctionWaits": ("pending", lambda s, d: f"The {s} waits for a verdict."),
+    "FunctionDispatched": ("pending", lambda s, d: _run(s, d)),
     "DeliveryDispatched": ("pending", lambda s, d: _new_key(d, f"The delivery for {s}") + "."),
     "DeliveryRescheduled": ("pending", lambda s, d: f"{s}: {_again(d)}"),
     "EventAwaited": (
@@ -112,6 +115,15 @@ def _dispatched(step: str, data: Data) -> str:
             return f"{step} waits{_until(data)}.".replace(" at the latest", "")
         case _:
             return _new_key(data, f"The action of {step}") + "."
+
+
+def _asked_for(data: Data) -> str:
+    return ", ".join(each["step"]["name"] for each in data.get("steps") or ())
+
+
+def _run(step: str, data: Data) -> str:
+    again = ", to hear of a verdict" if data.get("generation", 1) > 1 else ""
+    return f"A run of the {step} is due{again}."
 
 
 def _keeping(data: Data) -> str:

@@ -14,6 +14,7 @@ from sagas.core.plain import NotPlain, plain, printable
 from sagas.core.words import Attention
 from sagas.engine.work import Work
 from sagas.orchestrator import intake, outbox
+from sagas.replay import Record
 
 
 class Unserved(Exception):
@@ -88,6 +89,8 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
         return m.TimeUp(work.number)
     inbox = _remembers(work)
     match fault:
+        case None if isinstance(work.command, Record) and isinstance(result, m.Ran | m.Unserved):
+            return result
         case None if isinstance(result, registry.Later):
             return m.Later(work.number, result.within, inbox)
         case None:

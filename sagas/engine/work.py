@@ -7,8 +7,10 @@ from uuid import UUID
 
 from sagas.core.commands import idempotency_key
 from sagas.core.context import SagaContext
+from sagas.core.definition import FUNCTION
 from sagas.core.words import Direction
 from sagas.orchestrator.loading import Held
+from sagas.replay import Record
 
 
 class Meta(NamedTuple):
@@ -72,7 +74,7 @@ class Work(NamedTuple):
     """Seconds it may take, from now."""
     number: int = 0
     """The command's number; 0 for a delivery."""
-    command: CommandInput | SagaContext | None = None
+    command: CommandInput | SagaContext | Record | None = None
     event: DomainEvent | None = None
     wakes: bool = False
     """Nobody is called: a time is up."""
@@ -105,7 +107,7 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
         return Work(token, held.id, sent.name, sent.attempt, sent.timeout, sent.number, wakes=True, held=held)
     pinned, at = held.definition.step(sent.step), held.progress.steps[sent.step]
     saga_id = str(held.id)
-    ancestors = held.definition.ancestors(sent.step)
+    ancestors = held.definition.ancestors(sent.step) - ({FUNCTION} if held.definition.growing else set())
     values: dict[str, Any] = {
         **((at.input if at.input is not None else held.progress.data) or {}),
         "saga_id": saga_id,
@@ -136,10 +138,16 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
         direction=sent.direction.value,
         probes=pinned.command(sent.direction) if at.probe else None,
     )
-    choreographed = held.definition.flow is not None
-    command = (
-        SagaContext(sent.name, values, meta, held.definition, held.progress)
-        if choreographed
-        else CommandInput(sent.name, values, meta)
-    )
+    command = _told(held, sent, values, meta)
     return Work(token, held.id, sent.name, sent.attempt, sent.timeout, sent.number, command, held=held)
+
+
+def _told(
+    held: Held, sent: Sent, values: Mapping[str, Any], meta: Meta
+) -> CommandInput | SagaContext | Record:
+    """Return what the handler is called with: a subscriber and a function are told where the saga stands."""
+    if held.definition.flow is not None:
+        return SagaContext(sent.name, values, meta, held.definition, held.progress)
+    if held.definition.growing and sent.step == FUNCTION:
+        return Record(sent.name, meta, held.definition, held.progress)
+    return CommandInput(sent.name, values, meta)

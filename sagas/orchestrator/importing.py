@@ -60,7 +60,7 @@ def import_saga(given: Any, asked: Asked, *, dry_run: bool = False) -> Imported:
         return Imported(document.saga.id, created=False, here=present, unfinished=imported.unfinished)
     try:
         with transaction.atomic():
-            pins.pin(pinned)
+            pins.pin(pinned.pinned)
             _write(document, pinned, log, progress)
             _record(document, asked)
     except IntegrityError:
@@ -91,9 +91,22 @@ def _replayed(document: portable.SagaDocument) -> tuple[SagaDefinition, list[e.E
             raise Invalid(f"events.{place}", f"{event.type}: {_reason(wrong)}") from wrong
     if not log or not isinstance(log[0], e.SagaStarted):
         raise Invalid("events", "the first one must be SagaStarted")
+    pinned = _grown(pinned, progress)
     for where, said, should in _differences(document, progress):
         raise Invalid(where, f"it is {said!r}, but the events say {should!r}: the document was changed")
     return pinned, log, progress
+
+
+def _grown(pinned: SagaDefinition, progress: Progress) -> SagaDefinition:
+    """Return the definition with the steps that its function added. Raises Invalid for any that could not be."""
+    for name, step in progress.steps.items():
+        if step.grown is not None:
+            try:
+                portable.PinnedStep.model_validate(step.grown["step"])
+                pinned = pinned.grown([step.grown])
+            except (InvalidDefinition, ValidationError, TypeError, ValueError, KeyError) as wrong:
+                raise Invalid("events", f"step {name} could not have been added: {_reason(wrong)}") from wrong
+    return pinned
 
 
 def _definition(document: portable.SagaDocument) -> SagaDefinition:
@@ -164,7 +177,7 @@ def _write(
     own = {
         "id": saga.id,
         "saga_type": saga.type,
-        "definition_id": pinned.digest,
+        "definition_id": pinned.pinned.digest,
         "correlation_id": saga.correlation_id,
         "fingerprint": fingerprint(log[0].data),
         "origin_kind": IMPORT,

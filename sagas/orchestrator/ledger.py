@@ -122,7 +122,7 @@ class Group:
         self.now, versions, due = loading.lock(sorted(set(ids)))
         moved = []
         for saga_id, version in versions.items():
-            if saga_id in known and known[saga_id].progress.version == version:
+            if saga_id in known and known[saga_id].progress.version == version and known[saga_id].rooted:
                 self.sagas[saga_id] = known[saga_id].again(due.get(saga_id, {}))
             else:
                 moved.append(saga_id)
@@ -191,7 +191,7 @@ class Group:
         for held in moved:
             for position, pinned in enumerate(held.definition.steps):
                 step = held.progress.steps[pinned.name]
-                if held.new:
+                if pinned.name not in held.step_ids:
                     fixed = (held.id, position, pinned.name, pinned.action, pinned.compensation)
                     new.append((*fixed, *_step_values(step)))
                 elif step is not held.before.steps[pinned.name]:

@@ -77,7 +77,12 @@ class Held:
         own = own_wake(self.definition, self.progress)
         if own is not None:
             scheduled.add(own.number)
-        return scheduled == self.due.keys() and not self.progress.paused
+        return scheduled == self.due.keys() and not self.progress.paused and self.rooted
+
+    @property
+    def rooted(self) -> bool:
+        """Whether we know the rows of all its steps; not of those that were just added to it."""
+        return len(self.step_ids) == len(self.progress.steps)
 
     def again(self, due: Mapping[int, DueRow]) -> "Held":
         """Return it as it stands, for the next decision."""
@@ -220,10 +225,16 @@ def held_from(saga: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], due: 
     values = {name: saga[name] for name in PROGRESS_COLUMNS}
     values["state"] = SagaState(values["state"])
     progress = Progress({step["name"]: _step_progress(step) for step in steps}, **values)
-    pinned = pins.definition(saga["definition_id"])
+    pinned = definition_of(saga["definition_id"], (step["grown"] for step in steps))
     ids = {step["name"]: step["id"] for step in steps}
     same = (saga["id"], saga["saga_type"], saga["correlation_id"], pinned)
     return Held(*same, progress, due, ids, imported=saga["origin_kind"] == IMPORT)
+
+
+def definition_of(digest: str, grown: Iterable[Mapping[str, Any] | None]) -> SagaDefinition:
+    """Return a saga's definition: what was pinned at its start, and what a function has added since."""
+    pinned = pins.definition(digest)
+    return pinned.grown([each for each in grown if each]) if pinned.growing else pinned
 
 
 def due_of(ids: Sequence[UUID]) -> dict[UUID, dict[int, DueRow]]:

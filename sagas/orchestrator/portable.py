@@ -105,6 +105,7 @@ class PinnedPart(_Part):
     steps: list[PinnedStep]
     deadline: float | None = None
     flow: dict[str, Any] | None = None
+    growing: bool = False
 
 
 class StepPart(_Part):
@@ -136,9 +137,11 @@ class StepPart(_Part):
     approver: str | None = Field(default=None, max_length=200)
     asked: dict[str, Any] | None = None
     event: dict[str, Any] | None = None
+    grown: dict[str, Any] | None = None
     dispatched_at: AwareDatetime | None
     executed_at: AwareDatetime | None
     compensated_at: AwareDatetime | None
+    refused_at: AwareDatetime | None = None
 
 
 class EventPart(_Part):

@@ -12,10 +12,10 @@ from sagas.clock import database_now
 from sagas.core import messages as m
 from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused, decide
-from sagas.core.definition import CANNOT_UNDO, SagaDefinition, SagaStep
+from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
 from sagas.core.words import TERMINAL, Attention, Direction, SagaState, StepStatus, Verdict
 from sagas.models import Due, Event, OperatorAction, Saga, Step
-from sagas.orchestrator import loading, pins, why
+from sagas.orchestrator import loading, why
 from sagas.orchestrator.asked import VERBS
 
 _STEP_FIELDS = (
@@ -90,7 +90,7 @@ def _held_still(saga: Saga) -> tuple[Saga, _Belongings]:
 def _snapshot(
     saga: Saga, steps: Sequence[Step], due: Mapping[int, Due], restarted: str | None, now: datetime
 ) -> dict[str, Any]:
-    pinned = pins.definition(saga.definition_id)
+    pinned = loading.definition_of(saga.definition_id, (step.grown for step in steps))
     described = [_step(saga, step, pinned, due) for step in steps]
     document = {
         "id": str(saga.pk),
@@ -105,7 +105,7 @@ def _snapshot(
         "started_by": saga.started_by_id and str(saga.started_by_id),
         "version": saga.version,
         "sequence": saga.sequence,
-        "current": _current(steps),
+        "current": _current(steps, growing=pinned.growing),
         "correlation_id": saga.correlation_id,
         "idempotency_key": saga.idempotency_key,
         "data": saga.data,
@@ -144,6 +144,7 @@ def _step(saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due]
         "hold": policy.hold,
         "timer": policy.timer is not None,
         "approval": policy.approval is not None,
+        "function": pinned.growing and step.name == FUNCTION,
         "deadline_at": _iso(_deadline(step, policy)),
         **_reaction(step, pinned),
         "cannot_undo": policy.compensation == CANNOT_UNDO,
@@ -180,9 +181,12 @@ def _key(saga: Saga, step: Step, direction: Direction, generation: int) -> str |
     return idempotency_key(saga.pk, step.name, direction, generation) if generation else None
 
 
-def _current(steps: Sequence[Step]) -> str | None:
+def _current(steps: Sequence[Step], *, growing: bool) -> str | None:
+    """Return the step that is at work; a function is, where it waits for no other."""
     busy = {StepStatus.EXECUTING.value, StepStatus.COMPENSATING.value}
-    return next((s.name for s in steps if s.status in busy or s.attention), None)
+    at_work = [s.name for s in steps if s.status in busy or s.attention]
+    last = at_work[:1] if growing and at_work[:1] == [FUNCTION] else []
+    return next(iter([*at_work[len(last) :], *last]), None)
 
 
 def _iso(time: datetime | None) -> str | None:

@@ -205,10 +205,11 @@ def make_definition(author: Any, steps: Any, deadline: float | None = None) -> S
     limit = seconds(getattr(author, "default_timeout", None))
     if limit is not None:
         listed = [_limited(step, limit) for step in listed]
+    growing = getattr(author, "growing", False)
     try:
-        return _known_definition(author.saga_type, tuple(listed), deadline)
+        return _known_definition(author.saga_type, tuple(listed), deadline, growing)
     except TypeError:  # a step with an input of its own has no hash
-        return SagaDefinition(author.saga_type, tuple(listed), deadline)
+        return SagaDefinition(author.saga_type, tuple(listed), deadline, growing=growing)
 
 
 def _limited(step: SagaStep, limit: float) -> SagaStep:
@@ -218,9 +219,11 @@ def _limited(step: SagaStep, limit: float) -> SagaStep:
 
 
 @lru_cache(maxsize=1024)
-def _known_definition(saga_type: str, steps: tuple[SagaStep, ...], deadline: float | None) -> SagaDefinition:
+def _known_definition(
+    saga_type: str, steps: tuple[SagaStep, ...], deadline: float | None, growing: bool
+) -> SagaDefinition:
     """Check steps once: nearly all sagas of a type have the same."""
-    return SagaDefinition(saga_type, steps, deadline)
+    return SagaDefinition(saga_type, steps, deadline, growing=growing)
 
 
 def check_data(author: Any, data: Any) -> dict[str, Any]:

@@ -31,6 +31,8 @@ _VALUES: dict[type, dict[str, object]] = {
     e.EventPublished: {"event": "OrderCreated", "data": {"order": 1}, "to": ("a",)},
     e.DeliveryDispatched: {"generation": 1, "budget": 5},
     e.DeliveryRescheduled: {"attempt": 2, "budget": 5, "due_at": NOON, "unresolved": True, "inbox": False},
+    e.SagaGrown: {"steps": ({"step": {"name": "c", "action": "Service.Do"}, "place": "c:1"},)},
+    e.FunctionDispatched: {"generation": 1, "budget": 5},
     e.EventAwaited: {"due_at": NOON, "result": 1},
 }
 

@@ -93,6 +93,7 @@ def test_every_event_can_happen() -> None:
     [
         (SagaState.STARTED, e.StepDispatched, SagaState.PENDING),
         (SagaState.STARTED, e.DeliveryDispatched, SagaState.PENDING),
+        (SagaState.STARTED, e.FunctionDispatched, SagaState.PENDING),
         (SagaState.STARTED, e.SagaCompensating, SagaState.COMPENSATING),
         (SagaState.PENDING, e.SagaCompensating, SagaState.COMPENSATING),
         (SagaState.PENDING, e.SagaCompleted, SagaState.COMPLETED),
@@ -103,7 +104,7 @@ def test_these_events_alone_move_a_saga(state: SagaState, event: type[e.Event], 
     assert TRANSITIONS[state, event] is after
     moving = {key for key, target in TRANSITIONS.items() if target is not key[0]}
     assert (state, event) in moving
-    assert len(moving) == 7  # and the skip of a step of a saga that has dispatched nothing
+    assert len(moving) == 8  # and the skip of a step of a saga that has dispatched nothing
 
 
 def test_a_saga_shows_the_most_urgent_attention_of_its_steps() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sagas import CANNOT_UNDO, Rejected, Retry, SagaOrchestrator, SagaStep, command
+from sagas import CANNOT_UNDO, Later, Rejected, Retry, SagaOrchestrator, SagaStep, command
 
 QUICK = Retry(max_attempts=3, first=0.0)
 
@@ -92,6 +92,11 @@ def reject(reason: str = "no") -> Callable[[Any], Any]:
         raise Rejected(reason)
 
     return behave
+
+
+def later(within: float = 60.0) -> Callable[[Any], Any]:
+    """Return a behaviour that promises a reply from outside."""
+    return lambda _: Later(within)
 
 
 def fail(times: int | None = None) -> Callable[[Any], Any]:

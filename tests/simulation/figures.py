@@ -77,8 +77,8 @@ class Figures:
                 self.asked["late_effect"] += 1
 
 
-#: What happens to choreographies alone: tests/core/test_choreography.py plays those.
-_APART = {e.EventPublished, *DELIVERY_EVENTS}
+#: What happens to choreographies alone, or to durable functions: tests/core has their own plays.
+_APART = {e.EventPublished, *DELIVERY_EVENTS, e.SagaGrown, e.FunctionDispatched, e.FunctionWaits}
 #: What the tables allow, in the words of the counters.
 ALL_TRANSITIONS = {f"{state} {event.__name__}" for state, event in TRANSITIONS if event not in _APART}
 ALL_STEP_TRANSITIONS = {

@@ -1,0 +1,387 @@
+"""Durable functions by way of the real engine: they grow, wait, hear of verdicts, and are undone."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db.models.functions import Now
+
+from sagas import Rejected, orchestrator, registry
+from sagas.core.events import event_from
+from sagas.core.machine import fold
+from sagas.core.progress import Progress
+from sagas.engine import Pump
+from sagas.models import Due, Event, Saga, Step
+from sagas.orchestrator import Asked, loading, pins
+from tests.sagas import functions, shop
+from tests.sagas.functions import fetch, pay, post
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Body = Callable[[Any, Any], Any]
+
+
+@pytest.fixture(autouse=True)
+def world() -> Iterator[shop.World]:
+    with shop.world() as made:
+        yield made
+
+
+@pytest.fixture
+def pump() -> Pump:
+    return Pump(("fetch", "pay", "post", "default", "events", registry.WAITS_QUEUE), "test-worker")
+
+
+class Play:
+    """A saga of a function, run by a pump."""
+
+    def __init__(self, pump: Pump, saga: Saga) -> None:
+        self.pump, self.saga = pump, saga
+
+    def go(self, body: Body) -> "Play":
+        """Run until nothing is due; the function does what ``body`` does."""
+        with functions.doing(body):
+            self.pump.run(20)
+        self.saga.refresh_from_db()
+        check_rows(self.saga)
+        return self
+
+    @property
+    def end(self) -> tuple[str, str | None]:
+        return self.saga.state, self.saga.attention
+
+    @property
+    def steps(self) -> dict[str, str]:
+        return dict(self.saga.steps.values_list("name", "status"))
+
+    def step(self, name: str) -> Step:
+        return Step.objects.get(saga=self.saga, name=name)
+
+
+@pytest.fixture
+def play(pump: Pump) -> Callable[..., Play]:
+    """Start a function and run it until nothing is due."""
+
+    def start(body: Body, kind: Any = functions.errands, **data: Any) -> Play:
+        return Play(pump, kind.start({"item": "book", **data})).go(body)
+
+    return start
+
+
+def check_rows(saga: Saga) -> None:
+    """Folding the events gives the rows (rule 8), and something is due unless there is a reason (rule 6)."""
+    held = loading.look(saga.pk)
+    assert held is not None
+    told = [
+        event_from(row.type, at=row.at, version=row.version, step=row.step, data=row.data)
+        for row in Event.objects.filter(saga=saga)
+    ]
+    assert fold(Progress.blank(pins.definition(saga.definition_id)), told) == held.progress
+    assert saga.finished_at or saga.paused or saga.waiting or saga.attention or held.due
+
+
+def test_steps_come_as_the_function_asks_for_them(play: Callable[..., Play], world: shop.World) -> None:
+    done = play(functions.errand)
+    assert done.end == ("completed", None)
+    assert done.steps == dict.fromkeys(("function", "fetch", "pay", "post"), "completed")
+    assert world.names == ["FetchService.Fetch", "PayService.Pay", "PostService.Post"]
+    assert world.calls[1]["fetched"] == {"by": "FetchService.Fetch"}
+    assert world.calls[1]["results"] == {"fetch": {"by": "FetchService.Fetch"}}
+    assert done.step("function").result == {"paid": {"by": "PayService.Pay"}, "item": "book"}
+    assert not Due.objects.exists()
+
+
+def test_a_rejection_undoes_what_was_done_in_reverse(play: Callable[..., Play], world: shop.World) -> None:
+    world.behaviour["PostService.Post"] = shop.reject("no such street")
+    done = play(functions.errand)
+    assert (done.saga.state, done.saga.error) == ("failed", "no such street")
+    assert world.names[3:] == ["PayService.Refund", "FetchService.Return"]
+
+
+# What a function hears
+
+
+def test_a_rejection_can_be_caught_and_another_way_be_taken(
+    play: Callable[..., Play], world: shop.World
+) -> None:
+    world.behaviour["PayService.Pay"] = shop.reject("broke")
+
+    def body(saga: Any, data: Any) -> Any:
+        fetch(saga)
+        try:
+            pay(saga)
+        except Rejected as no:
+            return post(saga, input={"why": str(no)})
+
+    done = play(body)
+    assert done.end == ("completed", None)
+    assert (done.steps["pay"], done.step("post").status) == ("failed", "completed")
+    assert world.calls[-1]["why"] == "broke"
+
+
+def test_a_function_can_turn_back_by_itself(play: Callable[..., Play], world: shop.World) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        fetch(saga)
+        raise Rejected("too dear")
+
+    done = play(body)
+    assert (done.saga.state, done.saga.error) == ("failed", "too dear")
+    assert world.names == ["FetchService.Fetch", "FetchService.Return"]
+    assert done.step("function").status == "failed"
+
+
+def test_a_loop_numbers_its_steps(play: Callable[..., Play], world: shop.World) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        return len([pay(saga) for _ in range(30)])
+
+    done = play(body)
+    assert done.end == ("completed", None)
+    assert list(done.steps)[1:4] == ["pay", "pay-2", "pay-3"]
+    assert world.count["PayService.Pay"] == 30
+    assert len({call.meta.key for call in world.calls}) == 30
+
+
+def test_an_undo_comes_before_that_on_which_it_stands(play: Callable[..., Play], world: shop.World) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        fetch(saga)
+        saga.parallel(lambda: pay(saga), lambda: [fetch(saga, "one"), pay(saga, "two")])
+        post(saga)
+
+    world.behaviour["PostService.Post"] = shop.reject()
+    done = play(body)
+    assert done.saga.state == "failed"
+    undone = [call.meta.step for call in world.calls if call.meta.direction == "undo"]
+    assert undone[-1] == "fetch"
+    assert undone.index("two") < undone.index("one")
+    assert loading.look(done.saga.pk).definition.needs("post") == ("pay", "two")  # type: ignore[union-attr]
+
+
+def test_branches_that_reject_wait_for_the_others(play: Callable[..., Play], world: shop.World) -> None:
+    heard: list[str] = []
+
+    def body(saga: Any, data: Any) -> Any:
+        try:
+            saga.parallel(lambda: pay(saga), lambda: [fetch(saga), fetch(saga)], lambda: post(saga))
+        except Rejected as no:
+            heard.append(str(no))
+        return post(saga, "other")
+
+    world.behaviour["PayService.Pay"] = shop.reject("broke")
+    done = play(body)
+    assert done.end == ("completed", None)
+    assert set(heard) == {"broke"}
+    assert done.steps["fetch-2"] == "completed"
+
+
+def test_names_that_branches_share_stay_with_their_branch(
+    play: Callable[..., Play], world: shop.World
+) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        def twice(who: str) -> list[Any]:
+            return [post(saga, input={"who": who})["who"] for _ in range(2)]
+
+        return saga.parallel(lambda: twice("a"), lambda: twice("b"))
+
+    world.behaviour["PostService.Post"] = lambda sent: {"who": sent["who"]}
+    done = play(body)
+    assert done.step("function").result == [["a", "a"], ["b", "b"]]
+
+
+def test_now_is_the_same_in_every_run(play: Callable[..., Play]) -> None:
+    seen: dict[str, set[Any]] = {"start": set(), "fetched": set(), "refused": set()}
+
+    def body(saga: Any, data: Any) -> Any:
+        seen["start"].add(saga.now)
+        fetch(saga)
+        seen["fetched"].add(saga.now)
+        try:
+            pay(saga)
+        except Rejected:
+            seen["refused"].add(saga.now)
+        post(saga)
+        return [saga.id, saga.correlation_id]
+
+    with shop.world() as world:
+        world.behaviour["PayService.Pay"] = shop.reject()
+        done = play(body)
+    assert [len(times) for times in seen.values()] == [1, 1, 1]
+    assert done.step("fetch").executed_at in seen["fetched"]
+    assert done.step("function").result == [str(done.saga.pk), done.saga.correlation_id]
+
+
+def test_results_and_data_are_the_functions_own(play: Callable[..., Play], world: shop.World) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        data["item"] = "pen"
+        fetch(saga)["by"] = "me"
+        return post(saga)
+
+    play(body)
+    assert world.calls[-1]["item"] == "book"
+    assert world.calls[-1]["results"]["fetch"] == {"by": "FetchService.Fetch"}
+
+
+# Waiting
+
+
+def test_a_wait_is_a_timer(play: Callable[..., Play], world: shop.World) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        saga.wait("a_month", timedelta(days=30))
+        post(saga)
+
+    waiting = play(body)
+    assert waiting.saga.waiting["kind"] == "timer"
+    assert world.calls == []
+    Due.objects.filter(saga=waiting.saga).update(due_at=Now())
+    assert waiting.go(body).end == ("completed", None)
+    assert world.names == ["PostService.Post"]
+
+
+def test_an_approval_answers_the_function(
+    play: Callable[..., Play], asked: Callable[..., Asked], world: shop.World
+) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        try:
+            return saga.approval("manager", by="perm:sagas.approve_saga", show=f"{data['item']}?")["by"]
+        except Rejected as no:
+            return str(no)
+
+    waiting, other = play(body), play(body)
+    assert waiting.saga.waiting["kind"] == "approval"
+    orchestrator.act(waiting.saga.pk, "approve", asked(step="manager"))
+    orchestrator.act(other.saga.pk, "reject", asked(step="manager", reason="too dear"))
+    assert waiting.go(body).step("function").result == ["olga"]
+    assert other.go(body).step("function").result == "rejected by olga: too dear"
+
+
+# Asynchronous functions
+
+
+def test_an_asynchronous_function_awaits_its_steps(play: Callable[..., Play], world: shop.World) -> None:
+    async def body(saga: Any, data: Any) -> Any:
+        async def two() -> Any:
+            await fetch(saga)
+            return await pay(saga)
+
+        both = await saga.parallel(two(), post(saga))
+        try:
+            await post(saga, "refused")
+        except Rejected:
+            return both
+
+    world.behaviour["PostService.Post"] = lambda sent: (
+        shop.reject()(sent) if sent.meta.step == "refused" else "posted"
+    )
+    done = play(body, functions.awaited_errands)
+    assert done.end == ("completed", None)
+    assert done.step("function").result == [{"by": "PayService.Pay"}, "posted"]
+
+
+# What makes no sense
+
+
+def misconfigured(done: Play, *words: str) -> None:
+    assert done.end == ("pending", "misconfigured")
+    step = done.step("function")
+    assert step.attention == "misconfigured"
+    for word in words:
+        assert word in (step.error or ""), step.error
+
+
+async def _forgets(saga: Any, data: Any) -> Any:
+    post(saga)
+
+
+async def _sleeps(saga: Any, data: Any) -> Any:
+    class Elsewhere:
+        def __await__(self) -> Iterator[Any]:
+            yield
+
+    await Elsewhere()
+
+
+def _swallows(saga: Any, data: Any) -> Any:
+    with suppress(BaseException):
+        fetch(saga)
+    return post(saga)
+
+
+def _swallows_and_returns(saga: Any, data: Any) -> Any:
+    try:
+        fetch(saga)
+    except BaseException:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (lambda saga, data: data["nothing"], ["KeyError: 'nothing'", "in line"]),
+        (lambda saga, data: object(), ["what it returned cannot be recorded"]),
+        (lambda saga, data: post(saga, "function"), ["cannot be called function"]),
+        (lambda saga, data: post(saga, needs=()), ["TypeError", "takes no needs"]),
+        (lambda saga, data: post(saga, timeout=-1), ["timeout must be more than 0"]),
+        (lambda saga, data: post(saga, input={"at": saga.now}), ["plain JSON"]),
+        (lambda saga, data: saga.wait("a", until="tomorrow"), ["moment with a time zone"]),
+        (_swallows, ["went on behind fetch"]),
+        (_swallows_and_returns, ["went on behind fetch"]),
+    ],
+)
+def test_what_makes_no_sense_is_told_and_nothing_is_done(
+    play: Callable[..., Play], world: shop.World, body: Body, words: list[str]
+) -> None:
+    misconfigured(play(body), *words)
+    assert world.calls == []
+
+
+@pytest.mark.parametrize(
+    ("body", "words"), [(_forgets, ["not awaited"]), (_sleeps, ["awaited something else"])]
+)
+def test_an_asynchronous_function_awaits_nothing_else(
+    play: Callable[..., Play], world: shop.World, body: Body, words: list[str]
+) -> None:
+    misconfigured(play(body, functions.awaited_errands), *words)
+    assert world.calls == []
+
+
+def other_action(saga: Any, data: Any) -> Any:
+    fetch(saga)
+    saga.step("pay", "PostService.Post", undo="PayService.Refund")
+
+
+def other_order(saga: Any, data: Any) -> Any:
+    pay(saga)
+    fetch(saga)
+
+
+def without(saga: Any, data: Any) -> Any:
+    fetch(saga)
+
+
+def instead(saga: Any, data: Any) -> Any:
+    fetch(saga)
+    post(saga, "notify")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (other_action, ["step pay with action PayService.Pay", "with action PostService.Post now"]),
+        (other_order, ["the record has step pay after fetch", "asks for it at the beginning now"]),
+        (without, ["the record has step pay (PayService.Pay)", "ends without asking for it"]),
+        (instead, ["the record has step pay (PayService.Pay)", "asks for notify (PostService.Post) instead"]),
+    ],
+)
+def test_code_that_changed_is_told_from_its_record_and_goes_on_when_it_is_restored(
+    play: Callable[..., Play], world: shop.World, asked: Callable[..., Asked], changed: Body, words: list[str]
+) -> None:
+    world.behaviour["PayService.Pay"] = shop.later()
+    begun = play(functions.errand)
+    assert begun.end == ("pending", None)
+    orchestrator.step_completed(begun.saga.pk, "pay", "paid")
+    misconfigured(begun.go(changed), *words)
+    assert world.names == ["FetchService.Fetch", "PayService.Pay"]
+    orchestrator.act(begun.saga.pk, "retry", asked(step="function"))
+    assert begun.go(functions.errand).end == ("completed", None)
+    assert begun.step("function").result["paid"] == "paid"
