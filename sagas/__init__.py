@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sagas.core.definition import Retry as Retry
     from sagas.core.definition import SagaStep as SagaStep
     from sagas.core.definition import approval as approval
+    from sagas.core.definition import child as child
     from sagas.core.definition import timer as timer
     from sagas.core.reactions import Reaction as Reaction
     from sagas.core.words import SagaState as SagaState
@@ -44,6 +45,7 @@ __all__ = [
     "Unavailable",
     "approval",
     "apublish",
+    "child",
     "command",
     "durable_saga",
     "publish",
@@ -65,6 +67,7 @@ _HOME = {
     "SagaStep": "sagas.core.definition",
     "TimeoutSagaOrchestrator": "sagas.author",
     "approval": "sagas.core.definition",
+    "child": "sagas.core.definition",
     "Unavailable": "sagas.registry",
     "apublish": "sagas.choreography",
     "command": "sagas.registry",

@@ -28,6 +28,12 @@ OUTCOMES = [(str(o.value), o.value) for o in Outcome]
 FINISHED = Q(state__in=sorted(s.value for s in TERMINAL))
 #: The ``origin_kind`` of a saga that ran elsewhere, and is only a record here.
 IMPORT = "import"
+#: That of one which undoes a late effect of its origin.
+REPAIR = "repair"
+#: That of one which answers a step of its origin, its parent.
+CHILD = "child"
+#: That of one which undoes its origin, a child that was completed.
+UNDO = "undo"
 
 
 def _known(field: str, choices: list[tuple[str, str]]) -> Q:
@@ -123,7 +129,9 @@ class Saga(models.Model):
         db_constraint=False,
     )
     origin_kind = models.CharField(
-        max_length=16, blank=True, help_text="restart or repair, of the origin; import: it ran elsewhere."
+        max_length=16,
+        blank=True,
+        help_text="restart, repair, child or undo, of the origin; import: it ran elsewhere.",
     )
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -399,6 +407,27 @@ class Callback(models.Model):
         return f"answer to command {self.number} of {self.saga_id}"
 
 
+class Child(models.Model):
+    """Which saga answers a command that starts one; or that none does, and why. Either closes the command's key."""
+
+    key = models.CharField(max_length=200, primary_key=True, help_text="The command's idempotency key.")
+    parent = models.ForeignKey(
+        Saga, on_delete=models.CASCADE, related_name="children", db_constraint=False, help_text="Whose it is."
+    )
+    child_id = models.UUIDField(null=True, help_text="The saga that it started; null: it starts none.")
+    refused = models.TextField(blank=True, help_text="Why it starts none.")
+    undo_id = models.UUIDField(null=True, help_text="The saga that undoes the child, which was completed.")
+    awaiter_id = models.UUIDField(help_text="The saga that waits for the end of either.")
+    number = models.IntegerField(help_text="Of its command that is answered then.")
+    undoing = models.BooleanField(default=False, help_text="That command is to undo the child.")
+
+    class Meta:
+        verbose_name_plural = "children"
+
+    def __str__(self) -> str:
+        return f"child of {self.key}"
+
+
 class OperatorAction(models.Model):
     """What an operator did to a saga, and the answer that was given: the audit trail.
 
@@ -416,7 +445,7 @@ class OperatorAction(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="saga_actions"
     )
     operator_name = models.CharField(max_length=200)
-    via = models.CharField(max_length=16, help_text="desk, admin, api or command.")
+    via = models.CharField(max_length=16, help_text="desk, admin, api or command; saga: its parent did.")
     reason = models.TextField()
     request = models.JSONField(default=dict)
     version_before = models.PositiveIntegerField()

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from sagas import registry
 from sagas.core.definition import CANNOT_UNDO, COMMANDS
-from sagas.core.waits import APPROVAL, TIMER
+from sagas.core.waits import APPROVAL, OF_CHILDREN, TIMER
 from sagas.core.words import FORWARD, SagaState, StepStatus
 from sagas.models import IMPORT, Definition, Process, Saga, Step
 
@@ -96,7 +96,7 @@ def in_flight(saga_type: str | None = None) -> list[Flying]:
 def commands(step: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (role, name) of the commands that a pinned step names."""
     for role in ROLES:
-        if step.get(role) not in {None, CANNOT_UNDO, TIMER, APPROVAL}:
+        if step.get(role) not in {None, CANNOT_UNDO, TIMER, APPROVAL, *OF_CHILDREN}:
             yield role, step[role]
 
 

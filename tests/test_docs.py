@@ -97,6 +97,26 @@ def test_the_example_that_waits_runs_as_it_is_printed(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_example_with_a_child_runs_as_it_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_commands", "_saga_types", "_saga_classes"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    module = ModuleType("example_with_a_child")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    page = (ROOT / "docs" / "writing-a-saga.md").read_text()
+    (example,) = [code for code in PYTHON.findall(page) if code.startswith("# houses/sagas.py")]
+    exec(example, module.__dict__)  # noqa: S102 - our own page
+    low, high = (orchestrator.start("House", {"building": {"floors": n}}).saga for n in (2, 9))
+    Pump(("land", "mason", "moving", "events"), "docs").run(20)
+    assert Saga.objects.get(pk=low.pk).state == "completed"
+    ended = Saga.objects.get(pk=high.pk)
+    assert (ended.state, ended.error) == ("failed", "too many stairs")
+    building = Saga.objects.get(origin=high, saga_type="Building")
+    undo = Saga.objects.get(origin=building)
+    assert (building.state, undo.origin_kind, undo.state) == ("completed", "undo", "completed")
+    assert [step.action for step in undo.steps.all()] == ["MasonService.Uncover", "MasonService.TearDown"]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_example_choreography_runs_as_it_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_commands", "_subscribers", "_saga_types", "_saga_classes"):
         monkeypatch.setattr(registry, name, dict(getattr(registry, name)))

@@ -51,6 +51,9 @@ class Step(BaseModel):
     by: str | None = Field(description="In a choreography: the subscriber.")
     expects: list[str] = Field(description="In a choreography: one of these events is expected of it.")
     event: dict[str, Any] | None = Field(description="What was published: ``{name, number, data}``.")
+    child_type: str | None = Field(description="The type of the saga that answers it.")
+    child: UUID | None = Field(description="The saga that it started, and that answers it.")
+    undone_by: UUID | None = Field(description="The saga that undoes the child, which was completed.")
 
 
 class Told(BaseModel):
@@ -114,8 +117,11 @@ class Saga(BaseModel):
     correlation_id: str
     data: dict[str, Any]
     error: str | None = Field(description="Why it rolled back.")
-    origin: UUID | None = Field(description="The saga that this one restarts or repairs.")
-    origin_kind: str
+    origin: UUID | None = Field(
+        description="The saga that this one restarts, repairs or undoes, or whose child it is."
+    )
+    origin_kind: str = Field(description="restart, repair, undo or child; import: it ran elsewhere.")
+    parent: UUID | None = Field(description="The saga that started it, and waits for its end.")
     restarted_as: UUID | None = Field(description="The saga that restarted this one.")
     created_at: datetime
     updated_at: datetime

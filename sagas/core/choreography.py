@@ -123,6 +123,7 @@ def _answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:
         case m.Completed(result=result):
             _delivered(draft, flow, part, step, result)
         case m.Later(within=within):
+            assert within is not None  # no child saga answers a subscriber's delivery
             due_at = draft.now.at + timedelta(seconds=within)
             draft.add(e.EventAwaited, step=step.name, due_at=due_at)
         case m.Rejected(reason=reason):

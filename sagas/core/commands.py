@@ -46,7 +46,9 @@ def due_command(definition: SagaDefinition, step: StepProgress) -> DueCommand | 
     assert name is not None  # an undo, or a probe, is only dispatched where one is named
     attempt = step.probe or step.attempt
     waits, timeout = step.waiting is not None, pinned.timeout
-    if step.open is Direction.DO and pinned.deadline is not None and step.dispatched_at is not None:
+    limited = pinned.deadline is not None and pinned.child is None  # a child's deadline is no attempt's
+    if step.open is Direction.DO and limited and step.dispatched_at is not None:
+        assert pinned.deadline is not None
         # Though it is claimed late, it has a moment: work that nobody claims never times out.
         left = pinned.deadline - (step.due_at - step.dispatched_at).total_seconds()
         timeout = max(1.0, min(timeout, left))

@@ -15,7 +15,19 @@ from typing import Any, Final
 
 from sagas.core.flow import Flow
 from sagas.core.flow import problems as flow_problems
-from sagas.core.waits import APPROVAL, TIMER, Approval, Timer, approval_problems, seconds, timer_problems
+from sagas.core.waits import (
+    APPROVAL,
+    CHILD,
+    TIMER,
+    UNDO_CHILD,
+    Approval,
+    Child,
+    Timer,
+    approval_problems,
+    child_problems,
+    seconds,
+    timer_problems,
+)
 from sagas.core.words import Direction
 
 #: ``compensation=CANNOT_UNDO``: a rollback stops at this step and asks an operator.
@@ -95,6 +107,8 @@ class SagaStep:
     """It calls nobody, and waits for a moment; see :func:`sagas.timer`."""
     approval: Approval | None = None
     """It calls nobody, and waits for people; see :func:`sagas.approval`."""
+    child: Child | None = None
+    """It starts another saga, and waits for its end; see :func:`sagas.child`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "timeout", seconds(self.timeout))
@@ -244,7 +258,7 @@ def step_document(step: SagaStep) -> dict[str, Any]:
     for name, default in _DEFAULTS.items():
         value = getattr(step, name)
         if value != default:
-            document[name] = {**vars(value)} if isinstance(value, Retry | Timer | Approval) else value
+            document[name] = {**vars(value)} if isinstance(value, Retry | Timer | Approval | Child) else value
     if "needs" in document:
         document["needs"] = list(document["needs"])
     if step.approval is not None and not isinstance(step.approval.show, str):
@@ -265,6 +279,8 @@ def step_from(document: Mapping[str, Any]) -> SagaStep:
         values["approval"] = Approval(
             **{**values["approval"], "show": show if isinstance(show, str) else tuple(show)}
         )
+    if values.get("child"):
+        values["child"] = Child(**values["child"])
     return SagaStep(**values)
 
 
@@ -309,6 +325,25 @@ def approval(
     return SagaStep(name, action=APPROVAL, approval=asked, **options)
 
 
+def child(
+    name: str, saga_type: str, *, data: Mapping[str, Any] | str | None = None, **options: Any
+) -> SagaStep:
+    """Return a step that starts a saga of another type, once, and waits for its end.
+
+    ``data`` is what the child is started with: plain values, or a text that says where in this saga's data they
+    stand, or in the results of the steps it needs: ``"parcel"``, ``"results.pack.parcel"``. The child has this saga's
+    correlation id, and whoever started this one has started that.
+
+    Its result is ``{"saga_id": …, "state": "completed", "results": {step: result}}``; a child that fails is a
+    rejection, with its error. Undoing the step undoes the child: one under way is rolled back, of one that is
+    completed another saga undoes every effect; where that cannot be, a person is asked (``cannot_undo``).
+    Options are those of :class:`SagaStep`; at the step's ``deadline`` the child is told to roll back.
+    """
+    options.setdefault("compensation", UNDO_CHILD)
+    given = Child(saga_type, {} if data is None else data)
+    return SagaStep(name, action=CHILD, child=given, **options)
+
+
 def problems(definition: SagaDefinition) -> Iterable[str]:
     """Yield everything that is wrong with a definition, a sentence each."""
     if not definition.steps:
@@ -350,6 +385,7 @@ def _malformed(definition: SagaDefinition) -> Iterable[str]:
         waits = [
             *(timer_problems(step.timer) if step.timer else ()),
             *(approval_problems(step.approval) if step.approval else ()),
+            *(child_problems(step.child) if step.child else ()),
         ]
         yield from (f"step {step.name}: {problem}." for problem in waits)
         for label in ("retry", "undo_retry", "probe_retry"):

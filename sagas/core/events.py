@@ -110,7 +110,8 @@ class StepDispatched(_StepEvent):
 class ReplyAwaited(_StepEvent):
     """The participant will answer later; until then nobody holds the command."""
 
-    until: datetime
+    until: datetime | None = None
+    """None: however long it takes."""
     inbox: bool
 
 

@@ -330,7 +330,7 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
             }
         case e.ReplyAwaited(until=until, inbox=inbox, at=at):
             return {
-                "scheduled": True,
+                "scheduled": until is not None,
                 "due_at": until,
                 "waiting": Waiting.REPLY,
                 "waiting_since": at,
@@ -405,7 +405,7 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
             }
         case e.StepHeld(code=code, error=error):
             return {**_AT_REST, "attention": code, "error": error, "refused_at": None}
-        case e.UndoHeld(code=Attention.CANNOT_UNDO as code):
+        case e.UndoHeld(code=Attention.CANNOT_UNDO as code) if step.open is not Direction.UNDO:
             return {"attention": code}
         case e.UndoHeld(code=code, error=error, outcome=outcome):
             return {**_AT_REST, **_after_undo(outcome), "attention": code, "error": error}

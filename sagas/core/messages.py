@@ -79,8 +79,8 @@ class Later:
     """The participant has taken the command on, and answers from outside."""
 
     number: int
-    within: float
-    """Seconds; after that its outcome is unknown."""
+    within: float | None
+    """Seconds; after that its outcome is unknown. None: whoever has it on will answer, however long it takes."""
     inbox: bool = True
 
 

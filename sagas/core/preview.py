@@ -109,11 +109,21 @@ def _play_on(definition: SagaDefinition, progress: Progress, now: m.Now) -> tupl
     sent: list[DueCommand] = []
     if progress.begins_at is not None:
         progress = fold(progress, decide(definition, progress, m.TimeUp(BEGINNING), m.Now(now.at)))
-    while len(sent) < _MANY and (due := _answerable(definition, progress)):
-        sent.append(due[0])
-        events = decide(definition, progress, m.Completed(due[0].number), m.Now(now.at))
-        progress = fold(progress, events)
+    for _ in range(_MANY):
+        due = _answerable(definition, progress)
+        number = due[0].number if due else _promised(progress)
+        if number is None:
+            break
+        sent += due[:1]
+        progress = fold(progress, decide(definition, progress, m.Completed(number), m.Now(now.at)))
     return sent, progress
+
+
+def _promised(progress: Progress) -> int | None:
+    """Return the number of a command that is answered some time, however long it takes: by a child saga."""
+    steps = progress.steps.values()
+    waiting = (step for step in steps if step.waiting is Waiting.REPLY and not step.scheduled)
+    return next((step.number for step in waiting), None)
 
 
 def _answerable(definition: SagaDefinition, progress: Progress) -> list[DueCommand]:

@@ -73,8 +73,8 @@ def _answer_action(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
             draft.advance()
 
 
-def _await_reply(draft: Draft, step: StepProgress, within: float, *, inbox: bool) -> None:
-    until = draft.now.at + timedelta(seconds=within)
+def _await_reply(draft: Draft, step: StepProgress, within: float | None, *, inbox: bool) -> None:
+    until = None if within is None else draft.now.at + timedelta(seconds=within)
     draft.add(e.ReplyAwaited, step=step.name, until=until, inbox=inbox)
 
 

@@ -34,6 +34,10 @@ def a_step(draft: Draft, name: str) -> StepProgress:
     return draft.step(name)
 
 
+def _has_child(draft: Draft, step: StepProgress) -> bool:
+    return draft.definition.step(step.name).child is not None
+
+
 def unclaimed(draft: Draft, step: StepProgress) -> None:
     if draft.claimed(step):
         what = "undo" if step.open is Direction.UNDO else "action"
@@ -53,13 +57,14 @@ def _retry(draft: Draft, verb: m.Retry) -> None:
     unclaimed(draft, step)
     undoing = step.status is StepStatus.COMPENSATING
     if step.waiting:
-        raise Refused(f"{step.name} waits for {_WAITS[step.waiting]}; there is nothing to retry meanwhile.")
+        what = "its child saga" if _has_child(draft, step) else _WAITS[step.waiting]
+        raise Refused(f"{step.name} waits for {what}; there is nothing to retry meanwhile.")
     backing_off = step.scheduled and (step.attempt > 1 or step.probe > 0)
     if not step.attention and not backing_off:
         raise Refused(
             f"{step.name} is {step.status}; only a step in back-off or at attention can be retried."
         )
-    if step.attention is Attention.CANNOT_UNDO:
+    if step.attention is Attention.CANNOT_UNDO and step.open is not Direction.UNDO:
         raise Refused(f"{step.name} cannot be undone, so there is nothing to retry; settle it with resolve.")
     if step.attention is Attention.LATE_EFFECT:
         raise Refused(f"{step.name} had its effect too late; compensate it, or resolve it as waived.")
@@ -123,6 +128,8 @@ def _skip(draft: Draft, verb: m.Skip) -> None:
         raise Refused(f"{step.name} is {step.status}; only a step that has not happened can be skipped.")
     if step.attention is Attention.LATE_EFFECT:
         raise Refused(f"{step.name} had its effect too late; compensate it, or resolve it as waived.")
+    if step.waiting is Waiting.REPLY and _has_child(draft, step):
+        raise Refused(f"{step.name}'s child saga is under way; roll that back, and the step is rejected.")
     if draft.is_function(step):
         raise Refused(f"{step.name} is what says which steps come next; retry it, or end it with resolve.")
     if step.refused_at is not None:
@@ -144,7 +151,9 @@ def _resolve(draft: Draft, verb: m.Resolve) -> None:
         raise Refused(f"{step.name} waits for an approval; answer it with approve or reject.")
     if not step.attention and not step.unresolved:
         raise Refused(f"{step.name} is {step.status}; only a step at attention, or unknown, can be resolved.")
-    undoing = step.status is StepStatus.COMPENSATING or step.attention is Attention.CANNOT_UNDO
+    undoing = step.status is StepStatus.COMPENSATING or (
+        step.attention is Attention.CANNOT_UNDO and draft.progress.state is SagaState.COMPENSATING
+    )
     _resolve_undo(draft, step, verb) if undoing else _resolve_action(draft, step, verb)
 
 
@@ -166,6 +175,8 @@ def _resolve_action(draft: Draft, step: StepProgress, verb: m.Resolve) -> None:
         case Verdict.DONE:
             draft.add(e.StepCompleted, step=step.name, result=verb.result)
             draft.advance()
+        case Verdict.NONE if step.waiting is Waiting.REPLY and _has_child(draft, step):
+            raise Refused(f"{step.name}'s child saga is under way; roll that back, and the step is rejected.")
         case Verdict.NONE if step.status is StepStatus.FAILED:
             raise Refused(f"{step.name} is already known to have failed; retry it, skip it, or roll back.")
         case Verdict.NONE:

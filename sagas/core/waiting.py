@@ -5,7 +5,8 @@ from sagas.core import messages as m
 from sagas.core import replies
 from sagas.core.draft import Draft, Refused
 from sagas.core.progress import BEGINNING, StepProgress
-from sagas.core.words import FORWARD, Attention, SagaState, Waiting
+from sagas.core.waits import OF_CHILDREN
+from sagas.core.words import FORWARD, Attention, Direction, SagaState, Waiting
 
 
 def time_is_up(draft: Draft, number: int) -> None:
@@ -13,6 +14,8 @@ def time_is_up(draft: Draft, number: int) -> None:
     step = draft.progress.awaiting(number)
     if step is None:
         _own_time_is_up(draft, number)
+    elif step.waiting is Waiting.REPLY and _may_look(draft, step):
+        _look_again(draft, step)
     elif step.waiting is Waiting.REPLY:
         replies.take(draft, m.Unknown(number, "no reply came in time", inbox=step.inbox))
     elif step.waiting is not None and draft.progress.state is SagaState.COMPENSATING:
@@ -23,6 +26,27 @@ def time_is_up(draft: Draft, number: int) -> None:
         draft.advance()
     elif step.waiting is Waiting.APPROVAL:
         _nobody_answered(draft, step)
+
+
+def _may_look(draft: Draft, step: StepProgress) -> bool:
+    """Whether a child saga answers the open command, and is still wanted: what became of it can be looked up."""
+    assert step.open is not None  # it waits
+    wanted = draft.progress.state in FORWARD or step.open is Direction.UNDO
+    return wanted and draft.definition.step(step.name).command(step.open) in OF_CHILDREN
+
+
+def _look_again(draft: Draft, step: StepProgress) -> None:
+    """Have the child looked at, and told that its time is over if it is; that costs none of the attempts."""
+    draft.add(
+        e.StepRescheduled if step.open is Direction.DO else e.UndoRescheduled,
+        step=step.name,
+        attempt=step.attempt + 1,
+        budget=step.budget + 1,
+        due_at=draft.now.at,
+        error=step.error,
+        unresolved=True,
+        inbox=step.inbox,
+    )
 
 
 def _own_time_is_up(draft: Draft, number: int) -> None:

@@ -1,19 +1,32 @@
-"""Steps that no participant answers: a timer waits for a moment, an approval for people. Plain values only."""
+"""Steps that no participant answers: a timer waits for a moment, an approval for people, a child for another saga.
+
+Plain values only.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
+
+from sagas.core.plain import NotPlain, plain
 
 #: The actions of built-in steps; they have no handler, since nothing is called.
 TIMER: Final = "sagas.Timer"
 APPROVAL: Final = "sagas.Approval"
+#: The action that has another saga begin, and answers at its end; and what undoes it. We handle both ourselves.
+CHILD: Final = "sagas.Child"
+UNDO_CHILD: Final = "sagas.UndoChild"
+OF_CHILDREN: Final = frozenset({CHILD, UNDO_CHILD})
 #: What may be said to come of an approval that nobody has answered in time.
 ANSWERS: Final = ("approve", "reject", None)
 
 _BY = re.compile(r"group:.{1,150}|perm:[^.\s]+\.\S+")
 _PLACE = re.compile(r"\{([\w-]+(?:\.[\w-]+)*)\}")
+
+
+class NoData(ValueError):
+    """A path at which the data of a child saga does not stand. Its text says what is wrong, and what would be right."""
 
 
 class NoMoment(ValueError):
@@ -48,6 +61,15 @@ class Approval:
     """The answer at the deadline: approve or reject; None: an operator is asked."""
     self_approval: bool = False
     """Whether who started the saga may approve it."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """The saga that a step starts, and whose end it awaits."""
+
+    saga_type: str
+    data: Mapping[str, Any] | str = field(default_factory=dict)
+    """What it is started with; a text is where in the saga's data, or in ``results``, that stands."""
 
 
 def seconds(span: Any) -> Any:
@@ -90,6 +112,35 @@ def shown(approval: Approval, data: Mapping[str, Any]) -> Any:
     if isinstance(approval.show, str):
         return _PLACE.sub(lambda place: _as_text(_or_none(data, place[1])), approval.show)
     return {path: _or_none(data, path) for path in approval.show}
+
+
+def child_data(child: Child, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a child is started with. Raises :class:`NoData`."""
+    if not isinstance(child.data, str):
+        return child.data
+    try:
+        found = _found(data, child.data)
+    except KeyError:
+        raise NoData("is missing; it must be an object, with the child's data") from None
+    if not isinstance(found, Mapping):
+        raise NoData(f"must be an object, with the child's data, not {found!r:.80}")
+    return found
+
+
+def child_problems(child: Child) -> Iterable[str]:
+    """Yield what is wrong with a child."""
+    if not isinstance(child.saga_type, str) or not 0 < len(child.saga_type) <= 100:
+        yield f"a child is named by its saga type, a text of 1 to 100 characters, not {child.saga_type!r:.120}"
+    if isinstance(child.data, str):
+        if not child.data:
+            yield "data must be an object, or where in the saga's data one stands, not ''"
+    elif not isinstance(child.data, Mapping):
+        yield f"data must be an object, or where in the saga's data one stands, not {child.data!r:.80}"
+    else:
+        try:
+            plain(child.data)
+        except NotPlain as wrong:
+            yield f"data cannot be stored: {wrong}"
 
 
 def timer_problems(timer: Timer) -> Iterable[str]:

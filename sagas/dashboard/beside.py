@@ -58,5 +58,10 @@ def _origins(sagas: Sequence[Saga]) -> dict[UUID | None, Saga]:
 
 def kind_of(saga: Saga, side: str) -> str:
     """Say how two sagas belong together."""
-    words = {"restart": ("restart of", "restarted as"), "repair": ("repair of", "repaired by")}
+    words = {
+        "restart": ("restart of", "restarted as"),
+        "repair": ("repair of", "repaired by"),
+        "child": ("child of", "child"),
+        "undo": ("undoes", "undone by"),
+    }
     return words.get(saga.origin_kind, ("follows", "followed by"))[side == "successor"]

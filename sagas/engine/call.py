@@ -13,7 +13,7 @@ from sagas.core.context import SagaContext
 from sagas.core.plain import NotPlain, plain, printable
 from sagas.core.words import Attention
 from sagas.engine.work import Work
-from sagas.orchestrator import intake, outbox
+from sagas.orchestrator import children, intake, outbox
 from sagas.replay import Record
 
 
@@ -75,6 +75,8 @@ def _subscriber(work: Work) -> Any:
     event = work.event.name if work.event is not None else ""
     if work.name == outbox.HOOK:
         return lambda _: outbox.call_hook(work.saga_id, event)
+    if work.name == outbox.PARENT:
+        return lambda _: children.ended(work.saga_id)
     if work.name == intake.SAGA:
         return lambda _: intake.take(work.saga_id)
     subscriber = registry.subscriber(event, work.name)
@@ -93,11 +95,15 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
             return result
         case None if isinstance(result, registry.Later):
             return m.Later(work.number, result.within, inbox)
+        case None if isinstance(result, children.UnderWay):
+            return m.Later(work.number, result.within, inbox)
         case None:
             return _completed(work, result, inbox)
         case registry.Rejected():
             # A probe's no is about the command, whichever of its attempts arrived: it is as good as an inbox'.
             return m.Rejected(work.number, _text(fault) or "rejected", inbox or work.probes is not None)
+        case children.CannotUndo():
+            return m.Unserved(work.number, _text(fault), Attention.CANNOT_UNDO)
         case registry.Misconfigured():
             return m.Unserved(work.number, _text(fault), Attention.MISCONFIGURED)
         case registry.Unavailable(retry_after=wait):

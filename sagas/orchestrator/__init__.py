@@ -21,6 +21,7 @@ from sagas.orchestrator.asked import (
 )
 from sagas.orchestrator.bus import delivering, publish
 from sagas.orchestrator.callbacks import call_back
+from sagas.orchestrator.children import CannotUndo, UnderWay
 from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import Imported, import_saga
 from sagas.orchestrator.remapping import Affected, Remapped, affected, remap
@@ -45,6 +46,7 @@ __all__ = [
     "Answered",
     "ApprovalPage",
     "Asked",
+    "CannotUndo",
     "Conflict",
     "Delivered",
     "Forbidden",
@@ -58,6 +60,7 @@ __all__ = [
     "Refused",
     "Remapped",
     "Started",
+    "UnderWay",
     "act",
     "affected",
     "approvals_count",

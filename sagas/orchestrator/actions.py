@@ -17,6 +17,7 @@ from sagas.models import OperatorAction, Saga
 from sagas.orchestrator import ledger, loading
 from sagas.orchestrator.approvals import check_answerer
 from sagas.orchestrator.asked import (
+    NOT_RESTARTED,
     STEP_VERBS,
     VERBS,
     Answer,
@@ -227,6 +228,8 @@ def _repair(held: loading.Held) -> tuple[str, Opening]:
 def _opening(held: loading.Held, asked: Asked) -> Opening:
     if held.progress.state is not SagaState.FAILED:
         raise Refused(f"The saga is {held.progress.state}; only one that failed can be restarted.")
+    if held.origin_kind in NOT_RESTARTED:
+        raise Refused(NOT_RESTARTED[held.origin_kind])
     successor = Saga.objects.filter(origin_id=held.id, origin_kind="restart").first()
     if successor is not None:
         raise Refused(f"The saga was already restarted, as {successor.id}; if that failed, restart that.")

@@ -136,10 +136,10 @@ class Group:
         """Take in sagas as they were last seen, unlocked. Only those that are :attr:`~loading.Held.whole`."""
         self.sagas.update({held.id: held.again(held.due) for held in known})
 
-    def add(self, saga_id: UUID, correlation_id: str, pin: SagaDefinition) -> Held:
+    def add(self, saga_id: UUID, correlation_id: str, pin: SagaDefinition, origin_kind: str = "") -> Held:
         """Take in a saga of which nothing is recorded yet."""
         blank = Progress.blank(pin)
-        held = Held(saga_id, pin.saga_type, correlation_id, pin, blank, due={}, step_ids={})
+        held = Held(saga_id, pin.saga_type, correlation_id, pin, blank, {}, {}, origin_kind)
         self.sagas[saga_id] = held
         return held
 

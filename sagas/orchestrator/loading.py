@@ -52,8 +52,7 @@ class Held:
     before: Progress
     due: Mapping[int, DueRow]
     step_ids: Mapping[str, int]
-    imported: bool = False
-    """It ran elsewhere: nothing may be decided about it here."""
+    origin_kind: str = ""
     progress: Progress = field(init=False)
     events: list[e.Event] = field(default_factory=list)
 
@@ -64,6 +63,11 @@ class Held:
     def new(self) -> bool:
         """Whether there are no rows of it yet."""
         return not self.step_ids
+
+    @property
+    def imported(self) -> bool:
+        """Whether it ran elsewhere: nothing may be decided about it here."""
+        return self.origin_kind == IMPORT
 
     @property
     def claimed(self) -> frozenset[int]:
@@ -87,7 +91,7 @@ class Held:
     def again(self, due: Mapping[int, DueRow]) -> "Held":
         """Return it as it stands, for the next decision."""
         same = (self.id, self.saga_type, self.correlation_id, self.definition)
-        return Held(*same, self.progress, due, self.step_ids, self.imported)
+        return Held(*same, self.progress, due, self.step_ids, self.origin_kind)
 
 
 #: Sagas as this process last saw them, by id. They are only good for the version that they have.
@@ -228,7 +232,7 @@ def held_from(saga: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], due: 
     pinned = definition_of(saga["definition_id"], (step["grown"] for step in steps))
     ids = {step["name"]: step["id"] for step in steps}
     same = (saga["id"], saga["saga_type"], saga["correlation_id"], pinned)
-    return Held(*same, progress, due, ids, imported=saga["origin_kind"] == IMPORT)
+    return Held(*same, progress, due, ids, origin_kind=saga["origin_kind"])
 
 
 def definition_of(digest: str, grown: Iterable[Mapping[str, Any] | None]) -> SagaDefinition:

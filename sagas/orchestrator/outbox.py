@@ -10,7 +10,7 @@ from asgiref.sync import async_to_sync
 
 from sagas import registry
 from sagas.core import events as e
-from sagas.models import Due
+from sagas.models import CHILD, REPAIR, UNDO, Due
 from sagas.orchestrator.loading import Held
 
 COLUMNS = ("kind", "saga_id", "queue", "due_at", "paused", "name", "attempt", "event", "payload", "timeout")
@@ -18,6 +18,10 @@ COLUMNS = ("kind", "saga_id", "queue", "due_at", "paused", "name", "attempt", "e
 TIMEOUT = 60.0
 #: The subscriber that stands for a saga author's own hooks.
 HOOK = "hook"
+#: The subscriber that stands for the saga that waits for the end of this one.
+PARENT = "parent"
+#: What kinds of sagas are waited for; and whose end says nothing of their type, since they take something back.
+_AWAITED, _TAKING_BACK = frozenset({CHILD, UNDO}), frozenset({REPAIR, UNDO})
 #: Event -> the author's hook for it; the spelling with a leading underscore works too.
 HOOKS = {e.SagaCompleted: "on_saga_completed", e.SagaFailed: "on_saga_failed"}
 
@@ -25,9 +29,11 @@ HOOKS = {e.SagaCompleted: "on_saga_completed", e.SagaFailed: "on_saga_failed"}
 def deliveries(held: Held, now: datetime) -> Iterator[tuple[Any, ...]]:
     """Yield a due row for each subscriber of what was decided about a saga; none where nobody listens."""
     for event in held.events:
+        if type(event) in _ENDS and held.origin_kind in _AWAITED:
+            yield _row(held, now, registry.EVENTS_QUEUE, PARENT, _name_of_end(held, event), {})
         name = _name(held, event)
         subscribers = registry.subscribers(name) if name else ()
-        hooked = type(event) in HOOKS and hook(held.saga_type, HOOKS[type(event)])
+        hooked = name and type(event) in HOOKS and hook(held.saga_type, HOOKS[type(event)])
         if name is None or not (subscribers or hooked):
             continue
         payload = {**_payload(held, event), "saga_id": str(held.id)}
@@ -73,8 +79,13 @@ _ENDS: dict[type, str] = {e.SagaCompleted: "Completed", e.SagaFailed: "Failed"}
 
 
 def _name(held: Held, event: e.Event) -> str | None:
-    end = _ENDS.get(type(event))
-    return f"{held.saga_type}{end}" if end else _NAMES.get(type(event))
+    if type(event) in _ENDS:
+        return None if held.origin_kind in _TAKING_BACK else _name_of_end(held, event)
+    return _NAMES.get(type(event))
+
+
+def _name_of_end(held: Held, event: e.Event) -> str:
+    return f"{held.saga_type}{_ENDS[type(event)]}"
 
 
 def _payload(held: Held, event: e.Event) -> dict[str, Any]:

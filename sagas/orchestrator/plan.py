@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from sagas.core.preview import PlannedCommand, Preview
+from sagas.core.waits import CHILD, OF_CHILDREN
 from sagas.core.words import SagaState
 from sagas.orchestrator.asked import Plan
 from sagas.orchestrator.loading import Held
@@ -78,9 +79,21 @@ def _call(call: PlannedCommand, paused: bool) -> str:
         return (
             f"{call.command} {when} for {call.step}, to ask what became of {call.asks}; that has no effect."
         )
+    if call.command in OF_CHILDREN:
+        return _of_child(call)
     again = "the same key as before, so a participant with an inbox answers what it remembers"
     key = again if call.repeated else "a new key"
     return f"{call.command} {when} for {call.step}, under {key}."
+
+
+def _of_child(call: PlannedCommand) -> str:
+    if call.command == CHILD:
+        again = "unless it was started before" if call.repeated else "as a new one"
+        return f"The child saga of {call.step} is started, {again}."
+    return (
+        f"The child saga of {call.step} is undone: it never begins if it has not, is rolled back if it is under way, "
+        "and another saga undoes its effects if it is completed."
+    )
 
 
 def _special(verb: str, step: str | None, held: Held) -> Iterator[str]:
@@ -89,6 +102,9 @@ def _special(verb: str, step: str | None, held: Held) -> Iterator[str]:
             yield f"{step} is left out: its action is not called, its result is null, there is nothing to undo."
         case "resolve":
             yield f"Your word settles {step}; no participant is asked."
+            at = held.progress.steps[step or ""]
+            if held.definition.step(at.name).child and at.waiting:
+                yield "Its child saga goes on by itself: its end is not heard any more; it is undone with this saga."
         case "pause":
             yield "Nothing more is claimed for this saga, in either direction; what is running is awaited."
         case "resume":

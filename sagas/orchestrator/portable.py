@@ -30,7 +30,7 @@ class SagaPart(_Part):
     correlation_id: str = Field(max_length=200)
     idempotency_key: str | None = Field(max_length=200)
     origin: UUID | None
-    origin_kind: Literal["", "restart", "repair"]
+    origin_kind: Literal["", "restart", "repair", "child", "undo"]
     state: SagaState
     attention: Attention | None
     waiting: dict[str, Any] | None
@@ -75,6 +75,13 @@ class PinnedApproval(_Part):
     self_approval: bool
 
 
+class PinnedChild(_Part):
+    """Which saga a step starts."""
+
+    saga_type: str
+    data: dict[str, Any] | str
+
+
 class PinnedStep(_Part):
     """A step as it was defined; what is left out has its default."""
 
@@ -96,6 +103,7 @@ class PinnedStep(_Part):
     undoes: str | None = None
     timer: PinnedTimer | None = None
     approval: PinnedApproval | None = None
+    child: PinnedChild | None = None
 
 
 class PinnedPart(_Part):

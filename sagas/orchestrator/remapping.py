@@ -17,7 +17,7 @@ from sagas import registry
 from sagas.core import messages as m
 from sagas.core.decide import Refused
 from sagas.core.definition import CANNOT_UNDO, COMMANDS, SagaDefinition
-from sagas.core.waits import APPROVAL, TIMER
+from sagas.core.waits import APPROVAL, OF_CHILDREN, TIMER
 from sagas.core.words import Attention
 from sagas.models import Definition, Due, OperatorAction, Process, Saga, SagaQuerySet, Step
 from sagas.orchestrator import ledger, loading, pins
@@ -31,7 +31,7 @@ BATCH = 100
 EXAMPLES = 3
 
 #: What stands where a command's name would, and is none.
-_WORDS = frozenset({CANNOT_UNDO, TIMER, APPROVAL})
+_WORDS = frozenset({CANNOT_UNDO, TIMER, APPROVAL, *OF_CHILDREN})
 
 Names = Mapping[str, str]
 """Old name -> new name."""

@@ -168,7 +168,7 @@ def _outside(saga_id: UUID | str, step_name: str, direction: Direction, reply: A
         if held is None or step is None:
             kind = type(reply(0)).__name__.lower()
             LateReply.objects.create(saga_id=pk, step=str(step_name)[:100], kind=kind)
-        elif _take(group, held, Answered(pk, reply(_open_number(step, direction)))):
+        elif _take(group, held, Answered(pk, reply(_open_number(held, step, direction)))):
             group.write()
             return True
         else:
@@ -182,9 +182,13 @@ def _outside(saga_id: UUID | str, step_name: str, direction: Direction, reply: A
     return False
 
 
-def _open_number(step: StepProgress, direction: Direction) -> int:
-    """Return the open command's number; -1, which no command has, if that one is not open."""
-    number = step.number if step.open is direction else None
+def _open_number(held: loading.Held, step: StepProgress, direction: Direction) -> int:
+    """Return the open command's number; -1, which no command has, if that one is not open.
+
+    An action that undoes what another saga did is an undo to its participant, who may answer it as such.
+    """
+    undoes = step.open is Direction.DO and held.definition.step(step.name).undoes is not None
+    number = step.number if step.open is direction or undoes else None
     return -1 if number is None else number
 
 

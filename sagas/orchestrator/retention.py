@@ -16,7 +16,20 @@ from django.db.models.functions import Now
 from sagas import rows
 from sagas.clock import database_now
 from sagas.core.ids import uuid7
-from sagas.models import Callback, Definition, Due, Event, LateReply, OperatorAction, Saga, SagaQuerySet, Step
+from sagas.models import (
+    CHILD,
+    UNDO,
+    Callback,
+    Child,
+    Definition,
+    Due,
+    Event,
+    LateReply,
+    OperatorAction,
+    Saga,
+    SagaQuerySet,
+    Step,
+)
 from sagas.orchestrator.asked import Asked
 from sagas.orchestrator.exporting import documents
 
@@ -38,6 +51,7 @@ class Old(NamedTuple):
     id: UUID
     finished_at: datetime
     origin_id: UUID | None
+    origin_kind: str
     saga_type: str
     correlation_id: str
     state: str
@@ -104,12 +118,15 @@ def _pages(before: datetime, batch: int) -> Iterator[list[Old]]:
 
 
 def _with_origin(olds: Sequence[Old]) -> list[Old]:
-    """Leave out whose origin would stay. An origin had finished before its successor began, and comes first."""
-    origins = {old.origin_id for old in olds if old.origin_id}
+    """Leave out whose origin would stay. An origin had finished before its successor began, and comes first.
+
+    A child may go before its parent: that is over, or neither would be here.
+    """
+    origins = {old.origin_id for old in olds if old.origin_id and old.origin_kind not in {CHILD, UNDO}}
     staying = set(Saga.objects.filter(pk__in=origins).values_list("pk", flat=True))
     chosen = []
     for old in olds:
-        if old.origin_id not in staying:
+        if old.origin_id not in staying or old.origin_kind in {CHILD, UNDO}:
             chosen.append(old)
             staying.discard(old.id)
     return chosen
@@ -148,6 +165,7 @@ def _remove(removed: Sequence[Old]) -> None:
     )
     for model in (Callback, LateReply, Event, Step):
         batch.delete(model, "saga_id", ids)
+    batch.delete(Child, "parent_id", ids)
     batch.delete(Saga, "id", ids)
     batch.write()
 

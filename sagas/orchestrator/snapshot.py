@@ -13,10 +13,12 @@ from sagas.core import messages as m
 from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused, decide
 from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
+from sagas.core.waits import UNDO_CHILD
 from sagas.core.words import TERMINAL, Attention, Direction, SagaState, StepStatus, Verdict
-from sagas.models import Due, Event, OperatorAction, Saga, Step
+from sagas.models import CHILD, Due, Event, OperatorAction, Saga, Step
 from sagas.orchestrator import loading, why
-from sagas.orchestrator.asked import VERBS
+from sagas.orchestrator.asked import NOT_RESTARTED, VERBS
+from sagas.orchestrator.family import Family, family_of
 
 _STEP_FIELDS = (
     "name", "position", "status", "attention", "attempt", "budget", "action", "compensation", "result", "error",
@@ -57,8 +59,9 @@ def snapshots(sagas: Iterable[Saga]) -> list[dict[str, Any]]:
             steps, due = steps | belongings[0], due | belongings[1]
     again = Saga.objects.filter(origin_id__in=[saga.pk for saga in listed], origin_kind="restart")
     restarted = {origin: str(pk) for origin, pk in again.values_list("origin_id", "id")}
+    family = family_of(_child_keys(saga, steps[saga.pk]) for saga in listed)
     now = database_now()
-    return [_snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), now) for s in listed]
+    return [_snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), family, now) for s in listed]
 
 
 def _belongings(sagas: Sequence[Saga]) -> _Belongings:
@@ -87,11 +90,29 @@ def _held_still(saga: Saga) -> tuple[Saga, _Belongings]:
         return still, _belongings([still])
 
 
+def _child_keys(saga: Saga, steps: Sequence[Step]) -> Iterable[str]:
+    """Yield the keys of the commands that start a child, or of those that it undoes."""
+    pinned = loading.definition_of(saga.definition_id, (step.grown for step in steps))
+    keys = (_child_key(saga, step, pinned.step(step.name)) for step in steps)
+    return [key for key in keys if key is not None]
+
+
+def _child_key(saga: Saga, step: Step, policy: SagaStep) -> str | None:
+    if policy.child is not None:
+        return _key(saga, step, Direction.DO, step.generation)
+    return policy.undoes if policy.action == UNDO_CHILD else None
+
+
 def _snapshot(
-    saga: Saga, steps: Sequence[Step], due: Mapping[int, Due], restarted: str | None, now: datetime
+    saga: Saga,
+    steps: Sequence[Step],
+    due: Mapping[int, Due],
+    restarted: str | None,
+    family: Family,
+    now: datetime,
 ) -> dict[str, Any]:
     pinned = loading.definition_of(saga.definition_id, (step.grown for step in steps))
-    described = [_step(saga, step, pinned, due) for step in steps]
+    described = [_step(saga, step, pinned, due, family) for step in steps]
     document = {
         "id": str(saga.pk),
         "type": saga.saga_type,
@@ -112,6 +133,7 @@ def _snapshot(
         "error": saga.error,
         "origin": str(saga.origin_id) if saga.origin_id else None,
         "origin_kind": saga.origin_kind,
+        "parent": str(saga.origin_id) if saga.origin_kind == CHILD else None,
         "restarted_as": restarted,
         "created_at": _iso(saga.created_at),
         "updated_at": _iso(saga.updated_at),
@@ -123,7 +145,9 @@ def _snapshot(
     return document
 
 
-def _step(saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due]) -> dict[str, Any]:
+def _step(
+    saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due], family: Family
+) -> dict[str, Any]:
     policy = pinned.step(step.name)
     number = step.action_number if step.open == Direction.DO else step.undo_number
     row = due.get(number) if number is not None else None
@@ -147,6 +171,8 @@ def _step(saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due]
         "function": pinned.growing and step.name == FUNCTION,
         "deadline_at": _iso(_deadline(step, policy)),
         **_reaction(step, pinned),
+        "child_type": policy.child.saga_type if policy.child else None,
+        **family.of(_child_key(saga, step, policy)),
         "cannot_undo": policy.compensation == CANNOT_UNDO,
         "probe_command": policy.probe_of(Direction(step.open)) if step.open else None,
         "probe_budget": policy.probe_retry.max_attempts,
@@ -236,6 +262,8 @@ def _applies(
     elif verb == "restart":
         if held.progress.state is not SagaState.FAILED:
             reason = f"The saga is {held.progress.state}; only one that failed can be restarted."
+        elif held.origin_kind in NOT_RESTARTED:
+            reason = NOT_RESTARTED[held.origin_kind]
         elif restarted:
             reason = f"The saga was already restarted, as {restarted}."
     elif verb == "compensate" and _has_late_effect(held):

@@ -114,7 +114,10 @@ def record(openings: Sequence[Opening]) -> list[Saga]:
     for opening in openings:
         saga_id = uuid7()
         each = group.add(
-            saga_id, opening.correlation_id or correlation_of(opening) or str(saga_id), opening.pin
+            saga_id,
+            opening.correlation_id or correlation_of(opening) or str(saga_id),
+            opening.pin,
+            opening.origin_kind,
         )
         group.decide(each, m.Start(opening.data, opening.at))
         held.append(each)
@@ -214,7 +217,7 @@ def make_definition(author: Any, steps: Any, deadline: float | None = None) -> S
 
 def _limited(step: SagaStep, limit: float) -> SagaStep:
     """Give a step that calls a participant a deadline, unless it has its own."""
-    waits = step.timer is not None or step.approval is not None
+    waits = step.timer is not None or step.approval is not None or step.child is not None
     return step if waits or step.deadline is not None else replace(step, deadline=limit)
 
 

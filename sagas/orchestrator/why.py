@@ -95,12 +95,23 @@ def _waiting(saga: dict[str, Any]) -> tuple[str, str, str | None, tuple[str, ...
         case "reply" if step["expects"]:
             text = f"{' or '.join(step['expects'])} is expected since {{{since}}}{end}, {_of_whom(step)}."
             return "waiting", text, step["name"], ("compensate",)
+        case "reply" if step["awaits"]:
+            return "waiting", _of_child(step, since, end), step["name"], ("resolve", "compensate")
         case "reply":
             text = f"{_command(step)} of {step['name']} is taken on, and answered from outside: "
             text += f"it waits for that reply since {{{since}}}{end}."
             return "waiting", text, step["name"], ("resolve", "compensate")
         case _:
             return "waiting", f"{step['name']} waits{end}.", step["name"], ("skip", "compensate")
+
+
+def _of_child(step: dict[str, Any], since: str, end: str) -> str:
+    """Say which saga a step waits for, and how that stands."""
+    what = "which undoes its child saga" if step["undone_by"] else f"its child {step['child_type'] or 'saga'}"
+    text = f"{step['name']} waits for saga {step['awaits']}, {what}, since {{{since}}}{end}. "
+    asks = " and asks for a person (" + step["child_attention"] + ")" if step["child_attention"] else ""
+    paused = " and paused" if step["child_paused"] else ""
+    return f"{text}That is {step['child_state']}{paused}{asks}."
 
 
 def _approval(step: dict[str, Any]) -> str:

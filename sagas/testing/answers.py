@@ -40,7 +40,7 @@ class Unknown(Answer):
 class Promises(Answer):
     """It is taken on, and will be answered from outside."""
 
-    within: float
+    within: float | None
     inbox: bool = True
 
 
@@ -77,8 +77,13 @@ def unknown(error: str = "no reply within its time", *, inbox: bool = True) -> A
     return Unknown(error, inbox)
 
 
-def promises(within: timedelta | float = 3600.0, *, inbox: bool = True) -> Answer:
-    """The handler returns ``Later``: the step waits for ``replied(step, …)``, so long (a timedelta or seconds)."""
+def promises(within: timedelta | float | None = 3600.0, *, inbox: bool = True) -> Answer:
+    """The handler returns ``Later``: the step waits for ``replied(step, …)``, so long (a timedelta or seconds).
+
+    None: however long it takes, as a step does whose child saga is under way.
+    """
+    if within is None:
+        return Promises(None, inbox)
     return Promises(within.total_seconds() if isinstance(within, timedelta) else float(within), inbox)
 
 

@@ -92,6 +92,7 @@ class Drill:
             known = ", ".join(self.definition.names)
             raise CannotDrill(f"{self.author.saga_type} has no step {only!r}; it has {known}.")
         _refuse_elsewhere(self.definition)
+        _refuse_children(self.definition)
         self._invariants = [*map(_function, _told_by(self.author.drill_invariants)), *invariants]
         self._aliases = aliases()
         self._saga_id: UUID = uuid7()  # the same in every run, so that what is made of it is, too
@@ -307,6 +308,17 @@ def _refuse_elsewhere(definition: SagaDefinition) -> None:
         raise CannotDrill(
             f"{definition.saga_type} calls participants elsewhere ({', '.join(elsewhere)}): a drill would reach them "
             "for real, and could not undo it. Drill it where functions registered with @command stand in for them."
+        )
+
+
+def _refuse_children(definition: SagaDefinition) -> None:
+    """Raise CannotDrill for a saga with children: each is a saga of its own, with failure points of its own."""
+    types = sorted({step.child.saga_type for step in definition.steps if step.child})
+    if types:
+        raise CannotDrill(
+            f"{definition.saga_type} starts child sagas ({', '.join(types)}), and a drill plays one saga at a time. "
+            "Drill each of those types by itself, and this one with data for which it starts none; how it goes on from "
+            "what a child comes to, a story shows (sagas.testing.given)."
         )
 
 

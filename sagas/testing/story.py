@@ -11,6 +11,7 @@ from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand
 from sagas.core.decide import Refused
+from sagas.core.waits import OF_CHILDREN
 from sagas.core.words import Direction, StepStatus, Verdict
 from sagas.testing import answers as a
 from sagas.testing.calling import call_handler
@@ -194,6 +195,8 @@ class Story:
         answer = self._next(place)
         line = self.play.say(due.step, f"ask {due.name}" if place.probe else due.name, undo=is_undo(due))
         match answer:
+            case a.Handled() if due.name in OF_CHILDREN:
+                self._fail([f"{due.step} is answered by a child saga; say in a when(…) what comes of that"])
             case a.Handled():
                 reply = call_handler(self.play.work(due)).reply
             case a.Late(answer=later, after=seconds):

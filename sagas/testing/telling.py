@@ -82,6 +82,8 @@ def said(reply: m.Reply) -> str:
             return f"rejected: {reason}"
         case m.Unknown(error=error):
             return f"failed: {printable(error, 200)}"
+        case m.Later(within=None):
+            return "taken on: to be answered, however long it takes"
         case m.Later(within=within):
             return f"promised to answer within {within:g} s"
         case m.NoSuchCommand():
