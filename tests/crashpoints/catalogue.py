@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 
-from tests.crashpoints import awaiting, choreographing, minding, operating, starting, telling
+from tests.crashpoints import awaiting, choreographing, minding, operating, parenting, starting, telling
 from tests.crashpoints.paths import Path
 from tests.crashpoints.places import Place, places
 
 PATHS: Mapping[str, Path] = (
-    starting.path | operating.path | telling.path | minding.path | awaiting.path | choreographing.path
+    starting.path
+    | operating.path
+    | telling.path
+    | minding.path
+    | awaiting.path
+    | choreographing.path
+    | parenting.path
 )
 
 #: The beginning of a place's name -> why it needs no path, on either database.

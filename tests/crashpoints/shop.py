@@ -19,6 +19,7 @@ from sagas import (
     SagaOrchestrator,
     SagaStep,
     approval,
+    child,
     command,
     publish,
     subscribe,
@@ -146,6 +147,20 @@ class Waits(SagaOrchestrator):
     def saga_deadline(self, data: dict[str, Any]) -> float | None:
         """Return what the data says."""
         return data.get("deadline")
+
+
+class Sender(SagaOrchestrator):
+    """A saga that has another one fetch, or wait; or that fetches itself, if its data has nothing for another."""
+
+    saga_type = "Sender"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        """Return the step, and perhaps one that waits for people."""
+        often: dict[str, Any] = {"retry": Retry(5, WAIT), "undo_retry": Retry(5, WAIT)}
+        steps = [SagaStep("fetch", "ParcelService.Fetch", "ParcelService.Return", **often)]
+        if "parcel" in data:
+            steps = [child("have", data.get("kind", "Sender"), data="parcel", **often)]
+        return [*steps, *([approval("wait", by="perm:sagas.approve_saga")] if data.get("ask") else [])]
 
 
 class Yearly:

@@ -26,6 +26,7 @@ from sagas.fuse import Fuse
 from sagas.live import channel
 from sagas.models import (
     Callback,
+    Child,
     Definition,
     Due,
     Event,
@@ -240,6 +241,7 @@ TABLES = (
     Schedule,
     Due,
     Callback,
+    Child,
     Event,
     Step,
     OperatorAction,
