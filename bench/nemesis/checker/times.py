@@ -66,11 +66,12 @@ def _due(facts: Facts) -> dict[tuple[str, int], Any]:
             way = "undo" if event["type"].startswith("Undo") else "do"
             if event["type"] in ("StepDispatched", "UndoDispatched"):
                 generation[event["step"], way] = event["data"]["generation"]
-            # A second transition at the very same time: the clock is behind the saga, whose time stands still.
+            # A second transition at the very same time: the clock is behind the saga, whose time stands still,
+            # so that nobody knows when this attempt was due, by the clock; what was planned before is void.
             still = told.setdefault(event["at"], event["version"]) != event["version"]
-            if event["data"].get("due_at") and event["step"] and not still:
+            if event["data"].get("due_at") and event["step"]:
                 key = f"{saga.id}:{event['step']}:{way}:{generation.get((event['step'], way), 0)}"
-                found[key, event["data"]["attempt"]] = moment(event["data"]["due_at"])
+                found[key, event["data"]["attempt"]] = None if still else moment(event["data"]["due_at"])
     return found
 
 

@@ -1,4 +1,4 @@
-"""SQLite's clock, moved: an app that SAGADESK_APPS adds, which puts a strftime of its own before SQLite's."""
+"""A strftime of our own, put before SQLite's on every connection: the database's clock is what a file says it is."""
 
 import os
 import sqlite3

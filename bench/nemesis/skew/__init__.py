@@ -1,0 +1,1 @@
+"""SQLite's clock, moved: an app that SAGADESK_APPS adds."""
