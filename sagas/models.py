@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 
 from sagas.core.ids import uuid7
@@ -470,6 +470,11 @@ class Process(models.Model):
     name = models.CharField(max_length=100, primary_key=True)
     kind = models.CharField(max_length=8, choices=[(WORKER, "worker"), (CLOCK, "clock")])
     queues = models.JSONField(default=list)
+    commands = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        help_text="Names of the commands that its code handles.",
+    )
     host = models.CharField(max_length=200)
     pid = models.PositiveIntegerField()
     busy = models.PositiveIntegerField(default=0, help_text="Handlers running.")

@@ -307,6 +307,11 @@ def commands() -> Mapping[str, Command]:
     return _commands
 
 
+def names() -> frozenset[str]:
+    """Return every name, former ones too, by which a function of ours can be called."""
+    return frozenset(_commands) | frozenset(_formerly)
+
+
 def subscribers(event: str) -> tuple[Subscriber, ...]:
     """Return who wants to hear of an event."""
     return tuple(_subscribers.get(event, {}).values())

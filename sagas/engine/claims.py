@@ -26,6 +26,8 @@ from sagas.orchestrator.loading import DueRow, Held
 
 #: Seconds to wait before a saga that could not be read or decided is tried again.
 POISONED = 60.0
+#: Seconds for which a command that others handle is left to them.
+PASSED_ON = 1.0
 #: How many lost leases one look takes back.
 REAPED_AT_ONCE = 100
 
@@ -195,6 +197,22 @@ def renew(works: Collection[Work]) -> None:
 def delivered(works: Collection[Work]) -> None:
     """Remove events that their subscribers have taken."""
     _held(works).filter(kind=Due.DELIVERY).delete()
+
+
+def pass_on(works: Collection[Work]) -> frozenset[UUID]:
+    """Leave commands that nobody handles here to workers alive whose code does; return the tokens of those.
+
+    While a deployment is rolled out, workers of two codes serve one queue.
+    """
+    if not works:
+        return frozenset()
+    alive = database_now() - timedelta(seconds=settings().ALIVE)
+    workers = Process.objects.filter(kind=Process.WORKER, seen_at__gte=alive)
+    told = workers.values_list("queues", "commands")
+    known = {name for queues, names in told for name in names if registry.queue_for(name) in queues}
+    passed = [work for work in works if work.name in known]
+    _held(passed).update(**_FREE, due_at=database_now() + timedelta(seconds=PASSED_ON))
+    return frozenset(work.token for work in passed)
 
 
 def keep_apart(saga_id: UUID, token: UUID, error: str) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from django.db.models.functions import Now
 
+from sagas import registry
 from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.models import Process
@@ -63,6 +64,7 @@ class Life:
                 name=self.name,
                 kind=self.kind,
                 queues=self.queues,
+                commands=sorted(registry.names()),
                 host=socket.gethostname()[:200],
                 pid=os.getpid(),
                 started_at=now,

@@ -213,10 +213,17 @@ class Pump:
         outcomes += self._timed_out()
         if not outcomes:
             return
-        commands = [o for o in outcomes if o.work.event is None]
+        commands = self._pass_on([o for o in outcomes if o.work.event is None])
         if commands:
             self._deliver(commands)
         self._settle_deliveries([o for o in outcomes if o.work.event is not None])
+
+    def _pass_on(self, outcomes: list[_Outcome]) -> list[_Outcome]:
+        """Return them without those that nobody handles here, and other workers do."""
+        strange = [o.work for o in outcomes if isinstance(o.fault, call.Unserved)]
+        passed = self.room.insist(lambda: claims.pass_on(strange)) if strange else frozenset()
+        self._forget({work.saga_id for work in strange if work.token in passed})
+        return [o for o in outcomes if o.work.token not in passed]
 
     def _timed_out(self) -> list[_Outcome]:
         now = time.monotonic()
@@ -256,14 +263,18 @@ class Pump:
             )
             self._begin(command_work(held, sent, lease.token, lease.timeout_at))
         self._reserved = 0
-        for saga_id in ids - {each.work.saga_id for each in self.running.values()}:
-            self._sagas.pop(saga_id, None)
+        self._forget(ids)
         self._more = self._more or not self.queues.isdisjoint(delivered.queues)
         for answer, why in delivered.undecided:
             if answer.lease_token is not None:
                 claims.keep_apart(
                     answer.saga_id, answer.lease_token, f"could not be decided: {type(why).__name__}: {why}"
                 )
+
+    def _forget(self, ids: set[UUID]) -> None:
+        """Forget sagas of which nothing runs here any more."""
+        for saga_id in ids - {each.work.saga_id for each in self.running.values()}:
+            self._sagas.pop(saga_id, None)
 
     def _deliver_apart(self, outcomes: list[_Outcome], fault: Exception) -> None:
         """Find the one that spoils the group; what cannot be written even alone is kept apart."""

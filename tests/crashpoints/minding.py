@@ -62,6 +62,21 @@ def find_nobody_who_handles_it(stage: Stage) -> None:
     stage.rest()
 
 
+def another_knows(stage: Stage) -> None:
+    """Have a saga whose command a worker of other code handles, which has just gone silent."""
+    stage.start(kind="Stranger")
+    signs = {"host": "h", "pid": 1, "started_at": database_now(), "seen_at": database_now()}
+    names = {"queues": ["strange"], "commands": ["StrangeService.Call"]}
+    Process.objects.create(name="other", kind=Process.WORKER, **names, **signs)
+
+
+@path(another_knows)
+def leave_a_command_to_another_worker(stage: Stage) -> None:
+    stage.new_pump("strange").run(30)
+    Process.objects.all().delete()
+    stage.rest()
+
+
 @contextmanager
 def broken(module: Any, name: str) -> Iterator[None]:
     """Have a function of ours fail."""
