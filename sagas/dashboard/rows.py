@@ -40,7 +40,7 @@ class Row:
     seconds: float | None
     """How long it took, once it is finished."""
     dots: tuple[str, ...]
-    """The status of each step, in order."""
+    """The status of each step, in order; of a completed saga, of those that there was a need for."""
 
 
 def for_rows(sagas: SagaQuerySet) -> SagaQuerySet:
@@ -66,7 +66,9 @@ def rows_of(ids: Iterable[UUID]) -> list[Row]:
 def row(saga: Saga, steps: Sequence[StepLine]) -> Row:
     """Return the line of one saga."""
     took = (saga.finished_at - saga.created_at).total_seconds() if saga.finished_at else None
-    return Row(saga, glance(saga, steps), took, tuple(dot(step) for step in steps))
+    # What an event that never came would have led to is no step that a completed choreography lacks.
+    needed = [s for s in steps if saga.state != SagaState.COMPLETED or s.status != StepStatus.PENDING]
+    return Row(saga, glance(saga, steps), took, tuple(dot(step) for step in needed))
 
 
 def dot(step: StepLine) -> str:

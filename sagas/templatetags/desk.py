@@ -17,6 +17,8 @@ from sagas.dashboard.words import WAITS, approver_text
 register = template.Library()
 register.filter("asked_whom", approver_text)
 
+#: How many steps of a saga are shown one by one on its line.
+DOTS = 32
 #: (seconds in one, used from so many on, its name, seconds in the unit below, that one's name), longest first.
 _UNITS = (
     (86_400, 172_800, "d", 3_600, "h"),
@@ -54,9 +56,13 @@ def chip(state: str, paused: bool = False, waiting: str | None = None) -> SafeSt
 @register.filter
 @lru_cache(maxsize=1024)
 def dots(statuses: tuple[str, ...]) -> SafeString:
-    """Show the statuses of a saga's steps, in order, as dots."""
-    drawn = format_html_join("", '<i class="dot dot--{}"></i>', ((status,) for status in statuses))
-    return format_html('<span class="dots" role="img" aria-label="{} steps">{}</span>', len(statuses), drawn)
+    """Show the statuses of a saga's steps, in order, as dots; of very many the latest, and how many came before."""
+    before = len(statuses) - DOTS if len(statuses) > DOTS + 1 else 0
+    drawn = format_html_join("", '<i class="dot dot--{}"></i>', ((each,) for each in statuses[before:]))
+    more = format_html('<span class="dots__before">+{}</span>', before) if before else ""
+    return format_html(
+        '<span class="dots" role="img" aria-label="{} steps">{}{}</span>', len(statuses), more, drawn
+    )
 
 
 @register.filter

@@ -13,10 +13,13 @@ from sagas.dashboard import words
 from sagas.dashboard.filters import Filters, first_id_at
 from sagas.dashboard.graph import GAP_X, WIDTH, draw
 from sagas.dashboard.overview import _percentile
+from sagas.dashboard.rows import StepLine, row
 from sagas.dashboard.sentences import SENTENCES, sentence
 from sagas.dashboard.timeline import timeline
+from sagas.models import Saga
 from sagas.templatetags import desk
 
+STATUSES = ("completed", "pending", "completed")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -43,6 +46,21 @@ def step(name: str, *needs: str, **more: Any) -> dict[str, Any]:
 
 def places(*steps: dict[str, Any]) -> dict[str, tuple[int, int]]:
     return {node.step["name"]: (node.column, node.row) for node in draw(steps, "pending").nodes}
+
+
+def test_of_very_many_steps_the_latest_are_shown_and_how_many_came_before() -> None:
+    few, many = desk.dots(("completed",) * 33), desk.dots(("completed",) * 34 + ("executing",))
+    assert (few.count("<i"), "+" in few) == (33, False)
+    assert (many.count("<i"), many.count("dot--executing")) == (desk.DOTS, 1)
+    assert '"35 steps"' in many
+    assert "+3<" in many
+
+
+@pytest.mark.parametrize(("state", "shown"), [("completed", 2), ("pending", 3), ("failed", 3)])
+def test_a_completed_choreography_lacks_nothing_that_was_never_asked_of_it(state: str, shown: int) -> None:
+    saga = Saga(id=uuid7(), state=state, created_at=NOON)
+    lines = [StepLine(saga.pk, n, s, None, 0, 0, None, 0, None) for n, s in zip("abc", STATUSES, strict=True)]
+    assert len(row(saga, lines).dots) == shown
 
 
 def test_a_chain_is_one_row() -> None:

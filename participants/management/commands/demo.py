@@ -24,11 +24,13 @@ class Command(BaseCommand):
         names = "|".join([*DEMOS, "scenarios", "seed", "reset"])
         verbs = parser.add_subparsers(dest="verb", required=True, metavar=names)
         for demo in DEMOS.values():
-            start = verbs.add_parser(demo.name, help=f"start {demo.name}s and print a saga id a line")
+            start = verbs.add_parser(
+                demo.name, help=f"start demo sagas ({demo.name}), and print a saga id a line"
+            )
             start.add_argument(
                 "--scenario", type=_scenario(demo), default=DEFAULT, help="see 'demo scenarios'"
             )
-            start.add_argument("-n", type=_count, default=1, help=f"how many {demo.name}s (1)")
+            start.add_argument("-n", type=_count, default=1, help="how many (1)")
             start.add_argument("--pace", type=_pace, default=0.0, help="seconds that each step takes (0)")
         scenarios = verbs.add_parser("scenarios", help="what can happen to an order, and how it ends")
         scenarios.add_argument("--type", choices=DEMOS, default=ORDER.name, help="to what else (order)")
