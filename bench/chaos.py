@@ -17,6 +17,7 @@ from pathlib import Path
 from bench.nemesis import picture, storm, wire
 from bench.nemesis.plan import OVER, SETTLE, STEADY, STORM, Plan
 from bench.nemesis.probe import Probe
+from bench.nemesis.tap import Tap
 from bench.nemesis.tidy import settle
 from bench.nemesis.world import World
 from bench.servers import ROOT
@@ -63,7 +64,7 @@ def _run(plan: Plan, asked: argparse.Namespace) -> int:
     try:
         world.start()
         plan = world.plan
-        probe = Probe(world)
+        probe, tap = Probe(world), Tap(world)
         for client in ("starters", "bots", "sockets"):
             world.client(client)
         _say(plan, STORM)
@@ -76,6 +77,7 @@ def _run(plan: Plan, asked: argparse.Namespace) -> int:
         world.journal.write("settled", seconds=took, left=probe.unfinished(), within=WITHIN)
         plan.enter(OVER)
         probe.over.set()
+        tap.over.set()
         return _judge(plan, asked)
     finally:
         world.stop()

@@ -8,6 +8,9 @@ from typing import Any
 #: What is going on: faults and load; load alone, while pages must keep up; nothing new, until all is settled; the end.
 STORM, STEADY, SETTLE, OVER = "storm", "steady", "settle", "over"
 
+#: What every saga of a run carries, and nobody but its participants and its readers may ever be told.
+CANARY = "canary-4111-1111"
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -7,7 +7,7 @@ import time
 
 from bench.nemesis.api import Api, Unanswered
 from bench.nemesis.journal import Journal
-from bench.nemesis.plan import STEADY, STORM, Plan
+from bench.nemesis.plan import CANARY, STEADY, STORM, Plan
 
 THREADS = 12
 #: Seconds between two starts of a thread, in a storm and when it is steady.
@@ -40,7 +40,7 @@ class Starter:
     def _start(self, order: str) -> None:
         body = {
             "type": self.chance.choice(TYPES),
-            "data": {"order": order},
+            "data": {"order": order, "card": CANARY},
             "idempotency_key": f"key-{order}",
         }
         saga_id = self._until_answered(body)

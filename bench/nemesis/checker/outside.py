@@ -1,10 +1,11 @@
-"""I11, I13: what pages showed, and what it all took."""
+"""I11, I12, I13: what pages showed, what was told to whom, and what it all took."""
 
 from collections import defaultdict
 from typing import Any
 
 from bench.nemesis.checker.facts import Facts
 from bench.nemesis.checker.verdict import Verdict, invariant, share
+from bench.nemesis.plan import CANARY
 
 #: Seconds that a page may be behind the database when nothing is broken, and how long after the storm that begins.
 BEHIND, GRACE = 5.0, 20.0
@@ -35,6 +36,21 @@ def pages(facts: Facts, verdict: Verdict) -> None:
         "steady": share([e["lag"] for e in steady], 1),
     }
     verdict.figures |= {"connected anew after silence": silences}
+
+
+@invariant("I12", "what a saga carries is in no log, and Redis is never told")
+def secrets(facts: Facts, verdict: Verdict) -> None:
+    read = heard = 0
+    for log in sorted((facts.folder / "logs").glob("*.log")):
+        with log.open(errors="replace") as lines:
+            for number, line in enumerate(lines, start=1):
+                read += 1
+                verdict.expect(CANARY not in line, "a log has it", log=log.name, line=number)
+    for entry in facts.journal("tap"):
+        heard += entry.get("commands", 0)
+        verdict.expect(entry["what"] != "leaked", "Redis was told", **entry)
+    verdict.expect(heard > 0, "nothing was heard of Redis")
+    verdict.figures = {"lines of logs": read, "commands of Redis": heard}
 
 
 @invariant(
