@@ -127,6 +127,7 @@ SAGAS = {
     for name in ["LEASE", "CONCURRENCY", "BUDGET", "MAX_JOBS", "CLOCK", "ALIVE", "UNSERVED"]
     if os.environ.get(f"SAGADESK_{name}")
 } | {
+    "ELSEWHERE": listed("SAGADESK_ELSEWHERE"),
     "SEARCHABLE": listed("SAGADESK_SEARCHABLE", "order_id,customer_id"),
     "HTTP": document("SAGADESK_HTTP"),
     "CALLBACK_URL": os.environ.get("SAGADESK_CALLBACK_URL", ""),

@@ -103,7 +103,7 @@ def _said(fault: Exception) -> str:
 def _unhandled(pinned: SagaDefinition, where: str) -> Iterator[CheckMessage]:
     for step in pinned.steps:
         for role, name in _commands(step):
-            if registry.handler(name) is None:
+            if registry.handler(name) is None and registry.queue_for(name) not in conf.settings().ELSEWHERE:
                 text = f"{pinned.saga_type}: nobody handles {name}, the {role} of step {step.name}."
                 yield Error(text, hint=_remedy(name, registry.commands()), obj=where, id="sagas.E007")
 
@@ -123,4 +123,7 @@ def _remedy(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3)
     if close:
         return f"Did you mean {' or '.join(close)}?"
-    return f'Write a function decorated with @command("{name}") in the `sagas` module of an installed app.'
+    return (
+        f'Write a function decorated with @command("{name}") in the `sagas` module of an installed app;'
+        f" or if workers of another project do, name its queue, {registry.queue_for(name)}, in SAGAS['ELSEWHERE']."
+    )

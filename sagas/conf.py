@@ -73,6 +73,8 @@ class Settings:
     """How long a command may be due on a queue of which nobody knows, until an operator is asked."""
     QUEUES: Mapping[str, str] = field(default_factory=dict)
     """Service name -> queue, where it is not the service's name in lower case without "Service"."""
+    ELSEWHERE: tuple[str, ...] = ()
+    """Queues of participants in other projects, with workers of their own: their commands need no handler here."""
     DELIVERY_RETRY_CAP: float = 300.0
     """The longest wait between two deliveries of an event to a subscriber that fails."""
     HTTP: Mapping[str, HttpService] = field(default_factory=dict)
@@ -105,12 +107,14 @@ def read(given: Mapping[str, Any]) -> Settings:
             _check_url(value)
         elif name == "SEARCHABLE":
             _check_paths(value)
+        elif name == "ELSEWHERE":
+            _check_queues(value)
         elif not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
             raise ImpossibleSetting(f"SAGAS[{name!r}] must be a number above 0, not {value!r}.")
     # From the environment every number is a float; some count things.
     counts = {name: int(given[name]) for name in ("CONCURRENCY", "MAX_JOBS") if name in given}
-    paths = {"SEARCHABLE": tuple(given["SEARCHABLE"])} if "SEARCHABLE" in given else {}
-    return Settings(**{**given, **counts, **paths})
+    lists = {name: tuple(given[name]) for name in ("SEARCHABLE", "ELSEWHERE") if name in given}
+    return Settings(**{**given, **counts, **lists})
 
 
 def _services(value: Any) -> dict[str, HttpService]:
@@ -146,6 +150,11 @@ def _check_paths(value: Any) -> None:
             raise ImpossibleSetting(
                 f"SAGAS['SEARCHABLE'] names {path!r}; a path is keys of letters, digits, _ and -, joined by dots."
             )
+
+
+def _check_queues(value: Any) -> None:
+    if not isinstance(value, list | tuple) or not all(isinstance(queue, str) and queue for queue in value):
+        raise ImpossibleSetting(f"SAGAS['ELSEWHERE'] must list queues, as payment, not {value!r}.")
 
 
 @lru_cache(maxsize=1)

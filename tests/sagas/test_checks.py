@@ -72,6 +72,15 @@ def test_a_command_that_nobody_handles_names_the_step_and_what_was_meant(define:
     assert '@command("Bank.Wire")' in (found[2].hint or "")
 
 
+def test_a_command_that_workers_of_another_project_serve_needs_no_handler_here(
+    define: Define, settings: Any
+) -> None:
+    settings.SAGAS = {"ELSEWHERE": ["bank"]}
+    assert [message.msg for message in define(step("pay", "BankService.Wire"), step("call", "Far.Call"))] == [
+        "Trial: nobody handles Far.Call, the action of step call."
+    ]
+
+
 def test_a_definition_that_needs_data_is_checked_at_the_start_instead(define: Define) -> None:
     id_, _, hint = said(define(define_steps=lambda self, data: [step(data["name"])]))
     assert id_ == "sagas.I001"

@@ -22,6 +22,7 @@ def test_numbers_from_the_environment_become_what_they_count() -> None:
         ({"SEARCHABLE": "order_id"}, "must list paths"),
         ({"SEARCHABLE": ["order id"]}, "joined by dots"),
         ({"SEARCHABLE": ["a'b"]}, "joined by dots"),
+        ({"ELSEWHERE": "payment"}, "must list queues"),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name(given: dict[str, object], says: str) -> None:
