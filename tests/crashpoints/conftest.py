@@ -22,7 +22,7 @@ def seamed(_tables: None, transactional_db: None, monkeypatch: pytest.MonkeyPatc
     """Open the seams, on a database that has an operator; connections are kept, as workers keep theirs."""
     monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", None)
     connection.close()
-    get_user_model().objects.create_superuser("crash", password="x")
+    get_user_model().objects.create_superuser("crash", password="x", id=1)
     with seams.installed():
         yield
     connection.close()

@@ -1,18 +1,34 @@
-"""Playing a path: once to see its points, and twice more for each of them, with a death just before and just after."""
+"""Playing a path: once to see its points, and again for the deaths, just before and just after each of them.
+
+A process that dies leaves what others see at that moment: what is committed, what is in Redis, what its client was
+told. So at each point, before and after, somebody else looks; and for each thing that is seen, the path is played
+again by a process that does die there, and another recovers from what it has left.
+"""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from tests.crashpoints import invariants, seams
 from tests.crashpoints.paths import Path
-from tests.crashpoints.remains import remains
+from tests.crashpoints.remains import onlooker, remains
 from tests.crashpoints.seams import Death, Point, Watch
 from tests.crashpoints.stage import Stage, clear, die
 
 Outcome = list[dict[str, Any]]
+
+
+class Moment(NamedTuple):
+    """Where a process may die, and what it would leave."""
+
+    point: Point
+    when: str
+    left: str
+
+    def __str__(self) -> str:
+        return f"{self.when} {self.point}"
 
 
 @dataclass(frozen=True)
@@ -20,7 +36,7 @@ class Recording:
     """A path without a death."""
 
     path: Path
-    points: tuple[Point, ...]
+    moments: tuple[Moment, ...]
     lines: frozenset[tuple[str, int]]
     outcome: Outcome
     known: dict[str, list[str]] = field(default_factory=dict)
@@ -29,27 +45,36 @@ class Recording:
 
 def record(path: Path) -> Recording:
     """Play a path to its end."""
-    stage, watch = ready(path), Watch()
-    with seams.watched(watch):
-        path.script(stage)
+    stage, moments = ready(path), []
+    with onlooker() as other:
+        watch = Watch(lambda _, *where: moments.append(Moment(*where, remains(stage, other))), lines=True)
+        with seams.watched(watch):
+            path.script(stage)
     wrong = invariants.violations()
     assert not wrong, f"{path.name}, without any death: {wrong}"
-    return Recording(path, tuple(watch.passed), frozenset(watch.lines), invariants.outcome())
+    return Recording(path, tuple(moments), frozenset(watch.lines), invariants.outcome())
 
 
-def die_at(recording: Recording, point: Point, when: str) -> list[str]:
-    """Play a path, die at a point, recover; return what is wrong then."""
-    path = recording.path
+def die_at(recording: Recording, moment: Moment) -> list[str]:
+    """Return what is wrong after a death and a recovery; those that leave the same are one."""
+    if moment.left not in recording.known:
+        recording.known[moment.left] = _die_at(recording, moment)
+    return recording.known[moment.left]
+
+
+def _die_at(recording: Recording, moment: Moment) -> list[str]:
+    """Play a path, die, recover; return what is wrong then."""
+    path, where = recording.path, (moment.point, moment.when)
     stage = ready(path)
-    watch = Watch(lambda watch, reached, side: _fall(watch) if (reached, side) == (point, when) else None)
+    watch = Watch(lambda watch, *reached: _fall(watch) if reached == where else None)
     with seams.watched(watch), suppress(Death):
         path.script(stage)
     if not watch.dead:
         return [f"it was not reached again: {path.name} is not the same twice"]
-    left = remains(stage)
-    if left not in recording.known:
-        recording.known[left] = recover(path, stage, recording.outcome)
-    return recording.known[left]
+    connection.ensure_connection()
+    if remains(stage, connection) != moment.left:
+        return ["it left something else than was seen there"]
+    return recover(path, stage, recording.outcome)
 
 
 def recover(path: Path, stage: Stage, expected: Outcome) -> list[str]:

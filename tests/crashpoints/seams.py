@@ -8,6 +8,7 @@ nothing, so its end is no point.
 import re
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -46,17 +47,22 @@ class Point(NamedTuple):
         return self.name if self.occurrence == 1 else f"{self.name} ({self.occurrence})"
 
 
-class Watch:
-    """Sees what one process passes; at the point that is named, it dies."""
+#: What is called at each point: with the watch, the point, and before or after.
+Reached = Callable[["Watch", Point, str], None]
 
-    def __init__(self, dies: Callable[["Watch", Point, str], None] | None = None) -> None:
-        """Ask ``dies`` at each point: with this watch, the point, and before or after; it may not return."""
+
+class Watch:
+    """Sees what one process passes."""
+
+    def __init__(self, reached: Reached = lambda *_: None, *, lines: bool = False) -> None:
+        """Call ``reached`` at each point, which may not return: there the process dies. Note the ``lines``, or not."""
         self.passed: list[Point] = []
         """The points, in the order in which they were reached."""
         self.lines: set[tuple[str, int]] = set()
         """Lines of our modules from which the seams were reached."""
         self.dead = False
-        self._dies = dies
+        self._reached, self._lines = reached, lines
+        self._times: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -64,24 +70,21 @@ class Watch:
         """Pass a point."""
         self.touch(frame)
         point = self._pass(f"{_place(frame)}:{kind}")
-        if self._dies is None:
-            yield
-            return
-        self._dies(self, point, BEFORE)
+        self._reached(self, point, BEFORE)
         try:
             yield
         except Death:
             raise
         except BaseException:
-            self._dies(self, point, AFTER)  # what it raised was its answer
+            self._reached(self, point, AFTER)  # what it raised was its answer
             raise
-        self._dies(self, point, AFTER)
+        self._reached(self, point, AFTER)
 
     def touch(self, frame: FrameType) -> None:
         """See that the seams are reached; whoever is dead goes no further."""
         if self.dead:
             raise Death
-        if self._dies is None:
+        if self._lines:
             at: FrameType | None = frame
             while at is not None:
                 if (module := at.f_globals.get("__name__", "")).startswith("sagas."):
@@ -90,7 +93,8 @@ class Watch:
 
     def _pass(self, name: str) -> Point:
         with self._lock:
-            point = Point(name, 1 + sum(name == each.name for each in self.passed))
+            self._times[name] += 1
+            point = Point(name, self._times[name])
             self.passed.append(point)
             return point
 

@@ -6,7 +6,6 @@ import pytest
 from django.db import connection
 
 from tests.crashpoints import catalogue, dying, places
-from tests.crashpoints.seams import AFTER, BEFORE
 
 recorded = cache(dying.record)
 
@@ -15,13 +14,8 @@ recorded = cache(dying.record)
 @pytest.mark.parametrize("name", catalogue.PATHS)
 def test_a_process_may_die_just_before_and_just_after_each_point_of(name: str) -> None:
     recording = recorded(catalogue.PATHS[name])
-    wrong = [
-        f"{when} {point}: {each}"
-        for point in recording.points
-        for when in (BEFORE, AFTER)
-        for each in dying.die_at(recording, point, when)
-    ]
-    deaths = 2 * len(recording.points)
+    wrong = [f"{moment}: {each}" for moment in recording.moments for each in dying.die_at(recording, moment)]
+    deaths = len(recording.moments)
     print(f"{name}: {deaths} deaths, which left {len(recording.known)} different remains behind")
     assert not wrong, f"of {deaths} deaths {len(wrong)} went wrong:\n" + "\n".join(wrong)
 
