@@ -38,6 +38,8 @@ def take(draft: Draft, flow: Flow, message: m.Message) -> None:
             verbs.not_over(draft)
             _VERBS[type(message)](draft, flow, message)
             _go_on(draft, flow)
+        case m.Remap():
+            verbs.remap(draft, message, lambda step: _retry(draft, flow, m.Retry(step)))
         case _:
             verbs.act(draft, message)
 
@@ -46,20 +48,22 @@ def _known(draft: Draft, flow: Flow, event: str) -> bool:
     """Whether the event was published before. One that is repeated has told all that it has to tell."""
     listening = (*flow.reacting(event), *([END] if event in flow.endings else []))
     told = (draft.step(name).event for name in listening)
-    return any(each is not None and each["name"] == event for each in told)
+    return any(each is not None and event in (each["name"], *each.get("also", ())) for each in told)
 
 
 def _publish(draft: Draft, flow: Flow, event: str, data: Any, by: str | None = None) -> None:
     free = [n for n in flow.reacting(event) if draft.step(n).status is StepStatus.PENDING]
-    ends = [END] if event in flow.endings and draft.step(END).event is None else []
+    ends = [END] if event in flow.endings else []
     draft.add(e.EventPublished, event=event, data=data, to=(*free, *ends), by=by)
+    heard = bool(free or ends)
     for step in draft.progress.steps.values():
         part = flow.part(step.name)
         if part is not None and step.expecting and event in part.publishes:
             draft.add(e.StepCompleted, step=step.name, result=step.result)
+            heard = True
     if event in flow.turns and draft.progress.state in FORWARD:
         draft.add(e.SagaCompensating, error=_reason(event, data))
-    if flow.endings and draft.step(END).attention:
+    if heard and flow.endings and draft.step(END).attention:
         _await_end(draft, flow)  # something goes on after all
 
 
@@ -119,13 +123,17 @@ def _dispatch(draft: Draft, name: str) -> None:
 
 def _answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:
     part = flow.part(step.name)
+    if isinstance(reply, m.Rejected) and step.unresolved and not reply.inbox:
+        # This attempt did nothing, but an earlier one may have: its no does not speak for that one.
+        reply = m.Unknown(reply.number, reply.reason, inbox=False)
     match reply:
         case m.Completed(result=result):
             _delivered(draft, flow, part, step, result)
-        case m.Later(within=within):
+        case m.Later(
+            within=within
+        ):  # it has taken the event on; what it leads to is expected, if anything is
             assert within is not None  # no child saga answers a subscriber's delivery
-            due_at = draft.now.at + timedelta(seconds=within)
-            draft.add(e.EventAwaited, step=step.name, due_at=due_at)
+            _delivered(draft, flow, part, step, None, within)
         case m.Rejected(reason=reason):
             draft.add(e.StepFailed, step=step.name, error=reason)
             _park(draft, step, Attention.HELD, reason)
@@ -148,16 +156,27 @@ def _answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:
         case m.Unserved(error=error, code=code):
             draft.add(e.StepHeld, step=step.name, code=code, error=error)
         case m.TimeUp():
-            _miss(
-                draft, step, f"no {_either(part.publishes if part else flow.endings)} was published in time"
-            )
+            _miss(draft, step, _overdue(flow, part, step))
 
 
-def _delivered(draft: Draft, flow: Flow, part: Part | None, step: StepProgress, result: Any) -> None:
+def _overdue(flow: Flow, part: Part | None, step: StepProgress) -> str:
+    if part is None and step.event is not None:
+        return f"{step.event['name']} was published, and not everything was delivered in time"
+    return f"no {_either(part.publishes if part else flow.endings)} was published in time"
+
+
+def _delivered(
+    draft: Draft,
+    flow: Flow,
+    part: Part | None,
+    step: StepProgress,
+    result: Any,
+    within: float | None = None,
+) -> None:
     if part is None or not part.publishes or any(_known(draft, flow, event) for event in part.publishes):
         draft.add(e.StepCompleted, step=step.name, result=result)
         return
-    due_at = draft.now.at + timedelta(seconds=part.within)
+    due_at = draft.now.at + timedelta(seconds=part.within if within is None else within)
     draft.add(e.EventAwaited, step=step.name, due_at=due_at, result=result)
 
 
@@ -216,8 +235,8 @@ def _still_stands(draft: Draft, flow: Flow, name: str) -> bool:
 def _had_effect(draft: Draft, flow: Flow, name: str) -> bool:
     """Whether the step did something: what turns the saga back, or ends it as failed, says that it did not."""
     part = flow.part(name)
-    told = [event for event in (part.publishes if part else ()) if event not in flow.turns | {*flow.failed}]
-    return not told or any(_known(draft, flow, event) for event in told)
+    told = {event for event in (part.publishes if part else ()) if _known(draft, flow, event)}
+    return not told or bool(told - flow.turns - {*flow.failed})
 
 
 def _conclude(draft: Draft, flow: Flow, event: str) -> None:
@@ -278,6 +297,9 @@ def _compensate(draft: Draft, flow: Flow, verb: m.Compensate) -> None:
             raise Refused(
                 f"{part.step} is being delivered right now, and may end the saga; wait for its reply."
             )
+    for step in draft.progress.steps.values():
+        if step.attention is Attention.HELD:  # nobody insists on what was refused: the way back is the answer
+            draft.add(e.DeliveryDropped, step=step.name)
     _publish(draft, flow, flow.compensation, {"reason": verb.reason or "rolled back by an operator"})
 
 
@@ -329,8 +351,11 @@ def _resolve_end(draft: Draft, flow: Flow, result: Any) -> None:
         raise Refused(f'Name the event that ends it in the result: {{"event": "{_either(possible)}"}}.')
     if published is None:
         _speak_for(draft, flow, result)
-    if not any(_open(step) for step in draft.progress.steps.values()):
+    under_way = [step.name for step in draft.progress.steps.values() if _open(step)]
+    if not under_way:
         _conclude(draft, flow, event)
+    elif published is not None:
+        raise Refused(f"It ends once everything is delivered; {', '.join(under_way)} is not.")
 
 
 _VERBS: dict[type, Any] = {m.Retry: _retry, m.Compensate: _compensate, m.Skip: _skip, m.Resolve: _resolve}

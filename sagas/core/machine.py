@@ -197,7 +197,9 @@ def _saga_changes(progress: Progress, event: e.SagaEvent) -> dict[str, Any]:
             return {"expired": True}
         case e.SagaCompensating(error=error):
             # The rollback answers what held a rejected step: there is nothing left to decide about it.
-            held = {n: s for n, s in progress.steps.items() if s.attention is Attention.HELD}
+            # An event that its subscriber refused is parked all the same.
+            steps = progress.steps.items()
+            held = {n: s for n, s in steps if s.attention is Attention.HELD and s.event is None}
             calm = {n: s._replace(attention=None) for n, s in held.items()}
             return {"error": error, "begins_at": None, "steps": {**progress.steps, **calm}}
         case e.SagaCompleted(at=at):
@@ -222,7 +224,7 @@ def _saga_changes(progress: Progress, event: e.SagaEvent) -> dict[str, Any]:
             return {"steps": {**progress.steps, **added}}
         case e.EventPublished(event=name, data=data, to=to):
             told = {"name": name, "number": progress.sequence + 1, "data": data}
-            reached = {n: progress.steps[n]._replace(event=told) for n in to}
+            reached = {n: progress.steps[n]._replace(event=_with(progress.steps[n].event, told)) for n in to}
             return {"steps": {**progress.steps, **reached}}
 
 
@@ -230,6 +232,11 @@ def _renamed(grown: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str,
     step = grown["step"]
     new = {role: names[step[role]] for role in COMMANDS if step.get(role) in names}
     return {**grown, "step": {**step, **new}} if new else grown
+
+
+def _with(first: Mapping[str, Any] | None, told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a step hears of: one event, and how else a saga that is told so was to end."""
+    return told if first is None else {**first, "also": [*first.get("also", ()), told["name"]]}
 
 
 #: The open command is closed, nothing is due for it, and nobody is asked about it.

@@ -216,7 +216,8 @@ def _edit(draft: Draft, verb: m.Edit) -> None:
     draft.add(e.DataEdited, data=verb.data, keeping=sent)
 
 
-def _remap(draft: Draft, verb: m.Remap) -> None:
+def remap(draft: Draft, verb: m.Remap, again: Callable[[str], None]) -> None:
+    """Call commands by other names; what nobody served until now is tried ``again``, each step by its name."""
     not_over(draft)
     before, after = draft.definition, draft.definition.renamed(verb.names)
     if after == before:
@@ -231,7 +232,11 @@ def _remap(draft: Draft, verb: m.Remap) -> None:
     draft.definition = after
     for step in steps:
         if step.attention is Attention.NO_HANDLER and before.step(step.name) != after.step(step.name):
-            _retry(draft, m.Retry(step.name))  # a new name is the remedy for that
+            again(step.name)  # a new name is the remedy for that
+
+
+def _remap(draft: Draft, verb: m.Remap) -> None:
+    remap(draft, verb, lambda step: _retry(draft, m.Retry(step)))
 
 
 def _pause(draft: Draft, _: m.Pause) -> None:

@@ -3,21 +3,14 @@
 import inspect
 import textwrap
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from sagas.core import draft, machine, progress, replies, verbs, waiting
+from sagas.core import choreography, draft, machine, progress, replies, verbs, waiting
 
-
-class Bug(NamedTuple):
-    """One function's line, replaced."""
-
-    owner: Any
-    function: str
-    line: str
-    instead: str
-
+from .breaking_choreographies import BUGS as CHOREOGRAPHIES
+from .bug import Bug
 
 BUGS: Mapping[str, Bug] = {
     "one person approves twice": Bug(waiting, "approve", "if person in given:", "if False:"),
@@ -159,6 +152,7 @@ BUGS: Mapping[str, Bug] = {
     "a verdict on an undo is forgotten": Bug(
         verbs, "_resolve_undo", "draft.add(e.StepLeftStanding, step=step.name)", "draft.dispatch_undo(step)"
     ),
+    **{f"choreography: {name}": bug for name, bug in CHOREOGRAPHIES.items()},
 }
 
 
@@ -171,5 +165,6 @@ def break_core(patch: pytest.MonkeyPatch, name: str) -> None:
     made: dict[str, Any] = {}
     exec(compile(source.replace(line, instead), sound.__code__.co_filename, "exec"), sound.__globals__, made)  # noqa: S102
     patch.setattr(owner, function, made[function])
-    for verb in [verb for verb, acts in verbs._VERBS.items() if acts is sound]:
-        patch.setitem(verbs._VERBS, verb, made[function])
+    for table in (verbs._VERBS, choreography._VERBS):
+        for verb in [verb for verb, acts in table.items() if acts is sound]:
+            patch.setitem(table, verb, made[function])

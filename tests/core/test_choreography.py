@@ -248,6 +248,22 @@ def test_a_repeated_event_decides_nothing() -> None:
     assert not world.tell(m.Published("Reserved", {"id": 2}))
 
 
+def test_who_told_nothing_may_have_done_something_and_is_to_be_undone() -> None:
+    world = World(random.Random(1))
+    world.tell(m.Start({}))
+    for event in ("Reserve", "CalledOff"):
+        world.tell(m.Published(event, {}))
+    world.tell(m.Completed(world.progress.steps["created"].number or 0))
+    world.tell(m.Completed(world.progress.steps["reserve"].number or 0))
+    world.tell(m.TimeUp(world.progress.steps["reserve"].number or 0))
+    world.tell(m.Resolve("reserve", Verdict.DONE))  # and nobody says what it should have told
+    world.tell(m.Published("Off", {}))
+    world.tell(m.Completed(world.progress.steps["called_off"].number or 0))
+    end = world.progress.steps[END]
+    assert world.progress.state is SagaState.COMPENSATING
+    assert end.error == "Off was published, but nothing has undone reserve"
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

@@ -21,6 +21,8 @@ class Mind:
     do: tuple[Answer, ...] = (Answer.OK,)
     undo: tuple[Answer, ...] = (Answer.OK,)
     probe: tuple[Answer, ...] = (Answer.OK,)
+    tells: tuple[str, ...] = ()
+    """The events that it publishes with its effect, as a subscriber."""
 
     def participant(self) -> Participant:
         """Return a participant of that mind, which has seen nothing yet."""
@@ -59,6 +61,7 @@ class Case:
             name: Mind(
                 mind["inbox"],
                 *(tuple(map(Answer, mind.get(plan, [Answer.OK]))) for plan in ("do", "undo", "probe")),
+                tells=tuple(mind.get("tells", ())),
             )
             for name, mind in document["minds"].items()
         }

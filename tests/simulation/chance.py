@@ -1,13 +1,14 @@
 """Draws cases, and what happens to them, from a seed: the same number of the same seed is the same saga."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep, approval, timer
 from sagas.core.waits import ANSWERS
 
 from .case import Case, Mind
+from .choreography import flows
 from .faults import BAD_CLICKS, CLICKS, ORDINARY, Fault
 from .participants import Answer
 from .play import Suffering
@@ -20,6 +21,8 @@ POLICIES = [Retry(max_attempts=attempts) for attempts in (1, 2, 3)]
 #: A saga suffers at least so many faults.
 LEAST = 10
 MOST = 20
+#: Every so many sagas of a seed are a choreography.
+CHOREOGRAPHED = 4
 
 #: How often each is drawn. Most find nothing that they could hit, most of the time; clocks and clicks always do.
 WORKING = {
@@ -77,6 +80,8 @@ class Kind:
     inboxes: tuple[bool, ...] = (True,)
     holds: float = 0.2
     sure: bool = False
+    early: bool = True
+    """It may be recorded before it is started."""
 
 
 #: Only deliveries are faulty: the end is what it would be without.
@@ -93,10 +98,33 @@ def draw(seed: int, number: int) -> tuple[Case, Suffering]:
     """Draw a seed's n-th saga, and what will happen to it."""
     chance = Random(f"{seed}/{number}")
     kind = chance.choice(KINDS)
+    if number % CHOREOGRAPHED == 0:
+        return _choreography(chance, kind), _suffering(chance, _on_the_bus(kind))
     definition = _definition(chance, kind)
     minds = {name: _mind(chance, kind) for name in definition.names}
     delayed = chance.random() < 0.15
     return Case(definition, minds, delayed=delayed, sure=kind.sure), _suffering(chance, kind)
+
+
+def _on_the_bus(kind: Kind) -> Kind:
+    """Return what happens to choreographies; an event from outside may well change how one ends."""
+    more = {Fault.TAKE_IN: 4, Fault.PUBLISH_AGAIN: 6, **({} if kind.sure else {Fault.PUBLISH: 2})}
+    return replace(kind, moves=(*kind.moves, *_moves(more)), early=False)
+
+
+def _choreography(chance: Random, kind: Kind) -> Case:
+    definition = flows.flow(chance, [PATIENT] if kind.sure else POLICIES, sure=kind.sure)
+    assert definition.flow is not None
+    minds: dict[str, Mind] = {}
+    for part in definition.flow.parts:
+        mind = _mind(chance, kind)
+        if part.compensates:  # the two are one service
+            mind = replace(mind, inbox=minds[part.compensates].inbox)
+        if kind.sure and not part.publishes:  # nobody waits for what it takes on for later
+            mind = replace(mind, do=tuple(answer for answer in mind.do if answer is not Answer.LATER))
+        tells = [event for event in (*part.publishes, *part.may_publish) if chance.random() < 0.7]
+        minds[part.step] = replace(mind, tells=tuple(tells))
+    return Case(definition, minds, sure=kind.sure)
 
 
 def _definition(chance: Random, kind: Kind) -> SagaDefinition:
@@ -173,7 +201,7 @@ def _suffering(chance: Random, kind: Kind) -> Suffering:
         count, wanted = 0, chance.randint(LEAST, MOST)
         if random() < 0.05:
             count += happen(Fault.CRASH_AT_START, 0)
-        if not kind.sure and random() < 0.05:
+        if kind.early and not kind.sure and random() < 0.05:
             for fault in chance.choices(EARLY, k=3):
                 count += happen(fault, chance.randrange(6))
         happen(Fault.START, 0)

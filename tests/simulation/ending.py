@@ -21,19 +21,25 @@ def at_rest(world: "World") -> None:
 
 def settled(world: "World", books: Books) -> None:
     """Check a world in which nobody is asked any more."""
-    now = world.progress
-    demand(now.state in TERMINAL and books.ended == now.state, "I1: every saga ends", now.state)
-    demand(now.attention is None and not books.late, "C4: nothing is left to ask", now.attention)
-    demand(not now.paused, "rule 1: what has ended is not paused")
-    demand(len(world.log) == now.sequence, "rule 8, I4: a gapless sequence")
-    world.remember()
-    _keys(world)
+    over(world, books.ended)
+    demand(not books.late, "C4: nothing is left to ask", books.late)
+    check_keys(world)
     _attempts(world, books)
     for step in filter(books.graph.calls.get, books.graph.needs):
         _effects(books, step) if books.inbox[step] else _bare_effects(world, books, step)
 
 
-def _keys(world: "World") -> None:
+def over(world: "World", ended: str | None) -> None:
+    """Check that a saga has ended, as the books say, and that its log says so, too."""
+    now = world.progress
+    demand(now.state in TERMINAL and ended == now.state, "I1: every saga ends", now.state)
+    demand(now.attention is None, "C4: nothing is left to ask", now.attention)
+    demand(not now.paused, "rule 1: what has ended is not paused")
+    demand(len(world.log) == now.sequence, "rule 8, I4: a gapless sequence")
+    world.remember()
+
+
+def check_keys(world: "World") -> None:
     """Check that all attempts of a command carry one key, and that it is the command's own."""
     pairs = {(request.number, request.key) for request in world.sent}
     numbers, keys = {number for number, _ in pairs}, {key for _, key in pairs}

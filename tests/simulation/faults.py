@@ -19,6 +19,8 @@ class Fault(StrEnum):
     """What a participant took on is done, and its answer is on its way from outside."""
     RETURN = auto()
     """A handler that had vanished is back."""
+    TAKE_IN = auto()
+    """What was published in a choreography is taken in by itself, not with a reply."""
 
     # Deliveries and workers
     DROP = auto()
@@ -51,6 +53,12 @@ class Fault(StrEnum):
     JUMP_BACK = auto()
     RESTART = auto()
     """Everything forgets; what is known is what was stored."""
+
+    # Publishers
+    PUBLISH_AGAIN = auto()
+    """Who published an event was told nothing, and publishes it once more."""
+    PUBLISH = auto()
+    """Somebody from outside publishes an event of the choreography."""
 
     # Deployments
     UNSERVED = auto()
@@ -96,6 +104,7 @@ ORDINARY = frozenset(
         Fault.GO_ON,
         Fault.FINISH,
         Fault.RETURN,
+        Fault.TAKE_IN,
     }
 )
 CLICKS = (
@@ -103,7 +112,11 @@ CLICKS = (
     *(Fault.PAUSE, Fault.RESUME, Fault.APPROVE, Fault.REJECT),
 )
 BAD_CLICKS = (Fault.CLICK_AGAIN, Fault.CLICK_STALE, Fault.CLICK_LATE, Fault.CLICK_LOST)
+#: What happens to choreographies alone.
+PUBLISHING = (Fault.TAKE_IN, Fault.PUBLISH_AGAIN, Fault.PUBLISH)
 DEPLOYMENTS = (Fault.UNSERVED, Fault.MISCONFIGURED, Fault.VANISH, Fault.RETURN)
 #: The network and the workers at their worst.
-DELIVERY = tuple(f for f in Fault if f not in {*CLICKS, *BAD_CLICKS, *DEPLOYMENTS, Fault.DENY, Fault.REMAP})
+DELIVERY = tuple(
+    f for f in Fault if f not in {*CLICKS, *BAD_CLICKS, *DEPLOYMENTS, *PUBLISHING, Fault.DENY, Fault.REMAP}
+)
 FAULTS = tuple(fault for fault in Fault if fault not in ORDINARY)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from sagas.core import events as e
-from sagas.core.machine import DELIVERY_EVENTS, STEP_TRANSITIONS, TRANSITIONS, next_state, next_status
+from sagas.core.machine import STEP_TRANSITIONS, TRANSITIONS, next_state, next_status
 from sagas.core.words import SagaState, StepStatus
 
 from .chance import LEAST, draw
@@ -77,8 +77,8 @@ class Figures:
                 self.asked["late_effect"] += 1
 
 
-#: What happens to choreographies alone, or to durable functions: tests/core has their own plays.
-_APART = {e.EventPublished, *DELIVERY_EVENTS, e.SagaGrown, e.FunctionDispatched, e.FunctionWaits}
+#: What happens to durable functions alone: tests/core has plays of their own.
+_APART = {e.SagaGrown, e.FunctionDispatched, e.FunctionWaits}
 #: What the tables allow, in the words of the counters.
 ALL_TRANSITIONS = {f"{state} {event.__name__}" for state, event in TRANSITIONS if event not in _APART}
 ALL_STEP_TRANSITIONS = {

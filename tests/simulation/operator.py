@@ -115,6 +115,18 @@ class Operator:
         person = str(len(self.world.progress.steps[step.name].asked["given"]) + 10)  # type: ignore[index]
         return m.Approve(step.name, f"person {person}", "fine", person)
 
+    def verb(self, fault: Fault, step: str) -> m.Verb | None:
+        """Return what a click on that button asks for; None where an honest operator would not click."""
+        if fault is Fault.RESOLVE:
+            verdict = self.truth(self.world.progress.steps[step])
+            return m.Resolve(step, verdict, result={"by": "operator"}) if verdict else None
+        if fault is Fault.APPROVE:
+            person = str(len(self.pressed) % 2)
+            return m.Approve(step, f"person {person}", "", person)
+        if fault is Fault.REMAP:
+            return m.Remap(_other_name(self.world, step))
+        return _VERBS[fault](step)
+
     def settled(self, name: str) -> set[str]:
         """Return what was ever said of a step."""
         said = {v.outcome.value for _, v in self.verdicts if isinstance(v, m.Resolve) and v.step == name}
@@ -123,7 +135,7 @@ class Operator:
 
 def press(fault: Fault, world: "World", step: str) -> None:
     """Click once, on the saga as it is."""
-    verb = _verb(fault, world, step)
+    verb = world.operator.verb(fault, step)
     if verb is not None:
         world.operator.click(verb)
 
@@ -135,7 +147,7 @@ def again(world: "World", which: int) -> None:
 
 def stale(world: "World", button: tuple[Fault, str]) -> None:
     """Click on a page that is one version behind."""
-    verb = _verb(button[0], world, button[1])
+    verb = world.operator.verb(*button)
     if verb is not None:
         assert not world.operator.press(world.operator.aim(verb, version=world.progress.version - 1))
 
@@ -149,7 +161,7 @@ def belated(world: "World", which: int) -> None:
 
 def lost(world: "World", button: tuple[Fault, str]) -> None:
     """Die between the decision and the commit; whoever clicked got no answer, and clicks again."""
-    verb = _verb(button[0], world, button[1])
+    verb = world.operator.verb(*button)
     if verb is None:
         return
     click = world.operator.aim(verb)
@@ -158,18 +170,6 @@ def lost(world: "World", button: tuple[Fault, str]) -> None:
     except Refused:
         return
     assert world.operator.press(click), f"{verb} would have applied, and was refused then"
-
-
-def _verb(fault: Fault, world: "World", step: str) -> m.Verb | None:
-    if fault is Fault.RESOLVE:
-        verdict = world.operator.truth(world.progress.steps[step])
-        return m.Resolve(step, verdict, result={"by": "operator"}) if verdict else None
-    if fault is Fault.APPROVE:
-        person = str(len(world.operator.pressed) % 2)
-        return m.Approve(step, f"person {person}", "", person)
-    if fault is Fault.REMAP:
-        return m.Remap(_other_name(world, step))
-    return _VERBS[fault](step)
 
 
 def _other_name(world: "World", step: str) -> dict[str, str]:

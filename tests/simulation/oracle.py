@@ -5,8 +5,8 @@ It reads names, numbers and plain values of what was decided, and names the rule
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .answers import must
 from .books import Books, demand, name_of
@@ -24,6 +24,26 @@ LONGEST = timedelta(hours=1)
 FIRST = 2
 
 
+class Counted(Protocol):
+    """What the books know of the transitions so far."""
+
+    at: datetime | None
+    ended: str | None
+
+
+def check_transition(books: Counted, before: Any, after: Any, events: Sequence[Any]) -> None:
+    """Check versions, sequences and times; and that the end is the end."""
+    demand(after.version == before.version + bool(events), "rule 8, C10: a transition is one version")
+    demand(after.sequence == before.sequence + len(events), "rule 8, I4: a gapless sequence")
+    for event in events:
+        demand(event.version == after.version, "rule 8: events carry their version", event)
+        demand(books.at is None or event.at >= books.at, "I9: time goes forward", event)
+        books.at = event.at
+    if books.ended:
+        same = (before.state, before.finished_at) == (after.state, after.finished_at)
+        demand(same, "rule 1, C19: terminal is final", events)
+
+
 class Oracle:
     """Watches one world. Raises :class:`~.books.Violation`."""
 
@@ -34,7 +54,10 @@ class Oracle:
 
     def __call__(self, world: "World", before: Any, message: Any, events: Sequence[Any]) -> None:
         """Check one decision: the message, the events, and the rows after it."""
-        self._transition(before, world.progress, events)
+        check_transition(self.books, before, world.progress, events)
+        if self.books.ended:
+            late = all(name_of(event).startswith("LateEffect") for event in events)
+            demand(late, "rule 1, C19: terminal is final", events)
         self._sent(world, before)
         if hasattr(message, "number") and message.number < FIRST:
             self._own_time(world, message, events)
@@ -45,6 +68,8 @@ class Oracle:
         if name_of(message) == "Remap":
             self._remapped(before, events)
         for event in events:
+            due = getattr(event, "due_at", None)
+            demand(due is None or event.at <= due <= event.at + LONGEST, "C16: a retry is due in time", event)
             self._asked(before, message, event)
             record(self.books, world, message, event)
         check_rows(self.books, world)
@@ -64,21 +89,6 @@ class Oracle:
                 request.data == data, "C1: a command that was sent keeps its input, no other does", request
             )
         self._seen = len(world.sent)
-
-    def _transition(self, before: Any, after: Any, events: Sequence[Any]) -> None:
-        """Check versions, sequences and times; and that the end is the end."""
-        demand(after.version == before.version + bool(events), "rule 8, C10: a transition is one version")
-        demand(after.sequence == before.sequence + len(events), "rule 8, I4: a gapless sequence")
-        for event in events:
-            demand(event.version == after.version, "rule 8: events carry their version", event)
-            demand(self.books.at is None or event.at >= self.books.at, "I9: time goes forward", event)
-            self.books.at = event.at
-            due = getattr(event, "due_at", None)
-            demand(due is None or event.at <= due <= event.at + LONGEST, "C16: a retry is due in time", event)
-        if self.books.ended:
-            same = (before.state, before.finished_at) == (after.state, after.finished_at)
-            late = all(name_of(event).startswith("LateEffect") for event in events)
-            demand(same and late, "rule 1, C19: terminal is final", events)
 
     def _reply(self, world: "World", reply: Any, events: Sequence[Any]) -> None:
         """Check that a reply speaks for its own command, and for nothing else."""

@@ -3,16 +3,14 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
 
-from .books import Books, Violation, demand
+from . import staging
+from .books import Violation, demand
 from .case import Case, Schedule
-from .ending import at_rest, settled
+from .choreography import staging as choreographed
+from .ending import at_rest
 from .faults import ORDINARY, Fault
-from .graph import Graph
-from .oracle import Oracle
-from .verbs import applies
+from .staging import Staged
 from .world import Watcher, World
 
 
@@ -39,8 +37,6 @@ class Played:
     """How many replies came too late, before the faults stopped."""
 
 
-#: How long after its start a delayed saga begins.
-DELAY = timedelta(minutes=10)
 #: Lets things happen to a world, and says each by its name.
 Suffering = Callable[[World, Callable[[Fault, int], bool]], None]
 
@@ -57,12 +53,11 @@ def replay(case: Case) -> Suffering:
 
 def play(case: Case, suffering: Suffering | None = None, *, watcher: Watcher | None = None) -> Played:
     """Play a case to its end. Raises :class:`Found` if it breaks a rule."""
-    books = Books(Graph(case.definition.document()), {name: mind.inbox for name, mind in case.minds.items()})
-    world = _world(case)
+    staged = _stage(case)
+    world, books = staged.world, staged.books
     for participant in world.participants.values():
         participant.witness = books.witness
-    world.judge = partial(applies, books)
-    world.watchers = [*([watcher] if watcher else []), Oracle(books)]
+    world.watchers = [*([watcher] if watcher else []), staged.oracle]
     happened: list[tuple[Fault, int]] = []
     alive = 0
 
@@ -79,20 +74,20 @@ def play(case: Case, suffering: Suffering | None = None, *, watcher: Watcher | N
     try:
         (suffering or replay(case))(world, happen)
         faults, late = world.tally.copy(), world.late
-        _come_to_an_end(case, world, books)
+        _come_to_an_end(case, staged)
     except Exception as fault:
         rule = fault.rule if isinstance(fault, Violation) else f"{type(fault).__name__}: {fault}"[:60]
         raise Found(case.with_schedule(tuple(happened)), rule, str(fault)) from fault
     return Played(world, tuple(happened), faults, alive, late)
 
 
-def _world(case: Case) -> World:
-    minds = {name: mind.participant() for name, mind in case.minds.items()}
-    return World(case.definition, minds, delay=DELAY if case.delayed else None)
+def _stage(case: Case) -> Staged:
+    return choreographed.stage(case) if case.definition.flow else staging.stage(case)
 
 
-def _come_to_an_end(case: Case, world: World, books: Books) -> None:
+def _come_to_an_end(case: Case, staged: Staged) -> None:
     """Let no more faults happen, have everything arrive, and settle what asks; then repeat all that was ever said."""
+    world = staged.world
     if not world.begun:
         world.start()
     world.run_to_rest()
@@ -103,10 +98,10 @@ def _come_to_an_end(case: Case, world: World, books: Books) -> None:
     for position in range(len(world.heard)):
         world.apply(Fault.ECHO, position)
     world.tidy()
-    settled(world, books)
+    staged.settled()
 
 
 def _as_if_nothing_had_happened(case: Case, world: World) -> None:
-    calm = _world(case).start().run_to_rest()
+    calm = _stage(case).world.start().run_to_rest()
     same = (world.progress.state, world.progress.attention) == (calm.progress.state, calm.progress.attention)
     demand(same, "rule 5, C2, C3: faults of delivery change nothing", world.progress.state)

@@ -57,6 +57,9 @@ def _shorter(case: Case) -> Iterator[Case]:
 
 
 def _with_fewer_steps(case: Case) -> Iterator[Case]:
+    if case.definition.flow is not None:
+        yield from _with_fewer_reactions(case)
+        return
     for gone in case.definition.names if len(case.minds) > 1 else ():
         steps = [
             replace(step, needs=_without(case.definition, step.name, gone))
@@ -68,6 +71,25 @@ def _with_fewer_steps(case: Case) -> Iterator[Case]:
         except InvalidDefinition:
             continue
         minds = {name: mind for name, mind in case.minds.items() if name != gone}
+        yield replace(case, definition=definition, minds=minds)
+
+
+def _with_fewer_reactions(case: Case) -> Iterator[Case]:
+    flow = case.definition.flow
+    assert flow is not None
+    for gone in flow.parts:
+        steps = [
+            replace(step, needs=tuple(need for need in step.needs or () if need != gone.step))
+            for step in case.definition.steps
+            if step.name != gone.step
+        ]
+        parts = tuple(part for part in flow.parts if part is not gone)
+        fewer = replace(flow, parts=parts, turning=tuple(e for e in flow.turning if e != gone.on))
+        try:
+            definition = SagaDefinition(case.definition.saga_type, tuple(steps), flow=fewer)
+        except InvalidDefinition:
+            continue
+        minds = {name: mind for name, mind in case.minds.items() if name != gone.step}
         yield replace(case, definition=definition, minds=minds)
 
 
@@ -84,7 +106,9 @@ def _plainer(case: Case) -> Iterator[Case]:
         yield replace(case, definition=replace(case.definition, deadline=None))
     for name, mind in case.minds.items():
         for plain in (
-            Mind(),
+            Mind(tells=mind.tells),
+            replace(mind, tells=mind.tells[:-1]),
+            replace(mind, tells=mind.tells[1:]),
             replace(mind, do=Mind.do),
             replace(mind, undo=Mind.undo),
             replace(mind, probe=Mind.probe),

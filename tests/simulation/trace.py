@@ -13,6 +13,20 @@ from .world import World
 
 def trace(case: Case, suffering: Suffering | None = None) -> Iterator[str]:
     """Yield what the case is, what happened in it, and how it ended."""
+    yield from _told(case) if case.definition.flow else _planned(case)
+    lines: list[str] = []
+    try:
+        played = play(case, _telling(suffering or replay(case), lines), watcher=_watcher(lines))
+    except Found as found:
+        yield from lines
+        yield f"VIOLATION {found.rule}"
+        yield f"  {found}"
+    else:
+        yield from lines
+        yield f"held; {played.world.progress.state}"
+
+
+def _planned(case: Case) -> Iterator[str]:
     for step in case.definition.steps:
         mind = case.minds[step.name]
         needs = ", ".join(case.definition.needs(step.name)) or "nothing"
@@ -24,16 +38,23 @@ def trace(case: Case, suffering: Suffering | None = None) -> Iterator[str]:
         says += f", {' and '.join(asks)} {' '.join(mind.probe)}" if asks else ""
         undo = step.compensation or "nothing to undo"
         yield "  ".join([f"step {step.name}", f"needs {needs}", undo, *words, tries, inbox, says])
-    lines: list[str] = []
-    try:
-        played = play(case, _telling(suffering or replay(case), lines), watcher=_watcher(lines))
-    except Found as found:
-        yield from lines
-        yield f"VIOLATION {found.rule}"
-        yield f"  {found}"
-    else:
-        yield from lines
-        yield f"held; {played.world.progress.state}"
+
+
+def _told(case: Case) -> Iterator[str]:
+    flow = case.definition.flow
+    assert flow is not None
+    ends = f"completed by {' '.join(flow.completed)}, failed by {' '.join(flow.failed) or 'nothing'}"
+    yield f"{flow.first} begins it; {ends}; turned by {' '.join(sorted(flow.turns)) or 'nothing'}"
+    for part in flow.parts:
+        mind, retry = case.minds[part.step], case.definition.step(part.step).retry
+        undoes = [f"undoes {part.compensates}"] if part.compensates else []
+        expected = f"publishes {' '.join(part.publishes) or 'nothing'}, maybe {' '.join(part.may_publish) or 'nothing'}"
+        inbox = "inbox" if mind.inbox else "no inbox"
+        says = f"says {' '.join(mind.do)}, tells {' '.join(mind.tells) or 'nothing'}"
+        tries = f"{retry.max_attempts} attempts"
+        yield "  ".join(
+            [f"reaction {part.step}", f"on {part.on} by {part.by}", *undoes, expected, tries, inbox, says]
+        )
 
 
 def _telling(suffering: Suffering, lines: list[str]) -> Suffering:

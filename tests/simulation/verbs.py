@@ -18,14 +18,14 @@ def applies(books: Books, world: "World", verb: Any) -> bool:
             not (books.ended or books.turned) and verb.step in books.graph.people and verb.step in books.open
         )
         return asked and not (kind == "Approve" and verb.person in books.given[verb.step])
-    if books.ended or (row and _claimed(world, row)):
+    if books.ended or (row and claimed(world, row)):
         return False
     match kind:
         case "Retry":
             return _retry(books, row)
         case "Compensate":
             pivot = books.graph.pivot
-            under_way = pivot is not None and _claimed(world, world.progress.steps[pivot])
+            under_way = pivot is not None and claimed(world, world.progress.steps[pivot])
             return not (books.turned or books.pivot_passed or under_way)
         case "Skip":
             happened = row.status not in {"pending", "executing", "failed"} or row.attention == "late_effect"
@@ -35,19 +35,21 @@ def applies(books: Books, world: "World", verb: Any) -> bool:
         case "Edit":
             return not any(due.token for number, due in world.due.items() if number not in books.own)
         case "Remap":
-            return _remap(world, verb.names)
+            return remaps(world, verb.names)
         case _:
             return bool(world.progress.paused) == (kind == "Resume")
 
 
-def _remap(world: "World", names: Any) -> bool:
+def remaps(world: "World", names: Any) -> bool:
+    """Whether commands may be called by other names now."""
     held = {due.command.name for due in world.due.values() if due.token is not None}
     fields = ("action", "compensation", "probe", "undo_probe")
     known = {step.get(field) for step in world.definition.document()["steps"] for field in fields}
     return not held & names.keys() and bool(known & names.keys())
 
 
-def _claimed(world: "World", row: Any) -> bool:
+def claimed(world: "World", row: Any) -> bool:
+    """Whether a worker holds the step's open command."""
     due = world.due.get(row.number) if row.open else None
     return due is not None and due.token is not None
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from sagas.core import events as e
 from sagas.core import messages as m
@@ -19,7 +20,7 @@ from sagas.core.progress import Progress, StepProgress
 from sagas.core.words import TERMINAL, Direction, SagaState
 
 from .faults import Fault
-from .happenings import HAPPENINGS
+from .happenings import HAPPENINGS, Happening
 from .operator import Operator
 from .participants import Participant, Request
 from .stored import definition_as_stored, events_as_stored
@@ -80,6 +81,11 @@ class World:
     """How many replies came too late to decide anything."""
     started: bool = False
     _tokens: int = 0
+    happenings: ClassVar[Mapping[Fault, Happening]] = HAPPENINGS
+    calm: ClassVar[tuple[Fault, ...]] = (
+        *(Fault.EXECUTE, Fault.DELIVER, Fault.FINISH, Fault.LEASE_LOST, Fault.WORK),
+    )
+    """What happens anyway, the most pressing first."""
 
     def __post_init__(self) -> None:
         self.progress = Progress.blank(self.definition)
@@ -163,7 +169,7 @@ class World:
 
     def apply(self, fault: Fault, which: int = 0) -> bool:
         """Let one thing happen; False if there is nothing that it could happen to."""
-        targets, happen = HAPPENINGS[fault]
+        targets, happen = self.happenings[fault]
         things = targets(self)
         if not things:
             return False
@@ -181,9 +187,8 @@ class World:
     def run_to_rest(self) -> "World":
         """Let no more faults happen: all that is under way arrives, all that is due is done."""
         self.vanished.clear()
-        order = (Fault.EXECUTE, Fault.DELIVER, Fault.FINISH, Fault.LEASE_LOST, Fault.WORK)
         for _ in range(LIMIT):
-            if not any(self.apply(fault) for fault in order):
+            if not any(self.apply(fault) for fault in self.calm):
                 return self
         raise AssertionError("this world never comes to rest")
 
@@ -220,13 +225,17 @@ class World:
         if row.command.waits:
             return Request(row.command.step, row.command.direction, number, "", None, row.token, wakes=True)
         step, direction = self.progress.steps[row.command.step], row.command.direction
-        undoes = self.key(step) if direction is Direction.UNDO else None
+        undoes = self.undone_by(step, direction)
         key = idempotency_key(SAGA, step.name, direction, row.command.generation)
         data = self.progress.data if step.input is None else step.input
         request = Request(step.name, direction, number, key, undoes, row.token, data, step.probe > 0)
         if not request.probe:
             self.sent.append(request)
         return request
+
+    def undone_by(self, step: StepProgress, direction: Direction) -> str | None:
+        """Return the key of what the step's command undoes, if it undoes something."""
+        return self.key(step) if direction is Direction.UNDO else None
 
     def execute(self, request: Request) -> None:
         """Let a request arrive, at the handler or where one should be."""

@@ -1,0 +1,265 @@
+"""The oracle of choreographies: checks each decision against its own score.
+
+It shares no code with ``sagas.core.choreography``. ``rule`` is DESIGN 4's, C and I are RELIABILITY's.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..books import demand, name_of
+from ..oracle import LONGEST, check_transition
+from .score import ASKING, END, UNTAKEN, Score
+
+if TYPE_CHECKING:
+    from .bus import Bus
+
+
+class Conductor:
+    """Watches one choreography. Raises :class:`~..books.Violation`."""
+
+    def __init__(self, score: Score) -> None:
+        self.score = score
+
+    def __call__(self, world: "Bus", before: Any, message: Any, events: Sequence[Any]) -> None:
+        """Check one decision: the message, the events, and the rows after it."""
+        score = self.score
+        check_transition(score, before, world.progress, events)
+        if score.ended:
+            demand(not events, "rule 1, C19: terminal is final", events)
+            return
+        if hasattr(message, "number"):
+            self._reply(message, events)
+        if name_of(message) == "Published":
+            self._told(message, events)
+        if events and name_of(message) in {"Retry", "Resolve"}:
+            self._verb(world, message)
+        for event in events:
+            score.sequence += 1
+            name = name_of(event)
+            if name in _ON:
+                _ON[name](score, message, event)
+        _check_rows(score, world)
+
+    def _reply(self, reply: Any, events: Sequence[Any]) -> None:
+        """Check that a reply speaks for its own delivery, and what it decides."""
+        score, number, kind = self.score, reply.number, name_of(reply)
+        step = score.commands[number]
+        codes = [f"{name_of(event)} {getattr(event, 'code', '')}" for event in events]
+        place = score.place[step]
+        awaited = score.open.get(step) == number and (place in {"expected", "overdue"}) == (kind == "TimeUp")
+        if not awaited:
+            demand(not codes, "C2, C4: a late reply changes nothing", (reply, codes))
+            return
+        expected = _must(score, step, kind)
+        fits = len(codes) >= len(expected) and all(map(str.startswith, codes, expected))
+        demand(fits and events[0].step == step, "C3, C5: what a reply decides", (reply, codes, expected))
+        if kind == "Completed":
+            score.delivered.add(step)
+        elif kind == "Unknown" or (kind == "Rejected" and expected[0] != "StepFailed"):
+            score.tries[step] += 1
+            score.doubt.add(number)
+
+    def _told(self, message: Any, events: Sequence[Any]) -> None:
+        """Check that an event is told to whoever hears it, and only once."""
+        score, names = self.score, [name_of(event) for event in events]
+        if message.event in score.told:
+            demand(not names, "C2: an event that is repeated changes nothing", message)
+        else:
+            demand(names[:1] == ["EventPublished"], "I6: what is published is told", message)
+        heard = score.listeners(message.event) or message.event in score.endings
+        demand(heard or names == ["EventPublished"], "what nobody hears changes nothing", names)
+
+    def _verb(self, world: "Bus", verb: Any) -> None:
+        score, step = self.score, verb.step
+        if name_of(verb) == "Retry":
+            score.retries[step] += 1
+            score.tries[step] = 0
+        elif step == END:
+            score.insisted = True
+        elif verb.outcome == "none":
+            subscriber, key = world.participants[step], world.key(world.progress.steps[step])
+            called = any(request.key == key for request in world.requests)
+            if score.standing(step) or called or subscriber.is_at(key):
+                score.lied.add(step)
+
+
+def _must(score: Score, step: str, kind: str) -> tuple[str, ...]:
+    """Return the first events that a reply to an open delivery has to decide."""
+    parked = f"StepHeld {'compensation_failed' if score.turned else 'held'}"
+    if kind == "Rejected" and score.open[step] in score.doubt and not score.inbox[step]:
+        kind = "Unknown"  # one attempt's no does not speak for another
+    match kind:
+        case "TimeUp":
+            return ("StepHeld expectation_missed",)
+        case "Completed" | "Later":
+            due = score.publishes(step)
+            waits = due and not any(event in score.told for event in due)
+            return ("EventAwaited",) if waits else ("StepCompleted",)
+        case "Rejected":
+            return ("StepFailed", parked)
+        case "Unknown" if score.tries[step] + 1 < score.attempts[step]:
+            return ("DeliveryRescheduled",)
+        case "Unknown":
+            return ("StepOutcomeUnknown", parked.replace(" held", " retries_spent"))
+        case _:
+            return ("StepHeld",)
+
+
+# What each event may be, and what is known after it
+
+
+def _published(score: Score, message: Any, event: Any) -> None:
+    name = event.event
+    heard = score.listeners(name)
+    free = {step for step in heard if score.place[step] == "silent"}
+    demand(name not in score.told, "an event is told once", event)
+    demand(free == heard, "an event is delivered once", event)
+    ends = name in score.endings
+    demand({*event.to} == heard | ({END} if ends else set()), "I6: it is told to all who subscribe", event)
+    for step in heard:
+        score.place[step] = "queued"
+    if heard or name in score.endings:
+        score.told.setdefault(name, score.sequence)
+    score.ending = score.ending or (name if ends else None)
+
+
+def _dispatched(score: Score, message: Any, event: Any) -> None:
+    step = event.step
+    part = score.parts[step]
+    again = score.place[step] == "refused" and name_of(message) == "Retry"
+    demand(score.place[step] == "queued" or again, "rule 5: a delivery is made once", event)
+    demand(not score.untaken(part["by"], apart=step), "a subscriber takes one event after the other", event)
+    before = [s for s, p in score.parts.items() if p["by"] == part["by"] and score.place[s] == "queued"]
+    first = min(before, key=lambda s: score.told[score.parts[s]["on"]], default=step)
+    demand(again or first == step, "a subscriber hears a saga's events in their order", event)
+    score.generations[step] += 1
+    demand(event.generation == score.generations[step], "C1: a generation a command", event)
+    score.commands[score.sequence] = step
+    score.open[step] = score.sequence
+    score.tries[step] = 0
+    score.place[step] = "sent"
+
+
+def _rescheduled(score: Score, message: Any, event: Any) -> None:
+    demand(event.step in score.open, "C3: only an open delivery is made again", event)
+    demand(event.attempt <= event.budget, "C8: retries end with their budget", event)
+    demand(event.at <= event.due_at <= event.at + LONGEST, "C16: a retry is due in time", event)
+    if name_of(message) == "Remap":
+        score.retries[event.step] += 1
+        score.tries[event.step] = 0
+    score.place[event.step] = "sent"
+
+
+def _awaited(score: Score, message: Any, event: Any) -> None:
+    step = event.step
+    if step != END:
+        demand(name_of(message) in {"Completed", "Later"}, "C5: what is delivered is delivered", message)
+        score.doubt.discard(score.open[step])
+    elif step not in score.open:
+        score.commands[score.sequence] = END
+        score.open[END] = score.sequence
+    score.place[step] = "expected"
+
+
+def _completed(score: Score, message: Any, event: Any) -> None:
+    step, kind = event.step, name_of(message)
+    if step == END:
+        said = score.insisted and score.ending in score.endings
+        demand(not score.under_way and (score.ending or said), "it ends once all is delivered", message)
+    else:
+        own = getattr(message, "number", None) == score.open.get(step) and kind in {"Completed", "Later"}
+        settled = kind == "Resolve" and message.step == step and message.outcome == "done"
+        kept = score.place[step] in {"expected", "overdue"} and {*score.publishes(step)} & score.told.keys()
+        demand(own or settled or kept, "C5: only a success is a success", (message, event))
+    score.open.pop(step, None)
+    score.place[step] = "done"
+
+
+def _failed(score: Score, message: Any, event: Any) -> None:
+    rejected, none = name_of(message) == "Rejected", getattr(message, "outcome", None) == "none"
+    demand(rejected or none, "C5: a time-out is not a failure", message)
+    score.doubt.discard(score.open.pop(event.step))
+    score.place[event.step] = "refused" if rejected else "failed"
+
+
+def _held(score: Score, message: Any, event: Any) -> None:
+    step, missed = event.step, event.code == "expectation_missed"
+    if step == END:
+        in_vain = not score.under_way
+        demand(missed and (in_vain or name_of(message) == "TimeUp"), "the end is asked about in time", event)
+    if score.place[step] != "refused":
+        score.place[step] = "overdue" if missed else "parked"
+
+
+def _dropped(score: Score, message: Any, event: Any) -> None:
+    answered = name_of(message) == "Compensate" and score.place[event.step] == "refused"
+    demand(name_of(message) == "Skip" or answered, "rule 3: only an operator skips", message)
+    number = score.open.pop(event.step, None)
+    demand(number not in score.doubt, "what may be there is not skipped", event)
+    score.place[event.step] = "skipped"
+
+
+def _turned(score: Score, message: Any, event: Any) -> None:
+    failing = score.ending in score.failed and not score.under_way
+    demand(score.turns & score.told.keys() or failing, "it turns when an event turns it", message)
+    score.turned = True
+
+
+def _ended(score: Score, message: Any, event: Any) -> None:
+    score.ended = "completed" if name_of(event) == "SagaCompleted" else "failed"
+    demand(not score.under_way, "rule 1: a terminal saga has nothing in flight", score.under_way)
+    if score.insisted:
+        return
+    if score.ended == "completed":
+        demand(score.ending in score.completed and not score.turned, "rule 3: it ends as it was told", event)
+        bad = [step for step in score.parts if score.place[step] == "failed"]
+        demand(not bad, "rule 3: completed when each delivery is done or left out by name", bad)
+        return
+    demand(score.ending in score.failed, "rule 2: it ends as it was told", event)
+    for step in score.parts:
+        undoing = [s for s, part in score.parts.items() if part.get("compensates") == step]
+        settled = any(score.place[s] in {"done", "skipped"} for s in undoing)
+        stands = score.place[step] == "done" and score.standing(step) and undoing and not settled
+        demand(not stands, "rule 2: failed when each step is undone or settled", step)
+
+
+_ON: Mapping[str, Callable[[Score, Any, Any], None]] = {
+    "EventPublished": _published,
+    "DeliveryDispatched": _dispatched,
+    "DeliveryRescheduled": _rescheduled,
+    "EventAwaited": _awaited,
+    "StepCompleted": _completed,
+    "StepFailed": _failed,
+    "StepHeld": _held,
+    "DeliveryDropped": _dropped,
+    "SagaCompensating": _turned,
+    "SagaCompleted": _ended,
+    "SagaFailed": _ended,
+}
+
+
+def _check_rows(score: Score, world: "Bus") -> None:
+    """Check what the rows say after a decision."""
+    now, due, steps = world.progress, world.due, world.progress.steps.values()
+    demand({s.name: s.number for s in steps if s.open} == score.open, "I4: rows say which delivery is open")
+    goes_on = {score.open[s] for s in score.open if score.place[s] in {"sent", "expected"}}
+    demand(goes_on == due.keys(), "rule 6: due is what is on its way, or awaited", (goes_on, due))
+    asks = {step.name for step in steps if step.attention}
+    demand(asks == {s for s, place in score.place.items() if place in ASKING}, "C8: who is stuck asks", asks)
+    for subscriber in {part["by"] for part in score.parts.values()}:
+        mine = [s for s, part in score.parts.items() if part["by"] == subscriber]
+        idle = not any(score.place[s] in UNTAKEN for s in mine)
+        queued = [s for s in mine if score.place[s] == "queued"]
+        demand(
+            not (idle and queued), "I6: what is told is delivered as soon as its subscriber is free", queued
+        )
+    for step in {s for s in score.parts if score.place[s] in {"expected", "overdue"}}:
+        met = {*score.publishes(step)} & score.told.keys()
+        demand(not met, "C4: what was waited for has come", (step, met))
+    if score.ended:
+        demand(not due and not score.open and not asks, "rule 1: nothing in flight behind the end", due)
+    elif score.told:
+        demand(due or asks, "rule 6: a saga that asks nobody has work due", now.state)
+        demand(score.under_way or END in asks, "rule 6: what leads nowhere asks", now.state)
+        turned = bool(score.turns & score.told.keys())
+        demand((now.state == "compensating") == turned, "it is on the way back once it turned", now.state)
