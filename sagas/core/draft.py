@@ -167,7 +167,7 @@ class Draft:
             self.add(e.StepWithdrawn, step=step.name)
         elif step.probe or ((step.scheduled or step.attention) and self.ask(step, error)):
             return
-        elif step.scheduled or step.attention not in {None, Attention.OUTCOME_UNKNOWN}:
+        elif step.scheduled or step.waiting or step.attention not in {None, Attention.OUTCOME_UNKNOWN}:
             self.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=step.inbox)
 
     def ask(
@@ -243,10 +243,15 @@ class Draft:
         return self.now.at + max(wait, timedelta(seconds=min(retry_after or 0.0, LONGEST_WAIT)))
 
     def out_of_time(self, step: StepProgress, due_at: datetime) -> bool:
-        """Whether an attempt that is due then would begin behind the step's deadline, or the saga's."""
-        span = self.definition.step(step.name).deadline
+        """Whether an attempt that is due then would begin behind the step's deadline, or the saga's.
+
+        A child is asked about even then: it is it that has to heed the step's deadline.
+        """
+        pinned = self.definition.step(step.name)
+        span = pinned.deadline
         late = (
             span is not None
+            and pinned.child is None
             and step.dispatched_at is not None
             and due_at >= step.dispatched_at + timedelta(seconds=span)
         )

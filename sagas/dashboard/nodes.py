@@ -48,7 +48,8 @@ def _progress(step: Mapping[str, Any]) -> str:
         return asked if step.get("claimed") else f"{asked} at {{{step['due_at']}}}"
     if step.get("waiting"):
         until = f" until {{{step['due_at']}}}" if step.get("due_at") else ""
-        return f"waits for {WAITS[step['waiting']]}{until}"
+        what = "its child" if step.get("awaits") else WAITS[step["waiting"]]
+        return f"waits for {what}{until}"
     tries = f"try {step['attempt']} of {step['budget']}" if step["attempt"] > 1 else ""
     if step.get("claimed"):
         return ", ".join(filter(None, [tries, "running"]))

@@ -182,7 +182,7 @@ def _undo(link: Child, awaiter: UUID, key: str) -> Any:
     if child.progress.state is SagaState.FAILED:
         return None
     if reason is not None:
-        return CannotUndo(f"{child.saga_type} {child.id}: {reason}")
+        return CannotUndo(f"{child.saga_type}, saga {child.id}, cannot be undone: {reason}")
     if child.progress.state is SagaState.COMPLETED:
         return _undo_completed(link, child, key)
     return _turn_back(child.id, awaiter, _error(_look(awaiter)))
@@ -197,7 +197,7 @@ def _obstacle(saga: Held) -> str | None:
         own = loading.look(link.child_id) if link.child_id else None
         reason = _obstacle(own) if own is not None and own.progress.state is not SagaState.FAILED else None
         if reason is not None:
-            return f"its own child {link.child_id} cannot be undone: {reason}"
+            return f"its own child, saga {link.child_id}, cannot be undone: {reason}"
     return None
 
 

@@ -245,7 +245,10 @@ def _questions(held: loading.Held) -> Iterable[tuple[str, str | None, m.Message 
         if held.definition.step(step.name).approval is not None:
             yield "approve", step.name, m.Approve(step.name)
             yield "reject", step.name, m.Reject(step.name)
-        yield "resolve", step.name, m.Resolve(step.name, Verdict.DONE if undoing else Verdict.NONE)
+        done = (
+            undoing or held.definition.step(step.name).child is not None
+        )  # a child is not said to be nothing
+        yield "resolve", step.name, m.Resolve(step.name, Verdict.DONE if done else Verdict.NONE)
 
 
 def _applies(

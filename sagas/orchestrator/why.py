@@ -111,7 +111,7 @@ def _of_child(step: dict[str, Any], since: str, end: str) -> str:
     text = f"{step['name']} waits for saga {step['awaits']}, {what}, since {{{since}}}{end}. "
     asks = " and asks for a person (" + step["child_attention"] + ")" if step["child_attention"] else ""
     paused = " and paused" if step["child_paused"] else ""
-    return f"{text}That is {step['child_state']}{paused}{asks}."
+    return f"{text}That one is {step['child_state']}{paused}{asks}."
 
 
 def _approval(step: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django import template
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -27,7 +28,9 @@ _UNITS = (
 )
 
 
-_TIMES = re.compile(r"\{(\d{4}-\d\d-\d\dT[^{}\s]+)\}")
+_TIME = r"\{(\d{4}-\d\d-\d\dT[^{}\s]+)\}"
+_SAGA = r"\bsaga ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"
+_TOLD = re.compile(f"{_TIME}|{_SAGA}")
 
 
 @register.simple_tag
@@ -98,9 +101,18 @@ def exact(value: Any) -> SafeString | str:
 
 @register.filter
 def timed(text: str) -> SafeString:
-    """Show the times that a sentence holds in braces, as ``{2026-01-01T12:00:00+00:00}``."""
-    parts = _TIMES.split(text)
-    return format_html_join("", "{}", ((clock(p) if n % 2 else p,) for n, p in enumerate(parts)))
+    """Show the times that a sentence holds in braces, as ``{2026-01-01T12:00:00+00:00}``, and link the sagas in it."""
+    plain, *rest = _TOLD.split(text)  # then a time, or a saga, and what is between, again and again
+    shown = [plain]
+    for time, saga, between in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+        shown += [clock(time) if time else _link(saga), between]
+    return format_html_join("", "{}", ((part,) for part in shown))
+
+
+def _link(saga_id: str) -> SafeString:
+    return format_html(
+        '<a href="{}" title="{}">saga {}</a>', reverse("saga-detail", args=[saga_id]), saga_id, short(saga_id)
+    )
 
 
 def _time(at: datetime, text: str, style: str) -> SafeString:

@@ -26,6 +26,18 @@ BUGS: Mapping[str, Bug] = {
         'replies.take(draft, m.Unknown(number, "no reply came in time", inbox=step.inbox))',
         "pass",
     ),
+    "a child that takes its time is taken for lost": Bug(
+        waiting, "_may_look", "wanted = draft.progress.state in FORWARD or", "wanted = False and"
+    ),
+    "a child that is looked at costs an attempt": Bug(
+        waiting, "_look_again", "budget=step.budget + 1", "budget=step.budget"
+    ),
+    "an operator denies a child that goes on": Bug(
+        verbs,
+        "_resolve_action",
+        "case Verdict.NONE if step.waiting is Waiting.REPLY and _has_child(draft, step):",
+        "case Verdict.NONE if False:",
+    ),
     "a deadline does not wait for the answer of a pivot": Bug(
         waiting,
         "_own_time_is_up",

@@ -5,7 +5,7 @@ from itertools import combinations, product
 
 from hypothesis import strategies as st
 
-from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep, approval, timer
+from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep, approval, child, timer
 from sagas.core.waits import ANSWERS
 from tests.simulation.faults import BAD_CLICKS, CLICKS, DELIVERY, DEPLOYMENTS, Fault
 from tests.simulation.participants import Answer, Participant
@@ -95,7 +95,7 @@ SURE_UNDO = plans(Answer.OK, between=(Answer.ERROR, Answer.BREAK, Answer.REJECT)
 
 @st.composite
 def waiting(draw: st.DrawFn, graphs: st.SearchStrategy[SagaDefinition]) -> SagaDefinition:
-    """Draw a graph some of whose steps call nobody: they wait for a moment, or for people."""
+    """Draw a graph some of whose steps wait for a moment, for people, or for another saga."""
     graph = draw(graphs)
     steps = tuple(draw(_waits(step)) for step in graph.steps)
     return replace(graph, steps=steps)
@@ -110,7 +110,12 @@ def _waits(step: SagaStep) -> st.SearchStrategy[SagaStep]:
         for people in (1, 2)
         for deadline, otherwise in ends
     ]
-    return st.one_of(st.just(step), st.sampled_from(timers), st.sampled_from(approvals))
+    own = {"retry": step.retry, "undo_retry": step.undo_retry}
+    own |= {} if step.compensation == UNDO else {"compensation": step.compensation}
+    children = [child(step.name, "Child", deadline=end, **same, **own) for end in (None, 60)]
+    return st.one_of(
+        st.just(step), st.sampled_from(timers), st.sampled_from(approvals), st.sampled_from(children)
+    )
 
 
 @st.composite
@@ -126,7 +131,8 @@ def worlds(
     definition = draw(definitions() if graphs is None else graphs)
     inbox = st.booleans() if inboxes is None else inboxes
     participants = {
-        name: Participant(draw(inbox), draw(do), draw(undo), draw(ANY_PROBE)) for name in definition.names
+        step.name: Participant(step.child is not None or draw(inbox), draw(do), draw(undo), draw(ANY_PROBE))
+        for step in definition.steps
     }
     return World(definition, participants).start()
 

@@ -16,6 +16,7 @@ from sagas.core.definition import (
     Retry,
     SagaDefinition,
     SagaStep,
+    child,
     problems,
 )
 
@@ -43,6 +44,16 @@ INVALID: dict[str, tuple[list[SagaStep], str]] = {
     "a wait below 0": ([step("a", undo_retry=Retry(first=-1))], "step a: undo_retry needs max_attempts ≥ 1"),
     "waits that shrink": ([step("a", retry=Retry(factor=0.5))], "step a: retry needs max_attempts ≥ 1"),
     "a cap below 0": ([step("a", retry=Retry(cap=-1))], "step a: retry needs max_attempts ≥ 1"),
+    "a child of no type": ([child("a", "")], "step a: a child is named by its saga type, a text of 1 to 100"),
+    "a child with a list for data": (
+        [child("a", "Trip", data=[])],  # type: ignore[arg-type]
+        "step a: data must be an object, or where in the saga's data one stands, not [].",
+    ),
+    "a child whose data stands nowhere": ([child("a", "Trip", data="")], "one stands, not ''."),
+    "a child whose data cannot be stored": (
+        [child("a", "Trip", data={"at": timedelta(1)})],
+        "step a: data cannot be stored: it is not plain JSON",
+    ),
     "an unknown need": ([step("a", needs=("z",))], "step a needs z, which is not a step of this saga."),
     "a need of itself": ([step("a", needs=("a",))], "its steps need each other in a circle: a → a."),
     "a circle": (

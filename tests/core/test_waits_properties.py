@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sagas.core import events as e
 from sagas.core import messages as m
-from sagas.core.progress import Progress
+from sagas.core.progress import Progress, StepProgress
 from sagas.core.words import TERMINAL, SagaState, StepStatus
 from tests.simulation.faults import Fault
 from tests.simulation.participants import Participant
@@ -73,16 +73,20 @@ def test_rule_5_faults_of_delivery_change_nothing(world: World, schedule: Schedu
     assert [step.waiting for step in now.steps.values()] == [step.waiting for step in calm.steps.values()]
 
 
+def _awaits_child(world: World, step: StepProgress) -> bool:
+    return step.waiting is not None and world.definition.step(step.name).child is not None
+
+
 @few
 @given(worlds(WAITING), ANYTHING)
 def test_rule_6_what_asks_for_nobody_has_work_due(world: World, schedule: Schedule) -> None:
     def goes_on(world: World, before: Progress, message: m.Message, events: tuple[e.Event, ...]) -> None:
         now = world.progress
-        asked = any(step.asked and step.open for step in now.steps.values())
+        asked = any(step.open and (step.asked or _awaits_child(world, step)) for step in now.steps.values())
         assert world.due or asked or now.state in TERMINAL or now.paused or now.attention
         for step in now.steps.values():
             assert not (step.waiting and step.attention)
-            assert not step.waiting or step.scheduled or step.asked
+            assert not step.waiting or step.scheduled or step.asked or _awaits_child(world, step)
 
     world.watchers.append(goes_on)
     world.suffer(schedule).tidy()

@@ -1,7 +1,7 @@
 """Child sagas, on real rows: started once, awaited, and undone with their parents, however far they have come."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -112,7 +112,7 @@ def test_a_parent_waits_for_its_child_without_anything_due(pump: Pump) -> None:
     assert saga.waiting == {"kind": "reply", "step": "child", "since": saga.waiting["since"], "until": None}
     assert not Due.objects.filter(saga=saga).exists()
     assert f"child waits for saga {its.pk}, its child Kin, since" in why(saga)
-    assert why(saga).endswith("That is pending.")
+    assert why(saga).endswith("That one is pending.")
     shown = orchestrator.snapshot(saga)
     assert (shown["steps"][0]["child"], shown["parent"]) == (str(its.pk), None)
     assert orchestrator.snapshot(its)["parent"] == str(saga.pk)
@@ -495,7 +495,7 @@ def test_a_paused_child_is_turned_back_and_waits_to_be_resumed(pump: Pump, asked
     orchestrator.act(child_of(saga).pk, "pause", asked())
     back(saga)
     run(pump, saga)
-    assert why(saga).endswith("That is compensating and paused.")
+    assert why(saga).endswith("That one is compensating and paused.")
     orchestrator.act(child_of(saga).pk, "resume", asked())
     assert run(pump, saga).state == "failed"
 
@@ -552,3 +552,103 @@ def test_a_completed_choreography_asks_for_a_person(pump: Pump) -> None:
     back(saga)
     assert run(pump, saga).attention == "cannot_undo"
     assert "only its subscribers know" in (step(saga).error or "")
+
+
+# The desk
+
+
+def test_the_desk_links_parents_and_children_both_ways(pump: Pump, client: Any, operator: Any) -> None:
+    saga = run(pump, begin("child", "ok", child=of("plan", "ok")))
+    its = child_of(saga)
+    client.force_login(operator)
+    page = client.get(f"/sagas/{saga.pk}/").content.decode()
+    assert f'<dt>Child</dt><dd><a href="/sagas/{its.pk}/">' in page
+    assert f'<a href="/sagas/{its.pk}/" title="{its.pk}">saga …{str(its.pk)[-8:]}</a>, its child Kin' in page
+    assert f'<a href="/sagas/{its.pk}/">Kin …{str(its.pk)[-8:]}</a>' in page
+    assert (
+        f'<dt>Child of</dt><dd><a href="/sagas/{saga.pk}/">'
+        in client.get(f"/sagas/{its.pk}/").content.decode()
+    )
+    applies = {(v["verb"], v["step"]): v["applies"] for v in orchestrator.snapshot(saga)["verbs"]}
+    assert applies["resolve", "child"]
+    assert not applies["skip", "child"]
+
+
+def test_the_desk_links_what_undoes_a_child(pump: Pump, client: Any, operator: Any) -> None:
+    saga = run(pump, begin("child", "ok", child=of("plan")))
+    back(saga)
+    run(pump, saga)
+    undo = Saga.objects.get(origin_kind="undo")
+    client.force_login(operator)
+    assert (
+        f'<a href="/sagas/{undo.pk}/">by saga …{str(undo.pk)[-8:]}</a>'
+        in client.get(f"/sagas/{saga.pk}/").content.decode()
+    )
+    assert "<dt>Undoes</dt>" in client.get(f"/sagas/{undo.pk}/").content.decode()
+    assert "<dt>Undone by</dt>" in client.get(f"/sagas/{child_of(saga).pk}/").content.decode()
+
+
+# What else there is to a child
+
+
+def test_an_undo_that_is_answered_later_answers_the_saga_that_undoes(pump: Pump) -> None:
+    """To the participant it is an undo, whoever asks for it."""
+    saga = run(pump, begin("child", "ok", child=of("plan")))
+    asked: list[Any] = []
+
+    def later(sent: Any) -> Later:
+        asked.append((sent["saga_id"], sent["step_name"]))
+        return Later(within=3600)
+
+    kin.answers["KinService.Undo"] = later
+    back(saga)
+    run(pump, saga)
+    assert orchestrator.compensation_completed(*asked[0])
+    assert run(pump, saga).state == "failed"
+
+
+def test_what_undoes_a_child_says_nothing_of_the_childs_type(
+    pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    hook = lambda self, view: heard.append(view.data["name"])  # noqa: E731
+    monkeypatch.setattr(kin.Kin, "on_saga_completed", hook, raising=False)
+    saga = run(pump, begin("child", "ok", child=of("plan")))
+    back(saga)
+    assert run(pump, saga).state == "failed"
+    assert heard == ["child"]  # when it was completed, and not again when that was undone
+
+
+def test_neither_a_child_nor_its_parent_is_pruned_before_the_other_is_over(pump: Pump) -> None:
+    keeper = Asked(operator=None, via="command", reason="old")
+
+    def pruned() -> set[UUID]:
+        return {pk for batch in orchestrator.prune(timedelta(0), 10, keeper) for pk in batch}
+
+    saga = run(pump, begin("child", "ok", child=of("plan")))
+    assert pruned() == set()
+    back(saga)
+    run(pump, saga)
+    every = set(Saga.objects.values_list("pk", flat=True))
+    assert len(every) == 3
+    assert pruned() == every
+    assert not Child.objects.exists()
+
+
+def test_a_family_is_exported_and_imported_as_a_record(pump: Pump) -> None:
+    saga = run(pump, begin("child", "ok", child=of("plan")))
+    back(saga)
+    run(pump, saga)
+    every = list(Saga.objects.values_list("pk", flat=True))
+    documents = [orchestrator.export(pk, reveal=True) for pk in every]
+    kinds = {document["saga"]["origin_kind"] for document in documents}
+    assert kinds == {"", "child", "undo"}
+    keeper = Asked(operator=None, via="command", reason="moved")
+    Child.objects.all().delete()
+    OperatorAction.objects.all().delete()
+    Saga.objects.all().delete()
+    for document in documents:
+        orchestrator.import_saga(document, keeper)
+    again = {str(pk): orchestrator.export(pk, reveal=True) for pk in every}
+    assert [again[document["saga"]["id"]]["saga"] for document in documents] == [d["saga"] for d in documents]
+    assert orchestrator.snapshot(Saga.objects.get(pk=saga.pk))["steps"][0]["child"] is None

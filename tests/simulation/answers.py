@@ -15,6 +15,8 @@ def must(books: Books, number: int, reply: Any) -> Must:
     if kind == "TimeUp":
         if books.waiting.get(step) != "reply":
             return _time_is_up(books, step)
+        if books.looks(step, direction):
+            return ("StepRescheduled" if direction == "do" else "UndoRescheduled",)
         kind, reply = "Unknown", Silence(books.doubt[number])
     if kind == "Later":
         needless = books.turned and direction == "do" and reply.inbox  # the undo meets it, or keeps it away

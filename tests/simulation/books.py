@@ -142,6 +142,10 @@ class Books:
             return {1}
         return {0} if self.graph.deadline and self.begun and not self.pivot_passed else set()
 
+    def looks(self, step: str, direction: str) -> bool:
+        """Whether a child saga that has not answered in time is looked at: it is as long as that is wanted."""
+        return step in self.graph.children and (direction == "undo" or not self.turned)
+
     def too_late(self, step: str, number: int, reply: Any) -> bool:
         """Whether a success that nobody awaits tells of an effect that nobody knows, and that has an undo."""
         if number != self.action.get(step) or number in self.done or self.status.get(step) == "standing":

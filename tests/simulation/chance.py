@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep, approval, timer
+from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep, approval, child, timer
 from sagas.core.waits import ANSWERS
 
 from .case import Case, Mind
@@ -102,6 +102,7 @@ def draw(seed: int, number: int) -> tuple[Case, Suffering]:
         return _choreography(chance, kind), _suffering(chance, _on_the_bus(kind))
     definition = _definition(chance, kind)
     minds = {name: _mind(chance, kind) for name in definition.names}
+    minds |= {step.name: _child_mind(chance) for step in definition.steps if step.child is not None}
     delayed = chance.random() < 0.15
     return Case(definition, minds, delayed=delayed, sure=kind.sure), _suffering(chance, kind)
 
@@ -158,8 +159,12 @@ def _definition(chance: Random, kind: Kind) -> SagaDefinition:
 
 
 def _waiting(chance: Random, step: SagaStep) -> SagaStep:
-    """Draw a step that calls nobody, at the same place."""
+    """Draw a step that waits for people, for a time, or for another saga, at the same place."""
     same = {"needs": step.needs, "pivot": step.pivot, "retriable": step.retriable, "hold": step.hold}
+    if chance.random() < 0.3:
+        policies = {"retry": step.retry, "undo_retry": step.undo_retry}
+        undo = {} if step.compensation == UNDO else {"compensation": step.compensation}
+        return child(step.name, "Child", deadline=chance.choice((None, None, 60)), **same, **policies, **undo)
     if chance.random() < 0.4:
         return timer(step.name, wait=chance.choice((0, 30, 600)), **same)
     people, deadline = chance.choice((1, 2, 2)), chance.choice((None, 60, 600))
@@ -186,6 +191,16 @@ def _mind(chance: Random, kind: Kind) -> Mind:
         _plan(chance, undo_trouble, undo_ends),
         _plan(chance, (Answer.ERROR, Answer.BUSY), (Answer.OK,) if kind.sure else (Answer.OK, Answer.ERROR)),
     )
+
+
+def _child_mind(chance: Random) -> Mind:
+    """Draw what another saga comes to: it is told to begin, or to end, and does so when it can."""
+    trouble = (Answer.ERROR, Answer.BREAK, Answer.LATER)
+    do = (
+        *chance.choices(trouble, k=chance.randint(0, 1)),
+        chance.choice((Answer.LATER, Answer.LATER, Answer.REJECT)),
+    )
+    return Mind(True, do, (chance.choice((Answer.LATER, Answer.OK)),))
 
 
 def _plan(chance: Random, trouble: Sequence[Answer], ends: Sequence[Answer]) -> tuple[Answer, ...]:

@@ -21,6 +21,8 @@ class Graph:
         self.otherwise: dict[str, str | None] = {}
         """Approval -> the answer that its deadline gives."""
         self.people: dict[str, int] = {}
+        self.children: set[str] = set()
+        """The steps that another saga answers."""
         before: tuple[str, ...] = ()
         for step in document["steps"]:
             name = step["name"]
@@ -31,6 +33,8 @@ class Graph:
             self.attempts[name, "undo"] = step.get("undo_retry", {}).get("max_attempts", 10)
             self.probe[name, "do"], self.probe[name, "undo"] = step.get("probe"), step.get("undo_probe")
             self.questions[name] = step.get("probe_retry", {}).get("max_attempts", 10)
+            if "child" in step:
+                self.children.add(name)
             asks = step.get("approval")
             self.calls[name] = not (asks or step.get("timer"))
             if asks:

@@ -66,6 +66,10 @@ def _replies(world: "World") -> Sequence[int]:
     return range(len(world.replies))
 
 
+def _unsure(world: "World") -> Sequence[int]:
+    return [position for position in _replies(world) if not world.sure(position)]
+
+
 def _definite(world: "World") -> Sequence[int]:
     return [n for n, (_, reply) in enumerate(world.replies) if isinstance(reply, m.Completed | m.Rejected)]
 
@@ -173,7 +177,7 @@ def _report(world: "World", position: int) -> None:
 
 
 def _crash_before_commit(world: "World", position: int) -> None:
-    _, reply = world.replies.pop(position)
+    _, reply = world.replies[position] if world.sure(position) else world.replies.pop(position)
     world.crash(reply)
 
 
@@ -226,7 +230,7 @@ HAPPENINGS: dict[Fault, Happening] = {
     Fault.FINISH: (_taken_on, _finish),
     Fault.RETURN: (_vanished, lambda world, step: world.vanished.remove(step)),
     Fault.DROP: (_requests, _drop),
-    Fault.LOSE: (_replies, _lose),
+    Fault.LOSE: (_unsure, _lose),
     Fault.EXECUTE_AGAIN: (_served, _execute_again),
     Fault.EXECUTE_LAST: (partial(_last, "requests"), _execute),
     Fault.TIMEOUT: (_served, _time_out),

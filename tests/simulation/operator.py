@@ -123,6 +123,8 @@ class Operator:
         if fault is Fault.APPROVE:
             person = str(len(self.pressed) % 2)
             return m.Approve(step, f"person {person}", "", person)
+        if fault is Fault.REMAP and self.world.definition.step(step).child is not None:
+            return None
         if fault is Fault.REMAP:
             return m.Remap(_other_name(self.world, step))
         return _VERBS[fault](step)

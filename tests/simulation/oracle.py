@@ -111,7 +111,8 @@ class Oracle:
         demand(fits and events[0].step == step, "C3, C5, C8: what a reply decides", (reply, codes, expected))
         asked = books.asked[step]
         if kind != "Completed":
-            over = promised if kind == "TimeUp" else kind not in {"Unserved", "Later"}
+            missed = promised and not books.looks(step, direction)
+            over = missed if kind == "TimeUp" else kind not in {"Unserved", "Later"}
             if over and not asked and step not in books.counted:
                 books.tries[step, direction] += 1
                 books.counted.update({step} & {e.step for e in events if name_of(e) == "ProbeDispatched"})

@@ -62,6 +62,8 @@ class Participant:
     do: Sequence[Answer] = (Answer.OK,)
     undo: Sequence[Answer] = (Answer.OK,)
     probe: Sequence[Answer] = (Answer.OK,)
+    within: float | None = WITHIN
+    """How long it takes at most to keep a promise; None: whatever it takes, as a child saga does."""
     effects: list[Effect] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     """Key -> how often it was called."""
@@ -84,10 +86,10 @@ class Participant:
             return self._remember(request, m.Rejected(request.number, "cancelled"))
         answer = self._next(request.direction, self.do if request.direction is Direction.DO else self.undo)
         if self.inbox and self.is_at(request.key):
-            return m.Later(request.number, WITHIN)
+            return m.Later(request.number, self.within)
         if answer is Answer.LATER:
             self.taken_on.append(request)
-            return m.Later(request.number, WITHIN, inbox=self.inbox)
+            return m.Later(request.number, self.within, inbox=self.inbox)
         if answer is Answer.REJECT:
             return self._remember(request, m.Rejected(request.number, "no", inbox=self.inbox))
         if answer is Answer.BUSY:
@@ -129,7 +131,7 @@ class Participant:
         if request.key in self._tombstones:
             return m.Rejected(request.number, "cancelled")
         if self.inbox and self.is_at(request.key):
-            return m.Later(request.number, WITHIN)
+            return m.Later(request.number, self.within)
         if self._happened(request):
             return m.Completed(request.number, {"by": request.key}, inbox=self.inbox)
         return m.NoSuchCommand(request.number)

@@ -29,7 +29,9 @@ def check_rows(books: Books, world: "World") -> None:
         demand(not idle, "once the saga has turned back no attempt of an action is due", idle)
     if books.ended:
         demand(not due and not books.open, "rule 1: nothing in flight behind the end", due)
-    elif world.begun and not (now.paused or asks or "approval" in waits.values()):
+    elif world.begun and not (
+        now.paused or asks or "approval" in waits.values() or waits.keys() & books.graph.children
+    ):
         demand(due, "rule 6: a saga that asks nobody has work due", now.state)
     for name in books.late:
         asked = now.steps[name].attention or now.steps[name].status == "compensating"

@@ -72,4 +72,7 @@ def _resolve(books: Books, row: Any, outcome: str) -> bool:
         return False
     if row.name in books.owed or row.attention == "cannot_undo":
         return outcome in {"done", "waived"}
-    return outcome == "done" or (outcome == "none" and row.status != "failed")
+    lost = (
+        row.name in books.waiting and row.name in books.graph.children
+    )  # which would go on, and nobody hear of it
+    return outcome == "done" or (outcome == "none" and row.status != "failed" and not lost)

@@ -88,6 +88,9 @@ class World:
     """What happens anyway, the most pressing first."""
 
     def __post_init__(self) -> None:
+        for step in self.definition.steps:
+            if step.child is not None:
+                self.participants[step.name].within = step.deadline
         self.progress = Progress.blank(self.definition)
         self._first = self.definition
         self.operator = Operator(self)
@@ -159,6 +162,13 @@ class World:
                 pinned = pinned.renamed(event.renamed)
                 assert event.after == pinned.digest, "the definition is another now"
         assert pinned == self.definition, "the events do not give the definition"
+
+    def sure(self, position: int) -> bool:
+        """Whether a reply is told until it is heard: the end of a child saga is due work, as any other."""
+        token, reply = self.replies[position]
+        steps = self.progress.steps.values()
+        step = next((s for s in steps if reply.number in (s.action_number, s.undo_number)), None)
+        return token is None and step is not None and self.definition.step(step.name).child is not None
 
     def key(self, step: StepProgress, direction: Direction = Direction.DO) -> str:
         """Return the key of the step's latest command in a direction."""

@@ -112,6 +112,7 @@ def _as_steps(definition: SagaDefinition) -> list[dict[str, Any]]:
             "position": place,
             "action": step.action,
             "compensation": step.compensation,
+            "child_type": step.child.saga_type if step.child else None,
             "cannot_undo": step.compensation == CANNOT_UNDO,
             "pivot": step.pivot,
             "retriable": step.retriable,
