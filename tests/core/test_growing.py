@@ -1,0 +1,317 @@
+"""The rules of the core for sagas that grow: random functions, under every fault that there is."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sagas.core import events as e
+from sagas.core import messages as m
+from sagas.core.decide import Refused, decide
+from sagas.core.definition import CANNOT_UNDO, FUNCTION, InvalidDefinition, Retry, SagaDefinition, SagaStep
+from sagas.core.machine import fold
+from sagas.core.progress import Progress
+from sagas.core.words import TERMINAL, Attention, SagaState, StepStatus, Verdict
+from tests.simulation.growing import Both, Do, GiveUp, GrowingWorld, Script, Wait, growing_world
+from tests.simulation.participants import Answer, Participant
+
+from .story import NOON
+from .strategies import ANY_DO, ANY_UNDO, ANYTHING, DELIVERIES, HASTE, PATIENT, SURE_DO, SURE_UNDO, Plans
+from .test_properties import (
+    Schedule,
+    _has_nothing_left,
+    _terminal_is_final,
+    _uncompensated,
+    _undo_follows_dependency,
+)
+
+
+def _goes_on(world: GrowingWorld, before: Progress, message: m.Message, events: tuple[e.Event, ...]) -> None:
+    now = world.progress
+    assert now.state in TERMINAL or now.paused or now.attention or now.waiting or world.due
+    assert {*world.due} == {step.number for step in now.steps.values() if step.scheduled}
+
+
+UNDOS = st.sampled_from(["undo", "undo", "undo", None, CANNOT_UNDO])
+
+
+def scripts(*, undos: Any = UNDOS, holds: bool = True, waits: bool = True) -> st.SearchStrategy[Script]:
+    """Draw a function: a few steps, names used again, branches, other ways, and giving up."""
+    names, hold = st.sampled_from("abc"), st.sampled_from((False, False, False, holds))
+    plain = st.builds(Do, names, undos, hold, st.none())
+    caught = st.builds(Do, names, undos, hold, st.lists(plain, max_size=2).map(tuple))
+    small = st.lists(st.one_of(plain, caught), min_size=1, max_size=3).map(tuple)
+    both = st.builds(Both, st.lists(small, min_size=2, max_size=3).map(tuple))
+    wait = [st.builds(Wait, st.just("w"), st.booleans())] if waits else []
+    ends = st.sampled_from([(), (), (GiveUp(),)])
+    body = st.lists(st.one_of(plain, caught, both, *wait), min_size=1, max_size=4).map(tuple)
+    return st.tuples(body, ends).map(lambda parts: parts[0] + parts[1])
+
+
+@st.composite
+def worlds(
+    draw: st.DrawFn,
+    script: st.SearchStrategy[Script] | None = None,
+    *,
+    inboxes: st.SearchStrategy[bool] | None = None,
+    do: Plans = ANY_DO,
+    undo: Plans = ANY_UNDO,
+    retry: Retry | None = None,
+) -> GrowingWorld:
+    """Draw a function that has just started, and participants of up to three minds."""
+    inbox = st.booleans() if inboxes is None else inboxes
+    minds = {name: (draw(inbox), draw(do), draw(undo)) for name in "abc"}
+    policy = retry or Retry(max_attempts=draw(st.integers(1, 3)))
+    world = growing_world(
+        draw(scripts() if script is None else script),
+        lambda name: Participant(*minds.get(name, (True, [Answer.OK], [Answer.OK]))),
+        policy,
+    )
+    return world.start()  # type: ignore[return-value]
+
+
+@given(worlds(), ANYTHING)
+def test_a_function_ends_whatever_it_suffers_and_something_is_always_due(
+    world: GrowingWorld, schedule: Schedule
+) -> None:
+    world.watchers += [_goes_on, _terminal_is_final]
+    world.suffer(schedule).tidy().suffer(schedule)
+    assert world.progress.state in TERMINAL
+    assert world.progress.attention is None
+    world.remember()
+
+
+@given(worlds(), HASTE)
+def test_a_function_ends_though_operators_do_not_look(world: GrowingWorld, schedule: Schedule) -> None:
+    world.watchers += [_goes_on, _terminal_is_final]
+    world.suffer(schedule).tidy()
+    assert world.progress.state in TERMINAL
+
+
+@given(worlds(), ANYTHING)
+def test_a_function_that_failed_has_nothing_left_to_undo_and_undid_it_in_order(
+    world: GrowingWorld, schedule: Schedule
+) -> None:
+    world.watchers.append(_undo_follows_dependency)
+    world.suffer(schedule).tidy()
+    if world.progress.state is SagaState.FAILED:
+        for name, step in world.progress.steps.items():
+            _has_nothing_left(world, name, step.status)
+
+
+@given(worlds(inboxes=st.just(True)), ANYTHING)
+def test_no_effect_outlives_a_function_that_failed(world: GrowingWorld, schedule: Schedule) -> None:
+    world.suffer(schedule).tidy()
+    if world.progress.state is SagaState.FAILED:
+        assert not list(_uncompensated(world))
+
+
+@given(worlds(), ANYTHING)
+def test_a_function_that_completed_did_every_step_that_was_not_refused(
+    world: GrowingWorld, schedule: Schedule
+) -> None:
+    world.suffer(schedule).tidy()
+    if world.progress.state is SagaState.COMPLETED:
+        for name, step in world.progress.steps.items():
+            match step.status:
+                case StepStatus.COMPLETED:
+                    assert (
+                        not step.grown
+                        or step.grown["step"]["action"].startswith("sagas.")
+                        or _stands(world, name)
+                    )
+                case StepStatus.SKIPPED:
+                    assert "skip" in world.operator.settled(name)
+                case _:
+                    assert step.status is StepStatus.FAILED
+                    assert step.heard_of
+
+
+def _stands(world: GrowingWorld, name: str) -> bool:
+    return world.participants[name].stands(world.key(world.progress.steps[name]))
+
+
+SURE = worlds(
+    scripts(undos=st.sampled_from(["undo", "undo", None]), holds=False, waits=False),
+    inboxes=st.just(True),
+    do=SURE_DO,
+    undo=SURE_UNDO,
+    retry=PATIENT,
+)
+
+
+@given(SURE, DELIVERIES)
+def test_faults_of_delivery_change_neither_the_end_of_a_function_nor_its_steps(
+    world: GrowingWorld, schedule: Schedule
+) -> None:
+    twins = {name: world.participants[name] for name in "abc"}
+    calm = growing_world((), lambda n: Participant(twins[n].inbox, twins[n].do, twins[n].undo), PATIENT)
+    calm.function = world.function
+    calm.start().run_to_rest()
+    world.suffer(schedule).run_to_rest()
+    assert (world.progress.state, world.progress.error) == (calm.progress.state, calm.progress.error)
+    ended = {name: step.status for name, step in world.progress.steps.items()}
+    if calm.progress.state is SagaState.COMPLETED:
+        assert ended == {name: step.status for name, step in calm.progress.steps.items()}
+        assert world.progress.steps[FUNCTION].result == calm.progress.steps[FUNCTION].result
+    for participant in world.participants.values():
+        keys = [effect.key for effect in participant.effects]
+        assert len(keys) == len(set(keys))
+
+
+# One message after the other
+
+
+class Story:
+    """A function's saga, told what its runs say."""
+
+    def __init__(self, **options: Any) -> None:
+        function = SagaStep(FUNCTION, "function trip", retry=Retry(max_attempts=2), **options)
+        self.definition = SagaDefinition("trip", (function,), growing=True)
+        self.progress = Progress.blank(self.definition)
+        self.tell(m.Start({"order": 1}))
+
+    def tell(self, message: m.Message) -> list[str]:
+        """Tell it a message; return the names of the events that it decided."""
+        events = decide(self.definition, self.progress, message, m.Now(NOON))
+        self.progress = fold(self.progress, events)
+        for event in events:
+            if isinstance(event, e.SagaGrown):
+                self.definition = self.definition.grown(event.steps)
+        return [f"{type(event).__name__} {getattr(event, 'step', '')}".strip() for event in events]
+
+    def number(self, name: str = FUNCTION) -> int:
+        number = self.progress.steps[name].number
+        assert number is not None
+        return number
+
+    def grow(self, *names: str, heard: tuple[str, ...] = (), **values: Any) -> list[str]:
+        steps = tuple(
+            {
+                "step": {
+                    "name": n,
+                    "action": f"{n}.do",
+                    "compensation": f"{n}.undo",
+                    "needs": [FUNCTION],
+                    **values,
+                },
+                "place": n,
+            }
+            for n in names
+        )
+        return self.tell(m.Grown(self.number(), steps, frozenset(heard)))
+
+
+def test_a_run_that_did_not_know_of_a_verdict_is_followed_by_another() -> None:
+    story = Story()
+    assert story.grow("a", "b") == [
+        "SagaGrown",
+        "FunctionWaits function",
+        "StepDispatched a",
+        "StepDispatched b",
+    ]
+    assert story.tell(m.Completed(story.number("a"))) == ["StepCompleted a", "FunctionDispatched function"]
+    assert story.tell(m.Completed(story.number("b"))) == ["StepCompleted b"]
+    assert story.grow(heard=("a",)) == ["FunctionWaits function", "FunctionDispatched function"]
+    assert story.tell(m.Returned(story.number(), 7)) == ["StepCompleted function", "SagaCompleted"]
+
+
+def test_what_a_run_says_counts_once() -> None:
+    story = Story()
+    number = story.number()
+    story.grow("a")
+    for late in (m.Grown(number), m.Returned(number), m.Raised(number, "no"), m.Unserved(number, "bad")):
+        assert story.tell(late) == []
+
+
+def test_nobody_but_a_run_speaks_for_a_function() -> None:
+    story = Story()
+    assert story.tell(m.Completed(story.number(), "me")) == []
+    assert story.tell(m.Rejected(story.number(), "me")) == []
+    assert story.tell(m.Later(story.number(), 60)) == []
+
+
+def test_a_run_that_is_lost_is_repeated_and_then_a_person_is_asked() -> None:
+    story = Story()
+    assert story.tell(m.Unknown(story.number(), "lost")) == ["StepRescheduled function"]
+    assert story.tell(m.Unknown(story.number(), "lost")) == ["StepHeld function"]
+    assert story.progress.attention is Attention.RETRIES_SPENT
+    assert story.tell(m.Retry(FUNCTION)) == ["StepRescheduled function"]
+    assert story.tell(m.Returned(story.number())) == ["StepCompleted function", "SagaCompleted"]
+
+
+@pytest.mark.parametrize("reply", [m.Returned, m.Grown])
+def test_a_run_that_cannot_be_true_asks_for_a_person(reply: Any) -> None:
+    story = Story()
+    if reply is m.Returned:
+        story.grow("a", "b")
+        story.tell(m.Completed(story.number("a")))
+    assert story.tell(reply(story.number())) == ["StepHeld function"]
+    assert story.progress.attention is Attention.MISCONFIGURED
+
+
+def test_a_rejection_is_heard_unless_a_person_has_to_decide() -> None:
+    story = Story()
+    story.grow("a")
+    assert story.tell(m.Rejected(story.number("a"), "no")) == ["StepFailed a", "FunctionDispatched function"]
+    with pytest.raises(Refused, match="the function has heard of it"):
+        story.tell(m.Skip("a"))
+    story.grow("b", heard=("a",), hold=True)
+    assert story.tell(m.Rejected(story.number("b"), "no")) == ["StepFailed b", "StepHeld b"]
+    assert story.tell(m.Retry("b")) == ["StepDispatched b"]
+    assert story.tell(m.Rejected(story.number("b"), "no")) == ["StepFailed b", "StepHeld b"]
+    assert story.tell(m.Skip("b")) == ["StepSkipped b", "FunctionDispatched function"]
+
+
+def test_a_rollback_does_not_wait_for_a_run() -> None:
+    story = Story()
+    story.grow("a")
+    story.tell(m.Completed(story.number("a")))
+    claimed = m.Now(NOON, 1.0, frozenset([story.number()]))
+    events = decide(story.definition, story.progress, m.Compensate("enough"), claimed)
+    assert [type(event) for event in events] == [e.SagaCompensating, e.StepWithdrawn, e.UndoDispatched]
+
+
+def test_behind_a_pivot_a_function_that_gives_up_waits_for_a_person() -> None:
+    story = Story()
+    story.grow("a", pivot=True)
+    story.tell(m.Completed(story.number("a")))
+    assert story.tell(m.Raised(story.number(), "enough")) == ["StepFailed function", "StepHeld function"]
+    assert story.tell(m.Retry(FUNCTION)) == ["FunctionDispatched function"]
+    with pytest.raises(InvalidDefinition, match="not retriable"):
+        story.grow("b", heard=("a",), needs=["a"])
+
+
+def test_a_function_is_not_skipped_and_ended_by_hand_only_when_nothing_is_under_way() -> None:
+    story = Story()
+    with pytest.raises(Refused, match="retry it, or end it with resolve"):
+        story.tell(m.Skip(FUNCTION))
+    story.grow("a", "b")
+    story.tell(m.Completed(story.number("a")))
+    story.tell(m.Unserved(story.number(), "it differs", Attention.MISCONFIGURED))
+    with pytest.raises(Refused, match="b had no verdict yet"):
+        story.tell(m.Resolve(FUNCTION, Verdict.DONE))
+    story.tell(m.Completed(story.number("b")))
+    assert story.tell(m.Resolve(FUNCTION, Verdict.DONE, 7)) == ["StepCompleted function", "SagaCompleted"]
+
+
+def test_new_names_reach_the_steps_that_a_function_asked_for() -> None:
+    story = Story()
+    story.grow("a")
+    names = {"a.undo": "a.back"}
+    draft_events = decide(story.definition, story.progress, m.Remap(names), m.Now(NOON))
+    after = fold(story.progress, draft_events).steps["a"].grown
+    assert after is not None
+    assert after["step"]["compensation"] == "a.back"
+
+
+def test_a_late_effect_of_a_refused_step_holds_nothing_up() -> None:
+    story = Story()
+    story.grow("a")
+    number = story.number("a")
+    story.tell(m.Rejected(number, "no", inbox=False))
+    story.tell(m.Completed(number, inbox=False))
+    assert story.progress.attention is Attention.LATE_EFFECT
+    assert story.tell(m.Resolve("a", Verdict.WAIVED)) == ["LateEffectSettled a"]
+    assert story.progress.attention is None
