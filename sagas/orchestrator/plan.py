@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from sagas.core.preview import PlannedCommand, Preview
 from sagas.core.waits import CHILD, OF_CHILDREN
-from sagas.core.words import SagaState
+from sagas.core.words import FORWARD, SagaState
 from sagas.orchestrator.asked import Plan
 from sagas.orchestrator.loading import Held
 from sagas.orchestrator.start import Opening
@@ -62,6 +62,8 @@ def _sentences(verb: str, step: str | None, held: Held, planned: Preview) -> Ite
         yield f"If every call succeeds, {calls} would follow."
     if held.definition.flow is not None and planned.calls:
         yield "What follows depends on what its subscribers publish."
+    if held.definition.growing and planned.state in FORWARD:
+        yield "What comes next is for its function to say."
     if planned.untouched and planned.state is not SagaState.COMPENSATING:
         yield f"Not run again: {', '.join(planned.untouched)}."
     if planned.standing and held.definition.flow is None:

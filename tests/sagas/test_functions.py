@@ -1,20 +1,24 @@
 """Durable functions by way of the real engine: they grow, wait, hear of verdicts, and are undone."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db.models.functions import Now
 
-from sagas import Rejected, orchestrator, registry
+from sagas import Rejected, durable_saga, orchestrator, registry
+from sagas.core import messages as m
 from sagas.core.events import event_from
 from sagas.core.machine import fold
 from sagas.core.progress import Progress
-from sagas.engine import Pump
-from sagas.models import Due, Event, Saga, Step
-from sagas.orchestrator import Asked, loading, pins
+from sagas.engine import Pump, call, claims
+from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
+from sagas.orchestrator import Asked, Invalid, loading, pins
+from sagas.replay import Record
 from tests.sagas import functions, shop
 from tests.sagas.functions import fetch, pay, post
 
@@ -385,3 +389,193 @@ def test_code_that_changed_is_told_from_its_record_and_goes_on_when_it_is_restor
     orchestrator.act(begun.saga.pk, "retry", asked(step="function"))
     assert begun.go(functions.errand).end == ("completed", None)
     assert begun.step("function").result["paid"] == "paid"
+
+
+# Operators
+
+
+def test_a_held_step_is_heard_of_when_an_operator_has_decided(
+    play: Callable[..., Play], world: shop.World, asked: Callable[..., Asked]
+) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        return [fetch(saga), pay(saga), post(saga)]
+
+    world.behaviour["FetchService.Fetch"] = shop.reject("sold out")
+    world.behaviour["PayService.Pay"] = shop.fail()
+    held = play(body, functions.held_errands)
+    assert held.end == ("pending", "held")
+    orchestrator.act(held.saga.pk, "skip", asked(step="fetch"))
+    assert held.go(body).end == ("pending", "retries_spent")
+    orchestrator.act(held.saga.pk, "resolve", asked(step="pay", outcome="done", result={"by": "hand"}))
+    assert held.go(body).end == ("completed", None)
+    assert held.step("function").result == [None, {"by": "hand"}, {"by": "PostService.Post"}]
+
+
+def test_an_operator_rolls_back_what_a_function_has_done(
+    play: Callable[..., Play], world: shop.World, asked: Callable[..., Asked]
+) -> None:
+    world.behaviour["PayService.Pay"] = shop.later()
+    begun = play(functions.errand)
+    plan = orchestrator.preview(begun.saga.pk, "compensate", asked())
+    assert [call["command"] for call in (*plan.calls, *plan.then)] == [
+        "PayService.Refund",
+        "FetchService.Return",
+    ]
+    assert plan.ends == "failed"
+    orchestrator.act(begun.saga.pk, "compensate", asked())
+    assert begun.go(functions.errand).saga.state == "failed"
+    assert world.names[-1] == "FetchService.Return"
+
+
+def test_a_preview_plays_on_to_the_functions_next_word(
+    play: Callable[..., Play], world: shop.World, asked: Callable[..., Asked]
+) -> None:
+    world.behaviour["PayService.Pay"] = shop.fail()
+    held = play(lambda saga, data: [fetch(saga), pay(saga)], functions.held_errands)
+    plan = orchestrator.preview(held.saga.pk, "retry", asked(step="pay"))
+    assert [call["command"] for call in plan.calls] == ["PayService.Pay"]
+    assert (plan.then, plan.ends) == ((), None)
+    assert "What comes next is for its function to say." in plan.sentences
+
+
+def test_a_function_that_is_paused_hears_of_its_steps_later(
+    play: Callable[..., Play], world: shop.World, asked: Callable[..., Asked]
+) -> None:
+    world.behaviour["PayService.Pay"] = shop.later()
+    begun = play(functions.errand)
+    orchestrator.act(begun.saga.pk, "pause", asked())
+    orchestrator.step_completed(begun.saga.pk, "pay", "paid")
+    assert "post" not in begun.go(functions.errand).steps
+    orchestrator.act(begun.saga.pk, "resume", asked())
+    assert begun.go(functions.errand).end == ("completed", None)
+
+
+def test_what_the_desk_and_the_api_show_of_a_function(play: Callable[..., Play], world: shop.World) -> None:
+    world.behaviour["PayService.Pay"] = shop.later()
+    begun = play(functions.errand)
+    shown = orchestrator.snapshot(begun.saga)
+    assert [step["name"] for step in shown["steps"]] == ["function", "fetch", "pay"]
+    assert [step["function"] for step in shown["steps"]] == [True, False, False]
+    assert [step["needs"] for step in shown["steps"]] == [[], ["function"], ["fetch"]]
+    assert shown["current"] == "pay"
+    assert {v["step"] for v in shown["verbs"] if v["verb"] == "resolve" and v["applies"]} == {"pay"}
+    assert shown["why"]["text"].startswith("PayService.Pay of pay is taken on")
+
+
+def test_an_outsider_cannot_speak_for_the_function(play: Callable[..., Play], world: shop.World) -> None:
+    saga = functions.errands.start({"item": "book"})
+    assert not orchestrator.step_completed(saga.pk, "function", "me")
+    assert not orchestrator.step_failed(saga.pk, "function", "me")
+    assert LateReply.objects.filter(saga_id=saga.pk).count() == 2
+
+
+# Workers that die, and zombies
+
+
+def test_a_worker_that_dies_in_a_run_costs_a_lease(
+    play: Callable[..., Play], pump: Pump, world: shop.World
+) -> None:
+    saga = functions.errands.start({"item": "book"})
+    (work,) = claims.claim(["default"], 1, "doomed")
+    assert isinstance(work.command, Record)
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+    assert claims.reap() == 1
+    Due.objects.update(due_at=Now())
+    assert Play(pump, saga).go(functions.errand).end == ("completed", None)
+    assert world.count["FetchService.Fetch"] == 1
+
+
+def test_a_zombies_run_is_not_heard(play: Callable[..., Play], pump: Pump, world: shop.World) -> None:
+    saga = functions.errands.start({"item": "book"})
+    (zombie,) = claims.claim(["default"], 1, "zombie")
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+    claims.reap()
+    function, record = call.function_of(zombie)
+    with functions.doing(other_order):
+        reply = call.reply_to(zombie, function(record), None)
+    assert isinstance(reply, m.Grown)
+    orchestrator.deliver([orchestrator.Answered(saga.pk, reply, zombie.token)])
+    assert not Step.objects.filter(saga=saga, name="pay").exists()
+    Due.objects.update(due_at=Now())
+    done = Play(pump, saga).go(functions.errand)
+    orchestrator.deliver([orchestrator.Answered(saga.pk, reply, zombie.token)])
+    assert done.go(functions.errand).end == ("completed", None)
+    assert not LateReply.objects.exists()
+
+
+def test_a_verdict_that_comes_during_a_run_is_heard_by_the_next(
+    play: Callable[..., Play], world: shop.World
+) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        def first() -> Any:
+            fetch(saga)
+            if not told:
+                told.append(orchestrator.step_completed(saga.id, "pay", "meanwhile"))
+            return post(saga)
+
+        return saga.parallel(first, lambda: pay(saga))
+
+    told: list[bool] = []
+    world.behaviour["PayService.Pay"] = shop.later()
+    done = play(body)
+    assert told == [True]
+    assert done.end == ("completed", None)
+    assert done.step("function").result[1] == "meanwhile"
+
+
+def test_a_function_whose_code_is_gone_asks_for_it(
+    play: Callable[..., Play], pump: Pump, asked: Callable[..., Asked], world: shop.World
+) -> None:
+    saga = functions.errands.start({"item": "book"})
+    with mock.patch.dict(registry._commands):
+        del registry._commands["function Errands"]
+        gone = Play(pump, saga).go(functions.errand)
+    assert gone.end == ("pending", "no_handler")
+    orchestrator.act(saga.pk, "retry", asked(step="function"))
+    assert gone.go(functions.errand).end == ("completed", None)
+
+
+# Beside
+
+
+def test_a_function_is_a_saga_type_like_any_other(play: Callable[..., Play]) -> None:
+    functions.ended.clear()
+    done = play(functions.errand)
+    assert [view.id for view in functions.ended] == [str(done.saga.pk)]
+    assert registry.saga_type("Errands").define_steps({})[0].action == "function Errands"
+    again = functions.errands.start({"item": "pen"}, idempotency_key="k")
+    assert functions.errands.start({"item": "pen"}, idempotency_key="k").pk == again.pk
+
+
+def test_an_option_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"takes no deadlin; options are data_model, deadline"):
+        durable_saga("Wrong", deadlin=3)
+    with pytest.raises(TypeError, match="saga type's name first"):
+        durable_saga(functions.errand)  # type: ignore[arg-type]
+
+
+def forget() -> None:
+    OperatorAction.objects.all().delete()
+    Saga.objects.all().delete()
+
+
+def test_an_exported_function_is_read_back_and_redacted(
+    play: Callable[..., Play], world: shop.World, asked: Callable[..., Asked]
+) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        post(saga, input={"card": "4111"})
+        saga.approval("boss", by="group:bosses", show="Pay 4111?")
+
+    waiting = play(body)
+    secret = orchestrator.export(waiting.saga.pk)
+    assert "4111" not in json.dumps(secret)
+    whole = orchestrator.export(waiting.saga.pk, reveal=True)
+    for document in (secret, whole):
+        forget()
+        assert orchestrator.import_saga(document, asked()).created
+        assert orchestrator.export(waiting.saga.pk, reveal=True) == document
+        assert orchestrator.snapshot(Saga.objects.get())["steps"][1]["needs"] == ["function"]
+    whole["events"][2]["data"]["steps"][0]["step"]["needs"] = ["nothing"]
+    forget()
+    with pytest.raises(Invalid, match="needs nothing"):
+        orchestrator.import_saga(whole, asked())
