@@ -33,7 +33,7 @@ from sagas.core.plain import NotPlain, plain, printable
 from sagas.core.progress import Progress, StepProgress
 from sagas.core.waits import moment
 from sagas.core.words import Attention, StepStatus
-from sagas.registry import Rejected
+from sagas.registry import Rejected, former_names
 
 #: More steps than a saga should have: a loop that never ends is found here, and not when the disk is full.
 MOST_STEPS = 1_000
@@ -309,10 +309,15 @@ def _when(step: StepProgress) -> datetime | None:
 
 def _essence(step: SagaStep) -> Iterator[str]:
     """Yield what makes a step what it is, each as it stands in a sentence."""
-    yield f"with action {step.action}"
-    yield f"with undo {step.compensation}" if step.compensation else "without an undo"
+    yield f"with action {_today(step.action)}"
+    yield f"with undo {_today(step.compensation)}" if step.compensation else "without an undo"
     yield "as the pivot" if step.pivot else "not as the pivot"
     yield "at the beginning" if step.needs == (FUNCTION,) else f"after {', '.join(step.needs or ())}"
+
+
+def _today(name: str) -> str:
+    """Return the name that a command has now, if the record has a former one."""
+    return former_names().get(name, name)
 
 
 class _Context:

@@ -5,24 +5,31 @@ the number of statements depends on how much is missing, never on how many sagas
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, Count, Exists, F, Min, OuterRef, Q, QuerySet, Value, When
+from django.db.models.fields.json import KT
 from pydantic import BaseModel, ValidationError
 
 from sagas import registry
-from sagas.core.definition import CANNOT_UNDO, COMMANDS
+from sagas.core import messages as m
+from sagas.core.definition import CANNOT_UNDO, COMMANDS, FUNCTION
 from sagas.core.waits import APPROVAL, OF_CHILDREN, TIMER
 from sagas.core.words import FORWARD, SagaState, StepStatus
-from sagas.models import IMPORT, Definition, Process, Saga, Step
+from sagas.engine.work import record_of
+from sagas.models import IMPORT, Definition, Process, Saga, SagaQuerySet, Step
+from sagas.orchestrator import loading
+from sagas.orchestrator.loading import Held
 
 #: How many sagas are named for each finding.
 EXAMPLES = 3
 #: Sagas, for each command with a model, whose data is held against it.
 LOOKED_AT = 200
+#: What stands where a command's name would, and is none.
+_WORDS = frozenset({CANNOT_UNDO, TIMER, APPROVAL, *OF_CHILDREN})
 #: What a step names that has to be called.
 ROLES = COMMANDS
 
@@ -32,7 +39,8 @@ class Finding:
     """Some sagas of one type that the present code would strand, and where."""
 
     kind: str
-    """handler: nobody handles a command; type: the class is gone; data: the handler's model refuses what is pinned."""
+    """handler: nobody handles a command; type: the class is gone; data: the handler's model refuses what is pinned;
+    function: the function no longer does what is recorded."""
     saga_type: str
     step: str | None
     role: str | None
@@ -72,7 +80,9 @@ def findings(saga_type: str | None = None) -> list[Finding]:
     flying = in_flight(saga_type)
     served = _served_elsewhere()
     missing = {need: ds for need, ds in _needs(flying).items() if registry.handler(need.name) is None}
-    found = [*_types(flying), *_unhandled(flying, missing, served), *_refused(flying)]
+    growing = [each.definition.pk for each in flying if each.definition.document.get("growing")]
+    grown = [*_unhandled_grown(growing, served), *_differing(growing)] if growing else []
+    found = [*_types(flying), *_unhandled(flying, missing, served), *_refused(flying), *grown]
     return sorted(found, key=lambda f: (f.elsewhere, f.saga_type, f.step or "", f.role or ""))
 
 
@@ -96,7 +106,7 @@ def in_flight(saga_type: str | None = None) -> list[Flying]:
 def commands(step: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (role, name) of the commands that a pinned step names."""
     for role in ROLES:
-        if step.get(role) not in {None, CANNOT_UNDO, TIMER, APPROVAL, *OF_CHILDREN}:
+        if step.get(role) not in {None, *_WORDS}:
             yield role, step[role]
 
 
@@ -152,6 +162,70 @@ def _unhandled(
                 "handler", need.saga_type, need.step, need.role, need.name, count, some,
                 _texts(some), _why(need, there=there), there, tuple(digests),
             )  # fmt: skip
+
+
+def _unhandled_grown(growing: Sequence[str], served: frozenset[str]) -> Iterator[Finding]:
+    """Find sagas of functions that still need, for a step that was asked for, a command which nobody handles here."""
+    done = {"saga_id": OuterRef("saga_id"), "status": _COMPLETED, "grown__step__pivot": True}
+    under_way = Step.objects.filter(grown__isnull=False, saga__definition__in=growing)
+    steps = (
+        under_way.filter(saga__state__in=[*_FORWARD, _BACK])
+        .exclude(saga__origin_kind=IMPORT)
+        .annotate(passed=Exists(Step.objects.filter(**done)))
+        .order_by()
+    )
+    for role in ROLES:
+        where: Any = role if role in {"action", "compensation"} else KT(f"grown__step__{role}")
+        asked = steps.filter(_NEEDED[role]).annotate(command=F(role) if where == role else where)
+        counts = asked.values("saga__saga_type", "command").annotate(
+            sagas=Count("saga_id", distinct=True), step=Min("name")
+        )
+        for row in counts.exclude(command=None).order_by():
+            need = _Need(row["saga__saga_type"], row["step"], role, row["command"])
+            if need.name in _WORDS or registry.handler(need.name) is not None:
+                continue
+            these = asked.filter(command=need.name, saga__saga_type=need.saga_type)
+            some = these.values_list("saga_id", flat=True).distinct()
+            there = registry.queue_for(need.name) in served
+            yield Finding("handler", *need, row["sagas"], some, _texts(some), _why(need, there=there), there)
+
+
+#: Sagas that are read, and replayed, at once.
+REPLAYED = 100
+#: More different reasons than people would read; what is beyond is counted with the last.
+REASONS = 50
+
+
+def _differing(growing: Sequence[str]) -> Iterator[Finding]:
+    """Find sagas whose function does not do again what is recorded: each is run here, up to what it waits for."""
+    active: SagaQuerySet = Saga.objects.active()
+    forward = active.filter(definition__in=growing, state__in=_FORWARD).order_by("pk")
+    found: dict[tuple[str, str, str], list[UUID]] = {}
+    last: UUID | None = None
+    while page := list(
+        (forward.filter(pk__gt=last) if last else forward).values_list("pk", flat=True)[:REPLAYED]
+    ):
+        last = page[-1]
+        for held in loading.read(page):
+            why = _difference(held)
+            if why is not None:
+                key = (held.saga_type, held.definition.step(FUNCTION).action, why)
+                found.setdefault(key if len(found) < REASONS else next(reversed(found)), []).append(held.id)
+    for (saga_type, name, why), ids in found.items():
+        text = f"their function does not do again what is recorded: {why}"
+        yield Finding(
+            "function", saga_type, FUNCTION, "action", name, len(ids), ids,
+            tuple(str(pk) for pk in ids[:EXAMPLES]), text,
+        )  # fmt: skip
+
+
+def _difference(held: Held) -> str | None:
+    """Run a saga's function against its record; return what does not fit, if anything."""
+    handler = registry.handler(held.definition.step(FUNCTION).action)
+    if handler is None:
+        return None  # that is told already
+    said = handler.function(record_of(held))
+    return said.error if isinstance(said, m.Unserved) else None
 
 
 def _why(need: _Need, *, there: bool) -> str:

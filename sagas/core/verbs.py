@@ -228,7 +228,8 @@ def remap(draft: Draft, verb: m.Remap, again: Callable[[str], None]) -> None:
         if command is not None and command.name in verb.names:
             unclaimed(draft, step)
     names = {old: new for old, new in verb.names.items() if before.renamed({old: new}) != before}
-    draft.add(e.DefinitionChanged, renamed=names, before=before.digest, after=after.digest)
+    digests = {"before": before.pinned.digest, "after": after.pinned.digest}
+    draft.add(e.DefinitionChanged, renamed=names, **digests)
     draft.definition = after
     for step in steps:
         if step.attention is Attention.NO_HANDLER and before.step(step.name) != after.step(step.name):

@@ -142,6 +142,25 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
     return Work(token, held.id, sent.name, sent.attempt, sent.timeout, sent.number, command, held=held)
 
 
+def record_of(held: Held) -> Record:
+    """Return a function's record as it is now, for a run that decides nothing."""
+    function, now = held.progress.steps[FUNCTION], held.progress.updated_at
+    assert now is not None  # it was started
+    key = idempotency_key(held.id, FUNCTION, Direction.DO, function.generation)
+    meta = Meta(
+        function.number or 0,
+        key,
+        None,
+        function.attempt,
+        now,
+        held.correlation_id,
+        str(held.id),
+        FUNCTION,
+        "do",
+    )
+    return Record(held.definition.step(FUNCTION).action, meta, held.definition, held.progress)
+
+
 def _told(
     held: Held, sent: Sent, values: Mapping[str, Any], meta: Meta
 ) -> CommandInput | SagaContext | Record:

@@ -7,11 +7,13 @@ is known to its participant under the new name, too. What a worker holds at that
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Q, QuerySet
 
 from sagas import registry
 from sagas.core import messages as m
@@ -74,7 +76,11 @@ def affected(names: Names, saga_type: str | None = None) -> list[Affected]:
             for role in COMMANDS:
                 if step.get(role) in names:
                     found[definition.saga_type, step["name"], role, step[role]].append(definition.pk)
-    return [_affected(*place, names, digests) for place, digests in sorted(found.items())]
+    pinned = [
+        _affected(*place, names, Saga.objects.active().filter(definition__in=digests))
+        for place, digests in sorted(found.items())
+    ]
+    return [*pinned, *_affected_functions(names, saga_type)]
 
 
 def remap(names: Names, asked: Asked, saga_type: str | None = None) -> Iterator[Remapped]:
@@ -86,7 +92,9 @@ def remap(names: Names, asked: Asked, saga_type: str | None = None) -> Iterator[
     _check_names(names)
     _check_asked(asked)
     digests = [definition.pk for definition in _in_flight(names, saga_type)]
-    ids = Saga.objects.active().filter(definition__in=digests).order_by("pk").values_list("pk", flat=True)
+    grown = [_naming(role, list(names), saga_type).values("saga") for role in COMMANDS]
+    chosen = reduce(or_, (Q(pk__in=some) for some in grown), Q(definition__in=digests))
+    ids = Saga.objects.active().filter(chosen).order_by("pk").values_list("pk", flat=True)
     page = list(ids[:BATCH])
     while page:
         yield _remap(page, names, asked)
@@ -137,8 +145,28 @@ def _names_one(definition: Definition, names: Names) -> bool:
     return any(step.get(role) in names for step in definition.document["steps"] for role in COMMANDS)
 
 
-def _affected(saga_type: str, step: str, role: str, old: str, names: Names, digests: list[str]) -> Affected:
-    sagas = Saga.objects.active().filter(definition__in=digests)
+def _naming(role: str, names: Sequence[str], saga_type: str | None) -> QuerySet[Step]:
+    """Return the steps that functions under way have asked for, and that name one of these commands."""
+    where = role if role in {"action", "compensation"} else f"grown__step__{role}"
+    found = Step.objects.filter(grown__isnull=False, saga__in=Saga.objects.active())
+    chosen = found if saga_type is None else found.filter(saga__saga_type=saga_type)
+    return chosen.filter(reduce(or_, (Q(**{where: name}) for name in names)))
+
+
+def _affected_functions(names: Names, saga_type: str | None) -> Iterator[Affected]:
+    for role in COMMANDS:
+        for old in sorted(names):
+            places = (
+                _naming(role, [old], saga_type).order_by().values_list("saga__saga_type", "name").distinct()
+            )
+            for kind, step in sorted(places):
+                steps = _naming(role, [old], kind).filter(name=step)
+                yield _affected(
+                    kind, step, role, old, names, Saga.objects.filter(pk__in=steps.values("saga"))
+                )
+
+
+def _affected(saga_type: str, step: str, role: str, old: str, names: Names, sagas: SagaQuerySet) -> Affected:
     steps = Step.objects.filter(saga__in=sagas, name=step)
     waits = steps.filter(attention=Attention.NO_HANDLER.value)
     held = Due.objects.filter(saga__in=sagas, step=step, name=old, lease_token__isnull=False)
@@ -161,7 +189,7 @@ def _remap(ids: Sequence[UUID], names: Names, asked: Asked) -> Remapped:
         except Refused as no:
             left[held.id] = str(no)
     done = [held for held in group.sagas.values() if held.events]
-    for pinned in {held.definition.digest: held.definition for held in done}.values():
+    for pinned in {held.definition.pinned.digest: held.definition.pinned for held in done}.values():
         pins.pin(pinned)
     group.write()
     _write_definitions(done)
@@ -173,7 +201,7 @@ def _remap(ids: Sequence[UUID], names: Names, asked: Asked) -> Remapped:
 def _write_definitions(done: Iterable[loading.Held]) -> None:
     sagas: dict[str, list[UUID]] = defaultdict(list)
     for held in done:
-        sagas[held.definition.digest].append(held.id)
+        sagas[held.definition.pinned.digest].append(held.id)
     for digest, those in sagas.items():
         Saga.objects.filter(pk__in=those).update(definition_id=digest)
 
@@ -212,7 +240,7 @@ def _record(
             operator_name=asked.name,
             via=asked.via,
             reason=asked.reason,
-            request={"before": before[held.id].digest, "after": held.definition.digest},
+            request={"before": before[held.id].pinned.digest, "after": held.definition.pinned.digest},
             version_before=held.before.version,
             version_after=held.progress.version,
             answer={"saga": _brief(held)},
@@ -224,5 +252,5 @@ def _record(
 
 def _brief(held: loading.Held) -> dict[str, Any]:
     after = held.progress
-    same = {"id": str(held.id), "type": held.saga_type, "definition": held.definition.digest}
+    same = {"id": str(held.id), "type": held.saga_type, "definition": held.definition.pinned.digest}
     return {**same, "state": after.state, "attention": after.attention, "version": after.version}

@@ -8,9 +8,11 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
-from sagas import Rejected, durable_saga, orchestrator, registry
+from sagas import Rejected, command, durable_saga, orchestrator, registry, stranded
 from sagas.core import messages as m
 from sagas.core.events import event_from
 from sagas.core.machine import fold
@@ -579,3 +581,93 @@ def test_an_exported_function_is_read_back_and_redacted(
     forget()
     with pytest.raises(Invalid, match="needs nothing"):
         orchestrator.import_saga(whole, asked())
+
+
+# Code that changes
+
+
+@pytest.fixture
+def waiting(play: Callable[..., Play], world: shop.World) -> Play:
+    """A function that waits for its second step."""
+    world.behaviour["PayService.Pay"] = shop.later(3600)
+    return play(functions.errand)
+
+
+def test_a_deploy_check_runs_every_function_under_way_and_names_those_that_differ(waiting: Play) -> None:
+    assert stranded.findings() == []
+    with functions.doing(without):
+        (found,) = stranded.findings()
+    assert (found.kind, found.sagas, list(found.ids)) == ("function", 1, [waiting.saga.pk])
+    assert (
+        "the record has step pay (PayService.Pay), and the code ends without asking for it any more"
+        in str(found)
+    )
+    assert Step.objects.filter(saga=waiting.saga, attention=None).count() == 3
+    orchestrator.step_completed(waiting.saga.pk, "pay")
+    assert waiting.go(functions.errand).end == ("completed", None)
+    with functions.doing(without):
+        assert stranded.findings() == []
+
+
+def test_a_deploy_check_finds_handlers_that_steps_of_functions_need(waiting: Play) -> None:
+    with mock.patch.dict(registry._commands):
+        del registry._commands["PayService.Refund"], registry._commands["PostService.Post"]
+        (found,) = stranded.findings()
+        assert (found.kind, found.step, found.role, found.sagas) == ("handler", "pay", "compensation", 1)
+        assert list(found.ids) == [waiting.saga.pk]
+        del registry._commands["function Errands"]
+        assert {each.name for each in stranded.findings()} == {"PayService.Refund", "function Errands"}
+
+
+def test_the_number_of_statements_does_not_grow_with_the_number_of_functions(
+    play: Callable[..., Play], world: shop.World
+) -> None:
+    world.behaviour["PayService.Pay"] = shop.later(3600)
+    counted = []
+    for _ in range(2):
+        for _ in range(3):
+            play(functions.errand)
+        with CaptureQueriesContext(connection) as queries:
+            stranded.findings()
+        counted.append(len(queries))
+    assert counted[0] == counted[1]
+
+
+def test_a_command_of_a_functions_step_is_called_by_its_new_name(
+    waiting: Play, asked: Callable[..., Asked], world: shop.World
+) -> None:
+    old, new = "PayService.Refund", "PayService.GiveBack"
+    with mock.patch.dict(registry._commands), mock.patch.dict(registry._formerly):
+        handler = registry._commands.pop(old)
+        command(new, inbox=True, formerly=[old])(handler.function)
+        (place,) = orchestrator.affected({old: new})
+        assert (place.step, place.role, place.sagas) == ("pay", "compensation", 1)
+        (batch,) = orchestrator.remap({old: new}, asked())
+        assert batch.done == [waiting.saga.pk]
+        assert orchestrator.affected({old: new}) == []
+        check_rows(waiting.saga)
+        assert waiting.step("pay").compensation == new
+
+        def renamed(saga: Any, data: Any) -> Any:
+            fetch(saga)
+            saga.step("pay", "PayService.Pay", undo=new)
+            raise Rejected("enough")
+
+        orchestrator.step_completed(waiting.saga.pk, "pay")
+        assert waiting.go(renamed).saga.state == "failed"
+    assert world.names[-2:] == [new, "FetchService.Return"]
+
+
+def test_code_that_says_the_name_of_today_matches_a_record_with_a_former_one(
+    waiting: Play, world: shop.World
+) -> None:
+    with mock.patch.dict(registry._commands), mock.patch.dict(registry._formerly):
+        handler = registry._commands.pop("PayService.Pay")
+        command("PayService.Charge", inbox=True, formerly=["PayService.Pay"])(handler.function)
+
+        def renamed(saga: Any, data: Any) -> Any:
+            fetch(saga)
+            return saga.step("pay", "PayService.Charge", undo="PayService.Refund")
+
+        orchestrator.step_completed(waiting.saga.pk, "pay", "paid")
+        assert waiting.go(renamed).end == ("completed", None)
