@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from sagas.testing.answers import rejects as rejects
     from sagas.testing.answers import unknown as unknown
     from sagas.testing.answers import unseen as unseen
-    from sagas.testing.drilling import CannotDrill as CannotDrill
     from sagas.testing.drilling import DrillFailed as DrillFailed
     from sagas.testing.drilling import Ending as Ending
     from sagas.testing.drilling import drill as drill
+    from sagas.testing.refusals import CannotDrill as CannotDrill
     from sagas.testing.story import given as given
     from sagas.testing.story import probe as probe
     from sagas.testing.story import undo as undo
 
 _HOME = {
-    "CannotDrill": "drilling",
+    "CannotDrill": "refusals",
     "DrillFailed": "drilling",
     "Ending": "drilling",
     "completes": "answers",

@@ -11,22 +11,19 @@ from django.db import DatabaseError, connections, transaction
 from django.utils.module_loading import import_string
 
 from sagas import registry
-from sagas.core.definition import CANNOT_UNDO, SagaDefinition
+from sagas.core.definition import SagaDefinition
 from sagas.core.ids import uuid7
 from sagas.core.progress import StepProgress
 from sagas.core.words import Attention, Direction, SagaState, StepStatus
 from sagas.orchestrator import Invalid
 from sagas.testing.books import Books, Change, Snapshot, UnknownBooks, aliases, changes, with_changes
 from sagas.testing.databases import refuse_real, undone
-from sagas.testing.play import Play, author_of
+from sagas.testing.play import Play, author_of, is_function
 from sagas.testing.points import Kind, Plan, Point, points
+from sagas.testing.refusals import CannotDrill, commands_of, refuse_children, refuse_elsewhere
 from sagas.testing.report import ASKS, COMPLETED, FAILS, RESTORED, Drilled, Report
 from sagas.testing.run import Made, Run
 from sagas.testing.telling import told
-
-
-class CannotDrill(ValueError):
-    """A saga that cannot be drilled as it is. Its text says why, and what would help."""
 
 
 class DrillFailed(AssertionError):
@@ -88,11 +85,10 @@ class Drill:
     ) -> None:
         self.author, self.data, self.definition = subject(saga, data)
         self._only = only
-        if only is not None and only not in self.definition.names:
-            known = ", ".join(self.definition.names)
-            raise CannotDrill(f"{self.author.saga_type} has no step {only!r}; it has {known}.")
-        _refuse_elsewhere(self.definition)
-        _refuse_children(self.definition)
+        if not self.definition.growing:  # its steps are known before it has run
+            self._check_only()
+        refuse_elsewhere(self.author.saga_type, commands_of(self.definition))
+        refuse_children(self.definition)
         self._invariants = [*map(_function, _told_by(self.author.drill_invariants)), *invariants]
         self._aliases = aliases()
         self._saga_id: UUID = uuid7()  # the same in every run, so that what is made of it is, too
@@ -101,6 +97,11 @@ class Drill:
             self.books = Books(labels, self.author.drill_ignores, self.author.drill_reads)
         except UnknownBooks as wrong:
             raise CannotDrill(f"{self.author.saga_type}: {wrong}") from wrong
+
+    def _check_only(self) -> None:
+        if self._only is not None and self._only not in self.definition.names:
+            known = ", ".join(self.definition.names)
+            raise CannotDrill(f"{self.author.saga_type} has no step {self._only!r}; it has {known}.")
 
     def run(self) -> Report:
         """Run every point."""
@@ -113,7 +114,7 @@ class Drill:
             listed = points(self.definition, commits)
             chosen = [each for each in listed if self._only in (None, each.step)]
             found = [each for point in chosen if (each := self._drilled(point))]
-        return Report(self.author.saga_type, self.definition.digest, tuple(found))
+        return Report(self.author.saga_type, self.definition.pinned.digest, tuple(found))
 
     def _try_out(self) -> dict[tuple[str, Direction], int]:
         """Run it once with nothing going wrong, and once back; return how often each command commits."""
@@ -125,13 +126,21 @@ class Drill:
                 + "\nGive data with which it does (sample_data), and what its participants need (drill_setup)."
             )
         self._effect = self.books.effect(self._before, smooth.now)
-        pivot = self.definition.pivot
-        last = pivot.name if pivot else self.definition.order[-1]
-        blind = next(
-            p for p in points(self.definition, {}) if (p.step, p.failure) == (last, "unknown, with effect")
-        )
+        self.definition = smooth.play.definition  # of a function, only now all of it is known
+        self._check_only()
+        blind = self._point_of_return()
+        if blind is None:
+            return smooth.commits
         back = self._played(blind.plans[0], blind, lambda run: run)
         return {**back.commits, **smooth.commits}
+
+    def _point_of_return(self) -> Point | None:
+        """Return the point from which the longest rollback begins; a function may call nobody."""
+        pivot = self.definition.pivot
+        blind = {p.step: p for p in points(self.definition, {}) if p.failure == "unknown, with effect"}
+        if self.definition.growing and pivot is None:
+            return next((blind[name] for name in reversed(self.definition.order) if name in blind), None)
+        return blind[pivot.name if pivot else self.definition.order[-1]]
 
     def _find_triggers(self, run: Run) -> Run:
         """See whether the database writes by itself: then what a call wrote does not tell what it changed."""
@@ -165,12 +174,15 @@ class Drill:
         """Whether a person has to decide here by all rights."""
         if point is None:
             return False
-        pinned, own = self.definition.step(step.name), step.name == point.step
-        pivot = self.definition.pivot
+        definition = run.play.definition  # a function may have gone another way
+        pinned, own = definition.step(step.name), step.name == point.step
+        pivot = definition.pivot
         passed = pivot is not None and run.play.step(pivot.name).status is StepStatus.COMPLETED
         match step.attention:
             case Attention.CANNOT_UNDO:
                 return True
+            case Attention.MISCONFIGURED if is_function(definition, step.name):
+                return point.failure == "skip"  # without the step's result it may not know what to do
             case Attention.OUTCOME_UNKNOWN:
                 return own and not step.inbox
             case Attention.HELD | Attention.RETRIES_SPENT:
@@ -232,7 +244,7 @@ class Drill:
     def _should_be(self, run: Run) -> Snapshot:
         """Return the tables as they should be: as before, but for what is left standing."""
         standing = {
-            name for name, step in run.play.progress.steps.items() if _stands(self.definition, name, step)
+            name for name, step in run.play.progress.steps.items() if _stands(run.play.definition, name, step)
         }
         return with_changes(
             self._before, [c for made in run.made if made.step in standing for c in made.changes]
@@ -249,7 +261,7 @@ class Drill:
     def _violated(self, run: Run) -> Iterator[str]:
         progress = run.play.progress
         facts = (str(run.play.id), progress.state.value, progress.data or {})
-        ending = Ending(*facts, progress.steps, self.definition)
+        ending = Ending(*facts, progress.steps, run.play.definition)
         for invariant in self._invariants:
             name = getattr(invariant, "__name__", str(invariant))
             try:
@@ -300,41 +312,9 @@ def _function(named: Any) -> Any:
         raise CannotDrill(f"{named!r} is not a function that can be imported: {wrong}") from wrong
 
 
-def _refuse_elsewhere(definition: SagaDefinition) -> None:
-    """Raise CannotDrill for a participant elsewhere: it would be called for real, and cannot be put back."""
-    own, named = registry.commands(), _commands(definition)
-    elsewhere = sorted(name for name in named if name not in own and registry.handler(name))
-    if elsewhere:
-        raise CannotDrill(
-            f"{definition.saga_type} calls participants elsewhere ({', '.join(elsewhere)}): a drill would reach them "
-            "for real, and could not undo it. Drill it where functions registered with @command stand in for them."
-        )
-
-
-def _refuse_children(definition: SagaDefinition) -> None:
-    """Raise CannotDrill for a saga with children: each is a saga of its own, with failure points of its own."""
-    types = sorted({step.child.saga_type for step in definition.steps if step.child})
-    if types:
-        raise CannotDrill(
-            f"{definition.saga_type} starts child sagas ({', '.join(types)}), and a drill plays one saga at a time. "
-            "Drill each of those types by itself, and this one with data for which it starts none; how it goes on from "
-            "what a child comes to, a story shows (sagas.testing.given)."
-        )
-
-
-def _commands(definition: SagaDefinition) -> set[str]:
-    """Return the names of all that is called."""
-    named = {
-        name
-        for step in definition.steps
-        for name in (step.action, step.compensation, step.probe, step.undo_probe)
-    }
-    return {name for name in named if name not in (None, CANNOT_UNDO)}
-
-
 def _apps_of(author: Any, definition: SagaDefinition) -> set[str]:
     """Return the labels of the apps whose tables the participants may write to."""
-    handlers = [handler.function for name in _commands(definition) if (handler := registry.handler(name))]
+    handlers = [handler.function for name in commands_of(definition) if (handler := registry.handler(name))]
     found = (apps.get_containing_app_config(each.__module__) for each in (*handlers, type(author)))
     return {config.label for config in found if config and config.label != "sagas"}
 

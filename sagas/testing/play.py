@@ -12,12 +12,12 @@ from sagas import registry
 from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand, due_command, own_wake
-from sagas.core.decide import decide
-from sagas.core.definition import SagaDefinition
+from sagas.core.decide import drafted
+from sagas.core.definition import FUNCTION, SagaDefinition
 from sagas.core.ids import uuid7
-from sagas.core.machine import fold
 from sagas.core.progress import DEADLINE, Progress, StepProgress
 from sagas.core.words import TERMINAL, Direction, Waiting
+from sagas.engine import call
 from sagas.engine.work import Sent, Work, command_work
 from sagas.orchestrator.loading import Held
 from sagas.orchestrator.start import check_data, definition_for
@@ -76,10 +76,10 @@ class Play:
 
     def tell(self, message: m.Message) -> tuple[e.Event, ...]:
         """Tell it a message; return what that decided. Raises Refused for a verb that does not apply."""
-        events = decide(self.definition, self.progress, message, m.Now(self.now))
-        self.progress = fold(self.progress, events)
-        self.events += events
-        return events
+        draft = drafted(self.definition, self.progress, message, m.Now(self.now))
+        self.definition, self.progress = draft.definition, draft.progress
+        self.events += draft.events
+        return tuple(draft.events)
 
     def step(self, name: str) -> StepProgress:
         """Return where a step stands."""
@@ -129,7 +129,7 @@ class Play:
         if due is None or (until is not None and due.due_at > until):
             return False
         self.now = max(self.now, due.due_at)
-        if not due.waits:
+        if not (due.waits or self.is_run(due)):
             self.calls.append(due)
         answer(due)
         return True
@@ -158,9 +158,27 @@ class Play:
         held = Held(self.id, saga_type, self._correlation_id(), self.definition, self.progress, {}, {})
         return command_work(held, sent, uuid4(), self.now + timedelta(seconds=due.timeout))
 
+    def is_run(self, due: DueCommand) -> bool:
+        """Whether what is due is a run of the saga's function, and no participant's."""
+        return is_function(self.definition, due.step)
+
+    def run(self, due: DueCommand) -> m.Reply:
+        """Run the saga's function, as the engine would; return what came of it."""
+        work = self.work(due)
+        try:
+            function, record = call.function_of(work)
+        except call.Unserved as fault:
+            return call.reply_to(work, None, fault)
+        return call.reply_to(work, function(record), None)
+
     def _correlation_id(self) -> str:
         value = (self.progress.data or {}).get("correlation_id")
         return value if isinstance(value, str) and value else str(self.id)
+
+
+def is_function(definition: SagaDefinition, step: str) -> bool:
+    """Whether a step is a durable function."""
+    return definition.growing and step == FUNCTION
 
 
 def asks(play: Play) -> list[StepProgress]:

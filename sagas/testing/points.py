@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sagas.core import messages as m
-from sagas.core.definition import CANNOT_UNDO, SagaDefinition, SagaStep
+from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
 from sagas.core.words import Direction, Verdict
 
 DO, UNDO = Direction.DO, Direction.UNDO
@@ -104,6 +104,8 @@ class Point:
 def points(definition: SagaDefinition, commits: dict[tuple[str, Direction], int]) -> Iterator[Point]:
     """Yield every failure point; ``commits`` says how often each command commits when all is well."""
     for step in definition.steps:
+        if definition.growing and step.name == FUNCTION:
+            continue  # a run of it has no effect, and may be lost at any time
         if step.timer or step.approval:
             yield from _of_wait(step)
         else:

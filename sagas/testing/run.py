@@ -18,6 +18,7 @@ from sagas.testing.books import Books, Change, Snapshot, changes
 from sagas.testing.calling import Called, Death, call_handler
 from sagas.testing.play import Line, Play, asks, is_probe, is_undo
 from sagas.testing.points import Act, Fate, Kind, Moment, Plan
+from sagas.testing.refusals import refuse_children, refuse_elsewhere
 from sagas.testing.telling import note, said
 
 #: After so many answers of an honest operator, a saga that still asks will not come to rest.
@@ -83,6 +84,9 @@ class Run:
     # What is called, and what becomes of it
 
     def _answer(self, due: DueCommand) -> None:
+        if self.play.is_run(due):
+            self._tell(self.play.run(due))
+            return
         if due.waits:
             self._wait(due)
             return
@@ -171,6 +175,8 @@ class Run:
         self._tell(m.Unknown(work.number, "its worker was lost", called.reply.inbox))  # type: ignore[union-attr]
 
     def _call(self, work: Work, line: Line, death: Death | None = None) -> Called:
+        refuse_elsewhere(self.play.definition.saga_type, [work.name])
+        refuse_children(self.play.definition)  # a function asks for them as it runs
         called = call_handler(work, self.aliases, death)
         after = self.books.again(self.now, called.watch.tables, called.watch.blind)
         made = changes(self.now, after)

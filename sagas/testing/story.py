@@ -15,7 +15,7 @@ from sagas.core.waits import OF_CHILDREN
 from sagas.core.words import Direction, StepStatus, Verdict
 from sagas.testing import answers as a
 from sagas.testing.calling import call_handler
-from sagas.testing.play import Play, author_of, is_probe, is_undo
+from sagas.testing.play import Play, author_of, is_function, is_probe, is_undo
 from sagas.testing.telling import note, said, told
 
 
@@ -62,7 +62,8 @@ class Story:
     def when(self, step: str | Place, *answers: a.Answer) -> "Story":
         """Say what a step's action, its ``undo`` or its ``probe`` is answered, each time; the last one ever after."""
         place = Place(step) if isinstance(step, str) else step
-        self._known(place.step)
+        if not self.play.definition.growing:  # what a function will ask for is known when it has
+            self._known(place.step)
         if not answers or not all(isinstance(answer, a.Answer) for answer in answers):
             raise TypeError(
                 "when(step, …) takes answers: completes(…), rejects(…), unknown(…), unseen(), late(…), handled()."
@@ -72,10 +73,12 @@ class Story:
 
     def until(self, step: str, status: str = "completed") -> "Story":
         """Play until a step has a status."""
-        self._known(step)
+        if not self.play.definition.growing:
+            self._known(step)
         wanted = StepStatus(status)
-        while self.play.step(step).status is not wanted and self._move():
+        while not self._has(step, wanted) and self._move():
             pass
+        self._known(step)
         if self.play.step(step).status is not wanted:
             self._fail([f"{step} was never {wanted}; in the end it is {self.play.step(step).status}."])
         return self
@@ -187,6 +190,9 @@ class Story:
         return moved
 
     def _answer(self, due: DueCommand) -> None:
+        if self.play.is_run(due):
+            self.play.tell(self.play.run(due))
+            return
         if due.waits:
             self.play.say(due.step, "the time is up")
             self.play.tell(m.TimeUp(due.number))
@@ -232,8 +238,17 @@ class Story:
             note(self.play, event)
         self._told = len(self.play.events)
 
+    def _has(self, step: str, status: StepStatus) -> bool:
+        found = self.play.progress.steps.get(step)
+        return found is not None and found.status is status
+
     def _with(self, status: StepStatus) -> list[str]:
-        return [name for name, step in self.play.progress.steps.items() if step.status is status]
+        """Return the steps of that status; a function is what has steps, and none to be counted."""
+        return [
+            name
+            for name, step in self.play.progress.steps.items()
+            if step.status is status and not is_function(self.play.definition, name)
+        ]
 
     def _known(self, name: str) -> None:
         if name not in self.play.definition.names:
