@@ -20,6 +20,7 @@ def _order(
     payment_method: str | None = None,
     shipping_address: str | None = None,
     hold_on_failure: bool = False,
+    carrier: str | None = None,
 ) -> dict[str, Any]:
     who, card, home = customer(customer_id)
     chosen = {
@@ -27,6 +28,7 @@ def _order(
         "payment_method": payment_method or card,
         "shipping_address": shipping_address or home,
         **({"hold_on_failure": True} if hold_on_failure else {}),
+        **({"carrier": carrier} if carrier else {}),
     }
     goods = [*(items or _some_items()), *played.brings.get("items", ())]
     return {**chosen, **played.brings, "items": goods}

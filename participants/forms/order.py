@@ -17,7 +17,7 @@ class OrderForm(DemoForm):
     """An order, as many times as wanted. Fields for the products are made from the shop's stock."""
 
     demo = ORDER
-    how = (*DemoForm.how, "payment_method", "shipping_address", "hold_on_failure")
+    how = (*DemoForm.how, "payment_method", "shipping_address", "carrier", "hold_on_failure")
 
     payment_method = forms.ChoiceField(
         required=False, help_text="A scenario about payment brings its own card."
@@ -27,6 +27,11 @@ class OrderForm(DemoForm):
         max_length=300,
         strip=True,
         help_text="Ends with the country; left empty, the customer's own.",
+    )
+    carrier = forms.ChoiceField(
+        required=False,
+        choices=[("", "The shop's own vans"), ("express", "The express carrier, a service elsewhere")],
+        help_text="Scenarios about the carrier are played by the vans.",
     )
     hold_on_failure = forms.BooleanField(
         required=False, label="Hold on failure", help_text="Ask an operator instead of rolling back."
@@ -62,15 +67,17 @@ class OrderForm(DemoForm):
 
     def choices(self) -> dict[str, Any]:
         """Return what was chosen."""
-        chosen = ("payment_method", "shipping_address", "hold_on_failure")
+        chosen = ("payment_method", "shipping_address", "carrier", "hold_on_failure")
         return {
             "items": self.items() or None,
             "customer_id": self.customer(),
-            **{name: self.cleaned_data[name] for name in chosen},
+            **{name: self.cleaned_data[name] for name in chosen if name in self.cleaned_data},
         }
 
 
 class ChoreographyForm(OrderForm):
-    """The same order, choreographed."""
+    """The same order, choreographed; only the shop's own vans react to its events."""
 
     demo = CHOREOGRAPHY
+    how = tuple(name for name in OrderForm.how if name != "carrier")
+    carrier = None

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from participants import opening
 from participants.audit import audit
 from participants.forms import OrderForm
+from participants.forms.order import ChoreographyForm
 from participants.management.commands.demo import Command
 from participants.models import InventoryInbox, Product
 from participants.opening import books
@@ -118,6 +119,21 @@ def test_a_form_with_nothing_chosen_leaves_it_to_chance(shop: None) -> None:
     assert saga.data["items"]
 
 
+def test_an_order_can_be_carried_by_the_service_elsewhere(shop: None) -> None:
+    filled = form(carrier="express")
+    assert filled.is_valid(), filled.errors
+    (saga,) = filled.start("ORD-X")
+    assert saga.data["carrier"] == "express"
+    assert saga.steps.get(name="create_shipment").action == "CarrierService.BookPickup"
+
+
+def test_a_choreographed_order_has_no_carrier_to_choose(shop: None) -> None:
+    assert "carrier" not in ChoreographyForm().fields
+    filled = ChoreographyForm({"scenario": "happy", "pace": "0", "count": "1", "carrier": "express"})
+    (saga,) = filled.start("CHO-X") if filled.is_valid() else ()
+    assert "carrier" not in saga.data
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -130,6 +146,7 @@ def test_a_form_with_nothing_chosen_leaves_it_to_chance(shop: None) -> None:
         ("scenario", "nope"),
         ("payment_method", "shells"),
         ("shipping_address", "12 Mill Lane,"),
+        ("carrier", "pigeon"),
     ],
 )
 def test_the_form_says_which_field_is_wrong(field: str, value: str, shop: None) -> None:
