@@ -136,9 +136,48 @@ class PayoutAdmin(EffectAdmin):
     list_select_related = ["account"]
 
 
+@admin.register(models.Mandate)
+class MandateAdmin(BooksAdmin):
+    """The cards that may be charged month by month."""
+
+    list_display = ["card", "holder", "limit_cents", "left_cents", "refused"]
+    search_fields = ["card", "holder"]
+
+
+@admin.register(models.Plan)
+class PlanAdmin(BooksAdmin):
+    """What can be subscribed to."""
+
+    list_display = ["code", "name", "price_cents", "longest"]
+
+
+@admin.register(models.Bill)
+class BillAdmin(EffectAdmin):
+    """Months that were charged."""
+
+    list_display = ["number", "order_id", "mandate", "month", "amount_cents", "at", "refunded_at"]
+
+
+@admin.register(models.Term)
+class TermAdmin(EffectAdmin):
+    """Months for which subscriptions run."""
+
+    list_display = ["number", "order_id", "plan", "month", "price_cents", "at", "ended_at"]
+    list_select_related = ["plan"]
+
+
+@admin.register(models.Downgrade)
+class DowngradeAdmin(EffectAdmin):
+    """Who was put onto the free plan."""
+
+    list_display = ["number", "order_id", "plan", "month", "at", "restored_at"]
+    list_select_related = ["plan"]
+
+
 @admin.register(
     *(models.InventoryInbox, models.PaymentInbox, models.ShippingInbox, models.NotificationInbox),
     *(models.FlightInbox, models.HotelInbox, models.CarInbox, models.TicketingInbox, models.ClaimsInbox),
+    *(models.BillingInbox, models.SubscriptionInbox),
 )
 class InboxAdmin(BooksAdmin):
     """Which commands a service has answered, and what."""

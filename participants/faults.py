@@ -11,6 +11,7 @@ from time import sleep
 from typing import Any
 
 from participants.models import CallCount
+from sagas import Rejected
 
 Handler = Callable[[Any], Any]
 Fault = Callable[[Handler, Any], Any]
@@ -107,6 +108,20 @@ def answers_late(by: float) -> Fault:
     return fault
 
 
+def declines(reason: str, *, from_month: int, reminders: float) -> Fault:
+    """Say no from a month of a subscription on, until its customer was reminded so often.
+
+    That is read from the command alone, so a command that comes again is answered as before, with nothing kept.
+    """
+
+    def fault(handler: Handler, command: Any) -> Any:
+        if command.get("month", 0) >= from_month and command.get("reminders", 0) < reminders:
+            raise Rejected(reason)
+        return handler(command)
+
+    return fault
+
+
 #: (scenario, command) -> seconds: it is done at once, and answered so late that its step's patience has ended.
 TOO_LATE: Mapping[tuple[str, str], float] = {
     ("slow_payment_late_success", "PaymentService.ProcessPayment"): PATIENCE + 2,
@@ -114,6 +129,7 @@ TOO_LATE: Mapping[tuple[str, str], float] = {
 }
 _no_refund = "the bank does not take the refund"
 _no_answer = "the bank was told to charge, and the line broke before it answered"
+_no_funds = "card declined: insufficient funds"
 _for_ever = float("inf")
 
 #: (scenario, command) -> what happens to it.
@@ -127,6 +143,11 @@ FAULTS: Mapping[tuple[str, str], Fault] = {
     ("payout_unknown", "PaymentService.PayOut"): breaks_off(
         "the bank was told to pay, and the line broke before it answered", times=2
     ),
+    # subscriptions
+    ("declined_then_paid", "BillingService.Charge"): declines(_no_funds, from_month=2, reminders=2),
+    ("downgraded", "BillingService.Charge"): declines(_no_funds, from_month=2, reminders=_for_ever),
+    ("charge_unknown_then_remembered", "BillingService.Charge"): breaks_off(_no_answer, times=2),
+    ("refund_fails_forever", "BillingService.Refund"): fails(_no_refund, times=_for_ever),
     # trips
     ("hotel_full", "FlightService.ReserveSeats"): takes(2),
     ("payment_unknown", "PaymentService.ProcessPayment"): breaks_off(_no_answer, times=2),

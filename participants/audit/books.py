@@ -10,9 +10,11 @@ from participants.audit.sums import total
 from participants.audit.trades import BOOKINGS, TRADES, Trade
 from participants.models import (
     Account,
+    Bill,
     Budget,
     Claim,
     LedgerEntry,
+    Mandate,
     Payout,
     Product,
     Reservation,
@@ -84,12 +86,21 @@ def _budgets_off() -> Iterator[Finding]:
         yield Finding("budget_conserved", f"budget {b.name}", text)
 
 
+def _mandates_off() -> Iterator[Finding]:
+    charged = total(Bill.objects.in_force().filter(mandate=OuterRef("pk")), "mandate", "amount_cents")
+    mandates = Mandate.objects.annotate(charged=charged)
+    for m in mandates.exclude(limit_cents=F("left_cents") + F("charged")):
+        text = f"{m.left_cents} of {m.limit_cents} are left, but {m.charged} are charged"
+        yield Finding("mandate_conserved", f"mandate {m.card}", text)
+
+
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _stock_off,
     _reservations_off,
     _accounts_off,
     _refunds_off,
     _budgets_off,
+    _mandates_off,
 )
 
 

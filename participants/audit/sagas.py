@@ -10,7 +10,19 @@ from django.db.models.functions import Coalesce
 
 from participants.audit.finding import Finding
 from participants.audit.sums import count, total
-from participants.audit.trades import BOOKINGS, CHARGES, CLAIMS, GOODS, PAYOUTS, SEATS, TICKETS, TRADES, Trade
+from participants.audit.trades import (
+    BILLS,
+    BOOKINGS,
+    CHARGES,
+    CLAIMS,
+    GOODS,
+    PAYOUTS,
+    SEATS,
+    TERMS,
+    TICKETS,
+    TRADES,
+    Trade,
+)
 from sagas.models import IMPORT, OperatorAction, Saga, Step
 
 _BY_HAND = ("resolve", "skip")
@@ -28,6 +40,8 @@ def check_sagas() -> Iterator[Finding]:
     yield from _tickets_other_than_seats()
     yield from _paid_other_than_claimed()
     yield from _paid_without_a_yes()
+    yield from _months_unpaid()
+    yield from _months_paid_for_nothing()
 
 
 def settled() -> Iterator[Finding]:
@@ -103,6 +117,25 @@ def _paid_without_a_yes() -> Iterator[Finding]:
         yield Finding(
             "approved_before_paid", str(payout), "nobody has approved what it pays for", str(payout.saga_id)
         )
+
+
+def _months_unpaid() -> Iterator[Finding]:
+    """A month for which a subscription runs is paid before it begins, whatever becomes of the rest."""
+    paid = BILLS.in_force().filter(
+        saga_id=OuterRef("saga_id"), month=OuterRef("month"), amount_cents=OuterRef("price_cents")
+    )
+    untouched = _untouched(BILLS, TERMS).values("pk")
+    for term in TERMS.in_force().filter(~Exists(paid), saga_id__in=untouched):
+        text = f"it runs in month {term.month}, for which nobody has paid {term.price_cents}"
+        yield Finding("each_month_is_paid", str(term), text, str(term.saga_id))
+
+
+def _months_paid_for_nothing() -> Iterator[Finding]:
+    run = TERMS.in_force().filter(saga_id=OuterRef("saga_id"), month=OuterRef("month"))
+    over = _untouched(BILLS, TERMS).filter(state="completed").values("pk")
+    for bill in BILLS.in_force().filter(~Exists(run), saga_id__in=over):
+        text = f"month {bill.month} was charged and did not run"
+        yield Finding("each_bill_has_its_month", str(bill), text, str(bill.saga_id))
 
 
 def _untouched(*trades: Trade) -> QuerySet[Any]:

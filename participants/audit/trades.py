@@ -6,10 +6,13 @@ from typing import Any
 from django.db.models import QuerySet
 
 from participants.models import (
+    Bill,
+    BillingInbox,
     CarBooking,
     CarInbox,
     Claim,
     ClaimsInbox,
+    Downgrade,
     FlightInbox,
     HotelInbox,
     InventoryInbox,
@@ -23,6 +26,8 @@ from participants.models import (
     SeatBooking,
     Shipment,
     ShippingInbox,
+    SubscriptionInbox,
+    Term,
     Ticket,
     TicketingInbox,
 )
@@ -61,6 +66,9 @@ CHARGES = Trade(
 TICKETS = Trade("ticket", Ticket, TicketingInbox, ("TicketingService.IssueTicket",))
 CLAIMS = Trade("claim", Claim, ClaimsInbox, ("ClaimsService.OpenClaim",))
 PAYOUTS = Trade("payout", Payout, PaymentInbox, ("PaymentService.PayOut",))
+BILLS = Trade("bill", Bill, BillingInbox, ("BillingService.Charge",))
+TERMS = Trade("term", Term, SubscriptionInbox, ("SubscriptionService.Extend",))
+DOWNGRADES = Trade("downgrade", Downgrade, SubscriptionInbox, ("SubscriptionService.Downgrade",))
 
 TRADES = (
     GOODS,
@@ -79,6 +87,8 @@ TRADES = (
             "NotificationService.SendOrderConfirmation",
             "NotificationService.SendItinerary",
             "NotificationService.SendRefundNotice",
+            "NotificationService.SendPaymentReminder",
+            "NotificationService.SendSubscriptionNotice",
             "NotificationService on OrderFulfilled",
         ),
     ),
@@ -86,4 +96,7 @@ TRADES = (
     TICKETS,
     CLAIMS,
     PAYOUTS,
+    BILLS,
+    TERMS,
+    DOWNGRADES,
 )

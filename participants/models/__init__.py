@@ -4,6 +4,9 @@ Money is in integer cents. An effect carries the key of the command that made it
 that key. It carries the saga too, so that the books can be audited against what the sagas say.
 """
 
+from participants.models.billing import Bill as Bill
+from participants.models.billing import BillingInbox as BillingInbox
+from participants.models.billing import Mandate as Mandate
 from participants.models.booking import Booking as Booking
 from participants.models.booking import Offer as Offer
 from participants.models.car import CarBooking as CarBooking
@@ -33,5 +36,9 @@ from participants.models.payment import Payout as Payout
 from participants.models.shipping import ClosedRegion as ClosedRegion
 from participants.models.shipping import Shipment as Shipment
 from participants.models.shipping import ShippingInbox as ShippingInbox
+from participants.models.subscription import Downgrade as Downgrade
+from participants.models.subscription import Plan as Plan
+from participants.models.subscription import SubscriptionInbox as SubscriptionInbox
+from participants.models.subscription import Term as Term
 from participants.models.ticketing import Ticket as Ticket
 from participants.models.ticketing import TicketingInbox as TicketingInbox

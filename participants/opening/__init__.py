@@ -7,6 +7,8 @@ from django.db import models, transaction
 
 from participants.models import (
     Account,
+    Bill,
+    BillingInbox,
     Budget,
     CallCount,
     CarBooking,
@@ -15,16 +17,19 @@ from participants.models import (
     Claim,
     ClaimsInbox,
     ClosedRegion,
+    Downgrade,
     Flight,
     FlightInbox,
     Hotel,
     HotelInbox,
     InventoryInbox,
     LedgerEntry,
+    Mandate,
     Notice,
     NotificationInbox,
     PaymentInbox,
     Payout,
+    Plan,
     Product,
     Reservation,
     RoomBooking,
@@ -32,10 +37,12 @@ from participants.models import (
     Shipment,
     ShippingInbox,
     StockMovement,
+    SubscriptionInbox,
+    Term,
     Ticket,
     TicketingInbox,
 )
-from participants.opening.books import ACCOUNTS, GRANTED_CENTS, OFFERS, PRODUCTS
+from participants.opening.books import ACCOUNTS, GRANTED_CENTS, OFFERS, PLANS, PRODUCTS
 from participants.sagas import OrderChoreography, OrderFulfillment, RefundApproval, TripBooking
 from participants.sagas.refund import MANAGERS
 from participants.scenarios.order import CLOSED_REGION
@@ -53,6 +60,8 @@ def seed() -> int:
         [
             *(_receive(sku, *values) for sku, values in PRODUCTS.items()),
             *(_open(method, *values) for method, values in ACCOUNTS.items()),
+            *(_agree(card, *values) for card, values in ACCOUNTS.items()),
+            *(_plan(code, *values) for code, values in PLANS.items()),
             *(_offer(offers, code, *v) for offers, all_of in OFFERS.items() for code, v in all_of.items()),
             ClosedRegion.objects.get_or_create(name=CLOSED_REGION)[1],
             _grant(),
@@ -68,6 +77,8 @@ def seeded() -> bool:
         Account: ACCOUNTS,
         ClosedRegion: [CLOSED_REGION],
         Budget: [GOODWILL],
+        Mandate: ACCOUNTS,
+        Plan: PLANS,
         **OFFERS,
     }
     return Group.objects.filter(name=MANAGERS).exists() and all(
@@ -93,6 +104,16 @@ def _open(method: str, holder: str, cents: int, declined: str) -> bool:
 def _offer(offers: type[models.Model], code: str, name: str, price_cents: int, capacity: int) -> bool:
     defaults = {"name": name, "price_cents": price_cents, "capacity": capacity, "free": capacity}
     return offers._default_manager.get_or_create(code=code, defaults=defaults)[1]
+
+
+def _agree(card: str, holder: str, cents: int, refused: str) -> bool:
+    defaults = {"holder": holder, "limit_cents": cents, "left_cents": cents, "refused": refused}
+    return Mandate.objects.get_or_create(card=card, defaults=defaults)[1]
+
+
+def _plan(code: str, name: str, price_cents: int, longest: int | None) -> bool:
+    defaults = {"name": name, "price_cents": price_cents, "longest": longest}
+    return Plan.objects.get_or_create(code=code, defaults=defaults)[1]
 
 
 def _grant() -> bool:
@@ -134,7 +155,7 @@ def _sagas() -> SagaQuerySet:
 
 _BOOKS = (
     StockMovement, Reservation, Product, LedgerEntry, Payout, Account, Claim, Budget, Shipment, ClosedRegion, Notice,
-    SeatBooking, Flight, RoomBooking, Hotel, CarBooking, CarClass, Ticket,
+    SeatBooking, Flight, RoomBooking, Hotel, CarBooking, CarClass, Ticket, Bill, Mandate, Term, Downgrade, Plan,
     InventoryInbox, PaymentInbox, ShippingInbox, NotificationInbox,
-    FlightInbox, HotelInbox, CarInbox, TicketingInbox, ClaimsInbox, CallCount,
+    FlightInbox, HotelInbox, CarInbox, TicketingInbox, ClaimsInbox, BillingInbox, SubscriptionInbox, CallCount,
 )  # fmt: skip

@@ -1,7 +1,8 @@
-"""What the opening books hold: products, flights, hotels and cars, customers, and their accounts at the demo bank."""
+"""What the opening books hold: all that is for sale or to be booked, customers, and their accounts at the demo bank."""
 
 from participants.models import CarClass, Flight, Hotel, Offer
 from participants.scenarios.order import DECLINED_CARD, LOW_CARD, SOLD_OUT
+from participants.scenarios.subscription import WITHDRAWN_PLAN
 from participants.scenarios.trip import FULL_HOTEL
 
 PLENTY, FORTUNE_CENTS = 1_000_000_000, 10**14
@@ -37,6 +38,13 @@ ACCOUNTS = {
     **{f"card-{who}": (name, FORTUNE_CENTS, "") for who, (name, _) in CUSTOMERS.items()},
     DECLINED_CARD: ("Nobody", FORTUNE_CENTS, "reported as stolen"),
     LOW_CARD: ("A poor poet", 100, ""),
+}
+#: What can be subscribed to: code -> name, price in cents a month, and how long at most.
+PLANS = {
+    "BASIC": ("Basic", 490, None),
+    "PLUS": ("Plus", 990, None),
+    "FAMILY": ("Family", 1490, None),
+    WITHDRAWN_PLAN: ("Summer pass (two months at most)", 290, 2),
 }
 #: What the budget for refunds opens with, in cents.
 GRANTED_CENTS = 10**14

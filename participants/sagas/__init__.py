@@ -3,4 +3,5 @@
 from participants.sagas.choreography import OrderChoreography as OrderChoreography
 from participants.sagas.order import OrderFulfillment as OrderFulfillment
 from participants.sagas.refund import RefundApproval as RefundApproval
+from participants.sagas.subscription import SubscriptionData as SubscriptionData
 from participants.sagas.trip import TripBooking as TripBooking

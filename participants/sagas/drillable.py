@@ -21,5 +21,8 @@ class Drillable(SagaOrchestrator):
         "participants.CarBooking": "in_force",
         "participants.Claim": "in_force",
         "participants.Payout": "in_force",
+        "participants.Bill": "in_force",
+        "participants.Term": "in_force",
+        "participants.Downgrade": "in_force",
         "participants.StockMovement": "by_product",
     }

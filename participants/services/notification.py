@@ -35,6 +35,33 @@ def send_refund_notice(refund: Any) -> dict[str, Any]:
     return _confirm(refund, f"Your refund {refund.get('refund_id')} is paid out.")
 
 
+@command("NotificationService.SendPaymentReminder")
+@staged
+@once(NotificationInbox)
+def send_payment_reminder(renewal: Any) -> dict[str, Any]:
+    """Tell the customer that a month could not be charged, and that it will be tried again."""
+    return _confirm(
+        renewal, f"We could not charge month {renewal.get('month')} of {renewal.get('subscription_id')}."
+    )
+
+
+#: How a subscription ended -> what its customer reads.
+_ENDINGS = {
+    "renewed": "has run to its end. Thank you for staying.",
+    "cancelled": "has ended, as you wished.",
+    "downgraded": "could not be charged any longer and is free, and smaller, from now on.",
+}
+
+
+@command("NotificationService.SendSubscriptionNotice")
+@staged
+@once(NotificationInbox)
+def send_subscription_notice(renewal: Any) -> dict[str, Any]:
+    """Tell the customer how the subscription ended."""
+    ending = _ENDINGS.get(renewal.get("ended") or "", "has ended.")
+    return _confirm(renewal, f"Your subscription {renewal.get('subscription_id')} {ending}")
+
+
 def _confirm(work: Any, text: str) -> dict[str, Any]:
     """Write to the customer of whatever is being confirmed."""
     notice = Notice.objects.create(
@@ -61,7 +88,7 @@ def _take_back(confirmation: Notice, undo: Any) -> Notice:
         **Effect.origin(undo),
         kind=Notice.CANCELLATION,
         customer_id=confirmation.customer_id,
-        text=f"Your order {confirmation.order_id} is cancelled; please ignore our confirmation.",
+        text=f"{confirmation.order_id} is cancelled; please ignore what we wrote about it.",
         undoes=confirmation,
     )
 

@@ -21,7 +21,8 @@ from tests.waiting import until
 
 QUEUES = (
     *("inventory", "payment", "shipping", "notification"),
-    *("flight", "hotel", "car", "ticketing", "claims", "events", "waits", "default"),
+    *("flight", "hotel", "car", "ticketing", "claims"),
+    *("billing", "subscription", "events", "waits", "default"),
 )
 
 Send = Callable[..., Any]
@@ -66,6 +67,8 @@ def send_command(
         **REFUND.make(id="RFD-1"),
         **TRIP.make(id="TRIP-1", travellers=2, car="COMPACT"),
         "traveller": "Ada Lovelace",
+        "plan": "PLUS",
+        "month": 1,
         **ORDER.make(id="ORD-1", customer_id="ada", items=[{"sku": "TEA-100", "quantity": 2}]),
         "saga_id": meta.saga_id,
         "step_name": meta.step,

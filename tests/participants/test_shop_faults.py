@@ -6,6 +6,7 @@ import pytest
 
 from participants import faults
 from participants.models import CallCount, LedgerEntry, Shipment
+from sagas import Rejected
 
 SHIP, PAY, REFUND = (
     "ShippingService.CreateShipment",
@@ -71,3 +72,14 @@ def test_an_order_that_asks_for_nothing_known_is_served_as_usual(
     assert send(SHIP, demo=demo)["tracking_number"]
     assert slept == []
     assert not CallCount.objects.exists()
+
+
+def test_a_card_is_declined_until_its_customer_was_reminded(send: Any) -> None:
+    def charge(key: str, **data: Any) -> Any:
+        return send("BillingService.Charge", key, demo={"scenario": "declined_then_paid"}, **data)
+
+    assert charge("first", month=1, reminders=0)["month"] == 1
+    for key, reminders in (("second", 0), ("second", 0), ("third", 1)):
+        with pytest.raises(Rejected, match="card declined"):
+            charge(key, month=2, reminders=reminders)
+    assert charge("fourth", month=2, reminders=2)["month"] == 2

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from participants.audit import audit
-from participants.audit.trades import TRADES, Trade
+from participants.audit.trades import BILLS, DOWNGRADES, TERMS, TRADES, Trade
 from participants.demos import DEMOS
 from participants.models import Account, LedgerEntry, Notice, Product, Reservation, Shipment, StockMovement
 from participants.scenarios.order import DECLINED_CARD, LOW_CARD, SOLD_OUT, UNSERVED_ADDRESS
 from participants.scenarios.refund import TOO_MUCH
+from participants.scenarios.subscription import WITHDRAWN_PLAN
 from participants.scenarios.trip import FULL_HOTEL
 from sagas import Rejected, SagaStep, registry
 
@@ -24,6 +25,9 @@ NO = {
     "CarService.ReserveCar": {"car": "TANK"},
     "ClaimsService.OpenClaim": {"amount_cents": TOO_MUCH},
     "PaymentService.PayOut": {"payment_method": DECLINED_CARD},
+    "BillingService.Charge": {"payment_method": DECLINED_CARD},
+    "SubscriptionService.Extend": {"plan": WITHDRAWN_PLAN, "month": 3},
+    "SubscriptionService.Downgrade": {"plan": "GOLD"},
 }
 
 
@@ -45,7 +49,13 @@ def _services() -> list[Service]:
     return [Service(action, undo, trades[action]) for action, undo in undos.items()]
 
 
-SERVICES = _services()
+#: What a function asks for is known when it asks.
+OF_FUNCTIONS = [
+    Service("BillingService.Charge", "BillingService.Refund", BILLS),
+    Service("SubscriptionService.Extend", "SubscriptionService.TakeBack", TERMS),
+    Service("SubscriptionService.Downgrade", "SubscriptionService.Restore", DOWNGRADES),
+]
+SERVICES = [*_services(), *OF_FUNCTIONS]
 
 
 def each(services: Iterable[Service]) -> pytest.MarkDecorator:
@@ -135,7 +145,7 @@ def test_every_handler_says_that_it_has_an_inbox(service: Service) -> None:
 def test_each_service_has_its_own_queue() -> None:
     assert {registry.queue_for(s.action) for s in SERVICES} == {
         *("inventory", "payment", "shipping", "notification"),
-        *("flight", "hotel", "car", "ticketing", "claims"),
+        *("flight", "hotel", "car", "ticketing", "claims", "billing", "subscription"),
     }
 
 
