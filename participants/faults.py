@@ -108,14 +108,14 @@ def answers_late(by: float) -> Fault:
     return fault
 
 
-def declines(reason: str, *, from_month: int, reminders: float) -> Fault:
-    """Say no from a month of a subscription on, until its customer was reminded so often.
+def declines(reason: str, *, months: range, reminders: float) -> Fault:
+    """Say no in these months of a subscription, until its customer was reminded so often.
 
     That is read from the command alone, so a command that comes again is answered as before, with nothing kept.
     """
 
     def fault(handler: Handler, command: Any) -> Any:
-        if command.get("month", 0) >= from_month and command.get("reminders", 0) < reminders:
+        if command.get("month") in months and command.get("reminders", 0) < reminders:
             raise Rejected(reason)
         return handler(command)
 
@@ -144,8 +144,8 @@ FAULTS: Mapping[tuple[str, str], Fault] = {
         "the bank was told to pay, and the line broke before it answered", times=2
     ),
     # subscriptions
-    ("declined_then_paid", "BillingService.Charge"): declines(_no_funds, from_month=2, reminders=2),
-    ("downgraded", "BillingService.Charge"): declines(_no_funds, from_month=2, reminders=_for_ever),
+    ("declined_then_paid", "BillingService.Charge"): declines(_no_funds, months=range(2, 3), reminders=2),
+    ("downgraded", "BillingService.Charge"): declines(_no_funds, months=range(2, 61), reminders=_for_ever),
     ("charge_unknown_then_remembered", "BillingService.Charge"): breaks_off(_no_answer, times=2),
     ("refund_fails_forever", "BillingService.Refund"): fails(_no_refund, times=_for_ever),
     # trips

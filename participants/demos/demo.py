@@ -9,8 +9,8 @@ from django.db import transaction
 
 from participants.opening import seed, seeded
 from participants.scenarios import DEFAULT, Scenario
-from sagas import SagaOrchestrator
 from sagas.models import Saga
+from sagas.orchestrator import start
 
 #: Sagas that are recorded in one transaction: a big batch neither holds up the workers nor waits long itself.
 GROUP = 25
@@ -25,12 +25,13 @@ class Demo:
     """What one of them is called: ``order``."""
     pitch: str
     """What it does, in a sentence."""
-    saga: type[SagaOrchestrator]
+    saga: Any
+    """A class of sagas, or a durable function."""
     prefix: str
     """What the ids of its sagas begin with."""
     scenarios: Mapping[str, Scenario]
     choose: Callable[..., dict[str, Any]]
-    """Takes a scenario and choices; returns the data but for its id."""
+    """Takes a scenario and choices; returns the data but for its id, and what it asks of the demo itself."""
 
     id_field: str = ""
     """The data's field that has its id; else it is called after the demo."""
@@ -39,6 +40,12 @@ class Demo:
     def article(self) -> str:
         """What stands before its name."""
         return "an" if self.name[0] in "aeiou" else "a"
+
+    @property
+    def saga_type(self) -> str:
+        """The name of its saga type."""
+        name: str = self.saga.saga_type
+        return name
 
     @property
     def identified_by(self) -> str:
@@ -65,7 +72,8 @@ class Demo:
             self.identified_by: id or self.new_batch(),
             **self.choose(self.scenarios[scenario], **choices),
         }
-        demo = {k: v for k, v in {"scenario": scenario, "pace": pace}.items() if v not in (DEFAULT, 0)}
+        played = {k: v for k, v in {"scenario": scenario, "pace": pace}.items() if v not in (DEFAULT, 0)}
+        demo = {**data.pop("demo", {}), **played}
         return {**data, "demo": demo} if demo else data
 
     def start(
@@ -95,6 +103,6 @@ class Demo:
     def _start(self, group: Sequence[Mapping[str, Any]], by: Any) -> list[Saga]:
         with transaction.atomic():
             return [
-                self.saga().start(data, correlation_id=data[self.identified_by], started_by=by)
+                start(self.saga.saga_type, data, correlation_id=data[self.identified_by], started_by=by).saga
                 for data in group
             ]

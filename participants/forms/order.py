@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from participants.demos import CHOREOGRAPHY, ORDER
+from participants.demos import CHOREOGRAPHY, FUNCTION, ORDER
 from participants.forms.demo import DemoForm
 from participants.models import Product
 from participants.services.shipping import region_of
@@ -81,3 +81,9 @@ class ChoreographyForm(OrderForm):
     demo = CHOREOGRAPHY
     how = tuple(name for name in OrderForm.how if name != "carrier")
     carrier = None
+
+
+class FunctionForm(OrderForm):
+    """The same order, as a durable function."""
+
+    demo = FUNCTION

@@ -43,13 +43,26 @@ from participants.models import (
     TicketingInbox,
 )
 from participants.opening.books import ACCOUNTS, GRANTED_CENTS, OFFERS, PLANS, PRODUCTS
-from participants.sagas import OrderChoreography, OrderFulfillment, RefundApproval, TripBooking
+from participants.sagas import (
+    OrderChoreography,
+    OrderFulfillment,
+    RefundApproval,
+    TripBooking,
+    order_function,
+    subscription_renewal,
+)
 from participants.sagas.refund import MANAGERS
 from participants.scenarios.order import CLOSED_REGION
 from participants.services.claims import GOODWILL
 from sagas.models import LateReply, OperatorAction, Saga, SagaQuerySet
 
-SAGA_TYPES = (OrderFulfillment, OrderChoreography, TripBooking, RefundApproval)
+SAGA_TYPES = tuple(
+    saga.saga_type
+    for saga in (
+        *(OrderFulfillment, OrderChoreography, order_function),
+        *(TripBooking, RefundApproval, subscription_renewal),
+    )
+)
 #: What a manager may do: look, and answer.
 MAY = ("view_saga", "approve_saga")
 
@@ -150,7 +163,7 @@ def in_flight() -> int:
 
 
 def _sagas() -> SagaQuerySet:
-    return Saga.objects.filter(saga_type__in=[saga.saga_type for saga in SAGA_TYPES])
+    return Saga.objects.filter(saga_type__in=SAGA_TYPES)
 
 
 _BOOKS = (

@@ -1,5 +1,8 @@
 """What the drill has to know of the demos: how they open, what of their books counts, what must always hold."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sagas import SagaOrchestrator
 
 
@@ -26,3 +29,9 @@ class Drillable(SagaOrchestrator):
         "participants.Downgrade": "in_force",
         "participants.StockMovement": "by_product",
     }
+
+
+#: The same, for a durable function.
+DRILLED: Mapping[str, Any] = {
+    name: value for name, value in vars(Drillable).items() if name.startswith("drill_")
+}

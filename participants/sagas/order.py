@@ -18,6 +18,9 @@ from participants.services.inventory import Item
 from participants.services.shipping import Address
 from sagas import Retry, SagaStep
 
+#: The shop's services are near: try again soon, and give up soon.
+SOON = Retry(max_attempts=5, first=0.5, cap=5)
+
 
 class Demo(Played):
     """What an order asks of the demo."""
@@ -56,9 +59,8 @@ class OrderFulfillment(Drillable):
     }
 
     def define_steps(self, data: Mapping[str, Any]) -> list[SagaStep]:
-        """Return the four steps; the shop's services are near, so it tries again soon and gives up soon."""
+        """Return the four steps."""
         hold = data.get("hold_on_failure", False)
-        soon = Retry(max_attempts=5, first=0.5, cap=5)
         return [
             SagaStep(
                 name="reserve_inventory",
@@ -71,11 +73,11 @@ class OrderFulfillment(Drillable):
                 action="PaymentService.ProcessPayment",
                 compensation="PaymentService.RefundPayment",
                 timeout=patience(data, "PaymentService.ProcessPayment"),
-                retry=replace(soon, max_attempts=8),
-                undo_retry=soon,
+                retry=replace(SOON, max_attempts=8),
+                undo_retry=SOON,
                 hold=hold,
             ),
-            SagaStep(name="create_shipment", retry=soon, hold=hold, **_carried_by(data.get("carrier"))),
+            SagaStep(name="create_shipment", retry=SOON, hold=hold, **carried_by(data.get("carrier"))),
             SagaStep(
                 name="send_confirmation",
                 action="NotificationService.SendOrderConfirmation",
@@ -85,7 +87,7 @@ class OrderFulfillment(Drillable):
         ]
 
 
-def _carried_by(carrier: str | None) -> dict[str, Any]:
+def carried_by(carrier: str | None) -> dict[str, Any]:
     """Return the commands of who carries the parcel. The express carrier can be asked what became of one."""
     if carrier is None:
         return {"action": "ShippingService.CreateShipment", "compensation": "ShippingService.CancelShipment"}

@@ -1,18 +1,26 @@
 """A subscription is renewed month by month, until it has run its time, its customer leaves, or nobody pays."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from participants.sagas.drillable import DRILLED
 from participants.scenarios import Played
 from participants.scenarios.subscription import SCENARIOS
 
 # The handlers are registered by being imported.
 from participants.services import billing, notification, subscription  # noqa: F401
+from sagas import Rejected, Retry, durable_saga
 
 Text = Annotated[str, Field(min_length=1, max_length=100)]
+SOON = Retry(max_attempts=5, first=0.5, cap=5)
+
 #: Seconds.
 A_DAY = 86400.0
+#: Days: between two charges, and after which a declined one is tried once more.
+A_MONTH, GRACE = 30, (3, 4)
 
 
 class Demo(Played):
@@ -37,3 +45,77 @@ class SubscriptionData(BaseModel, extra="forbid"):
     hold_on_failure: bool = Field(default=False, strict=True)
     """When a charge is declined, wait for an operator instead of reminding the customer."""
     demo: Demo | None = None
+
+
+@durable_saga(
+    "SubscriptionRenewal",
+    data_model=SubscriptionData,
+    sample_data={
+        "subscription_id": "SUB-SAMPLE",
+        "customer_id": "ada",
+        "plan": "PLUS",
+        "months": 2,
+        "payment_method": "card-ada",
+    },
+    **DRILLED,
+)
+def subscription_renewal(saga: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Charge each month and let it run; what nobody pays is free, and smaller, from then on. Tell the customer."""
+    price = saga.step("quote", "SubscriptionService.Quote")["amount_cents"]
+    began, wanted = saga.now, data.get("months", 12)
+    last = min(wanted, data.get("cancel_after") or wanted)
+    ended = "renewed" if last == wanted else "cancelled"
+    for month in range(1, last + 1):
+        bill = {"month": month, "amount_cents": price}
+        if not _charged(saga, data, bill):
+            ended = "downgraded"
+            saga.step(
+                "downgrade",
+                "SubscriptionService.Downgrade",
+                undo="SubscriptionService.Restore",
+                input={"month": month},
+            )
+            break
+        saga.step("extend", "SubscriptionService.Extend", undo="SubscriptionService.TakeBack", input=bill)
+        if month < last:
+            # From the beginning, so that a charge that came late does not put off all that follow.
+            saga.wait("next_month", until=began + month * A_MONTH * _day(data))
+    saga.step(
+        "tell_customer",
+        "NotificationService.SendSubscriptionNotice",
+        undo="NotificationService.SendCancellationNotice",
+        input={"ended": ended},
+    )
+    return {"ended": ended}
+
+
+def _charged(saga: Any, data: Mapping[str, Any], bill: Mapping[str, Any]) -> bool:
+    """Charge a month; if the card is declined remind the customer, and try again days later. Say whether it worked."""
+    for reminders, days in enumerate((*GRACE, None)):
+        try:
+            saga.step(
+                "charge",
+                "BillingService.Charge",
+                undo="BillingService.Refund",
+                input={**bill, "reminders": reminders},
+                retry=SOON,
+                undo_retry=SOON,
+                hold=data.get("hold_on_failure", False),
+            )
+        except Rejected:
+            if days is None:
+                return False
+        else:
+            return True
+        saga.step(
+            "remind",
+            "NotificationService.SendPaymentReminder",
+            undo="NotificationService.SendCancellationNotice",
+            input={"month": bill["month"]},
+        )
+        saga.wait("grace", days * _day(data))
+    return False
+
+
+def _day(data: Mapping[str, Any]) -> timedelta:
+    return timedelta(seconds=(data.get("demo") or {}).get("day", A_DAY))

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from participants import faults, opening
-from participants.demos import ORDER, REFUND, TRIP
+from participants.demos import ORDER, REFUND, SUBSCRIPTION, TRIP
 from sagas.core.flow import END
 from sagas.engine import Pump, call
 from sagas.engine.work import CommandInput, Meta, Work
@@ -67,7 +67,7 @@ def send_command(
         **REFUND.make(id="RFD-1"),
         **TRIP.make(id="TRIP-1", travellers=2, car="COMPACT"),
         "traveller": "Ada Lovelace",
-        "plan": "PLUS",
+        **SUBSCRIPTION.make(id="SUB-1", plan="PLUS"),
         "month": 1,
         **ORDER.make(id="ORD-1", customer_id="ada", items=[{"sku": "TEA-100", "quantity": 2}]),
         "saga_id": meta.saga_id,

@@ -42,7 +42,8 @@ class Service:
 
 def _services() -> list[Service]:
     """Return each command of the demos' sagas once."""
-    steps = [step for d in DEMOS.values() for step in d.saga().define_steps(d.saga.sample_data)]
+    classes = [d.saga for d in DEMOS.values() if isinstance(d.saga, type)]
+    steps = [step for saga in classes for step in saga().define_steps(saga.sample_data)]
     steps = [step for step in steps if isinstance(step, SagaStep)]  # a choreography has none by itself
     undos = {step.action: step.compensation or "" for step in steps if step.approval is None}
     trades = {action: trade for trade in TRADES for action in trade.actions}
