@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -130,6 +131,92 @@ def test_the_example_choreography_runs_as_it_is_printed(monkeypatch: pytest.Monk
     assert Saga.objects.get(pk=happy).state == "completed"
     ended = Saga.objects.get(pk=refused.pk)
     assert (ended.state, ended.error) == ("failed", "GiftRefused: there is nobody to deliver to")
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], ModuleType]:
+    """Run the examples of a page, and forget them afterwards."""
+    for name in ("_commands", "_subscribers", "_saga_types", "_saga_classes"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+
+    def run(page: str, code: str) -> ModuleType:
+        module = ModuleType(f"example_{page.replace('-', '_')}")
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        exec(code, module.__dict__)  # noqa: S102 - our own page
+        return module
+
+    return run
+
+
+def _at_rest(*queues: str) -> None:
+    """Run all that is due, and let time pass for what waits."""
+    pump = Pump((*queues, "default", "events", "waits"), "docs")
+    pump.run(20)
+    while Due.objects.exists():
+        Due.objects.update(due_at=Now())
+        pump.run(20)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_example_function_runs_as_it_is_printed(printed: Callable[[str, str], ModuleType]) -> None:
+    page = (ROOT / "docs" / "durable-functions.md").read_text()
+    (example,) = PYTHON.findall(page)
+    series = printed("durable-functions", example).gift_series
+    queues = ("gift", "card", "courier")
+    data = {"to": "Ada", "neighbour": "Charles", "months": 3}
+    happy, moved = series.start(data), series.start({**data, "to": "nobody"})
+    nobody = series.start({**data, "to": "nobody", "neighbour": "nobody"})
+    _at_rest(*queues)
+    parcels = {saga.pk: saga.steps.get(name="function").result for saga in (happy, moved)}
+    told = [f"Gift number {month}" for month in (1, 2, 3)]
+    assert parcels[happy.pk] == {"parcels": [f"Ada: {text}" for text in told]}
+    assert parcels[moved.pk] == {"parcels": [f"Charles: {text}" for text in told]}
+    ended = Saga.objects.get(pk=nobody.pk)
+    assert (ended.state, ended.error) == ("failed", "there is nobody to deliver to")
+    assert ended.steps.get(name="wrap").status == "compensated"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_changed_function_says_what_the_page_says(printed: Callable[[str, str], ModuleType]) -> None:
+    page = (ROOT / "docs" / "durable-functions.md").read_text()
+    (example,) = PYTHON.findall(page)
+    series = printed("durable-functions", example).gift_series
+    saga = series.start({"to": "Ada", "neighbour": "Charles", "months": 2})
+    Pump(("gift", "card", "courier", "default"), "docs").run(20)
+    card = '            lambda: saga.step("write", "CardService.Write", input={"month": month}),\n'
+    both, alone = "paper, card = saga", "card, (paper,) = {'text': ''}, saga"
+    assert card in example
+    assert both in example
+    without = example.replace(card, "").replace(both, alone)
+    printed("durable-functions", without)
+    _at_rest()
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == ("pending", "misconfigured")
+    assert saga.steps.get(name="function").error in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_order_in_four_styles_has_the_same_ends(printed: Callable[[str, str], ModuleType]) -> None:
+    page = (ROOT / "docs" / "styles.md").read_text()
+    printed("styles", "\n".join(PYTHON.findall(page)))
+    styles = ("RowOrder", "GraphOrder", "FunctionOrder", "EventOrder")
+    order = {"pieces": 2, "card": "ada", "to": "London"}
+    for change, end, error in (
+        ({}, "completed", ""),
+        ({"card": "stolen"}, "failed", "card declined"),
+        ({"to": "Atlantis"}, "failed", "address not served"),
+    ):
+        sagas = [orchestrator.start(style, {**order, **change}).saga for style in styles]
+        _at_rest("stock", "bank", "carrier")
+        for saga in sagas:
+            saga.refresh_from_db()
+            assert (saga.state, saga.attention) == (end, None), saga.saga_type
+            assert error in (saga.error or ""), saga.saga_type
+            standing = set(saga.steps.filter(status="completed").values_list("name", flat=True))
+            assert end == "completed" or saga.saga_type == "EventOrder" or not standing, saga.saga_type
+    onward = orchestrator.start("FunctionOrder", {**order, "to": "Atlantis", "depots": ["Leeds"]}).saga
+    _at_rest("stock", "bank", "carrier")
+    assert onward.steps.get(name="book-2").result == {"parcel": "to Leeds"}
 
 
 RESEARCHED = {"D": 13, "C": 20, "F": 16, "I": 15}
