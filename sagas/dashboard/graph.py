@@ -35,6 +35,8 @@ class Node:
     said: Said
     after: str
     """Which steps it waits for, where that is not simply the one before it."""
+    here: bool
+    """Whether this is what somebody who comes to the page wants to see first."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ def draw(steps: Sequence[Mapping[str, Any]], state: str) -> Graph:
     pivot = next((step for step in steps if step["pivot"]), None)
     way = _way(pivot, state)
     before = [None, *(step["name"] for step in steps)]
+    here = _here(steps, places, state)
     nodes = tuple(
-        _node(step, places[step["name"]], rows, state, way, previous)
+        _node(step, places[step["name"]], rows, state, way, previous, here)
         for step, previous in zip(steps, before, strict=False)
     )
     return Graph(
@@ -111,6 +114,22 @@ def _places(steps: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
     return places
 
 
+def _here(
+    steps: Sequence[Mapping[str, Any]], places: Mapping[str, tuple[int, int]], state: str
+) -> str | None:
+    """Return the step that asks for attention; else the one farthest on, or farthest from being undone."""
+    asking = [s for s in steps if s["attention"]]
+    if state == "compensating":
+        moving = [s for s in steps if s["status"] == "compensating"]
+    else:
+        moving = [s for s in steps if _reached(s)] if state == "pending" else []
+    return max(asking or moving, key=lambda s: places[s["name"]][0], default={"name": None})["name"]
+
+
+def _reached(step: Mapping[str, Any]) -> bool:
+    return bool(step["dispatched_at"]) or step["status"] != "pending"
+
+
 def _way(pivot: Mapping[str, Any] | None, state: str) -> str:
     """Return how the point of no return stands: open, passed or shut."""
     if pivot and pivot["status"] == "completed" and state in {"pending", "completed"}:
@@ -123,10 +142,16 @@ def _gate(column: int, rows: int, way: str) -> Gate:
 
 
 def _node(
-    step: Mapping[str, Any], place: tuple[int, int], rows: int, state: str, way: str, previous: str | None
+    step: Mapping[str, Any],
+    place: tuple[int, int],
+    rows: int,
+    state: str,
+    way: str,
+    previous: str | None,
+    here: str | None,
 ) -> Node:
     column, row = place
-    reached = bool(step["dispatched_at"]) or step["status"] != "pending"
+    reached = _reached(step)
     return Node(
         step=step,
         column=column + 1,
@@ -136,6 +161,7 @@ def _node(
         undo=undo_state(step, state, reached=reached, passed=way == "passed"),
         said=said(step),
         after=_after(step["needs"], previous),
+        here=step["name"] == here,
     )
 
 

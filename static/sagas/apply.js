@@ -1,6 +1,7 @@
 // Putting what is newer into the page, without moving anything that a person looks at or works with.
 import { holdOne } from "./badge.js";
 import { reveal } from "./copy.js";
+import { follow, followed } from "./follow.js";
 import { announce } from "./say.js";
 import { tell } from "./time.js";
 
@@ -79,10 +80,13 @@ function replace(region, html) {
   const focused = region.contains(document.activeElement) ? document.activeElement : null;
   const open = [...region.querySelectorAll("details[open][id]")].map((details) => details.id);
   const before = new Map([...region.querySelectorAll("tr[data-saga]")].map((row) => [row.dataset.saga, row.dataset.version]));
-  const scrolled = region.querySelector(".graph, .table-box")?.scrollLeft;
+  const box = region.querySelector(".graph, .table-box");
+  const scrolled = box?.scrollLeft;
+  const follows = followed(box);
   region.innerHTML = html;
   for (const id of open) region.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
   if (scrolled) region.querySelector(".graph, .table-box").scrollLeft = scrolled;
+  if (follows) follow(region.querySelector(".graph"));
   if (focused) refocus(region, focused);
   for (const row of region.querySelectorAll("tr[data-saga]")) {
     if (before.size && before.get(row.dataset.saga) !== row.dataset.version) row.classList.add("changed");

@@ -1,5 +1,6 @@
 // What every page does in the browser. All of it is extra: without it, links and forms work as they are.
 import { copyButtons } from "./copy.js";
+import { follow } from "./follow.js";
 import { onceForms, utcInputs } from "./forms.js";
 import { keys } from "./keys.js";
 import { live } from "./live.js";
@@ -16,4 +17,5 @@ keys();
 menus();
 tabs();
 tellTimes();
+follow(document.querySelector(".graph"));
 live();

@@ -33,6 +33,22 @@ def test_a_change_is_on_the_page_within_a_second_of_its_commit(desk: Desk, page:
     assert sorted(took)[1] < 1000, took
 
 
+def test_a_functions_steps_are_followed_as_they_come_until_somebody_looks_elsewhere(
+    desk: Desk, page: Page
+) -> None:
+    saga = desk.manage("demo", "subscription", "--pace", "0.2")
+    page.goto(f"/sagas/{saga}/")
+    live(page)
+    third, fourth = (page.locator(f'[data-step="charge-{n}"] .node').first for n in (3, 4))
+    expect(third).to_be_in_viewport()
+    first = page.locator('[data-step="function"] .node').first
+    expect(first).not_to_be_in_viewport()
+    page.locator(".graph").evaluate("graph => (graph.scrollLeft = 0)")
+    expect(fourth).to_be_attached()
+    expect(fourth).not_to_be_in_viewport()
+    expect(first).to_be_in_viewport()
+
+
 def test_the_list_follows_in_place_and_gathers_what_is_new(desk: Desk, page: Page) -> None:
     [saga] = desk.order("hold_for_operator")
     page.goto("/sagas/")

@@ -84,6 +84,28 @@ def test_the_undo_lane_lies_below_every_row_of_the_do_lane() -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "third", "state", "here"),
+    [
+        ({}, {}, {}, "started", None),
+        ({"status": "executing"}, {}, {}, "pending", "a"),
+        ({"status": "completed"}, {"dispatched_at": NOON}, {}, "pending", "b"),
+        ({"status": "executing"}, {"status": "completed"}, {"status": "failed"}, "pending", "c"),
+        ({"status": "completed"}, {"attention": "held"}, {"status": "executing"}, "pending", "b"),
+        ({"status": "completed"}, {"status": "compensating"}, {"status": "failed"}, "compensating", "b"),
+        ({"attention": "misconfigured"}, {"status": "compensating"}, {}, "compensating", "a"),
+        ({"status": "completed"}, {"status": "completed"}, {"status": "completed"}, "completed", None),
+        ({"status": "compensated"}, {"status": "failed"}, {}, "failed", None),
+    ],
+)
+def test_the_step_that_matters_is_named(
+    first: dict[str, Any], second: dict[str, Any], third: dict[str, Any], state: str, here: str | None
+) -> None:
+    steps = [step("a", **first), step("b", "a", **second), step("c", "b", **third)]
+    named = [node.step["name"] for node in draw(steps, state).nodes if node.here]
+    assert named == ([here] if here else [])
+
+
+@pytest.mark.parametrize(
     ("change", "state", "shows"),
     [
         ({}, "pending", "idle"),
