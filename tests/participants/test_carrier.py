@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 
 from participants.audit import audit
 from participants.carrier.moods import MOODS
-from participants.demos import ORDER
-from participants.sagas import OrderFulfillment
+from participants.demos import FUNCTION, ORDER
+from participants.sagas import OrderFulfillment, order_function
 from sagas import orchestrator
 from sagas.engine import Pump
 from sagas.models import Callback, Due, LateReply, Saga, Step
@@ -81,6 +81,13 @@ def test_whatever_mood_it_is_in_each_order_is_carried_once(carrier: Carrier) -> 
     assert not LateReply.objects.exists()
     asked = set(sagas["loses"].events.filter(type="ProbeDispatched").values_list("step", flat=True))
     assert asked == {"create_shipment"}
+    assert audit().offences == []
+
+
+def test_a_durable_functions_order_is_carried_once_too(carrier: Carrier) -> None:
+    data = {**FUNCTION.make(carrier="express"), "demo": {"carrier": "late"}}
+    (saga,) = run(order_function.start(data))
+    assert (saga.state, carrier.pickups(saga)) == ("completed", [True])
     assert audit().offences == []
 
 

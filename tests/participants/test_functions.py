@@ -93,6 +93,13 @@ def test_the_auditor_finds_an_order_whose_shipment_is_gone(shop: None, rest: Cal
 
 
 @pytest.mark.django_db
+def test_the_page_of_its_type_says_that_more_steps_come(admin_client: Any) -> None:
+    told = "More steps come as the function asks for them"
+    assert told in admin_client.get(reverse("type-detail", args=["OrderFunction"])).content.decode()
+    assert told not in admin_client.get(reverse("type-detail", args=["OrderFulfillment"])).content.decode()
+
+
+@pytest.mark.django_db
 def test_it_is_started_from_the_desk_the_api_and_the_command_line(
     shop: None, admin_client: Any, capsys: Any
 ) -> None:

@@ -83,6 +83,7 @@ def test_reset_is_refused_while_orders_are_in_flight() -> None:
 def test_reset_makes_the_shop_as_new(shop: None, rest: Any) -> None:
     for scenario in ("happy", "address_not_served", "refund_fails_forever"):
         call_command("demo", "order", "--scenario", scenario)
+    call_command("demo", "subscription", "--scenario", "downgraded")
     rest()
     call_command("demo", "reset", "--force")
     assert not Saga.objects.exists()
