@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 
-from tests.crashpoints import awaiting, choreographing, minding, operating, parenting, starting, telling
+from tests.crashpoints import (
+    awaiting,
+    choreographing,
+    growing,
+    minding,
+    operating,
+    parenting,
+    starting,
+    telling,
+)
 from tests.crashpoints.paths import Path
 from tests.crashpoints.places import Place, places
 
@@ -14,6 +23,7 @@ PATHS: Mapping[str, Path] = (
     | awaiting.path
     | choreographing.path
     | parenting.path
+    | growing.path
 )
 
 #: The beginning of a place's name -> why it needs no path, on either database.

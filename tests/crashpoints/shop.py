@@ -21,6 +21,7 @@ from sagas import (
     approval,
     child,
     command,
+    durable_saga,
     publish,
     subscribe,
     timer,
@@ -214,6 +215,30 @@ class ParcelRound(Choreography):
                 retry=wait,
             ),
         ]
+
+
+@durable_saga("ParcelFunction", queue="parcel", retry=Retry(first=WAIT))
+@participant
+def parcel_function(saga: Any, data: Any) -> Any:
+    """Fetch and pay at the same time, and post; without the money, post all the same."""
+    retry = Retry(first=WAIT)
+
+    def fetch() -> Any:
+        return saga.step(
+            "fetch", "ParcelService.Fetch", undo="ParcelService.Return", retry=retry, undo_retry=retry
+        )
+
+    def pay() -> Any:
+        return saga.step(
+            "pay", "ParcelService.Pay", undo="ParcelService.Refund", retry=retry, undo_retry=retry
+        )
+
+    try:
+        done = saga.parallel(fetch, pay)
+    except Rejected as no:
+        done = [str(no)]
+    saga.step("post", "ParcelService.Post", retry=retry)
+    return list(done)
 
 
 #: Whether handlers that hung come back now.
