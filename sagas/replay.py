@@ -26,6 +26,7 @@ from sagas.core.definition import (
     SagaDefinition,
     SagaStep,
     approval,
+    child,
     step_document,
     timer,
 )
@@ -378,6 +379,17 @@ class _Context:
         """
         options.setdefault("hold", self._replay.hold)
         return self._ask(approval(name, by=by, **options))
+
+    def child(
+        self, name: str, saga_type: str, data: Mapping[str, Any] | str | None = None, **options: Any
+    ) -> Any:
+        """Have a saga of another type started, as :func:`~sagas.child` does, and wait for its end.
+
+        Returns ``{"saga_id": …, "state": "completed", "results": {step: result}}``; raises
+        :class:`~sagas.Rejected` if it fails.
+        """
+        options.setdefault("hold", self._replay.hold)
+        return self._ask(child(name, saga_type, data=data, **options))
 
     def _ask(self, step: SagaStep) -> Any:
         raise NotImplementedError

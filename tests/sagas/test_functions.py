@@ -261,6 +261,29 @@ def test_an_approval_answers_the_function(
     assert other.go(body).step("function").result == "rejected by olga: too dear"
 
 
+def test_a_child_saga_answers_the_function(play: Callable[..., Play], world: shop.World) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        if data.get("of") == "parent":
+            return saga.step("own", "PostService.Post")
+        done = saga.child("errand", "Errand", {"item": "pen"})
+        try:
+            saga.child("other", "Errands", {"item": "pin", "of": "parent"})
+        except Rejected as no:
+            raise Rejected(f"no child: {no}") from no
+        return done
+
+    done = play(body)
+    assert done.end == ("completed", None)
+    assert done.step("function").result["state"] == "completed"
+    world.behaviour["PostService.Post"] = lambda sent: (
+        shop.reject("sold out")(sent) if sent.meta.step == "own" else 1
+    )
+    failed = play(body)
+    assert (failed.saga.state, failed.saga.error) == ("failed", "no child: sold out")
+    assert failed.steps["errand"] == "compensated"
+    assert world.names[-1] == "FetchService.Return"
+
+
 # Asynchronous functions
 
 
