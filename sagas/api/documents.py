@@ -51,6 +51,9 @@ class Step(BaseModel):
     by: str | None = Field(description="In a choreography: the subscriber.")
     expects: list[str] = Field(description="In a choreography: one of these events is expected of it.")
     event: dict[str, Any] | None = Field(description="What was published: ``{name, number, data}``.")
+    function: bool = Field(
+        description="Whether it is a durable function: it asks for the other steps as it runs."
+    )
     child_type: str | None = Field(description="The type of the saga that answers it.")
     child: UUID | None = Field(description="The saga that it started, and that answers it.")
     undone_by: UUID | None = Field(description="The saga that undoes the child, which was completed.")

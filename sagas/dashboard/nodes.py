@@ -23,7 +23,7 @@ class Said:
 def said(step: Mapping[str, Any]) -> Said:
     """Put a step of a snapshot into words."""
     undoing = step["status"] == "compensating"
-    progress = _progress(step) if step.get("direction") else ""
+    progress = _progress(step) if step.get("direction") else _resting(step)
     word = _word(step, undoing=undoing)
     return Said(
         glyph=STATUS_GLYPHS.get(word, "info"),
@@ -56,6 +56,15 @@ def _progress(step: Mapping[str, Any]) -> str:
     if step["attempt"] > 1 and step.get("due_at"):
         return f"{tries} at {{{step['due_at']}}}"
     return "due" if step.get("scheduled") else tries
+
+
+def _resting(step: Mapping[str, Any]) -> str:
+    """Say what a function does between its runs, and that its first one is what the others come from."""
+    if not step.get("function"):
+        return ""
+    if step.get("outline"):
+        return "asks for the others as it runs"
+    return "waits for its steps" if step["status"] == "executing" else ""
 
 
 def _took(step: Mapping[str, Any]) -> str:

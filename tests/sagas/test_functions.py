@@ -17,6 +17,7 @@ from sagas.core import messages as m
 from sagas.core.events import event_from
 from sagas.core.machine import fold
 from sagas.core.progress import Progress
+from sagas.dashboard.regions import saga_contexts
 from sagas.engine import Pump, call, claims
 from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, Invalid, loading, pins
@@ -485,6 +486,27 @@ def test_what_the_desk_and_the_api_show_of_a_function(play: Callable[..., Play],
     assert shown["current"] == "pay"
     assert {v["step"] for v in shown["verbs"] if v["verb"] == "resolve" and v["applies"]} == {"pay"}
     assert shown["why"]["text"].startswith("PayService.Pay of pay is taken on")
+
+
+def test_the_page_of_a_function_has_its_steps_as_they_come(
+    play: Callable[..., Play], world: shop.World, operator: Any, client: Any
+) -> None:
+    client.force_login(operator)
+    world.behaviour["PayService.Pay"] = shop.later()
+    begun = play(functions.errand)
+    regions = next(saga_contexts([begun.saga], frozenset()))
+    drawn = {node.step["name"]: (node.column, node.said.note) for node in regions["graph"].nodes}
+    assert drawn["function"] == (1, "waits for its steps")
+    assert [drawn[name][0] for name in ("fetch", "pay")] == [2, 3]
+    assert [line.name for line in regions["timeline"].lines] == ["function", "fetch", "pay"]
+    page = client.get(f"/sagas/{begun.saga.pk}/").content.decode()
+    assert "The function asks for fetch." in page
+    assert "A run of the function is due, to hear of a verdict." in page
+    assert "It is a durable function" in client.get("/types/Errands/").content.decode()
+    orchestrator.step_completed(begun.saga.pk, "pay")
+    begun.go(functions.errand)
+    later = next(saga_contexts([begun.saga], frozenset()))
+    assert [node.step["name"] for node in later["graph"].nodes] == [*drawn, "post"]
 
 
 def test_an_outsider_cannot_speak_for_the_function(play: Callable[..., Play], world: shop.World) -> None:

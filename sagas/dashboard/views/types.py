@@ -119,6 +119,7 @@ def _as_steps(definition: SagaDefinition) -> list[dict[str, Any]]:
             "hold": step.hold,
             "needs": list(definition.needs(step.name)),
             "event": None,
+            "function": definition.growing,
         }
         for place, step in enumerate(definition.steps)
     ]
