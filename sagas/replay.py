@@ -16,7 +16,7 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from inspect import isawaitable, iscoroutine, iscoroutinefunction, unwrap
 from typing import Any
 
 from sagas.core import messages as m
@@ -92,7 +92,7 @@ def run(function: Callable[..., Any], record: Record, *, hold: bool = False) -> 
     """
     number = record.meta.number
     replay = _Replay(record, hold=hold)
-    saga = (AsyncSaga if iscoroutinefunction(function) else Saga)(replay)
+    saga = (AsyncSaga if iscoroutinefunction(unwrap(function)) else Saga)(replay)
     try:
         result = saga._begin(function, deepcopy(dict(record)))
     except Suspended:

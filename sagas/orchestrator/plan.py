@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from sagas.core.definition import FUNCTION
 from sagas.core.preview import PlannedCommand, Preview
 from sagas.core.waits import CHILD, OF_CHILDREN
 from sagas.core.words import FORWARD, SagaState
@@ -54,7 +55,7 @@ def _sentences(verb: str, step: str | None, held: Held, planned: Preview) -> Ite
     paused = held.progress.paused
     yield from _special(verb, step, held)
     for call in planned.calls:
-        yield _call(call, paused and verb != "resume")
+        yield _call(held, call, paused and verb != "resume")
     for name in planned.awaited:
         yield f"{name} is being executed right now; its reply or time-out is awaited."
     if planned.then:
@@ -75,7 +76,10 @@ def _sentences(verb: str, step: str | None, held: Held, planned: Preview) -> Ite
         yield f"The saga would end {end}."
 
 
-def _call(call: PlannedCommand, paused: bool) -> str:
+def _call(held: Held, call: PlannedCommand, paused: bool) -> str:
+    if held.definition.growing and call.step == FUNCTION:
+        when = "once the saga is resumed" if paused else "from its top"
+        return f"The function is run again, {when}, against what is recorded; that has no effect by itself."
     when = "becomes due, and is called when the saga is resumed," if paused else "is called"
     if call.asks:
         return (

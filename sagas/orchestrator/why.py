@@ -41,6 +41,19 @@ _MEANING: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+#: The same of a durable function, which has no effect by itself.
+_OF_FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    Attention.MISCONFIGURED: (
+        "It raised an error, or does not match its record: deploy code that fits, then retry",
+        ("retry", "compensate", "resolve"),
+    ),
+    Attention.RETRIES_SPENT: (
+        "It never came to an end, and nothing was done: retry it",
+        ("retry", "compensate"),
+    ),
+}
+
+
 def explain(saga: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Return ``{text, timed, kind, verbs}`` for a snapshot: the line, and the verbs that would help and apply now.
 
@@ -64,12 +77,16 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
     )
     if asking:
         step = asking[0]
-        meaning, verbs = _MEANING[step["attention"]]
+        meaning, verbs = (_OF_FUNCTIONS if step["function"] else {}).get(
+            step["attention"], _MEANING[step["attention"]]
+        )
         error = f" ({step['error']})" if step["error"] else ""
-        return "attention", f"{_command(step)} of {step['name']}{error}. {meaning}.", step["name"], verbs
+        return "attention", f"{_called(step)}{error}. {meaning}.", step["name"], verbs
     if saga["state"] == "completed" and _ended_by(saga):
         text = f"It is completed: {_ended_by(saga)} was published, and everything is delivered."
         return "over", text, None, ()
+    if saga["state"] == "completed" and any(step["function"] for step in saga["steps"]):
+        return "over", "It is completed: its function has come to its end.", None, ()
     if saga["state"] == "completed":
         return "over", "It is completed: every step is done, or was skipped by a named operator.", None, ()
     if saga["state"] == "failed":
@@ -133,7 +150,7 @@ def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, 
     step = min(open_steps, key=lambda s: s["due_at"])
     if step["probe"]:
         return _probing(step, now)
-    what = f"{_command(step)} of {step['name']}"
+    what = _called(step)
     tries = f"attempt {step['attempt']} of {step['budget']}"
     if step["claimed"]:
         return (
@@ -184,6 +201,10 @@ def _ended_by(saga: dict[str, Any]) -> str | None:
 def _works(step: dict[str, Any]) -> bool:
     """Whether somebody calls for it, or is about to."""
     return bool(step["scheduled"]) and not step["waiting"]
+
+
+def _called(step: dict[str, Any]) -> str:
+    return "A run of its function" if step["function"] else f"{_command(step)} of {step['name']}"
 
 
 def _command(step: dict[str, Any]) -> str:

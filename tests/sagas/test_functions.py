@@ -412,9 +412,17 @@ def test_code_that_changed_is_told_from_its_record_and_goes_on_when_it_is_restor
     orchestrator.step_completed(begun.saga.pk, "pay", "paid")
     misconfigured(begun.go(changed), *words)
     assert world.names == ["FetchService.Fetch", "PayService.Pay"]
+    why = orchestrator.snapshot(begun.saga)["why"]
+    assert why["text"].endswith(
+        "It raised an error, or does not match its record: deploy code that fits, then retry."
+    )
+    assert [verb["verb"] for verb in why["verbs"]] == ["retry", "compensate", "resolve"]
+    plan = orchestrator.preview(begun.saga.pk, "retry", asked(step="function"))
+    assert plan.sentences[0].startswith("The function is run again, from its top")
     orchestrator.act(begun.saga.pk, "retry", asked(step="function"))
     assert begun.go(functions.errand).end == ("completed", None)
     assert begun.step("function").result["paid"] == "paid"
+    assert "its function has come to its end" in orchestrator.snapshot(begun.saga)["why"]["text"]
 
 
 # Operators
