@@ -16,6 +16,8 @@ LANE_GAP = 40
 #: Between a node and the lines that run down beside it: before the bends of its edges.
 BESIDE = 7
 
+#: As many as the grid has columns, if each stands on the one before; grid.css has them.
+MOST = 40
 #: What makes a step unlike others: the key of a snapshot's step, which the page explains where one is drawn.
 MARKS = ("pivot", "retriable", "hold", "cannot_undo")
 
@@ -96,6 +98,17 @@ def draw(steps: Sequence[Mapping[str, Any]], state: str) -> Graph:
         width=columns * (WIDTH + GAP_X) - GAP_X,
         height=_top(rows * 2, rows) - GAP_Y,
     )
+
+
+def latest(steps: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return the steps to draw: of a function that has asked for more than there is room for, the latest."""
+    if len(steps) <= MOST or not steps[0]["function"]:
+        return steps
+    chosen = steps[1 - MOST :]
+    names = {step["name"] for step in chosen}
+    function = {**steps[0], "earlier": len(steps) - MOST}
+    rooted = [{**s, "needs": [n for n in s["needs"] if n in names] or [function["name"]]} for s in chosen]
+    return [function, *rooted]
 
 
 def _places(steps: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:

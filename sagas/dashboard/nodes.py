@@ -64,7 +64,9 @@ def _resting(step: Mapping[str, Any]) -> str:
         return ""
     if step.get("outline"):
         return "asks for the others as it runs"
-    return "waits for its steps" if step["status"] == "executing" else ""
+    waits = "waits for its steps" if step["status"] == "executing" else ""
+    earlier = f"{step['earlier']} earlier ones are not drawn" if step.get("earlier") else ""
+    return ", ".join(filter(None, [waits, earlier]))
 
 
 def _took(step: Mapping[str, Any]) -> str:

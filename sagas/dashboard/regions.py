@@ -16,7 +16,7 @@ from sagas.core.words import TERMINAL, Direction
 from sagas.dashboard import overview as figures
 from sagas.dashboard.beside import Beside, beside
 from sagas.dashboard.chrome import chrome
-from sagas.dashboard.graph import draw
+from sagas.dashboard.graph import draw, latest
 from sagas.dashboard.log import LONGEST, log_of
 from sagas.dashboard.sequence import sequence
 from sagas.dashboard.timeline import timeline
@@ -98,7 +98,7 @@ def _context(
         "saga": saga,
         "snapshot": snapshot,
         "why": snapshot["why"],
-        "graph": draw(snapshot["steps"], saga.state),
+        "graph": draw(latest(snapshot["steps"]), saga.state),
         "sequence": sequence(snapshot["steps"], log.raw),
         "timeline": timeline(_begun(snapshot["steps"]), log.raw, saga.created_at, drawn_to),
         "allowed": allowed,

@@ -32,12 +32,12 @@ BEGINS = {
     "StepDispatched": "do",
     "StepRescheduled": "do",
     "DeliveryDispatched": "do",
+    "FunctionDispatched": "do",
     "DeliveryRescheduled": "do",
     "UndoDispatched": "undo",
     "UndoRescheduled": "undo",
     "ProbeDispatched": "",  # that of the attempt which it asks about
     "ReplyAwaited": "",
-    "FunctionDispatched": "do",
 }
 #: In seconds: what the axis may be divided by.
 _NICE = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 604800)

@@ -17,6 +17,8 @@ from sagas.core import messages as m
 from sagas.core.events import event_from
 from sagas.core.machine import fold
 from sagas.core.progress import Progress
+from sagas.dashboard.graph import latest
+from sagas.dashboard.nodes import said
 from sagas.dashboard.regions import saga_contexts
 from sagas.engine import Pump, call, claims
 from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
@@ -148,6 +150,18 @@ def test_a_loop_numbers_its_steps(play: Callable[..., Play], world: shop.World) 
     assert list(done.steps)[1:4] == ["pay", "pay-2", "pay-3"]
     assert world.count["PayService.Pay"] == 30
     assert len({call.meta.key for call in world.calls}) == 30
+
+
+def test_of_very_many_steps_of_a_function_the_latest_are_drawn() -> None:
+    steps = [{"name": "function", "function": True, "needs": [], "status": "executing"}]
+    steps += [
+        {"name": f"s{n}", "function": False, "needs": [f"s{n - 1}" if n else "function"]} for n in range(60)
+    ]
+    drawn = latest(steps)
+    assert [step["name"] for step in drawn] == ["function", *(f"s{n}" for n in range(21, 60))]
+    assert (drawn[0]["earlier"], drawn[1]["needs"], drawn[2]["needs"]) == (21, ["function"], ["s21"])
+    assert said({**drawn[0], "direction": None}).note == "waits for its steps, 21 earlier ones are not drawn"
+    assert latest(steps[:40]) == steps[:40]
 
 
 def test_an_undo_comes_before_that_on_which_it_stands(play: Callable[..., Play], world: shop.World) -> None:
@@ -510,7 +524,7 @@ def test_the_page_of_a_function_has_its_steps_as_they_come(
     page = client.get(f"/sagas/{begun.saga.pk}/").content.decode()
     assert "The function asks for fetch." in page
     assert "A run of the function is due, to hear of a verdict." in page
-    assert "It is a durable function" in client.get("/types/Errands/").content.decode()
+    assert "More steps come as the function asks for them" in client.get("/types/Errands/").content.decode()
     orchestrator.step_completed(begun.saga.pk, "pay")
     begun.go(functions.errand)
     later = next(saga_contexts([begun.saga], frozenset()))
