@@ -82,7 +82,7 @@ def _check_saga_type(author: Any) -> list[CheckMessage]:
         return [Error(str(wrong), hint=hint, obj=where, id="sagas.E005")]
     except Exception as fault:  # an author's code may raise anything
         return [_define_steps_raised(author, fault, where)]
-    return list(_unhandled(pinned, where))
+    return [*_unhandled(pinned, where), *_unborn(pinned, where)]
 
 
 def _define_steps_raised(author: Any, fault: Exception, where: str) -> CheckMessage:
@@ -106,6 +106,16 @@ def _unhandled(pinned: SagaDefinition, where: str) -> Iterator[CheckMessage]:
             if registry.handler(name) is None and registry.queue_for(name) not in conf.settings().ELSEWHERE:
                 text = f"{pinned.saga_type}: nobody handles {name}, the {role} of step {step.name}."
                 yield Error(text, hint=_remedy(name, registry.commands()), obj=where, id="sagas.E007")
+
+
+def _unborn(pinned: SagaDefinition, where: str) -> Iterator[CheckMessage]:
+    for step in pinned.steps:
+        if step.child is not None and registry.saga_type(step.child.saga_type) is None:
+            name = step.child.saga_type
+            text = f"{pinned.saga_type}: step {step.name} starts a {name}, and there is no such saga type."
+            close = difflib.get_close_matches(name, registry.saga_types(), n=3)
+            hint = f"Did you mean {' or '.join(close)}?" if close else "Define it in an installed app."
+            yield Error(text, hint=hint, obj=where, id="sagas.E009")
 
 
 def _commands(step: SagaStep) -> Iterator[tuple[str, str]]:

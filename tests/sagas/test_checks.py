@@ -8,7 +8,7 @@ import pytest
 from django.core.checks import CheckMessage
 from pydantic import BaseModel
 
-from sagas import SagaOrchestrator, SagaStep, checks, registry
+from sagas import SagaOrchestrator, SagaStep, checks, child, registry
 
 Define = Callable[..., list[CheckMessage]]
 
@@ -37,6 +37,16 @@ def said(messages: Sequence[CheckMessage]) -> tuple[str, str, str]:
 
 def test_a_good_definition_is_passed_in_silence(define: Define) -> None:
     assert define(step(), step("pay", "PayService.Pay", "PayService.Refund")) == []
+
+
+@pytest.mark.parametrize(("kind", "hint"), [("Trail", "Did you mean Trial?"), ("Nothing", "Define it in")])
+def test_a_child_of_a_type_that_is_not_there_is_said_at_the_start(
+    define: Define, kind: str, hint: str
+) -> None:
+    identity, text, remedy = said(define(step(), child("more", kind)))
+    assert identity == "sagas.E009"
+    assert text == f"Trial: step more starts a {kind}, and there is no such saga type."
+    assert remedy.startswith(hint)
 
 
 @pytest.mark.parametrize(
