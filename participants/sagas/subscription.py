@@ -67,54 +67,51 @@ def subscription_renewal(saga: Any, data: Mapping[str, Any]) -> dict[str, Any]:
     ended = "renewed" if last == wanted else "cancelled"
     for month in range(1, last + 1):
         bill = {"month": month, "amount_cents": price}
-        if not _charged(saga, data, bill):
+        if not _paid(saga, data, bill):
             ended = "downgraded"
-            saga.step(
-                "downgrade",
-                "SubscriptionService.Downgrade",
-                undo="SubscriptionService.Restore",
-                input={"month": month},
-            )
+            _downgrade(saga, month)
             break
         saga.step("extend", "SubscriptionService.Extend", undo="SubscriptionService.TakeBack", input=bill)
         if month < last:
             # From the beginning, so that a charge that came late does not put off all that follow.
             saga.wait("next_month", until=began + month * A_MONTH * _day(data))
-    saga.step(
-        "tell_customer",
-        "NotificationService.SendSubscriptionNotice",
-        undo="NotificationService.SendCancellationNotice",
-        input={"ended": ended},
-    )
+    _tell(saga, "tell_customer", "NotificationService.SendSubscriptionNotice", {"ended": ended})
     return {"ended": ended}
 
 
-def _charged(saga: Any, data: Mapping[str, Any], bill: Mapping[str, Any]) -> bool:
+def _paid(saga: Any, data: Mapping[str, Any], bill: Mapping[str, Any]) -> bool:
     """Charge a month; if the card is declined remind the customer, and try again days later. Say whether it worked."""
-    for reminders, days in enumerate((*GRACE, None)):
-        try:
-            saga.step(
-                "charge",
-                "BillingService.Charge",
-                undo="BillingService.Refund",
-                input={**bill, "reminders": reminders},
-                retry=SOON,
-                undo_retry=SOON,
-                hold=data.get("hold_on_failure", False),
-            )
-        except Rejected:
-            if days is None:
-                return False
-        else:
+    for reminders, days in enumerate(GRACE):
+        if _charged(saga, data, {**bill, "reminders": reminders}):
             return True
-        saga.step(
-            "remind",
-            "NotificationService.SendPaymentReminder",
-            undo="NotificationService.SendCancellationNotice",
-            input={"month": bill["month"]},
-        )
+        _tell(saga, "remind", "NotificationService.SendPaymentReminder", {"month": bill["month"]})
         saga.wait("grace", days * _day(data))
-    return False
+    return _charged(saga, data, {**bill, "reminders": len(GRACE)})
+
+
+def _charged(saga: Any, data: Mapping[str, Any], bill: Mapping[str, Any]) -> bool:
+    try:
+        saga.step(
+            "charge",
+            "BillingService.Charge",
+            undo="BillingService.Refund",
+            input=bill,
+            retry=SOON,
+            undo_retry=SOON,
+            hold=data.get("hold_on_failure", False),
+        )
+    except Rejected:
+        return False
+    return True
+
+
+def _downgrade(saga: Any, month: int) -> None:
+    undo = "SubscriptionService.Restore"
+    saga.step("downgrade", "SubscriptionService.Downgrade", undo=undo, input={"month": month})
+
+
+def _tell(saga: Any, name: str, notice: str, about: Mapping[str, Any]) -> None:
+    saga.step(name, notice, undo="NotificationService.SendCancellationNotice", input=about)
 
 
 def _day(data: Mapping[str, Any]) -> timedelta:
