@@ -236,8 +236,12 @@ def _turn(node: Node, rows: int, alone: bool) -> str:
 
 
 def _turned(node: Node) -> bool:
-    """Whether this is where the saga turned back: the action failed, and what came before is undone."""
-    return node.step["status"] == "failed" and not node.step["attention"]
+    """Whether this is where the saga turned back: the action failed, and what came before is undone.
+
+    A function stands before all that it has asked for: it turned back behind that.
+    """
+    failed = node.step["status"] == "failed" and not node.step["attention"]
+    return failed and not node.step.get("function")
 
 
 def _curve(left: Node, right: Node, left_row: int, right_row: int, rows: int) -> str:

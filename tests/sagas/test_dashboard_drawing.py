@@ -83,6 +83,13 @@ def test_the_undo_lane_lies_below_every_row_of_the_do_lane() -> None:
     assert graph.width == 2 * WIDTH + GAP_X
 
 
+def test_a_function_turns_back_where_its_step_was_refused() -> None:
+    function = step("function", function=True, status="failed")
+    steps = [function, step("a", "function", status="compensated"), step("b", "a", status="failed")]
+    turns = [edge.path for edge in draw(steps, "failed").edges if edge.lane == "turn"]
+    assert [path.startswith(f"M{2 * (WIDTH + GAP_X) + WIDTH // 2} ") for path in turns] == [True]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "third", "state", "here"),
     [
