@@ -200,6 +200,16 @@ def bars(*events: dict[str, Any], end: float = 10) -> list[tuple[str, str, float
     return [(bar.look, bar.lane, bar.x, bar.width) for bar in drawn.lines[0].bars]
 
 
+def test_the_runs_of_a_function_are_bars_and_what_it_waits_for_is_none_of_its_time() -> None:
+    assert bars(
+        event("FunctionDispatched", 0),
+        event("FunctionWaits", 1),
+        event("FunctionDispatched", 5),
+        event("StepHeld", 6),
+        end=10,
+    ) == [("completed", "do", 0, 10), ("attention", "do", 50, 10)]
+
+
 def test_attempts_are_bars_and_the_wait_between_them_is_hatched() -> None:
     due = (NOON + timedelta(seconds=4)).isoformat()
     assert bars(
