@@ -160,12 +160,13 @@ def _at_rest(*queues: str) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_the_example_function_runs_as_it_is_printed(printed: Callable[[str, str], ModuleType]) -> None:
     page = (ROOT / "docs" / "durable-functions.md").read_text()
-    (example,) = PYTHON.findall(page)
-    series = printed("durable-functions", example).gift_series
+    module = printed("durable-functions", "\n".join(PYTHON.findall(page)))
+    series = module.gift_series
     queues = ("gift", "card", "courier")
     data = {"to": "Ada", "neighbour": "Charles", "months": 3}
     happy, moved = series.start(data), series.start({**data, "to": "nobody"})
     nobody = series.start({**data, "to": "nobody", "neighbour": "nobody"})
+    family = module.gifts_for_all.start({"family": ["Ada", "nobody", "Alan"], "neighbour": "nobody"})
     _at_rest(*queues)
     parcels = {saga.pk: saga.steps.get(name="function").result for saga in (happy, moved)}
     told = [f"Gift number {month}" for month in (1, 2, 3)]
@@ -174,12 +175,14 @@ def test_the_example_function_runs_as_it_is_printed(printed: Callable[[str, str]
     ended = Saga.objects.get(pk=nobody.pk)
     assert (ended.state, ended.error) == ("failed", "there is nobody to deliver to")
     assert ended.steps.get(name="wrap").status == "compensated"
+    assert family.steps.get(name="function").result == {"missed": ["nobody"]}
+    assert Saga.objects.filter(origin=family).count() == 3
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_changed_function_says_what_the_page_says(printed: Callable[[str, str], ModuleType]) -> None:
     page = (ROOT / "docs" / "durable-functions.md").read_text()
-    (example,) = PYTHON.findall(page)
+    example = PYTHON.findall(page)[0]
     series = printed("durable-functions", example).gift_series
     saga = series.start({"to": "Ada", "neighbour": "Charles", "months": 2})
     Pump(("gift", "card", "courier", "default"), "docs").run(20)
