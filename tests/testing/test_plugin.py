@@ -2,11 +2,11 @@
 
 import pytest
 
-from participants.sagas import OrderFulfillment, RefundApproval, TripBooking
+from participants.sagas import OrderFulfillment, RefundApproval, TripBooking, subscription_renewal
 from sagas.testing.report import Drilled
 from tests.testing.broken import Booking
 
-#: What differs between the databases is the drill's, and the order's shows it; these two are about the sagas.
+#: What differs between the databases is the drill's, and the order's shows it; these are about the sagas.
 only_on_sqlite = pytest.mark.only_on("sqlite")
 
 
@@ -29,6 +29,19 @@ def test_a_trip_is_restored_at_every_failure_point_or_goes_forward() -> None:
 @pytest.mark.drill(RefundApproval)
 def test_a_refund_is_restored_whoever_answers() -> None:
     """With its approval."""
+
+
+@only_on_sqlite
+@pytest.mark.drill("OrderFunction", only="process_payment")
+def test_an_order_that_is_a_function_is_restored(drilled: list[Drilled]) -> None:
+    assert {each.verdict for each in drilled} == {"restored", "completed"}
+
+
+@only_on_sqlite
+@pytest.mark.drill("SubscriptionRenewal", {**subscription_renewal.sample_data, "months": 1}, only="charge")
+def test_a_month_that_is_not_paid_is_restored_or_goes_another_way(drilled: list[Drilled]) -> None:
+    refused = [each.verdict for each in drilled if each.point.failure == "rejected"]
+    assert "completed" in refused, "the function heard of it, and went on"
 
 
 @pytest.mark.drill(Booking, only="charge")
