@@ -174,6 +174,20 @@ def test_a_clock_that_is_set_back_twice_strands_nothing(errand: Any, jump: Jump,
         assert Due.objects.get().due_at == now + timedelta(seconds=wait)
 
 
+def test_who_waited_for_a_lock_cuts_nothing_short_that_was_made_meanwhile(
+    errand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saga = errand()
+    wait = timedelta(seconds=4)
+    Due.objects.update(due_at=saga.updated_at + wait)
+    Step.objects.filter(saga=saga, name="fetch").update(due_at=saga.updated_at + wait)
+    monotonic = time.monotonic()
+    told = iter([monotonic])
+    monkeypatch.setattr(jumps.time, "monotonic", lambda: next(told, monotonic + 8))
+    assert jumps.bring_forward(saga.updated_at - timedelta(seconds=8)) == 0
+    assert Due.objects.get().due_at == saga.updated_at + wait
+
+
 def test_work_for_later_is_left_alone_when_no_clock_was_set(errand: Any) -> None:
     errand()
     later = database_now() + timedelta(hours=5)
