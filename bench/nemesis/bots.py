@@ -32,6 +32,8 @@ EVERY_VERB = (
 )
 #: A participant that remembers nothing: asking it twice would do it twice.
 PLAIN = "courier"
+#: A choreography: what a subscriber would have told, its service can tell better than an operator.
+ROUND, NOT_IN_A_ROUND = "ChaosRound", ("skip", "resolve")
 #: Verbs that a hasty person is fond of come more often.
 WEIGHT = {
     "compensate": 1,
@@ -117,7 +119,7 @@ class Bot:
 
     def _body(self, saga: dict[str, Any], verb: str, step: str | None) -> dict[str, Any] | None:
         """Return what to send; None for what an honest operator would not do here."""
-        if verb == "retry" and step == PLAIN:
+        if (verb == "retry" and step == PLAIN) or (saga["type"] == ROUND and verb in NOT_IN_A_ROUND):
             return None
         body: dict[str, Any] = {
             "reason": f"{self.name} says so",

@@ -27,6 +27,7 @@ class Plan:
     """Kinds of faults that are left out, by their numbers."""
     web: int = 0
     ledger: int = 0
+    outpost: int = 0
     back_door: str = ""
     token: str = ""
     session: str = ""

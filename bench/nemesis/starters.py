@@ -14,7 +14,13 @@ THREADS = 12
 PACE = {STORM: 0.25, STEADY: 3.0}
 #: Sagas that may be under way before a starter waits.
 BACKLOG = 250
-TYPES = ("ChaosChain",) * 6 + ("ChaosFork",) * 3 + ("ChaosCourier",)
+TYPES = (
+    *("ChaosChain",) * 6,
+    *("ChaosFork",) * 3,
+    *("ChaosParcel",) * 2,
+    *("ChaosRound",) * 2,
+    "ChaosCourier",
+)
 #: Of a hundred starts, how many are repeated although they were answered, and how many with other data then.
 REPEATED, OTHER = 5, 2
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from redis import Redis
 
-from bench.nemesis import stores
+from bench.nemesis import outpost, stores
 from bench.nemesis.children import Child
 from bench.nemesis.journal import Journal
 from bench.nemesis.plan import Plan
@@ -36,7 +36,7 @@ class World:
 
     def __init__(self, plan: Plan) -> None:
         self.folder = plan.path
-        self.plan = replace(plan, web=_free_port(), ledger=_free_port())
+        self.plan = replace(plan, web=_free_port(), ledger=_free_port(), outpost=_free_port())
         for name in ("logs", "data", "disk", "redis"):
             (self.folder / name).mkdir()
         self.journal = Journal(self.folder / "nemesis.jsonl")
@@ -73,6 +73,7 @@ class World:
         self._add("redis", command, dict(os.environ))
         ledger = [sys.executable, "-m", "bench.nemesis.ledger", self.folder / "ledger.sqlite3"]
         self._add("ledger", [*ledger, self.plan.ledger, self.plan.seed], dict(os.environ))
+        self._add("outpost", [sys.executable, "-m", "bench.nemesis.outpost", self.folder], dict(os.environ))
         saga = [sys.executable, ROOT / "manage.py", "saga"]
         daphne = f"-m daphne --bind 127.0.0.1 --port {self.plan.web} --verbosity 0 {DAPHNE_OPTIONS}"
         self._serve("web", [sys.executable, *daphne.split(), "sagaproject.asgi:application"], age=0)
@@ -154,9 +155,17 @@ class World:
             "SAGADESK_APPS": ",".join(apps),
             "SAGADESK_LEASE": str(self.plan.lease),
             "SAGADESK_BUG": self.plan.bug or "",
+            "SAGADESK_HTTP": json.dumps({"OutpostService": self._outpost}),
+            "SAGADESK_CALLBACK_URL": f"http://127.0.0.1:{self.plan.web}",
             "CHAOS_LEDGER": str(self.plan.ledger),
             "CHAOS_SKEW": str(self.folder / "skew"),
         }
+
+    @property
+    def _outpost(self) -> dict[str, Any]:
+        """What the desk has to know of the participant elsewhere."""
+        url = f"http://127.0.0.1:{self.plan.outpost}/"
+        return {"url": url, "secrets": [outpost.SECRET], "private": True, "reply_within": outpost.TIMEOUT}
 
     @property
     def _redis_socket(self) -> Path:

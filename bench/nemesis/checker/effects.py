@@ -1,6 +1,7 @@
 """I1, I2, I5, I6: what was promised against what the ledger has."""
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from bench.nemesis.checker.facts import Facts, Row, Saga
@@ -8,6 +9,14 @@ from bench.nemesis.checker.verdict import Verdict, invariant
 
 #: The participant without an inbox, and the one whose books are in the desk's own database.
 PLAIN, LOCAL = "courier", "points"
+#: What makes a command of a saga due, and in which direction.
+DISPATCHES = {"StepDispatched": "do", "UndoDispatched": "undo", "DeliveryDispatched": "do"}
+#: The choreography, and its steps that have an effect.
+ROUND, ACTING = "ChaosRound", ("reserve", "charge", "ship")
+#: What a stranger hears: no, or nothing while the web is away.
+UNHEARD = {0, 401, 500, 502, 503, 504}
+#: Steps that ask nobody outside.
+SILENT = ("end", "sold_out")
 #: So many pauses beyond a lease must have had something to say too late.
 BITES = 10
 
@@ -57,12 +66,27 @@ def effects(facts: Facts, verdict: Verdict) -> None:
     shaken = _shaken(facts)
     excused = 0
     for saga in facts.sagas.values():
-        if saga.over:
+        if saga.over and saga.row["saga_type"] == ROUND:
+            _round(facts, saga, verdict)
+        elif saga.over:
             excused += sum(_step(facts, saga, step, shaken, verdict) for step in saga.steps.values())
     verdict.figures = {
         "effects": len(facts.effects) + len(facts.points),
         "without an inbox, beyond telling": excused,
     }
+
+
+def _round(facts: Facts, saga: Saga, verdict: Verdict) -> None:
+    """Compare a choreography: all that acts has acted, or nothing is left of it. No operator settles one by hand."""
+    wanted = {1} if saga.row["state"] == "completed" else {0}
+    for step in saga.steps:
+        net = _net(facts, saga, step)
+        fits = net in (wanted if step in ACTING else {0})
+        where = {"saga": saga.id, "state": saga.row["state"], "step": step, "net": net}
+        verdict.expect(fits, "the ledger does not say what the choreography says", **where)
+    for step in saga.steps.values():
+        over = step["status"] in ("pending", "completed")
+        verdict.expect(over, "an event was not delivered", saga=saga.id, step=step["name"])
 
 
 def _step(facts: Facts, saga: Saga, step: Row, shaken: set[int], verdict: Verdict) -> int:
@@ -124,30 +148,36 @@ def intents(facts: Facts, verdict: Verdict) -> None:
         verdict.expect(key in recorded, "called without a recorded intent", key=key)
     effective = {effect["key"] for effect in facts.effects} | {row["key"] for row in facts.points}
     for saga in facts.sagas.values():
-        _claims_nothing(facts, saga, effective, verdict)
+        # A subscriber may have been refused, and have told so: its answer is on record then.
+        known = facts.replies.keys() if saga.row["saga_type"] == ROUND else effective
+        _claims_nothing(facts, saga, known, verdict)
+    forged = [entry for entry in facts.journal("outpost") if entry.get("forged")]
+    for entry in forged:
+        verdict.expect(entry["code"] in UNHEARD, "a stranger's answer was taken", **entry)
+    verdict.figures = {"forged answers refused": sum(entry["code"] == 401 for entry in forged)}
 
 
 def _keys(saga: Saga) -> list[str]:
     found = []
     for event in saga.events:
-        if event["type"] in ("StepDispatched", "UndoDispatched"):
-            way = "do" if event["type"] == "StepDispatched" else "undo"
+        if event["type"] in DISPATCHES:
+            way = DISPATCHES[event["type"]]
             found.append(f"{saga.id}:{event['step']}:{way}:{event['data']['generation']}")
     return found
 
 
-def _claims_nothing(facts: Facts, saga: Saga, effective: set[str], verdict: Verdict) -> None:
+def _claims_nothing(facts: Facts, saga: Saga, effective: Collection[str], verdict: Verdict) -> None:
     """Every verdict that no operator gave has the ledger's word behind it."""
     open_key: dict[str, str] = {}
     for event in saga.events:
         kind, step = event["type"], event["step"]
-        if kind in ("StepDispatched", "UndoDispatched"):
-            way = "do" if kind == "StepDispatched" else "undo"
+        if kind in DISPATCHES:
+            way = DISPATCHES[kind]
             open_key[step] = f"{saga.id}:{step}:{way}:{event['data']['generation']}"
         if event["version"] in saga.settled_by_hand or step is None:
             continue
         known: dict[str, Any] = facts.replies.get(open_key.get(step, ""), {})
-        if kind == "StepCompleted" and saga.row["origin_kind"] != "repair":
+        if kind == "StepCompleted" and saga.row["origin_kind"] != "repair" and step not in SILENT:
             verdict.expect(
                 open_key[step] in effective,
                 "completed, and the ledger knows nothing of it",

@@ -15,7 +15,12 @@ STATUS = {
     "UndoDispatched": "compensating",
     "StepCompensated": "compensated",
     "StepLeftStanding": "completed",
+    "DeliveryDispatched": "executing",
+    "EventAwaited": "executing",
+    "DeliveryDropped": "skipped",
 }
+#: What begins a saga's first step, one way or the other.
+BEGINS = {"StepDispatched", "StepSkipped", "DeliveryDispatched"}
 ENDS = {"SagaCompleted": "completed", "SagaFailed": "failed"}
 AFTER_THE_END = {"LateEffectFound", "LateEffectSettled"}
 #: A step in one of these has no effect that a rollback would have to undo.
@@ -39,7 +44,7 @@ class Story:
         kind, step, data = event["type"], event["step"], event["data"]
         if step is not None and kind != "SagaCompensating":  # that names the step that was at fault
             self._hear_step(kind, step, data)
-        if kind in ("StepDispatched", "StepSkipped") and self.state == "started":
+        if kind in BEGINS and self.state == "started":
             self.state = "pending"
         elif kind == "SagaCompensating":
             self.state = "compensating"

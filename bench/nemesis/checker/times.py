@@ -64,12 +64,12 @@ def _due(facts: Facts) -> dict[tuple[str, int], Any]:
         told: dict[Any, int] = {}
         for event in saga.events:
             way = "undo" if event["type"].startswith("Undo") else "do"
-            if event["type"] in ("StepDispatched", "UndoDispatched"):
+            if event["type"] in ("StepDispatched", "UndoDispatched", "DeliveryDispatched"):
                 generation[event["step"], way] = event["data"]["generation"]
             # A second transition at the very same time: the clock is behind the saga, whose time stands still,
             # so that nobody knows when this attempt was due, by the clock; what was planned before is void.
             still = told.setdefault(event["at"], event["version"]) != event["version"]
-            if event["data"].get("due_at") and event["step"]:
+            if event["data"].get("due_at") and "attempt" in event["data"]:
                 key = f"{saga.id}:{event['step']}:{way}:{generation.get((event['step'], way), 0)}"
                 found[key, event["data"]["attempt"]] = None if still else moment(event["data"]["due_at"])
     return found

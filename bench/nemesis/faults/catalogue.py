@@ -49,7 +49,6 @@ CATALOGUE: list[Fault] = []
 NOT_DONE = {
     "F1, the child of a forking worker": "there is none: a worker is one process",
     "F4, Redis back with old data": "it keeps nothing on disk; what is in it are nudges, and F9 repeats those",
-    "F10, callbacks": "its participants are all local; the carrier's tests do it",
     "F11, clocks of processes": "none is read for leases, due times or deadlines; it would need libfaketime",
     "F12, EIO": "it would need a device of our own",
 }

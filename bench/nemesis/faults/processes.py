@@ -1,4 +1,4 @@
-"""F1, F2, F3, F8, F13, F16: processes are killed, paused, ended and starved."""
+"""F1, F2, F3, F8, F10, F13, F16: processes are killed, paused, ended and starved."""
 
 import random
 import signal
@@ -77,3 +77,22 @@ def _starve_worker(world: World, chance: random.Random, dose: Dose) -> None:
         time.sleep(chance.uniform(1, 4))
         if child.pid == pid:
             child.send(signal.SIGKILL)
+
+
+@fault("F10", "kill -9 of the outpost", every=15)
+def _kill_outpost(world: World, chance: random.Random, dose: Dose) -> None:
+    _send(signal.SIGKILL, [world.children["outpost"]], chance, dose)
+
+
+@fault("F10", "outpost silent for a while", every=20)
+def _pause_outpost(world: World, chance: random.Random, dose: Dose) -> None:
+    with one_of([world.children["outpost"]], chance) as child:
+        pid = child.send(signal.SIGSTOP) if child else 0
+        if not child or not pid:
+            return
+        try:
+            dose(pid=pid)  # named by no child: nobody but its callers waits for it
+            time.sleep(chance.uniform(1, 8))
+        finally:
+            if child.pid == pid:
+                child.send(signal.SIGCONT)

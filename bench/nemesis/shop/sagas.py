@@ -1,24 +1,17 @@
-"""Sagas of a chain, of branches around a pivot, and of a participant without an inbox. All effects are told outside."""
+"""Sagas of a chain, of branches, of participants without an inbox and elsewhere. All effects are told outside."""
 
-import os
 import random
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from functools import wraps
 from typing import Any, ClassVar
 
 from bench.nemesis import wire
+from bench.nemesis.shop.asking import LEDGER, ONCE, QUICK, STUBBORN, TIMEOUT, question, result
 from bench.nemesis.shop.models import Points, PointsInbox
-from sagas import Rejected, Retry, SagaOrchestrator, SagaStep, command
+from bench.nemesis.shop.round import Round  # noqa: F401 - found in this module, as all sagas of an app are
+from sagas import SagaOrchestrator, SagaStep, command
 from sagas.inbox import once
-
-LEDGER = int(os.environ.get("CHAOS_LEDGER", "0"))
-#: Seconds that an attempt may take; a participant gives up on the ledger before that.
-TIMEOUT = 6.0
-QUICK = Retry(max_attempts=5, first=0.2, cap=2.0)
-STUBBORN = Retry(max_attempts=10, first=0.2, cap=2.0)
-ONCE = Retry(max_attempts=1)
 
 
 def step(name: str, service: str, **options: Any) -> SagaStep:
@@ -74,40 +67,29 @@ class Courier(SagaOrchestrator):
         ]
 
 
-def _question(given: Any, *, plain: bool, refusable: bool) -> dict[str, Any]:
-    meta = given.meta
-    return {
-        "ask": "call",
-        "key": meta.key,
-        "undoes": meta.undoes,
-        "saga": meta.saga_id,
-        "step": meta.step,
-        "attempt": meta.attempt,
-        "pid": os.getpid(),
-        "claimed_at": (meta.deadline - timedelta(seconds=TIMEOUT)).isoformat(),
-        "plain": plain,
-        "refusable": refusable,
-    }
+class Parcel(SagaOrchestrator):
+    """A participant elsewhere, reached by HTTP, stands in the middle."""
 
+    saga_type = "ChaosParcel"
+    sample_data: ClassVar = {"order": "o-1"}
 
-def _result(answer: dict[str, Any]) -> Any:
-    match answer.get("verdict"):
-        case "completed":
-            return answer["result"]
-        case "rejected":
-            raise Rejected(answer["reason"])
-        case _:
-            raise ConnectionError(f"the ledger says {answer}")
+    def define_steps(self, data: Mapping[str, Any]) -> list[SagaStep]:
+        """Reserve, hand it to the outpost, charge."""
+        return [
+            step("reserve", "StockService"),
+            step("parcel", "OutpostService"),
+            step("charge", "MoneyService"),
+        ]
 
 
 def _served(service: str, *, plain: bool = False, refusable: bool = True, soon: bool = False) -> None:
     """Register a service whose every command is a call to the ledger, plain or in an event loop."""
 
     def call(given: Any) -> Any:
-        return _result(wire.ask(LEDGER, _question(given, plain=plain, refusable=refusable)))
+        return result(wire.ask(LEDGER, question(given, plain=plain, refusable=refusable)))
 
     async def call_soon(given: Any) -> Any:
-        return _result(await wire.ask_soon(LEDGER, _question(given, plain=plain, refusable=refusable)))
+        return result(await wire.ask_soon(LEDGER, question(given, plain=plain, refusable=refusable)))
 
     for verb in ("Do", "Undo"):
         command(f"{service}.{verb}", inbox=not plain)(call_soon if soon else call)
