@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,12 +11,13 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from sagas import Rejected, SagaContext, orchestrator, publish, registry, stranded, subscribe
+from sagas.clock import database_now
 from sagas.core.events import event_from
 from sagas.core.machine import fold
 from sagas.core.progress import Progress
 from sagas.engine import Pump
 from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
-from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, loading
+from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, bus, intake, loading
 from sagas.testing import CannotDrill, drill
 from tests.sagas import trade
 
@@ -279,6 +281,21 @@ def test_what_a_subscriber_published_before_it_failed_is_not_lost_and_told_once(
     assert published(saga).count("GoodsTaken") == 1
     late = LateReply.objects.get(saga_id=saga.pk)
     assert (late.kind, late.payload["event"]) == ("published", "GoodsTaken")
+
+
+def test_what_a_subscriber_published_is_taken_in_soon_though_its_reply_never_comes(pump: Pump) -> None:
+    saga = trade.Trade().start({"item": "book"})
+    token = bus.delivering.set(
+        (saga.pk, "agreed")
+    )  # in the midst of its delivery, of which nobody hears again
+    publish("GoodsAsked", {"item": "book"})
+    bus.delivering.reset(token)
+    waiting = Due.objects.filter(name=intake.SAGA)
+    assert waiting.get().due_at <= database_now() + timedelta(seconds=bus.ORPHANED)
+    Due.objects.filter(step="agreed", kind=Due.COMMAND).delete()
+    waiting.update(due_at=Now())
+    pump.run(1)
+    assert published(saga)[:2] == ["TradeAgreed", "GoodsAsked"]
 
 
 def test_publishing_the_first_event_starts_the_choreography_in_the_same_transaction(

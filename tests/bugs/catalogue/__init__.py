@@ -1,6 +1,15 @@
-"""The bugs, floor by floor."""
+"""The bugs, floor by floor, and of what stands beside them."""
 
 from tests.bugs.bug import BUGS
-from tests.bugs.catalogue import core, edges, engine, orchestrator  # noqa: F401 - importing them registers their bugs
+from tests.bugs.catalogue import (  # noqa: F401 - importing them registers their bugs
+    choreography,
+    core,
+    edges,
+    elsewhere,
+    engine,
+    orchestrator,
+    upkeep,
+    waiting,
+)
 
 __all__ = ["BUGS"]
