@@ -12,22 +12,40 @@ from concurrent.futures import ThreadPoolExecutor
 
 from _setup import DEVELOPMENT, ROOT, VENV_PYTHON, need_programs, say, virtual_environment
 
+Stage = tuple[str, str, tuple[str, ...]]
+
 NOTHING_COLLECTED = 5
-ON_BOTH = ("tests/sagas", "tests/participants", "tests/testing", "tests/acceptance")
+ON_BOTH = ("tests/sagas", "tests/participants", "tests/testing")
+#: Real processes, which mostly wait for each other, or for a lease to end.
+REAL = ("tests/acceptance",)
 #: In processes of their own: their shop's handlers and saga types are registered for good.
 DEATHS = ("tests/crashpoints",)
-#: Two lanes run side by side, one for each core; a lane runs its stages in turn: (name, database, folders).
+#: Lanes run side by side, each with its niceness: one waits for what should happen soon, and the others, which
+#: compute, have what it leaves of two cores. A lane runs its stages in turn: (name, database, folders).
 LANES = (
     (
-        ("sqlite", "sqlite", (*ON_BOTH, "tests/test_docs.py", "tests/test_bugs.py")),
-        ("browser", "sqlite", ("tests/browser",)),
-        ("deaths", "sqlite", DEATHS),
-        ("system", "sqlite", ("tests/system",)),
+        0,
+        (
+            ("real", "sqlite", REAL),
+            ("pg real", "postgres", REAL),
+            ("browser", "sqlite", ("tests/browser",)),
+            ("system", "sqlite", ("tests/system",)),
+        ),
     ),
     (
-        ("core", "sqlite", ("tests/core",)),
-        ("postgres", "postgres", ON_BOTH),
-        ("pg deaths", "postgres", DEATHS),
+        5,
+        (
+            ("core", "sqlite", ("tests/core",)),
+            ("sqlite", "sqlite", (*ON_BOTH, "tests/test_docs.py", "tests/test_bugs.py")),
+            ("deaths", "sqlite", DEATHS),
+        ),
+    ),
+    (
+        5,
+        (
+            ("postgres", "postgres", ON_BOTH),
+            ("pg deaths", "postgres", DEATHS),
+        ),
     ),
 )
 SPEAKING = threading.Lock()
@@ -40,10 +58,8 @@ def main() -> int:
     need_programs("chromium", "postgresql")
     results = {"checks": subprocess.run([VENV_PYTHON, ROOT / "bin" / "_check.py"], check=False).returncode}
     with ThreadPoolExecutor(len(LANES)) as pool:
-        for lane in pool.map(
-            lambda stages: {stage[0]: _pytest(*stage, arguments) for stage in stages}, LANES
-        ):
-            results |= lane
+        for done in pool.map(lambda lane: _lane(*lane, arguments), LANES):
+            results |= done
     print("\nSummary", flush=True)
     for name, code in results.items():
         say(name, "no test asked for" if code == NOTHING_COLLECTED else f"FAILED ({code})" if code else "ok")
@@ -59,7 +75,11 @@ def _verdict(results: dict[str, int]) -> int:
     return NOTHING_COLLECTED if all(code == NOTHING_COLLECTED for code in tests) else 0
 
 
-def _pytest(name: str, database: str, folders: tuple[str, ...], arguments: list[str]) -> int:
+def _lane(nice: int, stages: tuple[Stage, ...], arguments: list[str]) -> dict[str, int]:
+    return {stage[0]: _pytest(nice, *stage, arguments) for stage in stages}
+
+
+def _pytest(nice: int, name: str, database: str, folders: tuple[str, ...], arguments: list[str]) -> int:
     """Run a stage: all of its folders, or what of them is asked for; what it printed is shown when it ends."""
     asked = [word for word in arguments if (ROOT / word.split("::")[0]).exists()]
     options = [word for word in arguments if word not in asked]
@@ -69,9 +89,11 @@ def _pytest(name: str, database: str, folders: tuple[str, ...], arguments: list[
         return NOTHING_COLLECTED
     env = {**os.environ, "SAGADESK_TEST_DATABASE": database}
     env.setdefault("HYPOTHESIS_PROFILE", "ci")
+    # The tests start hundreds of processes: what they import is compiled once, not by each of them.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     began = time.monotonic()
     done = subprocess.run(
-        [VENV_PYTHON, "-m", "pytest", *options, *chosen],
+        ["nice", "-n", str(nice), VENV_PYTHON, "-m", "pytest", *options, *chosen],
         cwd=ROOT,
         env=env,
         stdout=subprocess.PIPE,
