@@ -61,12 +61,17 @@ def _effects_off(trade: Trade) -> Iterator[Finding]:
         left=_steps(trade, standing=True),
     )
     completed, failed = Q(state="completed"), Q(state="failed")
-    for saga in sagas.filter(completed & ~Q(have=F("done"))):
-        yield _unlike(trade, saga, "completed_has_its_effects", saga.done)
-    for saga in sagas.filter(failed & Q(have__gt=F("left"))):
-        yield _unlike(trade, saga, "failed_keeps_nothing", saga.left)
-    for saga in sagas.filter(~completed & ~failed & Q(have__gt=F("asked"))):
-        yield _unlike(trade, saga, "no_effect_twice", saga.asked)
+    off = completed & ~Q(have=F("done"))
+    off |= failed & Q(have__gt=F("left"))
+    off |= ~completed & ~failed & Q(have__gt=F("asked"))
+    for saga in sagas.filter(off):
+        match saga.state:
+            case "completed":
+                yield _unlike(trade, saga, "completed_has_its_effects", saga.done)
+            case "failed":
+                yield _unlike(trade, saga, "failed_keeps_nothing", saga.left)
+            case _:
+                yield _unlike(trade, saga, "no_effect_twice", saga.asked)
 
 
 def _charged_other_than_reserved() -> Iterator[Finding]:
