@@ -73,7 +73,7 @@ def undo_dropped_when_retries_are_spent() -> None:
 @bug(DECIDE)
 def unclaimed_work_not_withdrawn() -> None:
     """A saga that turns back leaves what is due, and nobody has begun, to be done all the same."""
-    rewrite("sagas.core.draft:Draft.turn_back", "and not self.claimed(each)", "and False")
+    rewrite("sagas.core.draft:Draft._may_stop", "not self.claimed(step)", "False")
 
 
 @bug(DECIDE)
