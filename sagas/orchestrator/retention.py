@@ -126,7 +126,7 @@ def _with_origin(olds: Sequence[Old]) -> list[Old]:
     staying = set(Saga.objects.filter(pk__in=origins).values_list("pk", flat=True))
     chosen = []
     for old in olds:
-        if old.origin_id not in staying or old.origin_kind in {CHILD, UNDO}:
+        if old.origin_id not in staying:
             chosen.append(old)
             staying.discard(old.id)
     return chosen

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db.models.functions import Now
 
-from sagas import Later, Rejected, SagaStep, child, orchestrator, publish
+from sagas import Later, Rejected, SagaStep, child, orchestrator, publish, registry
 from sagas.core import messages as m
 from sagas.core.words import Direction
 from sagas.engine import Pump, reap
@@ -167,6 +167,30 @@ def command_of(saga: Saga, name: str, way: Direction = Direction.DO) -> Any:
     generation = at.generation if way is Direction.DO else 1
     sent = Sent(name, way, command or "", at.number_of(way) or 0, generation, 1, 30.0, False)
     return command_work(held, sent, uuid4(), datetime.now(UTC)).command
+
+
+def test_a_child_that_has_begun_is_found_though_its_type_is_gone(
+    pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saga = run(pump, begin("child", child=of("ok")))
+    monkeypatch.setattr(registry, "saga_type", lambda name: None)
+    assert children.begin(command_of(saga, "child")) == UnderWay()
+
+
+def test_an_undo_that_comes_while_a_child_begins_closes_its_key(
+    pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saga = begin("child", child=of("plan"))
+    opening = children._opening
+
+    def overtaken(*given: Any) -> Any:
+        assert children.undo(command_of(saga, "child", Direction.UNDO)) is None
+        return opening(*given)
+
+    monkeypatch.setattr(children, "_opening", overtaken)
+    with pytest.raises(Rejected, match="cancelled"):
+        children.begin(command_of(saga, "child"))
+    assert not Saga.objects.filter(origin=saga).exists()
 
 
 @pytest.mark.parametrize(
