@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sagas import SagaOrchestrator, SagaStep, child
+from sagas import SagaOrchestrator, SagaStep, child, command
 from sagas.testing import CannotDrill, completes, drill, given, promises, rejects, undo
 
 DONE = {"saga_id": "0190", "state": "completed", "results": {"book": {"number": "T-1"}}}
@@ -19,10 +19,18 @@ class Tour(SagaOrchestrator):
     def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
         """Return the chain; the child has an hour."""
         return [
-            SagaStep("pay", "Desk.Pay", "Desk.Refund"),
+            SagaStep("pay", "TourDesk.Pay", "TourDesk.Refund"),
             child("book", "OrderFulfillment", data="order", deadline=3600),
-            SagaStep("mail", "Desk.Mail"),
+            SagaStep("mail", "TourDesk.Mail"),
         ]
+
+
+@command("TourDesk.Pay", queue="default")
+@command("TourDesk.Refund", queue="default")
+@command("TourDesk.Mail", queue="default")
+def clerk(order: Any) -> dict[str, Any]:
+    """Do as told."""
+    return {"by": order.name}
 
 
 def test_a_child_that_is_completed() -> None:
@@ -41,7 +49,7 @@ def test_a_child_takes_its_time_and_is_answered_from_outside() -> None:
 
 def test_at_its_deadline_it_is_looked_at_again_and_its_end_counts() -> None:
     story = given(Tour).when("book", promises(within=3600), promises(within=None)).after(4000)
-    story.then(state="pending", waiting="reply", sent=["Desk.Pay", "sagas.Child", "sagas.Child"])
+    story.then(state="pending", waiting="reply", sent=["TourDesk.Pay", "sagas.Child", "sagas.Child"])
     story.replied("book", rejects("its time was over")).then(state="failed", undone_in_order=["pay"])
 
 
