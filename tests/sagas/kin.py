@@ -16,6 +16,7 @@ from sagas import (
     approval,
     child,
     command,
+    durable_saga,
     subscribe,
     timer,
 )
@@ -102,6 +103,15 @@ class Hamlet(Village):
     def define_steps(self, data: dict[str, Any]) -> list[Reaction]:
         """Return what the subscribers do."""
         return [Reaction("settle", on="HamletAsked", by="settlers", publishes="VillageBuilt")]
+
+
+@durable_saga("Tale", data_model=Any_)
+def tale(saga: Any, data: dict[str, Any]) -> Any:
+    """A child that is a function."""
+    plan = saga.step("plan", "KinService.Do", undo="KinService.Undo")
+    for turn in range(data["turns"]):
+        saga.step("build", "KinService.Do", undo="KinService.Undo", input={"turn": turn})
+    return plan
 
 
 def _name(sent: Any) -> str:

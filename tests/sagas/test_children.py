@@ -22,7 +22,7 @@ from tests.sagas.test_engine import assert_rows_are_the_fold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-QUEUES = ("kin", "events", WAITS_QUEUE)
+QUEUES = ("kin", "default", "events", WAITS_QUEUE)
 
 
 @pytest.fixture(autouse=True)
@@ -544,6 +544,35 @@ def test_a_child_that_is_at_its_pivot_is_looked_at_again(
     kin.answers["child.sign"] = sign
     run(pump, saga)
     assert (saga.state, saga.attention) == (state, attention)
+
+
+# Functions
+
+
+def test_a_function_may_be_a_child_and_all_its_turns_are_undone(pump: Pump) -> None:
+    saga = run(pump, begin("child", "ok", type="Tale", child={"name": "tale", "turns": 2}))
+    results = step(saga).result["results"]
+    assert {name: result and result.get("by") for name, result in results.items()} == {
+        "function": "tale.plan",
+        "plan": "tale.plan",
+        "build": "tale.build",
+        "build-2": "tale.build-2",
+    }
+    assert len(effects()) == 3
+    back(saga)
+    assert run(pump, saga).state == "failed"
+    assert effects() == []
+    assert [each["name"] for each in kin.undone] == ["tale.build-2", "tale.build", "tale.plan"]
+
+
+def test_a_function_under_way_is_rolled_back_with_its_parent(pump: Pump) -> None:
+    kin.answers["tale.build"] = lambda _: Later(within=3600)
+    saga = run(pump, begin("child", type="Tale", child={"name": "tale", "turns": 1}))
+    assert step(child_of(saga), "build").waiting == "reply"
+    assert effects() == ["tale.plan"]
+    back(saga)
+    assert run(pump, saga).state == "failed"
+    assert effects() == []
 
 
 # Choreographies
