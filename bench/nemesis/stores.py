@@ -107,6 +107,7 @@ class Postgres:
             "max_wal_size": "256MB",
             "checkpoint_timeout": "60s",
             "log_min_messages": "warning",
+            "log_min_error_statement": "panic",  # or what a saga carries is in the log whenever the disk is full
         }
         command = [servers.binary("postgres"), "-D", self.folder / "data", "-k", self.folder]
         command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
