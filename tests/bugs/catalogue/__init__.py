@@ -2,11 +2,11 @@
 
 from tests.bugs.bug import BUGS
 from tests.bugs.catalogue import (  # noqa: F401 - importing them registers their bugs
-    choreography,
     core,
     edges,
     elsewhere,
     engine,
+    events,
     orchestrator,
     upkeep,
     waiting,
