@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from sagas.core import events as e
 from sagas.core import messages as m
+from sagas.core.commands import changed
 from sagas.core.decide import Refused, decide
 from sagas.core.definition import CANNOT_UNDO, FUNCTION, InvalidDefinition, Retry, SagaDefinition, SagaStep
 from sagas.core.machine import fold
-from sagas.core.progress import Progress
+from sagas.core.progress import DEADLINE, Progress
 from sagas.core.words import TERMINAL, Attention, SagaState, StepStatus, Verdict
 from tests.simulation.growing import Both, Do, GiveUp, GrowingWorld, Script, Wait, growing_world
 from tests.simulation.participants import Answer, Participant
@@ -36,15 +37,20 @@ def _goes_on(world: GrowingWorld, before: Progress, message: m.Message, events: 
 UNDOS = st.sampled_from(["undo", "undo", "undo", None, CANNOT_UNDO])
 
 
-def scripts(*, undos: Any = UNDOS, holds: bool = True, waits: bool = True) -> st.SearchStrategy[Script]:
+def scripts(
+    *, undos: Any = UNDOS, holds: bool = True, waits: bool = True, pivots: bool = True
+) -> st.SearchStrategy[Script]:
     """Draw a function: a few steps, names used again, branches, other ways, and giving up."""
     names, hold = st.sampled_from("abc"), st.sampled_from((False, False, False, holds))
-    plain = st.builds(Do, names, undos, hold, st.none())
-    caught = st.builds(Do, names, undos, hold, st.lists(plain, max_size=2).map(tuple))
+    no = st.just(False)
+    plain = st.builds(Do, names, undos, hold, st.none(), no, no)
+    caught = st.builds(Do, names, undos, hold, st.lists(plain, max_size=2).map(tuple), no, no)
     small = st.lists(st.one_of(plain, caught), min_size=1, max_size=3).map(tuple)
     both = st.builds(Both, st.lists(small, min_size=2, max_size=3).map(tuple))
     wait = [st.builds(Wait, st.just("w"), st.booleans())] if waits else []
-    ends = st.sampled_from([(), (), (GiveUp(),)])
+    pivot, behind = Do("b", pivot=True), Do("c", undo=None, retriable=True)
+    passed: list[Script] = [(pivot,), (pivot, behind, Do("a", retriable=True))]
+    ends = st.sampled_from([(), (), (GiveUp(),), *(passed if pivots else [])])
     body = st.lists(st.one_of(plain, caught, both, *wait), min_size=1, max_size=4).map(tuple)
     return st.tuples(body, ends).map(lambda parts: parts[0] + parts[1])
 
@@ -133,7 +139,7 @@ def _stands(world: GrowingWorld, name: str) -> bool:
 
 
 SURE = worlds(
-    scripts(undos=st.sampled_from(["undo", "undo", None]), holds=False, waits=False),
+    scripts(undos=st.sampled_from(["undo", "undo", None]), holds=False, waits=False, pivots=False),
     inboxes=st.just(True),
     do=SURE_DO,
     undo=SURE_UNDO,
@@ -166,9 +172,9 @@ def test_faults_of_delivery_change_neither_the_end_of_a_function_nor_its_steps(
 class Story:
     """A function's saga, told what its runs say."""
 
-    def __init__(self, **options: Any) -> None:
-        function = SagaStep(FUNCTION, "function trip", retry=Retry(max_attempts=2), **options)
-        self.definition = SagaDefinition("trip", (function,), growing=True)
+    def __init__(self, saga_deadline: float | None = None) -> None:
+        function = SagaStep(FUNCTION, "function trip", retry=Retry(max_attempts=2))
+        self.definition = SagaDefinition("trip", (function,), saga_deadline, growing=True)
         self.progress = Progress.blank(self.definition)
         self.tell(m.Start({"order": 1}))
 
@@ -294,6 +300,18 @@ def test_a_function_is_not_skipped_and_ended_by_hand_only_when_nothing_is_under_
         story.tell(m.Resolve(FUNCTION, Verdict.DONE))
     story.tell(m.Completed(story.number("b")))
     assert story.tell(m.Resolve(FUNCTION, Verdict.DONE, 7)) == ["StepCompleted function", "SagaCompleted"]
+
+
+def test_a_deadline_is_over_once_a_pivot_is_passed_that_the_function_asked_for() -> None:
+    story = Story(saga_deadline=60.0)
+    before = story.progress
+    story.grow("a", pivot=True)
+    assert [due.number for _, due in changed(story.definition, before, story.progress) if due] == [
+        story.number("a")
+    ]
+    before = story.progress
+    story.tell(m.Completed(story.number("a")))
+    assert (DEADLINE, None) in [*changed(story.definition, before, story.progress)]
 
 
 def test_new_names_reach_the_steps_that_a_function_asked_for() -> None:

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 from sagas.core import messages as m
 from sagas.core.definition import FUNCTION, Retry, SagaDefinition, SagaStep
 from sagas.core.machine import fold
-from sagas.core.progress import Progress
+from sagas.core.progress import Progress, StepProgress
+from sagas.core.words import Attention
 from sagas.engine.work import Meta
 from sagas.registry import Rejected
 from sagas.replay import Record, run
 
+from .operator import Operator
 from .participants import Participant, Request
 from .stored import events_as_stored
 from .world import SAGA, World
@@ -26,6 +28,8 @@ class Do(NamedTuple):
     undo: str | None = "undo"
     hold: bool = False
     otherwise: "Script | None" = None
+    pivot: bool = False
+    retriable: bool = False
 
 
 class Both(NamedTuple):
@@ -75,7 +79,16 @@ def function(script: Script, retry: Retry) -> Callable[[Any, Any], Any]:
 
 
 def _do(saga: Any, step: Do, retry: Retry) -> None:
-    saga.step(step.name, f"{step.name}.do", undo=step.undo, hold=step.hold, retry=retry, undo_retry=retry)
+    saga.step(
+        step.name,
+        f"{step.name}.do",
+        undo=step.undo,
+        hold=step.hold,
+        retry=retry,
+        undo_retry=retry,
+        pivot=step.pivot,
+        retriable=step.retriable,
+    )
 
 
 class Crew(dict[str, Participant]):
@@ -90,6 +103,16 @@ class Crew(dict[str, Participant]):
         return self[name]
 
 
+class GrowingOperator(Operator):
+    """Somebody who knows that a function cannot be skipped, and may always be run again."""
+
+    def cure(self, step: StepProgress) -> m.Verb:
+        """Return what helps a step that asks for a person."""
+        if step.name == FUNCTION and step.attention is Attention.HELD:
+            return m.Retry(FUNCTION)
+        return super().cure(step)
+
+
 @dataclass(eq=False)
 class GrowingWorld(World):
     """One saga of a function, and all that it touches."""
@@ -97,6 +120,10 @@ class GrowingWorld(World):
     function: Callable[[Any, Any], Any] = field(kw_only=True)
     seen: dict[int, tuple[SagaDefinition, Progress]] = field(default_factory=dict, repr=False)
     """What a worker saw of the saga when it claimed a run, by its lease."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.operator = GrowingOperator(self)
 
     def claim(self, number: int) -> Request:
         """Lease what is due; of a run, remember where the saga stood."""
