@@ -3,7 +3,7 @@
 Positions are in grid cells; the sizes of a cell repeat those in ``graph.css``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ def draw(steps: Sequence[Mapping[str, Any]], state: str) -> Graph:
     )
     return Graph(
         nodes=nodes,
-        edges=tuple(_edges(nodes, rows)),
+        edges=tuple(_edges(nodes, rows, _turned(nodes, state))),
         gate=_gate(places[pivot["name"]][0], rows, way) if pivot else None,
         marks=tuple(mark for mark in MARKS if any(step[mark] for step in steps)),
         columns=columns,
@@ -204,7 +204,7 @@ def undo_state(step: Mapping[str, Any], state: str, *, reached: bool, passed: bo
     return "owed" if reached and step["status"] in {"completed", "executing"} else "void"
 
 
-def _edges(nodes: Sequence[Node], rows: int) -> list[Edge]:
+def _edges(nodes: Sequence[Node], rows: int, turned: Collection[str]) -> list[Edge]:
     by_name = {node.step["name"]: node for node in nodes}
     columns = [node.column for node in nodes]
     cells = {(node.column, node.row) for node in nodes}
@@ -214,10 +214,10 @@ def _edges(nodes: Sequence[Node], rows: int) -> list[Edge]:
             through = any((c, need.row) in cells for c in range(need.column + 1, node.column))
             line = _detour if through else _curve
             edges.append(Edge(line(need, node, need.row, node.row, rows), "do", node.reached))
-            going = node.undo in _GOING or _turned(node)
+            going = node.undo in _GOING or node.step["name"] in turned
             live = going and need.undo in _GOING
             edges.append(Edge(line(need, node, need.undo_row, node.undo_row, rows), "undo", live))
-        if _turned(node):
+        if node.step["name"] in turned:
             edges.append(Edge(_turn(node, rows, columns.count(node.column) == 1), "turn", True))
     return edges
 
@@ -235,13 +235,11 @@ def _turn(node: Node, rows: int, alone: bool) -> str:
     return f"M{right} {top - 20}h{BESIDE - 3}q3 0 3 3V{bottom + 17}q0 3 -3 3h{3 - BESIDE}"
 
 
-def _turned(node: Node) -> bool:
-    """Whether this is where the saga turned back: the action failed, and what came before is undone.
-
-    A function stands before all that it has asked for: it turned back behind that.
-    """
-    failed = node.step["status"] == "failed" and not node.step["attention"]
-    return failed and not node.step.get("function")
+def _turned(nodes: Sequence[Node], state: str) -> set[str]:
+    """Return the steps at which the saga turned back: the action failed, and nothing was done behind it."""
+    behind = {need for node in nodes if node.reached for need in node.step["needs"]}
+    failed = {n.step["name"] for n in nodes if n.step["status"] == "failed" and not n.step["attention"]}
+    return failed - behind if state in {"compensating", "failed"} else set()
 
 
 def _curve(left: Node, right: Node, left_row: int, right_row: int, rows: int) -> str:

@@ -90,6 +90,13 @@ def test_a_function_turns_back_where_its_step_was_refused() -> None:
     assert [path.startswith(f"M{2 * (WIDTH + GAP_X) + WIDTH // 2} ") for path in turns] == [True]
 
 
+@pytest.mark.parametrize(("state", "turns"), [("pending", 0), ("completed", 0), ("failed", 1)])
+def test_a_refusal_that_a_function_has_heard_of_turns_nothing_back(state: str, turns: int) -> None:
+    heard, last = step("a", "function", status="failed"), step("b", "a", status="failed")
+    steps = [step("function", function=True, status="completed"), heard, last]
+    assert [edge.lane for edge in draw(steps, state).edges].count("turn") == turns
+
+
 @pytest.mark.parametrize(
     ("first", "second", "third", "state", "here"),
     [
