@@ -75,6 +75,8 @@ class Books:
     asked: Counter[str] = field(default_factory=Counter)
     """Step -> how often its participant was asked what became of the latest attempt."""
     retries: Counter[str] = field(default_factory=Counter)
+    looked: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(step, "do" or "undo") -> how often a child that took its time was looked at, which is no attempt."""
     waiting: dict[str, str] = field(default_factory=dict)
     """Step -> for what it waits: timer, approval or reply."""
     given: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))

@@ -51,6 +51,7 @@ def _attempts(world: "World", books: Books) -> None:
     sent = Counter((request.step, request.direction.value) for request in world.sent)
     for (step, direction), count in sent.items():
         allowed = books.graph.attempts[step, direction] * (1 + books.retries[step])
+        allowed += books.looked[step, direction]
         demand(count <= allowed, "C8: retries end with their budget", (step, direction, count))
 
 

@@ -45,6 +45,9 @@ def _rescheduled(books: Books, world: "World", message: Any, event: Any) -> None
     demand(event.attempt <= event.budget, "C8: retries end with their budget", event)
     number = books.open[event.step]
     forward = books.commands[number][1] == "do"
+    books.looked[books.commands[number]] += (
+        name_of(message) == "TimeUp" and event.step in books.graph.children
+    )
     demand(not (forward and books.turned), "no retry begins once the saga has turned back", event)
     blind = number in books.doubt and books.graph.probe[books.commands[number]]
     demand(not blind or name_of(message) == "NoSuchCommand", "C5: who can be asked is asked first", event)
