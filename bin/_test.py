@@ -37,7 +37,6 @@ LANES = (
         (
             ("core", "sqlite", ("tests/core",)),
             ("sqlite", "sqlite", (*ON_BOTH, "tests/test_docs.py", "tests/test_bugs.py")),
-            ("deaths", "sqlite", DEATHS),
         ),
     ),
     (
@@ -45,6 +44,7 @@ LANES = (
         (
             ("postgres", "postgres", ON_BOTH),
             ("pg deaths", "postgres", DEATHS),
+            ("deaths", "sqlite", DEATHS),
         ),
     ),
 )

@@ -56,25 +56,30 @@ def record(path: Path) -> Recording:
 
 
 def die_at(recording: Recording, moment: Moment) -> list[str]:
-    """Return what is wrong after a death and a recovery; those that leave the same are one."""
+    """Return what is wrong after a death and a recovery; those that leave the same are one.
+
+    One that leaves something else than was seen there stands for itself alone, and for what it left: whoever was
+    seen to leave the same dies, too.
+    """
     if moment.left not in recording.known:
-        recording.known[moment.left] = _die_at(recording, moment)
+        left, wrong = _die_at(recording, moment)
+        recording.known[left] = wrong
+        return wrong
     return recording.known[moment.left]
 
 
-def _die_at(recording: Recording, moment: Moment) -> list[str]:
-    """Play a path, die, recover; return what is wrong then."""
+def _die_at(recording: Recording, moment: Moment) -> tuple[str, list[str]]:
+    """Play a path, die, recover; return what was left behind, and what is wrong then."""
     path, where = recording.path, (moment.point, moment.when)
     stage = ready(path)
     watch = Watch(lambda watch, *reached: _fall(watch) if reached == where else None)
     with seams.watched(watch), suppress(Death):
         path.script(stage)
     if not watch.dead:
-        return [f"it was not reached again: {path.name} is not the same twice"]
+        return "", [f"it was not reached again: {path.name} is not the same twice"]
     connection.ensure_connection()
-    if remains(stage, connection) != moment.left:
-        return ["it left something else than was seen there"]
-    return recover(path, stage, recording.outcome)
+    left = remains(stage, connection)
+    return left, recover(path, stage, recording.outcome)
 
 
 def recover(path: Path, stage: Stage, expected: Outcome) -> list[str]:
