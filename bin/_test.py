@@ -30,13 +30,14 @@ LANES = (
             ("pg real", "postgres", REAL),
             ("browser", "sqlite", ("tests/browser",)),
             ("system", "sqlite", ("tests/system",)),
+            ("drill", "sqlite", ("tests/testing", "tests/test_docs.py", "tests/test_bugs.py")),
         ),
     ),
     (
         5,
         (
             ("core", "sqlite", ("tests/core",)),
-            ("sqlite", "sqlite", (*ON_BOTH, "tests/test_docs.py", "tests/test_bugs.py")),
+            ("sqlite", "sqlite", ("tests/sagas", "tests/participants")),
         ),
     ),
     (
