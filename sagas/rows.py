@@ -2,11 +2,12 @@
 
 The ORM builds an object per row and a parameter per value; under load that is most of the work.
 PostgreSQL takes a whole :class:`Batch` as one statement that it plans once: each part's rows are one
-JSON document. SQLite, which has no wire to cross, takes one prepared statement many times.
+JSON document, and what many rows share is another. SQLite, which has no wire to cross, takes one prepared
+statement many times.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -18,6 +19,10 @@ from django.db import DataError, connections, models, router, transaction
 
 Model = type[models.Model]
 Row = tuple[Any, ...]
+
+
+#: From so many rows on, a value that all of them share is sent once: reading it is most of what a row costs.
+MANY = 6
 
 
 class Stale(RuntimeError):
@@ -73,7 +78,7 @@ class Batch:
         from psycopg.errors import DivisionByZero  # only here is it sure to be there
 
         statement = _together(tuple(part.kind for part in self._parts), connection.alias)
-        parameters = [part.document for part in self._parts]
+        parameters = [document for part in self._parts for document in part.documents]
         expected = [len(part.rows) for part in self._parts if part.exact]
         try:
             with prepared(connection) as cursor:
@@ -88,7 +93,7 @@ class _Part:
     """Rows that one verb does one thing with."""
 
     def __init__(self, build: Any, model: Model, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-        self.kind = (build, model, columns)
+        self.kind = (build, model, columns, len(rows) >= MANY and build is not _delete)
         self.rows = rows
 
     @property
@@ -97,17 +102,29 @@ class _Part:
         return self.kind[0] is _update
 
     @property
-    def document(self) -> str:
-        """Return PostgreSQL's only one: the rows as a document."""
-        names = _aliases(self.kind[2])
-        return _encode([dict(zip(names, row, strict=True)) for row in self.rows])
+    def documents(self) -> list[str]:
+        """Return what PostgreSQL gets: the rows; of many, those without what they share, and that."""
+        _, model, columns, many = self.kind
+        names = _aliases(columns)
+        if not many:
+            return [_encode([dict(zip(names, row, strict=True)) for row in self.rows])]
+        values, shared = dict(zip(names, zip(*self.rows, strict=True), strict=True)), {}
+        for name in _sharable(model, columns):
+            first = values[name][0]
+            if values[name].count(first) == len(self.rows):
+                shared[name] = first
+                del values[name]
+        own = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+        return [_encode(own), _encode(shared)]
 
     def execute(self, cursor: Any, connection: Any) -> None:
-        build, model, columns = self.kind
+        build, model, columns, _ = self.kind
         prepare = _preparers(model, columns, connection.alias)
         order = _sqlite_order(columns)
         values = [[p(v) for p, v in zip(prepare, row, strict=True)] for row in self.rows]
-        cursor.executemany(build(model, columns, connection.alias), [[v[i] for i in order] for v in values])
+        cursor.executemany(
+            build(model, columns, connection.alias, False), [[v[i] for i in order] for v in values]
+        )
         if self.exact and cursor.rowcount != len(self.rows):
             raise Stale
 
@@ -182,7 +199,7 @@ def _read(row: Row, readers: Sequence[tuple[int, Callable[[Any], Any]]]) -> Row:
     return tuple(values)
 
 
-def _encode(document: list[dict[str, Any]]) -> str:
+def _encode(document: list[dict[str, Any]] | dict[str, Any]) -> str:
     try:
         return orjson.dumps(document).decode()
     except TypeError:  # a number of more than 64 bits, which is plain JSON all the same
@@ -196,6 +213,17 @@ def _plain(columns: tuple[str, ...]) -> list[str]:
 @lru_cache(maxsize=256)
 def _aliases(columns: tuple[str, ...]) -> list[str]:
     return [f"new_{c[:-1]}" if c.endswith("=") else c for c in columns if c]
+
+
+@lru_cache(maxsize=256)
+def _sharable(model: Model, columns: tuple[str, ...]) -> list[str]:
+    """Return the columns of which many rows may share a value; never the first, so that each row is told of.
+
+    Not what is matched, which is looked up row by row; nor JSON, where 1 equals true and is something else.
+    """
+    new = columns[columns.index("") + 1 if "" in columns else 1 :]
+    kinds = [_field(model, c.rstrip("=")) for c in new]
+    return [n for n, f in zip(_aliases(new), kinds, strict=True) if not isinstance(f, models.JSONField)]
 
 
 @lru_cache(maxsize=256)
@@ -248,22 +276,25 @@ def _column(model: Model, name: str) -> str:
 @lru_cache(maxsize=256)
 def _together(kinds: tuple[Any, ...], alias: str) -> str:
     """Return one statement that does what all the parts do, and fails, dividing by zero, if a row was not there."""
-    parts = [f"p{n} AS ({build(model, columns, alias)})" for n, (build, model, columns) in enumerate(kinds)]
+    parts = [
+        f"p{n} AS ({build(model, columns, alias, many)})"
+        for n, (build, model, columns, many) in enumerate(kinds)
+    ]
     whole = [f"(SELECT count(*) FROM p{n}) = %s" for n, kind in enumerate(kinds) if kind[0] is _update]  # noqa: S608
     return f"WITH {', '.join(parts)} SELECT 1 / ({' AND '.join(whole) or 'true'})::int"
 
 
 @lru_cache(maxsize=256)
-def _insert(model: Model, columns: tuple[str, ...], alias: str) -> str:
+def _insert(model: Model, columns: tuple[str, ...], alias: str, many: bool) -> str:
     into = f'INSERT INTO "{model._meta.db_table}" ({", ".join(_column(model, c) for c in columns)})'
     if connections[alias].vendor == "postgresql":
         picked = ", ".join(f'v."{c}"' for c in columns)
-        return f"{into} SELECT {picked} FROM {_recordset(model, columns, alias)}"  # noqa: S608
+        return f"{into} SELECT {picked} FROM {_recordset(model, columns, alias, many)}"  # noqa: S608
     return f"{into} VALUES ({', '.join(['%s'] * len(columns))})"
 
 
 @lru_cache(maxsize=256)
-def _update(model: Model, columns: tuple[str, ...], alias: str) -> str:
+def _update(model: Model, columns: tuple[str, ...], alias: str, many: bool) -> str:
     middle = columns.index("")
     match, new = columns[:middle], columns[middle + 1 :]
     table = f'"{model._meta.db_table}"'
@@ -272,17 +303,17 @@ def _update(model: Model, columns: tuple[str, ...], alias: str) -> str:
             f'{_column(model, c.rstrip("="))} = v."{a}"' for c, a in zip(new, _aliases(new), strict=True)
         )
         where = " AND ".join(f'{table}.{_column(model, c)} = v."{c}"' for c in match)
-        return f"UPDATE {table} SET {sets} FROM {_recordset(model, columns, alias)} WHERE {where} RETURNING 1"  # noqa: S608
+        return f"UPDATE {table} SET {sets} FROM {_recordset(model, columns, alias, many)} WHERE {where} RETURNING 1"  # noqa: S608
     sets = ", ".join(f"{_column(model, c.rstrip('='))} = %s" for c in new)
     where = " AND ".join(f"{_column(model, c)} = %s" for c in match)
     return f"UPDATE {table} SET {sets} WHERE {where}"  # noqa: S608
 
 
 @lru_cache(maxsize=256)
-def _delete(model: Model, columns: tuple[str, ...], alias: str) -> str:
+def _delete(model: Model, columns: tuple[str, ...], alias: str, many: bool) -> str:
     table, column = f'"{model._meta.db_table}"', _column(model, columns[0])
     if connections[alias].vendor == "postgresql":
-        source = _recordset(model, columns, alias)
+        source = _recordset(model, columns, alias, many)
         return f'DELETE FROM {table} USING {source} WHERE {table}.{column} = v."{columns[0]}"'  # noqa: S608
     return f"DELETE FROM {table} WHERE {column} = %s"  # noqa: S608
 
@@ -299,8 +330,18 @@ def _type(model: Model, name: str, connection: Any) -> str:
     return str(_field(model, name).cast_db_type(connection))
 
 
-def _recordset(model: Model, columns: tuple[str, ...], alias: str) -> str:
+def _recordset(model: Model, columns: tuple[str, ...], alias: str, many: bool) -> str:
+    """Return the rows as PostgreSQL reads them; of many, each with what they share."""
     connection = connections[alias]
-    types = [_type(model, c, connection) for c in _plain(columns)]
-    typed = ", ".join(f'"{a}" {t}' for a, t in zip(_aliases(columns), types, strict=True))
-    return f"json_to_recordset(%s::json) AS v({typed})"
+    types = {a: _type(model, c, connection) for a, c in zip(_aliases(columns), _plain(columns), strict=True)}
+    rows = f"json_to_recordset(%s::json) AS {{}}({_typed(types)})"
+    if not many:
+        return rows.format("v")
+    shared = {name: types[name] for name in _sharable(model, columns)}
+    listed = ", ".join(f'COALESCE(r."{n}", s."{n}") AS "{n}"' if n in shared else f'r."{n}"' for n in types)
+    one = f"json_to_record(%s::json) AS s({_typed(shared)})"
+    return f"(SELECT {listed} FROM {rows.format('r')}, {one}) AS v"  # noqa: S608
+
+
+def _typed(types: Mapping[str, str]) -> str:
+    return ", ".join(f'"{name}" {kind}' for name, kind in types.items())
