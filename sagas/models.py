@@ -257,10 +257,9 @@ class Step(models.Model):
             models.Index(
                 fields=["attention"], name="step_at_attention", condition=Q(attention__isnull=False)
             ),
-            # An inbox of approvals reads these only, however many sagas there are.
-            models.Index(
-                fields=["approver", "due_at"], name="step_approval_open", condition=Q(waiting="approval")
-            ),
+            # An inbox of approvals reads these only, however many sagas there are. No column that steps change is
+            # in it: each of their updates would go to every index.
+            models.Index(fields=["approver"], name="step_approval_open", condition=Q(waiting="approval")),
         ]
 
     def __str__(self) -> str:
