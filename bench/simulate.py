@@ -59,6 +59,8 @@ def _all(asked: argparse.Namespace) -> Figures:
             spread = stack.enter_context(multiprocessing.Pool(asked.processes)).imap_unordered
         for part in spread(partial(simulate, asked.seed), chunks):
             figures += part
+            for number, rule in sorted(part.violations.items()):
+                print(f"  saga {number} breaks a rule. {rule}", flush=True)
             if time.monotonic() - said > 30:
                 said = time.monotonic()
                 print(f"  {figures.sagas:,} sagas, {len(figures.violations)} violations", flush=True)

@@ -165,6 +165,7 @@ def _undo(books: Books, world: "World", message: Any, event: Any) -> None:
 
 def _undo_held(books: Books, world: "World", message: Any, event: Any) -> None:
     books.waiting.pop(event.step, None)
+    books.asked[event.step] = 0  # a doubtful no that comes later is asked about anew, as an action's is
     if event.outcome == "rejected":
         books.open.pop(event.step)
 
