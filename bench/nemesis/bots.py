@@ -32,6 +32,8 @@ EVERY_VERB = (
 )
 #: A participant that remembers nothing: asking it twice would do it twice.
 PLAIN = "courier"
+#: Steps that need no person: their books are the engine's own, or another saga is what became of them.
+OWN = ("points", "tour")
 #: A choreography: what a subscriber would have told, its service can tell better than an operator.
 ROUND, NOT_IN_A_ROUND = "ChaosRound", ("skip", "resolve")
 #: Verbs that a hasty person is fond of come more often.
@@ -121,6 +123,8 @@ class Bot:
         """Return what to send; None for what an honest operator would not do here."""
         if (verb == "retry" and step == PLAIN) or (saga["type"] == ROUND and verb in NOT_IN_A_ROUND):
             return None
+        if saga["origin_kind"] == "undo" and verb == "skip":
+            return None  # what that step undoes would stand
         body: dict[str, Any] = {
             "reason": f"{self.name} says so",
             "action_id": str(uuid.UUID(int=self.chance.getrandbits(128))),
@@ -178,8 +182,8 @@ class Bot:
 def find_out(plan: Plan, step: dict[str, Any]) -> dict[str, Any] | None:
     """Ask the ledger what became of a step, and say it in the words of *resolve*; None where it is not settled."""
     plain = step["name"] == PLAIN
-    if step["name"] == "points" or step["key"] is None:
-        return None  # its books are the engine's own; it needs no person
+    if step["name"] in OWN or step["key"] is None:
+        return None
     try:
         known = wire.ask(plan.ledger, {"ask": "close", "key": step["key"], "plain": plain})
     except OSError:
@@ -192,6 +196,10 @@ def find_out(plan: Plan, step: dict[str, Any]) -> dict[str, Any] | None:
         return None if known["standing"] else {"outcome": "done", "evidence": evidence}
     if known["standing"]:
         return {"outcome": "done", "result": {"effect": known["standing"][0]}, "evidence": evidence}
+    if (
+        known["answer"] and known["answer"]["verdict"] == "completed"
+    ):  # on its way forward it undid another saga's
+        return {"outcome": "done", "result": known["answer"]["result"], "evidence": evidence}
     return {"outcome": "none", "evidence": evidence}
 
 

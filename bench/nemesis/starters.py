@@ -19,6 +19,8 @@ TYPES = (
     *("ChaosFork",) * 3,
     *("ChaosParcel",) * 2,
     *("ChaosRound",) * 2,
+    *("ChaosTour",) * 2,
+    *("ChaosHoliday",) * 2,
     "ChaosCourier",
 )
 #: Of a hundred starts, how many are repeated although they were answered, and how many with other data then.
@@ -46,7 +48,7 @@ class Starter:
     def _start(self, order: str) -> None:
         body = {
             "type": self.chance.choice(TYPES),
-            "data": {"order": order, "card": CANARY},
+            "data": {"order": order, "card": CANARY, "tour": {"order": order, "card": CANARY}},
             "idempotency_key": f"key-{order}",
         }
         saga_id = self._until_answered(body)

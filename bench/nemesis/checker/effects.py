@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from typing import Any
 
-from bench.nemesis.checker.facts import Facts, Row, Saga
+from bench.nemesis.checker.facts import FUNCTION, Facts, Row, Saga
 from bench.nemesis.checker.verdict import Verdict, invariant
 
 #: The participant without an inbox, and the one whose books are in the desk's own database.
@@ -15,8 +15,10 @@ DISPATCHES = {"StepDispatched": "do", "UndoDispatched": "undo", "DeliveryDispatc
 ROUND, ACTING = "ChaosRound", ("reserve", "charge", "ship")
 #: What a stranger hears: no, or nothing while the web is away.
 UNHEARD = {0, 401, 500, 502, 503, 504}
-#: Steps that ask nobody outside.
+#: Steps of a choreography that ask nobody outside.
 SILENT = ("end", "sold_out")
+#: Sagas whose actions are undos: what they undo is another saga's.
+UNDOING = ("repair", "undo")
 #: So many pauses beyond a lease must have had something to say too late.
 BITES = 10
 
@@ -73,6 +75,9 @@ def effects(facts: Facts, verdict: Verdict) -> None:
     verdict.figures = {
         "effects": len(facts.effects) + len(facts.points),
         "without an inbox, beyond telling": excused,
+        "functions": sum(FUNCTION in saga.steps for saga in facts.sagas.values()),
+        "children": sum(saga.row["origin_kind"] == "child" for saga in facts.sagas.values()),
+        "undone when they were completed": sum(saga.undone for saga in facts.sagas.values()),
     }
 
 
@@ -92,13 +97,13 @@ def _round(facts: Facts, saga: Saga, verdict: Verdict) -> None:
 def _step(facts: Facts, saga: Saga, step: Row, shaken: set[int], verdict: Verdict) -> int:
     """Compare one step; return 1 if it is off, and nobody could have known."""
     net = _net(facts, saga, step["name"])
-    keeps = step["standing"] or saga.definition[step["name"]].get("compensation") is None
-    if saga.row["origin_kind"] == "repair":
-        wanted = {0}  # its one action undoes another saga's effect
+    if saga.asks_nobody(step["name"]) or saga.row["origin_kind"] in UNDOING or saga.undone:
+        wanted = {0}
     elif saga.row["state"] == "completed":
         wanted = {1} if step["status"] == "completed" else {0}
     else:
-        wanted = {0, 1} if keeps else {0}
+        wanted = {0, 1} if step["name"] in saga.waived else {0}
+    _children(saga, step, verdict)
     where = {
         "saga": saga.id,
         "state": saga.row["state"],
@@ -110,6 +115,21 @@ def _step(facts: Facts, saga: Saga, step: Row, shaken: set[int], verdict: Verdic
         return 1
     verdict.expect(net in wanted, "the ledger does not say what the saga says", **where)
     return 0
+
+
+def _children(saga: Saga, step: Row, verdict: Verdict) -> None:
+    """Compare a step with the sagas that it has started: one that stands, or none."""
+    if not saga.definition[step["name"]].get("child"):
+        return
+    found = saga.children[step["name"]]
+    standing = [child.id for child in found if child.row["state"] == "completed" and not child.undone]
+    stands = step["status"] == "completed" and not saga.undone
+    where = {"saga": saga.id, "step": step["name"], "status": step["status"]}
+    verdict.expect(
+        len(standing) == stands, "not as many children stand as should", standing=standing, **where
+    )
+    asked = sum(e["type"] == "StepDispatched" and e["step"] == step["name"] for e in saga.events)
+    verdict.expect(len(found) <= asked, "more children than commands", of=len(found), asked=asked, **where)
 
 
 def _net(facts: Facts, saga: Saga, step: str) -> int:
@@ -147,9 +167,12 @@ def intents(facts: Facts, verdict: Verdict) -> None:
     for key in {call["key"] for call in facts.calls}:
         verdict.expect(key in recorded, "called without a recorded intent", key=key)
     effective = {effect["key"] for effect in facts.effects} | {row["key"] for row in facts.points}
+    done = {key for key, answer in facts.replies.items() if answer["verdict"] == "completed"}
     for saga in facts.sagas.values():
-        # A subscriber may have been refused, and have told so: its answer is on record then.
-        known = facts.replies.keys() if saga.row["saga_type"] == ROUND else effective
+        if saga.row["saga_type"] == ROUND:  # a subscriber may have been refused, and have told so
+            known: Collection[str] = facts.replies.keys()
+        else:  # what undoes another saga's effects has none of its own
+            known = done if saga.row["origin_kind"] == "undo" else effective
         _claims_nothing(facts, saga, known, verdict)
     forged = [entry for entry in facts.journal("outpost") if entry.get("forged")]
     for entry in forged:
@@ -174,7 +197,7 @@ def _claims_nothing(facts: Facts, saga: Saga, effective: Collection[str], verdic
         if kind in DISPATCHES:
             way = DISPATCHES[kind]
             open_key[step] = f"{saga.id}:{step}:{way}:{event['data']['generation']}"
-        if event["version"] in saga.settled_by_hand or step is None:
+        if event["version"] in saga.settled_by_hand or step is None or saga.asks_nobody(step):
             continue
         known: dict[str, Any] = facts.replies.get(open_key.get(step, ""), {})
         if kind == "StepCompleted" and saga.row["origin_kind"] != "repair" and step not in SILENT:

@@ -19,7 +19,9 @@ from bench.nemesis.plan import Plan
 
 Row = dict[str, Any]
 _IDS = {"id", "saga_id", "origin_id"}
-_JSON = {"data", "document", "result", "answer", "payload"}
+_JSON = {"data", "document", "result", "answer", "payload", "grown"}
+#: A durable function's own step, and what makes a step one that no service is asked for.
+FUNCTION, WITHOUT_A_SERVICE = "function", ("timer", "child")
 
 
 @dataclass
@@ -34,6 +36,10 @@ class Saga:
     """By step."""
     definition: dict[str, Row] = field(default_factory=dict)
     """By step; ``needs`` is always there."""
+    children: dict[str, list["Saga"]] = field(default_factory=lambda: defaultdict(list))
+    """By the step that started them."""
+    undone: bool = False
+    """Whether another saga has undone all of it, once it was completed."""
 
     @property
     def id(self) -> str:
@@ -50,9 +56,24 @@ class Saga:
         """The versions that an operator's *resolve* decided."""
         return {a["version_after"] for a in self.actions if a["verb"] == "resolve"}
 
+    @cached_property
+    def waived(self) -> set[str]:
+        """The steps whose effect an operator let stand."""
+        kept = (e for e in self.events if e["type"] == "StepLeftStanding")
+        return {e["step"] for e in kept if e["version"] in self.settled_by_hand}
+
+    def asks_nobody(self, step: str) -> bool:
+        """Whether a step has no effect of its own: the function itself, a wait, a child."""
+        return step == FUNCTION or any(self.definition[step].get(kind) for kind in WITHOUT_A_SERVICE)
+
     def dependents(self, step: str) -> list[str]:
         """Return the steps that need this one."""
         return [name for name, each in self.definition.items() if step in each["needs"]]
+
+    def above(self, step: str) -> set[str]:
+        """Return the steps that stand on this one, and those that stand on them."""
+        found = set(self.dependents(step))
+        return found.union(*(self.above(each) for each in found))
 
 
 class Facts:
@@ -112,9 +133,13 @@ class Facts:
             for row in self._rows("sagas_definition", "digest")
         }
         for saga in found.values():
-            saga.definition = definitions[saga.row["definition_id"]]
+            saga.definition = dict(definitions[saga.row["definition_id"]])
+            _relate(saga, found)
         for step in self._rows("sagas_step", "saga_id, position"):
-            found[step["saga_id"]].steps[step["name"]] = step
+            saga = found[step["saga_id"]]
+            saga.steps[step["name"]] = step
+            if step["grown"]:  # a function has asked for it
+                saga.definition[step["name"]] = step["grown"]["step"]
         for event in self._rows("sagas_event", "saga_id, sequence"):
             found[event["saga_id"]].events.append(event)
         for action in self._rows("sagas_operatoraction"):
@@ -137,6 +162,18 @@ class Facts:
         with closing(sqlite3.connect(f"file:{self.plan.back_door}?mode=ro", uri=True)) as file:
             file.row_factory = sqlite3.Row
             return [_read(dict(row)) for row in file.execute(statement)]
+
+
+def _relate(saga: Saga, found: dict[str, Saga]) -> None:
+    """Tell a saga of a child, whose key is that of the command which started it, or that it has been undone."""
+    other = found.get(saga.row["origin_id"])
+    if other is None:
+        return
+    if saga.row["origin_kind"] == "child":
+        key = saga.row["idempotency_key"] or ":"
+        other.children[key.split(":")[1]].append(saga)
+    elif saga.row["origin_kind"] == "undo" and saga.row["state"] == "completed":
+        other.undone = True
 
 
 def _read(row: Row) -> Row:

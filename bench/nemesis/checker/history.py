@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.nemesis.checker.facts import Facts, Row, Saga
+from bench.nemesis.checker.facts import FUNCTION, Facts, Row, Saga
 from bench.nemesis.checker.verdict import Verdict, invariant
 
 #: Event -> the step's status after it; where there is none, it stays.
@@ -18,9 +18,11 @@ STATUS = {
     "DeliveryDispatched": "executing",
     "EventAwaited": "executing",
     "DeliveryDropped": "skipped",
+    "FunctionDispatched": "executing",
+    "FunctionWaits": "executing",
 }
 #: What begins a saga's first step, one way or the other.
-BEGINS = {"StepDispatched", "StepSkipped", "DeliveryDispatched"}
+BEGINS = {"StepDispatched", "StepSkipped", "DeliveryDispatched", "FunctionDispatched"}
 ENDS = {"SagaCompleted": "completed", "SagaFailed": "failed"}
 AFTER_THE_END = {"LateEffectFound", "LateEffectSettled"}
 #: A step in one of these has no effect that a rollback would have to undo.
@@ -32,8 +34,11 @@ class Story:
 
     def __init__(self, saga: Saga) -> None:
         self.state = "started"
-        self.status = dict.fromkeys(saga.definition, "pending")
-        self.unknown = dict.fromkeys(saga.definition, False)
+        pinned = [name for name in saga.definition if not saga.steps[name]["grown"]]
+        self.status = dict.fromkeys(pinned, "pending")
+        self.unknown = dict.fromkeys(pinned, False)
+        self.grown: dict[str, Any] = dict.fromkeys(pinned)
+        """What a function has asked for, by step; None for what was there from the beginning."""
         self.standing: set[str] = set()
         self.results: dict[str, Any] = {}
         self.data: Any = None
@@ -54,6 +59,10 @@ class Story:
             self.paused = kind == "SagaPaused"
         elif kind in ("SagaStarted", "DataEdited"):
             self.data = data["data"]
+        elif kind == "SagaGrown":
+            for each in data["steps"]:
+                name = each["step"]["name"]
+                self.status[name], self.unknown[name], self.grown[name] = "pending", False, each
 
     def _hear_step(self, kind: str, step: str, data: Row) -> None:
         self.status[step] = STATUS.get(kind, self.status[step])
@@ -82,6 +91,8 @@ def history(facts: Facts, verdict: Verdict) -> None:
                 )
             over = over or event["type"] in ENDS
             version = event["version"]
+            astray = event["step"] == FUNCTION and event["data"].get("code") == "misconfigured"
+            verdict.expect(not astray, "a function did not match its record", saga=saga.id, event=event)
             story.hear(event)
         _fits(saga, story, version, verdict)
 
@@ -103,6 +114,10 @@ def _fits(saga: Saga, story: Story, version: int, verdict: Verdict) -> None:
             row=row[name],
             told=value,
         )
+    grown = {name: step["grown"] for name, step in saga.steps.items()}
+    verdict.expect(
+        story.grown == grown, "its steps are not the history's", saga=saga.id, row=grown, told=story.grown
+    )
     for name, status in story.status.items():
         step = saga.steps[name]
         verdict.expect(
@@ -156,12 +171,14 @@ def _may_undo(saga: Saga, story: Story, step: str, verdict: Verdict) -> None:
 
 def _undone_in_order(saga: Saga, verdict: Verdict) -> None:
     """The ledger's own times: an effect is taken back after those that stood on it."""
-    last = {
-        step: max((e["undone_at"] or 0.0 for e in effects), default=0.0)
-        for step, effects in saga.effects.items()
-    }
+    last = {step: _undone_at(saga, step) for step in saga.definition}
     for step, at in last.items():
-        for other in saga.dependents(step) if at else ():
-            verdict.expect(
-                last.get(other, 0.0) <= at, "the ledger undid in the wrong order", saga=saga.id, step=step
-            )
+        for other in saga.above(step) if at else ():
+            verdict.expect(last[other] <= at, "the ledger undid in the wrong order", saga=saga.id, step=step)
+
+
+def _undone_at(saga: Saga, step: str) -> float:
+    """Return when the last of a step's effects was taken back, those of its children among them; 0 for never."""
+    own = (effect["undone_at"] or 0.0 for effect in saga.effects[step])
+    theirs = (_undone_at(child, each) for child in saga.children[step] for each in child.definition)
+    return max((*own, *theirs), default=0.0)

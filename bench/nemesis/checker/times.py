@@ -1,9 +1,10 @@
 """I9, I10, I15: timers, recovery, progress."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
-from bench.nemesis.checker.facts import Facts, Row, moment
+from bench.nemesis.checker.facts import Facts, Row, Saga, moment
 from bench.nemesis.checker.verdict import Verdict, invariant, share
 
 #: Seconds before a kill in which a fault of the database still has its consequences.
@@ -48,12 +49,31 @@ def timers(facts: Facts, verdict: Verdict) -> None:
             late > -0.002, "it began too early", key=call["key"], attempt=call["attempt"], late=late
         )
         lateness.append(late)
+    for saga in facts.sagas.values():
+        for step, waited in _waits(saga):
+            verdict.expect(waited > -0.002, "a wait was cut short", saga=saga.id, step=step, late=waited)
     figures = {
         "p50": share(lateness, 0.5),
         "p99": share(lateness, 0.99),
         "left out, the clock was set between": left,
     }
     verdict.figures = figures
+
+
+def _waits(saga: Saga) -> Iterator[tuple[str, float]]:
+    """Yield each wait that nobody cut short, and how many seconds it ended too late."""
+    told: dict[Any, int] = {}
+    until: dict[str, Any] = {}
+    for event in saga.events:
+        still = told.setdefault(event["at"], event["version"]) != event["version"]  # as below
+        if event["type"] == "StepDispatched" and event["data"].get("waiting") == "timer":
+            until[event["step"]] = None if still else moment(event["data"]["until"])
+        if event["type"] != "StepCompleted" or still or event["version"] in saga.settled_by_hand:
+            continue
+        if at := until.get(event["step"]):
+            late = (event["at"] - at).total_seconds()
+            if abs(late) <= BETWEEN:
+                yield event["step"], late
 
 
 def _due(facts: Facts) -> dict[tuple[str, int], Any]:

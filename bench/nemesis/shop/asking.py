@@ -12,6 +12,8 @@ TIMEOUT = 6.0
 QUICK = Retry(max_attempts=5, first=0.2, cap=2.0)
 STUBBORN = Retry(max_attempts=10, first=0.2, cap=2.0)
 ONCE = Retry(max_attempts=1)
+#: How a step asks its service, unless it says otherwise.
+USUAL: dict[str, Any] = {"retry": QUICK, "undo_retry": STUBBORN, "timeout": TIMEOUT}
 
 
 def question(given: Any, *, plain: bool, refusable: bool) -> dict[str, Any]:

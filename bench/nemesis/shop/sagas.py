@@ -7,17 +7,17 @@ from functools import wraps
 from typing import Any, ClassVar
 
 from bench.nemesis import wire
-from bench.nemesis.shop.asking import LEDGER, ONCE, QUICK, STUBBORN, TIMEOUT, question, result
+from bench.nemesis.shop.asking import LEDGER, ONCE, USUAL, question, result
 from bench.nemesis.shop.models import Points, PointsInbox
 from bench.nemesis.shop.round import Round  # noqa: F401 - found in this module, as all sagas of an app are
+from bench.nemesis.shop.tour import Holiday, tour  # noqa: F401 - as above
 from sagas import SagaOrchestrator, SagaStep, command
 from sagas.inbox import once
 
 
 def step(name: str, service: str, **options: Any) -> SagaStep:
     """Return a step whose action and undo are a service's ``Do`` and ``Undo``."""
-    values = {"retry": QUICK, "undo_retry": STUBBORN, "timeout": TIMEOUT, **options}
-    return SagaStep(name, f"{service}.Do", f"{service}.Undo", **values)
+    return SagaStep(name, f"{service}.Do", f"{service}.Undo", **{**USUAL, **options})
 
 
 class Chain(SagaOrchestrator):

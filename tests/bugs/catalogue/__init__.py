@@ -7,6 +7,7 @@ from tests.bugs.catalogue import (  # noqa: F401 - importing them registers thei
     elsewhere,
     engine,
     events,
+    growing,
     orchestrator,
     upkeep,
     waiting,
