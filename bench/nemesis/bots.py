@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.nemesis import wire
 from bench.nemesis.api import Api, Unanswered
+from bench.nemesis.checker.books import CARRIER, SHOP
 from bench.nemesis.journal import Journal
 from bench.nemesis.plan import STORM, Plan
 
@@ -32,8 +33,8 @@ EVERY_VERB = (
 )
 #: A participant that remembers nothing: asking it twice would do it twice.
 PLAIN = "courier"
-#: Steps that need no person: their books are the engine's own, or another saga is what became of them.
-OWN = ("points", "tour")
+#: Steps that need no person: of these the ledger knows nothing, and others know enough.
+OWN = ("points", "tour", *SHOP, CARRIER)
 #: A choreography: what a subscriber would have told, its service can tell better than an operator.
 ROUND, NOT_IN_A_ROUND = "ChaosRound", ("skip", "resolve")
 #: Verbs that a hasty person is fond of come more often.

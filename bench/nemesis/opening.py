@@ -15,8 +15,10 @@ def main() -> None:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
     from django.contrib.sessions.backends.db import SessionStore
 
+    from participants.opening import seed
     from sagas.models import Token
 
+    seed()
     operator = get_user_model().objects.create_superuser("operator", password=secrets.token_urlsafe())
 
     def session() -> SessionStore:

@@ -28,6 +28,7 @@ class Plan:
     web: int = 0
     ledger: int = 0
     outpost: int = 0
+    carrier: int = 0
     back_door: str = ""
     token: str = ""
     session: str = ""

@@ -4,16 +4,19 @@ import random
 import sys
 import threading
 import time
+from typing import Any
 
 from bench.nemesis.api import Api, Unanswered
 from bench.nemesis.journal import Journal
 from bench.nemesis.plan import CANARY, STEADY, STORM, Plan
+from participants.carrier.moods import MOODS
 
 THREADS = 12
 #: Seconds between two starts of a thread, in a storm and when it is steady.
 PACE = {STORM: 0.25, STEADY: 3.0}
 #: Sagas that may be under way before a starter waits.
 BACKLOG = 250
+DELIVERY = "ChaosDelivery"
 TYPES = (
     *("ChaosChain",) * 6,
     *("ChaosFork",) * 3,
@@ -22,7 +25,10 @@ TYPES = (
     *("ChaosTour",) * 2,
     *("ChaosHoliday",) * 2,
     "ChaosCourier",
+    *(DELIVERY,) * 2,
 )
+#: Of a hundred orders, how many the carrier refuses.
+REFUSED = 10
 #: Of a hundred starts, how many are repeated although they were answered, and how many with other data then.
 REPEATED, OTHER = 5, 2
 
@@ -46,17 +52,29 @@ class Starter:
             time.sleep(max(0.0, PACE[phase] - (time.monotonic() - began)))
 
     def _start(self, order: str) -> None:
-        body = {
-            "type": self.chance.choice(TYPES),
-            "data": {"order": order, "card": CANARY, "tour": {"order": order, "card": CANARY}},
-            "idempotency_key": f"key-{order}",
-        }
+        kind = self.chance.choice(TYPES)
+        body = {"type": kind, "data": self._data(kind, order), "idempotency_key": f"key-{order}"}
         saga_id = self._until_answered(body)
         drawn = self.chance.uniform(0, 100)
         if saga_id and drawn < OTHER:
-            self._expect(409, {**body, "data": {"order": f"not {order}"}})
+            self._expect(409, {**body, "data": self._data(kind, f"not {order}")})
         elif saga_id and drawn < OTHER + REPEATED:
             self._until_answered(body)
+
+    def _data(self, kind: str, order: str) -> dict[str, Any]:
+        """Return what a saga of some kind is started with. The carrier is in any of its moods."""
+        if kind != DELIVERY:
+            return {"order": order, "card": CANARY, "tour": {"order": order, "card": CANARY}}
+        refused = self.chance.uniform(0, 100) < REFUSED
+        return {
+            "order_id": order,
+            "customer_id": CANARY,
+            "items": [{"sku": "TEA-100", "quantity": 1}],
+            "payment_method": "card-ada",
+            "shipping_address": "Atlantis" if refused else "12 Analytical Row, London, United Kingdom",
+            "carrier": "express",
+            "demo": {"carrier": self.chance.choice([*MOODS])},
+        }
 
     def _until_answered(self, body: dict) -> str | None:
         """Send until it is taken; the same key each time. None: the run was over first."""

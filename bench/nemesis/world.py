@@ -29,6 +29,7 @@ from tests.waiting import until
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x00020000, 0x4000, 0x40000
 CLOCKS = 2
+CARRIER_SECRET = "the carrier's own key and nobody else's"  # noqa: S105 - of a run on this machine
 
 
 class World:
@@ -36,7 +37,8 @@ class World:
 
     def __init__(self, plan: Plan) -> None:
         self.folder = plan.path
-        self.plan = replace(plan, web=_free_port(), ledger=_free_port(), outpost=_free_port())
+        ports = {name: _free_port() for name in ("web", "ledger", "outpost", "carrier")}
+        self.plan = replace(plan, **ports)
         for name in ("logs", "data", "disk", "redis"):
             (self.folder / name).mkdir()
         self.journal = Journal(self.folder / "nemesis.jsonl")
@@ -74,9 +76,11 @@ class World:
         ledger = [sys.executable, "-m", "bench.nemesis.ledger", self.folder / "ledger.sqlite3"]
         self._add("ledger", [*ledger, self.plan.ledger, self.plan.seed], dict(os.environ))
         self._add("outpost", [sys.executable, "-m", "bench.nemesis.outpost", self.folder], dict(os.environ))
+        books = {"CARRIER_SECRETS": CARRIER_SECRET, "CARRIER_DATABASE": str(self.folder / "carrier.sqlite3")}
+        carrier = _daphne(self.plan.carrier, "participants.carrier.app:application")
+        self._add("carrier", carrier, {**os.environ, **books})
         saga = [sys.executable, ROOT / "manage.py", "saga"]
-        daphne = f"-m daphne --bind 127.0.0.1 --port {self.plan.web} --verbosity 0 {DAPHNE_OPTIONS}"
-        self._serve("web", [sys.executable, *daphne.split(), "sagaproject.asgi:application"], age=0)
+        self._serve("web", _daphne(self.plan.web, "sagaproject.asgi:application", DAPHNE_OPTIONS), age=0)
         for n in range(self.plan.workers):
             self._serve(f"worker-{n}", [*saga, "worker"])
         for n in range(CLOCKS):
@@ -155,17 +159,21 @@ class World:
             "SAGADESK_APPS": ",".join(apps),
             "SAGADESK_LEASE": str(self.plan.lease),
             "SAGADESK_BUG": self.plan.bug or "",
-            "SAGADESK_HTTP": json.dumps({"OutpostService": self._outpost}),
+            "SAGADESK_HTTP": json.dumps(self._elsewhere),
             "SAGADESK_CALLBACK_URL": f"http://127.0.0.1:{self.plan.web}",
             "CHAOS_LEDGER": str(self.plan.ledger),
             "CHAOS_SKEW": str(self.folder / "skew"),
         }
 
     @property
-    def _outpost(self) -> dict[str, Any]:
-        """What the desk has to know of the participant elsewhere."""
-        url = f"http://127.0.0.1:{self.plan.outpost}/"
-        return {"url": url, "secrets": [outpost.SECRET], "private": True, "reply_within": outpost.TIMEOUT}
+    def _elsewhere(self) -> dict[str, Any]:
+        """What the desk has to know of the participants elsewhere."""
+        usual = {"private": True, "reply_within": outpost.TIMEOUT}
+        url = "http://127.0.0.1:{}/".format
+        return {
+            "OutpostService": {"url": url(self.plan.outpost), "secrets": [outpost.SECRET], **usual},
+            "CarrierService": {"url": url(self.plan.carrier), "secrets": [CARRIER_SECRET], **usual},
+        }
 
     @property
     def _redis_socket(self) -> Path:
@@ -177,6 +185,11 @@ class World:
             [sys.executable, *words], env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
         )
         return done.stdout
+
+
+def _daphne(port: int, application: str, options: str = "") -> list[str]:
+    words = f"-m daphne --bind 127.0.0.1 --port {port} --verbosity 0 {options}"
+    return [sys.executable, *words.split(), application]
 
 
 def _free_port() -> int:

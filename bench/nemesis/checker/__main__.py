@@ -49,6 +49,8 @@ def _doses(facts: Facts) -> list[dict[str, Any]]:
         rows.append({"id": "F10", "kind": f"ledger: {kind}", "dose": dose})
     moods = Counter(e["kind"] for e in facts.journal("outpost") if e["what"] == "fault")
     rows += [{"id": "F10", "kind": f"outpost: {kind}", "dose": dose} for kind, dose in sorted(moods.items())]
+    told = Counter(told for saga in facts.sagas.values() if (told := effects.mood(saga)))
+    rows += [{"id": "F10", "kind": f"carrier: {kind}", "dose": dose} for kind, dose in sorted(told.items())]
     rows.append(
         {"id": "F14", "kind": "operators' commands", "dose": sum(1 for e in facts.bots if e["what"] == "did")}
     )

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from typing import Any
 
+from bench.nemesis.checker.books import CARRIER
 from bench.nemesis.checker.facts import FUNCTION, Facts, Row, Saga
 from bench.nemesis.checker.verdict import Verdict, invariant
 
@@ -164,7 +165,7 @@ def stale(facts: Facts, verdict: Verdict) -> None:
 @invariant("I6", "what the ledger was asked was recorded before, and what is recorded as done the ledger did")
 def intents(facts: Facts, verdict: Verdict) -> None:
     recorded = {key for saga in facts.sagas.values() for key in _keys(saga)}
-    for key in {call["key"] for call in facts.calls}:
+    for key in {call["key"] for call in facts.calls} | facts.books.replies.keys():
         verdict.expect(key in recorded, "called without a recorded intent", key=key)
     effective = {effect["key"] for effect in facts.effects} | {row["key"] for row in facts.points}
     done = {key for key, answer in facts.replies.items() if answer["verdict"] == "completed"}
@@ -177,7 +178,23 @@ def intents(facts: Facts, verdict: Verdict) -> None:
     forged = [entry for entry in facts.journal("outpost") if entry.get("forged")]
     for entry in forged:
         verdict.expect(entry["code"] in UNHEARD, "a stranger's answer was taken", **entry)
+    for saga in facts.sagas.values():
+        if mood(saga) == "forged":
+            verdict.expect(not _believed(saga), "the carrier's forged answer was taken", saga=saga.id)
     verdict.figures = {"forged answers refused": sum(entry["code"] == 401 for entry in forged)}
+
+
+def mood(saga: Saga) -> str | None:
+    """Return what the carrier was told to be; None where there is none."""
+    told: str | None = (saga.row["data"].get("demo") or {}).get("carrier")
+    return told
+
+
+def _believed(saga: Saga) -> bool:
+    """Whether an answer closed a shipment that its carrier has answered but once, with somebody else's key."""
+    kinds = [event["type"] for event in saga.events if event["step"] == CARRIER]
+    asked_once = kinds[:3] == ["StepDispatched", "ReplyAwaited", "StepCompleted"]
+    return asked_once and not saga.settled_by_hand
 
 
 def _keys(saga: Saga) -> list[str]:

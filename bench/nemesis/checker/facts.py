@@ -15,11 +15,11 @@ import psycopg
 from psycopg.rows import dict_row
 
 from bench.nemesis import journal
+from bench.nemesis.checker.books import Books, Row
 from bench.nemesis.plan import Plan
 
-Row = dict[str, Any]
 _IDS = {"id", "saga_id", "origin_id"}
-_JSON = {"data", "document", "result", "answer", "payload", "grown"}
+_JSON = {"data", "document", "result", "answer", "payload", "grown", "reply"}
 #: A durable function's own step, and what makes a step one that no service is asked for.
 FUNCTION, WITHOUT_A_SERVICE = "function", ("timer", "child")
 
@@ -92,10 +92,11 @@ class Facts:
             [dict(row) for row in books.execute(f"SELECT * FROM {table} ORDER BY 1")]  # noqa: S608 - our own names
             for table in ("calls", "effects", "replies", "faults")
         )
-        self.replies = {row["key"]: json.loads(row["answer"]) for row in replies}
+        self.books = Books(self._rows, self.folder)
+        self.replies = {row["key"]: json.loads(row["answer"]) for row in replies} | self.books.replies
         self.ledger_faults = {row["kind"]: row["dose"] for row in faults}
-        self.effects = effects
-        for effect in effects:
+        self.effects = effects + self.books.effects
+        for effect in self.effects:
             if effect["saga"] in self.sagas:
                 self.sagas[effect["saga"]].effects[effect["step"]].append(effect)
 

@@ -79,6 +79,16 @@ def _starve_worker(world: World, chance: random.Random, dose: Dose) -> None:
             child.send(signal.SIGKILL)
 
 
+@fault("F10", "kill -9 of the carrier", every=15)
+def _kill_carrier(world: World, chance: random.Random, dose: Dose) -> None:
+    _send(signal.SIGKILL, [world.children["carrier"]], chance, dose)
+
+
+@fault("F10", "carrier silent for a while", every=20)
+def _pause_carrier(world: World, chance: random.Random, dose: Dose) -> None:
+    _silence(world, world.children["carrier"], chance, dose)
+
+
 @fault("F10", "kill -9 of the outpost", every=15)
 def _kill_outpost(world: World, chance: random.Random, dose: Dose) -> None:
     _send(signal.SIGKILL, [world.children["outpost"]], chance, dose)
@@ -86,7 +96,11 @@ def _kill_outpost(world: World, chance: random.Random, dose: Dose) -> None:
 
 @fault("F10", "outpost silent for a while", every=20)
 def _pause_outpost(world: World, chance: random.Random, dose: Dose) -> None:
-    with one_of([world.children["outpost"]], chance) as child:
+    _silence(world, world.children["outpost"], chance, dose)
+
+
+def _silence(world: World, who: Child, chance: random.Random, dose: Dose) -> None:
+    with one_of([who], chance) as child:
         pid = child.send(signal.SIGSTOP) if child else 0
         if not child or not pid:
             return

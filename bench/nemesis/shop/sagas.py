@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 from bench.nemesis import wire
 from bench.nemesis.shop.asking import LEDGER, ONCE, USUAL, question, result
+from bench.nemesis.shop.delivery import Delivery  # noqa: F401 - found in this module, as all sagas of an app are
 from bench.nemesis.shop.models import Points, PointsInbox
-from bench.nemesis.shop.round import Round  # noqa: F401 - found in this module, as all sagas of an app are
+from bench.nemesis.shop.round import Round  # noqa: F401 - as above
 from bench.nemesis.shop.tour import Holiday, tour  # noqa: F401 - as above
 from sagas import SagaOrchestrator, SagaStep, command
 from sagas.inbox import once

@@ -6,7 +6,7 @@ from tests.bugs.planting import rewrite
 HTTP, CALLBACKS = "tests/sagas/test_http.py", "tests/sagas/test_callbacks.py"
 
 
-@bug(HTTP)
+@bug(HTTP, chaos=True)
 def server_errors_are_rejections() -> None:
     """An answer of 500 is taken for a no, though the participant may have done what it was asked to."""
     rewrite("sagas.transports.http:meaning", "case 409 | 422:", "case 409 | 422 | 500:")
