@@ -7,12 +7,34 @@ from typing import Any
 
 import pytest
 
-from sagas.core import choreography, draft, machine, progress, replies, verbs, waiting
+from sagas.core import choreography, draft, growth, machine, progress, replies, verbs, waiting
 
 from .breaking_choreographies import BUGS as CHOREOGRAPHIES
 from .bug import Bug
 
 BUGS: Mapping[str, Bug] = {
+    "a function hears nothing of what comes during a run": Bug(
+        growth, "_grow", "    if _unheard(draft, reply):\n        draft.advance()\n", ""
+    ),
+    "a function does not hear of a no, and all is undone": Bug(
+        replies, "reject", "elif draft.definition.growing and not draft.is_function(step):", "elif False:"
+    ),
+    "a function that is being run holds up a rollback": Bug(
+        draft.Draft, "_may_stop", "self.is_function(step) or (", "("
+    ),
+    "a function is skipped": Bug(verbs, "_skip", "if draft.is_function(step):", "if False:"),
+    "a function goes on without a step, and that is skipped": Bug(
+        verbs, "_skip", "if step.refused_at is not None:", "if False:"
+    ),
+    "a function is run again without an end": Bug(
+        growth, "_again", "if function.attempt >= function.budget:", "if False:"
+    ),
+    "an action is tried again when its time is over": Bug(
+        draft.Draft, "out_of_time", "return late or", "return"
+    ),
+    "an action is given up before its time is over": Bug(
+        draft.Draft, "out_of_time", "+ timedelta(seconds=span)", "+ timedelta(seconds=span / 10)"
+    ),
     "one person approves twice": Bug(waiting, "approve", "if person in given:", "if False:"),
     "an approval is given behind the end of the way forward": Bug(
         waiting, "_asked", "if draft.progress.state is SagaState.COMPENSATING:", "if False:"

@@ -1,172 +1,19 @@
-"""The rules of the core for sagas that grow: random functions, under every fault that there is."""
+"""The rules of the core for sagas that grow, one message after the other; simulated, they suffer every fault."""
 
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core.commands import changed
 from sagas.core.decide import Refused, decide
-from sagas.core.definition import CANNOT_UNDO, FUNCTION, InvalidDefinition, Retry, SagaDefinition, SagaStep
+from sagas.core.definition import FUNCTION, InvalidDefinition, Retry, SagaDefinition, SagaStep
 from sagas.core.machine import fold
 from sagas.core.progress import DEADLINE, Progress
-from sagas.core.words import TERMINAL, Attention, SagaState, StepStatus, Verdict
-from tests.simulation.growing import Both, Do, GiveUp, GrowingWorld, Script, Wait, growing_world
-from tests.simulation.participants import Answer, Participant
+from sagas.core.words import Attention, Verdict
 
 from .story import NOON
-from .strategies import ANY_DO, ANY_UNDO, ANYTHING, DELIVERIES, HASTE, PATIENT, SURE_DO, SURE_UNDO, Plans
-from .test_properties import (
-    Schedule,
-    _has_nothing_left,
-    _terminal_is_final,
-    _uncompensated,
-    _undo_follows_dependency,
-)
-
-
-def _goes_on(world: GrowingWorld, before: Progress, message: m.Message, events: tuple[e.Event, ...]) -> None:
-    now = world.progress
-    assert now.state in TERMINAL or now.paused or now.attention or now.waiting or world.due
-    assert {*world.due} == {step.number for step in now.steps.values() if step.scheduled}
-
-
-UNDOS = st.sampled_from(["undo", "undo", "undo", None, CANNOT_UNDO])
-
-
-def scripts(
-    *, undos: Any = UNDOS, holds: bool = True, waits: bool = True, pivots: bool = True
-) -> st.SearchStrategy[Script]:
-    """Draw a function: a few steps, names used again, branches, other ways, and giving up."""
-    names, hold = st.sampled_from("abc"), st.sampled_from((False, False, False, holds))
-    no = st.just(False)
-    plain = st.builds(Do, names, undos, hold, st.none(), no, no)
-    caught = st.builds(Do, names, undos, hold, st.lists(plain, max_size=2).map(tuple), no, no)
-    small = st.lists(st.one_of(plain, caught), min_size=1, max_size=3).map(tuple)
-    both = st.builds(Both, st.lists(small, min_size=2, max_size=3).map(tuple))
-    wait = [st.builds(Wait, st.just("w"), st.booleans())] if waits else []
-    pivot, behind = Do("b", pivot=True), Do("c", undo=None, retriable=True)
-    passed: list[Script] = [(pivot,), (pivot, behind, Do("a", retriable=True))]
-    ends = st.sampled_from([(), (), (GiveUp(),), *(passed if pivots else [])])
-    body = st.lists(st.one_of(plain, caught, both, *wait), min_size=1, max_size=4).map(tuple)
-    return st.tuples(body, ends).map(lambda parts: parts[0] + parts[1])
-
-
-@st.composite
-def worlds(
-    draw: st.DrawFn,
-    script: st.SearchStrategy[Script] | None = None,
-    *,
-    inboxes: st.SearchStrategy[bool] | None = None,
-    do: Plans = ANY_DO,
-    undo: Plans = ANY_UNDO,
-    retry: Retry | None = None,
-) -> GrowingWorld:
-    """Draw a function that has just started, and participants of up to three minds."""
-    inbox = st.booleans() if inboxes is None else inboxes
-    minds = {name: (draw(inbox), draw(do), draw(undo)) for name in "abc"}
-    policy = retry or Retry(max_attempts=draw(st.integers(1, 3)))
-    world = growing_world(
-        draw(scripts() if script is None else script),
-        lambda name: Participant(*minds.get(name, (True, [Answer.OK], [Answer.OK]))),
-        policy,
-    )
-    return world.start()  # type: ignore[return-value]
-
-
-@given(worlds(), ANYTHING)
-def test_a_function_ends_whatever_it_suffers_and_something_is_always_due(
-    world: GrowingWorld, schedule: Schedule
-) -> None:
-    world.watchers += [_goes_on, _terminal_is_final]
-    world.suffer(schedule).tidy().suffer(schedule)
-    assert world.progress.state in TERMINAL
-    assert world.progress.attention is None
-    world.remember()
-
-
-@given(worlds(), HASTE)
-def test_a_function_ends_though_operators_do_not_look(world: GrowingWorld, schedule: Schedule) -> None:
-    world.watchers += [_goes_on, _terminal_is_final]
-    world.suffer(schedule).tidy()
-    assert world.progress.state in TERMINAL
-
-
-@given(worlds(), ANYTHING)
-def test_a_function_that_failed_has_nothing_left_to_undo_and_undid_it_in_order(
-    world: GrowingWorld, schedule: Schedule
-) -> None:
-    world.watchers.append(_undo_follows_dependency)
-    world.suffer(schedule).tidy()
-    if world.progress.state is SagaState.FAILED:
-        for name, step in world.progress.steps.items():
-            _has_nothing_left(world, name, step.status)
-
-
-@given(worlds(inboxes=st.just(True)), ANYTHING)
-def test_no_effect_outlives_a_function_that_failed(world: GrowingWorld, schedule: Schedule) -> None:
-    world.suffer(schedule).tidy()
-    if world.progress.state is SagaState.FAILED:
-        assert not list(_uncompensated(world))
-
-
-@given(worlds(), ANYTHING)
-def test_a_function_that_completed_did_every_step_that_was_not_refused(
-    world: GrowingWorld, schedule: Schedule
-) -> None:
-    world.suffer(schedule).tidy()
-    if world.progress.state is SagaState.COMPLETED:
-        for name, step in world.progress.steps.items():
-            match step.status:
-                case StepStatus.COMPLETED:
-                    assert (
-                        not step.grown
-                        or step.grown["step"]["action"].startswith("sagas.")
-                        or _stands(world, name)
-                    )
-                case StepStatus.SKIPPED:
-                    assert "skip" in world.operator.settled(name)
-                case _:
-                    assert step.status is StepStatus.FAILED
-                    assert step.heard_of
-
-
-def _stands(world: GrowingWorld, name: str) -> bool:
-    return world.participants[name].stands(world.key(world.progress.steps[name]))
-
-
-SURE = worlds(
-    scripts(undos=st.sampled_from(["undo", "undo", None]), holds=False, waits=False, pivots=False),
-    inboxes=st.just(True),
-    do=SURE_DO,
-    undo=SURE_UNDO,
-    retry=PATIENT,
-)
-
-
-@given(SURE, DELIVERIES)
-def test_faults_of_delivery_change_neither_the_end_of_a_function_nor_its_steps(
-    world: GrowingWorld, schedule: Schedule
-) -> None:
-    twins = {name: world.participants[name] for name in "abc"}
-    calm = growing_world((), lambda n: Participant(twins[n].inbox, twins[n].do, twins[n].undo), PATIENT)
-    calm.function = world.function
-    calm.start().run_to_rest()
-    world.suffer(schedule).run_to_rest()
-    assert (world.progress.state, world.progress.error) == (calm.progress.state, calm.progress.error)
-    ended = {name: step.status for name, step in world.progress.steps.items()}
-    if calm.progress.state is SagaState.COMPLETED:
-        assert ended == {name: step.status for name, step in calm.progress.steps.items()}
-        assert world.progress.steps[FUNCTION].result == calm.progress.steps[FUNCTION].result
-    for participant in world.participants.values():
-        keys = [effect.key for effect in participant.effects]
-        assert len(keys) == len(set(keys))
-
-
-# One message after the other
 
 
 class Story:

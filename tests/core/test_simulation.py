@@ -74,8 +74,9 @@ def test_the_same_number_of_a_seed_is_the_same_saga() -> None:
     assert first.world.log != play(*draw(7, 12)).world.log
 
 
-def test_a_case_that_is_kept_is_the_same_case() -> None:
-    case, suffering = draw(7, 11)
+@pytest.mark.parametrize("number", [8, 9, 11], ids=["choreography", "function", "steps"])
+def test_a_case_that_is_kept_is_the_same_case(number: int) -> None:
+    case, suffering = draw(7, number)
     played = play(case, suffering)
     kept = Case.from_document(json.loads(case.with_schedule(played.schedule).text(found="by chance")))
     assert play(kept).world.log == played.world.log
@@ -119,8 +120,11 @@ def simulate_until_found(seed: int, bug: str) -> Found | None:
 
 def concerns(bug: str, case: Case) -> bool:
     definition = case.definition
-    if bug.startswith("choreography") is (definition.flow is None):
+    of_one_kind = {"choreography": definition.flow is not None, "a function": case.script is not None}
+    if any(bug.startswith(kind) is not fits for kind, fits in of_one_kind.items()):
         return False
+    if "approv" in bug:
+        return any(step.approval for step in definition.steps)
     if "child" in bug:
         return any(step.child for step in definition.steps)
     return "deadline" not in bug or definition.deadline is not None

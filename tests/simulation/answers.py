@@ -3,13 +3,17 @@
 from typing import Any, NamedTuple
 
 from .books import Books, name_of
+from .graph import FUNCTION
 
 #: The first events that must come of it: names, and the code where a person is asked.
 Must = tuple[str, ...]
 
 
-def must(books: Books, number: int, reply: Any) -> Must:
-    """Return the events that a reply to this open command has to decide, before any that follow from them."""
+def must(books: Books, number: int, reply: Any, *, again: bool) -> Must:
+    """Return the events that a reply to this open command has to decide, before any that follow from them.
+
+    ``again`` says that another attempt was made due: where a deadline is near, chance decides whether it is in time.
+    """
     step, direction = books.commands[number]
     kind = name_of(reply)
     if kind == "TimeUp":
@@ -29,6 +33,8 @@ def must(books: Books, number: int, reply: Any) -> Must:
     fresh = not asked and step not in books.counted
     left = books.tries[step, direction] + fresh < books.graph.attempts[step, direction]
     left = left and not (direction == "do" and books.expired and not books.pivot_passed)
+    if direction == "do" and books.may_be_late(step, getattr(reply, "retry_after", None) or 0.0):
+        left = left and again
     inbox = bool(books.doubt.get(number)) if asked else getattr(reply, "inbox", True)
     if kind == "NoSuchCommand":
         vain = direction == "do" and not inbox and (books.turned or not left)
@@ -65,8 +71,7 @@ def _time_is_up(books: Books, step: str) -> Must:
         return ("StepWithdrawn",)
     answer = "approve" if waits == "timer" else books.graph.otherwise[step]
     if answer == "reject":
-        held = books.pivot_passed or books.graph.hold[step]
-        return ("StepFailed", "StepHeld held" if held else "SagaCompensating")
+        return _refused(books, step)
     return ("StepCompleted",) if answer == "approve" else ("StepHeld expectation_missed",)
 
 
@@ -103,7 +108,7 @@ def _action(books: Books, step: str, kind: str, left: bool, *, inbox: bool) -> M
         case "Completed":
             return ("StepCompleted",)
         case "Rejected":
-            return ("StepFailed", "StepHeld held" if waits else "SagaCompensating")
+            return _refused(books, step)
         case "Unserved":
             return ("StepHeld",)
         case _ if left:
@@ -112,3 +117,29 @@ def _action(books: Books, step: str, kind: str, left: bool, *, inbox: bool) -> M
             return ("StepOutcomeUnknown", "StepHeld outcome_unknown")
         case _:
             return ("StepOutcomeUnknown", "StepHeld retries_spent" if waits else "SagaCompensating")
+
+
+def _refused(books: Books, step: str) -> Must:
+    """Return what comes of a no: a person decides, or a function, or all is undone."""
+    if books.pivot_passed or books.graph.hold[step]:
+        return ("StepFailed", "StepHeld held")
+    decides = books.graph.growing and not books.graph.is_function(step)
+    return ("StepFailed",) if decides else ("StepFailed", "SagaCompensating")
+
+
+def must_of_a_run(books: Books, reply: Any) -> Must:
+    """Return the events that a run of a function has to decide; none from who speaks for it without being one."""
+    left = books.tries[FUNCTION, "do"] + 1 < books.graph.attempts[FUNCTION, "do"]
+    match name_of(reply):
+        case "Grown":
+            return (*(["SagaGrown"] if reply.steps else []), "FunctionWaits")
+        case "Returned":
+            return ("StepCompleted", "SagaCompleted")
+        case "Raised":
+            return _refused(books, FUNCTION)
+        case "Unserved":
+            return ("StepHeld",)
+        case "Unknown":
+            return ("StepRescheduled",) if left else ("StepHeld retries_spent",)
+        case _:
+            return ()

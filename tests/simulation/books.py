@@ -6,10 +6,10 @@ Effects as the participants have them, commands as they were dispatched, what op
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from .graph import Graph
+from .graph import FUNCTION, Graph
 from .participants import Request
 
 
@@ -25,6 +25,11 @@ def demand(held: object, rule: str, what: object = "") -> None:
     """Raise :class:`Violation` unless it held."""
     if not held:
         raise Violation(rule, what)
+
+
+def _longest(retry_after: float) -> timedelta:
+    """Return how long a participant's action is put off at most: by its policy, or as it has asked for."""
+    return timedelta(seconds=max(60.0, retry_after))
 
 
 def name_of(value: object) -> str:
@@ -81,6 +86,12 @@ class Books:
     """Step -> for what it waits: timer, approval or reply."""
     given: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Step -> who has approved it."""
+    heard: set[str] = field(default_factory=set)
+    """The steps of whose verdicts the function's latest run knew."""
+    held: set[str] = field(default_factory=set)
+    """Steps at which a person has to decide."""
+    ends: dict[str, datetime] = field(default_factory=dict)
+    """Step -> from when on no attempt of its action begins."""
     to_begin: bool = False
     """It is started, and begins later."""
     expired: bool = False
@@ -126,6 +137,7 @@ class Books:
         self.asked[step] = 0
         self.counted.discard(step)
         self.waiting.pop(step, None)
+        self.held.discard(step)
         if direction == "do":
             self.action[step] = self.sequence
 
@@ -134,6 +146,19 @@ class Books:
         self.status[step] = status
         self.open.pop(step, None)
         self.waiting.pop(step, None)
+        self.held.discard(step)
+
+    @property
+    def news(self) -> set[str]:
+        """The steps of whose verdicts no run of the function has heard."""
+        verdicts = {"completed", "skipped", "rejected"}
+        known = {step for step, status in self.status.items() if status in verdicts}
+        return known - self.held - self.heard - {FUNCTION}
+
+    def may_be_late(self, step: str, retry_after: float) -> bool:
+        """Whether the next attempt of a step's action may have to begin behind the step's deadline."""
+        ends = self.ends.get(step)
+        return ends is not None and self.at is not None and self.at + _longest(retry_after) >= ends
 
     @property
     def own(self) -> set[int]:

@@ -9,6 +9,7 @@ from sagas.core.definition import SagaDefinition
 
 from .faults import Fault
 from .participants import Answer, Participant
+from .script import Script, script_document, script_from
 
 Schedule = tuple[tuple[Fault, int], ...]
 
@@ -40,6 +41,8 @@ class Case:
     """It begins some time after its start."""
     sure: bool = False
     """Only deliveries are faulty, and patience is endless: it must end as it would without any fault."""
+    script: Script | None = None
+    """What its durable function does, if that says which steps there are."""
 
     def document(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -49,6 +52,7 @@ class Case:
                 name: {plan: value if plan == "inbox" else list(value) for plan, value in vars(mind).items()}
                 for name, mind in self.minds.items()
             },
+            **({} if self.script is None else {"script": script_document(self.script)}),
             "delayed": self.delayed,
             "sure": self.sure,
             "schedule": [f"{fault.value} {which}" for fault, which in self.schedule],
@@ -68,7 +72,8 @@ class Case:
         pairs = (entry.split() for entry in document["schedule"])
         schedule = tuple((Fault(fault), int(which)) for fault, which in pairs)
         definition = SagaDefinition.from_document(document["definition"])
-        return cls(definition, minds, schedule, document.get("delayed", False), document["sure"])
+        script = script_from(document["script"]) if "script" in document else None
+        return cls(definition, minds, schedule, document.get("delayed", False), document["sure"], script)
 
     def text(self, **more: Any) -> str:
         """Return it as the text of a file, with what else is to be known of it."""

@@ -7,11 +7,14 @@ from random import Random
 from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep, approval, child, timer
 from sagas.core.waits import ANSWERS
 
+from . import scripts
 from .case import Case, Mind
 from .choreography import flows
 from .faults import BAD_CLICKS, CLICKS, ORDINARY, Fault
+from .growing import pinned
 from .participants import Answer
 from .play import Suffering
+from .scripts import SPANS
 from .world import World
 
 UNDO = "undo"
@@ -21,8 +24,9 @@ POLICIES = [Retry(max_attempts=attempts) for attempts in (1, 2, 3)]
 #: A saga suffers at least so many faults.
 LEAST = 10
 MOST = 20
-#: Every so many sagas of a seed are a choreography.
+#: Every so many sagas of a seed are a choreography; of so many one, at that place, is a durable function.
 CHOREOGRAPHED = 4
+GROWING, PLACE = 8, 1
 
 #: How often each is drawn. Most find nothing that they could hit, most of the time; clocks and clicks always do.
 WORKING = {
@@ -100,6 +104,8 @@ def draw(seed: int, number: int) -> tuple[Case, Suffering]:
     kind = chance.choice(KINDS)
     if number % CHOREOGRAPHED == 0:
         return _choreography(chance, kind), _suffering(chance, _on_the_bus(kind))
+    if number % GROWING == PLACE:
+        return _function(chance, kind), _suffering(chance, _growing(kind))
     definition = _definition(chance, kind)
     minds = {name: _mind(chance, kind) for name in definition.names}
     minds |= {step.name: _child_mind(chance) for step in definition.steps if step.child is not None}
@@ -128,6 +134,24 @@ def _choreography(chance: Random, kind: Kind) -> Case:
     return Case(definition, minds, sure=kind.sure)
 
 
+def _growing(kind: Kind) -> Kind:
+    """Return what happens to functions: more is done, or most would have ended before they have asked for anything."""
+    return replace(kind, moves=(*kind.moves, *_moves({Fault.WORK: 40})))
+
+
+def _function(chance: Random, kind: Kind) -> Case:
+    retry = PATIENT if kind.sure else chance.choice(POLICIES)
+    minds = {name: _mind(chance, kind) for name in scripts.NAMES}
+    script = scripts.script(chance, kind.compensations, kind.holds, sure=kind.sure)
+    definition = pinned(retry, _deadline(chance, kind))
+    return Case(definition, minds, delayed=chance.random() < 0.15, sure=kind.sure, script=script)
+
+
+def _deadline(chance: Random, kind: Kind) -> float | None:
+    """Draw a saga's deadline; most have none."""
+    return chance.choice((60.0, 900.0)) if not kind.sure and chance.random() < 0.15 else None
+
+
 def _definition(chance: Random, kind: Kind) -> SagaDefinition:
     """Draw a chain, or a graph; behind a pivot, if there is one, all are retriable."""
     names = "abcdef"[: chance.choice((1, 2, 3, 3, 4, 4, 5, 5, 6))]
@@ -151,11 +175,11 @@ def _definition(chance: Random, kind: Kind) -> SagaDefinition:
                 probe=f"{name}.ask" if chance.random() < PROBED else None,
                 undo_probe=f"{name}.ask-undo" if compensation == UNDO and chance.random() < PROBED else None,
                 probe_retry=probe_retry,
+                deadline=chance.choice(SPANS) if not kind.sure and chance.random() < 0.2 else None,
             )
         )
     steps = [_waiting(chance, step) if chance.random() < 0.25 else step for step in steps]
-    deadline = chance.choice((60.0, 900.0)) if not kind.sure and chance.random() < 0.15 else None
-    return SagaDefinition("trip", tuple(steps), deadline)
+    return SagaDefinition("trip", tuple(steps), _deadline(chance, kind))
 
 
 def _waiting(chance: Random, step: SagaStep) -> SagaStep:

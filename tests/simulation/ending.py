@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from .books import Books, demand
+from .graph import FUNCTION
 
 if TYPE_CHECKING:
     from .world import World
@@ -48,7 +49,12 @@ def check_keys(world: "World") -> None:
 
 def _attempts(world: "World", books: Books) -> None:
     """Check that nothing is tried more often than its policy and the operators' retries allow."""
-    sent = Counter((request.step, request.direction.value) for request in world.sent)
+    asked = [request for request in world.sent if not books.graph.is_function(request.step)]
+    sent = Counter((request.step, request.direction.value) for request in asked)
+    runs = Counter(request.number for request in world.sent if books.graph.is_function(request.step))
+    for number, count in runs.items():
+        allowed = books.graph.attempts[FUNCTION, "do"] * (1 + books.retries[FUNCTION])
+        demand(count <= allowed, "C8: a run is repeated within its budget", (number, count))
     for (step, direction), count in sent.items():
         allowed = books.graph.attempts[step, direction] * (1 + books.retries[step])
         allowed += books.looked[step, direction]

@@ -77,13 +77,9 @@ class Figures:
                 self.asked["late_effect"] += 1
 
 
-#: What happens to durable functions alone: tests/core has plays of their own.
-_APART = {e.SagaGrown, e.FunctionDispatched, e.FunctionWaits}
 #: What the tables allow, in the words of the counters.
-ALL_TRANSITIONS = {f"{state} {event.__name__}" for state, event in TRANSITIONS if event not in _APART}
-ALL_STEP_TRANSITIONS = {
-    f"{status} {event.__name__}" for status, event in STEP_TRANSITIONS if event not in _APART
-}
+ALL_TRANSITIONS = {f"{state} {event.__name__}" for state, event in TRANSITIONS}
+ALL_STEP_TRANSITIONS = {f"{status} {event.__name__}" for status, event in STEP_TRANSITIONS}
 
 
 def simulate(seed: int, numbers: Iterable[int]) -> Figures:

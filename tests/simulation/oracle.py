@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .answers import must
+from .answers import must, must_of_a_run
 from .books import Books, demand, name_of
 from .record import record
 from .rows import check_rows
@@ -104,11 +104,16 @@ class Oracle:
                 names == expected, "C2, C4: a late reply changes nothing but what it tells", (reply, names)
             )
             return
-        expected = must(books, number, reply)
-        promised = books.waiting.get(step) == "reply"
         codes = [f"{name_of(event)} {getattr(event, 'code', '')}" for event in events]
-        fits = len(codes) >= len(expected) and all(map(str.startswith, codes, expected))
-        demand(fits and events[0].step == step, "C3, C5, C8: what a reply decides", (reply, codes, expected))
+        if books.graph.is_function(step):
+            expected = must_of_a_run(books, reply)
+            demand(_begins(codes, expected), "what a run decides", (reply, codes, expected))
+            books.tries[step, direction] += kind == "Unknown"
+            return
+        expected = must(books, number, reply, again="StepRescheduled" in names)
+        promised = books.waiting.get(step) == "reply"
+        fits = _begins(codes, expected) and events[0].step == step
+        demand(fits, "C3, C5, C8: what a reply decides", (reply, codes, expected))
         asked = books.asked[step]
         if kind != "Completed":
             missed = promised and not books.looks(step, direction)
@@ -164,6 +169,11 @@ class Oracle:
         """Take down that an operator gave a step a fresh budget."""
         self.books.retries[step] += 1
         self.books.tries[step, "do"] = self.books.tries[step, "undo"] = 0
+
+
+def _begins(codes: Sequence[str], expected: Sequence[str]) -> bool:
+    enough = len(codes) >= len(expected) and bool(expected) == bool(codes)
+    return enough and all(map(str.startswith, codes, expected))
 
 
 def _under_way(world: "World", step: str) -> bool:

@@ -45,6 +45,10 @@ class Request:
     """Nobody is called: a worker says that a time is up."""
 
 
+#: Sees each change of effects as it happens: by how many.
+Witness = Callable[[Request, int], None]
+
+
 @dataclass
 class Effect:
     """What an action did; an undo takes it down again."""
@@ -69,8 +73,7 @@ class Participant:
     """Key -> how often it was called."""
     taken_on: list[Request] = field(default_factory=list)
     """What is still to be done and answered."""
-    witness: Callable[[Request, int], None] | None = None
-    """Sees each change of effects as it happens: by how many."""
+    witness: Witness | None = None
     _remembered: dict[str, m.Completed | m.Rejected] = field(default_factory=dict)
     _tombstones: set[str] = field(default_factory=set)
     _asked: dict[str, int] = field(default_factory=dict)

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sagas.core.words import SagaState
+
 from . import staging
 from .books import Violation, demand
 from .case import Case, Schedule
@@ -55,8 +57,7 @@ def play(case: Case, suffering: Suffering | None = None, *, watcher: Watcher | N
     """Play a case to its end. Raises :class:`Found` if it breaks a rule."""
     staged = _stage(case)
     world, books = staged.world, staged.books
-    for participant in world.participants.values():
-        participant.witness = books.witness
+    world.show(books.witness)
     world.watchers = [*([watcher] if watcher else []), staged.oracle]
     happened: list[tuple[Fault, int]] = []
     alive = 0
@@ -105,3 +106,6 @@ def _as_if_nothing_had_happened(case: Case, world: World) -> None:
     calm = _stage(case).world.start().run_to_rest()
     same = (world.progress.state, world.progress.attention) == (calm.progress.state, calm.progress.attention)
     demand(same, "rule 5, C2, C3: faults of delivery change nothing", world.progress.state)
+    if case.script is not None and calm.progress.state is SagaState.COMPLETED:
+        ways = [{name: step.status for name, step in each.progress.steps.items()} for each in (world, calm)]
+        demand(ways[0] == ways[1], "rule 5: a function goes the same way, whatever it suffers", ways)

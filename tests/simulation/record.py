@@ -1,9 +1,11 @@
 """Whether an event may be, by the oracle's books, and what they say after it."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from .books import Books, demand, name_of
+from .graph import FUNCTION
 
 if TYPE_CHECKING:
     from .world import World
@@ -24,14 +26,17 @@ def _dispatched(books: Books, world: "World", message: Any, event: Any) -> None:
     step = event.step
     demand(not books.turned, "rule 5: no action begins once the saga has turned back", step)
     demand(not books.to_begin, "nothing begins before its time", step)
-    ready = all(books.status.get(n) in {"completed", "skipped"} for n in books.graph.needs[step])
-    demand(ready, "a step waits for all that it needs", step)
+    enough = {"completed", "skipped", *(["rejected"] if books.graph.growing else [])}  # a function went on
+    needs = [n for n in books.graph.needs[step] if not books.graph.is_function(n)]
+    demand(all(books.status.get(n) in enough for n in needs), "a step waits for all that it needs", step)
     if step in books.action:
         asked = name_of(message) == "Retry" and books.status.get(step) == "rejected"
         demand(asked, "rule 5: only an operator has an action executed anew", step)
     books.status.pop(step, None)
     books.tries[step, "do"] = 0
     books.dispatched(step, "do")
+    if step in books.graph.spans:
+        books.ends[step] = event.at + timedelta(seconds=books.graph.spans[step])
     if event.waiting is not None:
         demand(not books.graph.calls[step], "who calls a participant does not wait", event)
         books.waiting[step] = event.waiting.value
@@ -49,6 +54,8 @@ def _rescheduled(books: Books, world: "World", message: Any, event: Any) -> None
         name_of(message) == "TimeUp" and event.step in books.graph.children
     )
     demand(not (forward and books.turned), "no retry begins once the saga has turned back", event)
+    ends = books.ends.get(event.step) if forward and hasattr(message, "number") else None
+    demand(ends is None or event.due_at < ends, "no attempt begins behind its step's deadline", event)
     blind = number in books.doubt and books.graph.probe[books.commands[number]]
     demand(not blind or name_of(message) == "NoSuchCommand", "C5: who can be asked is asked first", event)
     books.asked[event.step] = 0
@@ -76,6 +83,7 @@ def _awaited(books: Books, world: "World", message: Any, event: Any) -> None:
 def _waits_no_more(books: Books, world: "World", message: Any, event: Any) -> None:
     books.waiting.pop(event.step, None)
     if name_of(event) == "StepHeld":
+        books.held.add(event.step)
         books.asked[event.step] = 0  # whatever is asked from now on, is asked anew
 
 
@@ -104,6 +112,8 @@ def _expired(books: Books, world: "World", message: Any, event: Any) -> None:
 def _completed(books: Books, world: "World", message: Any, event: Any) -> None:
     resolved = name_of(message) == "Resolve" and message.outcome.value == "done"
     done = "Completed" if books.graph.calls[event.step] else "TimeUp"
+    if books.graph.is_function(event.step):
+        done = "Returned"
     if name_of(message) == "Approve":
         people = books.given[event.step] | {message.person}
         demand(len(people) == books.graph.people[event.step], "as many people as asked for", people)
@@ -117,6 +127,8 @@ def _completed(books: Books, world: "World", message: Any, event: Any) -> None:
 def _failed(books: Books, world: "World", message: Any, event: Any) -> None:
     resolved = name_of(message) == "Resolve" and message.outcome.value == "none"
     no = {"Rejected"} if books.graph.calls[event.step] else {"Reject", "TimeUp"}
+    if books.graph.is_function(event.step):
+        no = {"Raised"}
     demand(resolved or name_of(message) in no, "C5: a time-out is not a failure", message)
     books.rejected.add(books.action[event.step])
     books.verdict(event.step, "rejected")
@@ -129,6 +141,9 @@ def _skipped(books: Books, world: "World", message: Any, event: Any) -> None:
 
 
 def _withdrawn(books: Books, world: "World", message: Any, event: Any) -> None:
+    if books.graph.is_function(event.step):  # a run has no effect: nobody waits for it
+        books.verdict(event.step, "withdrawn")
+        return
     number = books.open[event.step]
     called = world.participants[event.step].calls.get(world.key(world.progress.steps[event.step]))
     under_way = any(request.number == number and not request.wakes for request in world.requests)
@@ -138,6 +153,8 @@ def _withdrawn(books: Books, world: "World", message: Any, event: Any) -> None:
 
 def _turned(books: Books, world: "World", message: Any, event: Any) -> None:
     demand(not books.pivot_passed, "C9: behind the pivot there is no way back", message)
+    refused = books.status.get(event.step or "") == "rejected" and not books.graph.is_function(event.step)
+    demand(not (books.graph.growing and refused), "a function decides what comes of a no", event)
     if getattr(message, "number", None) in books.commands:
         step, _ = books.commands[message.number]
         demand(not books.graph.hold[step], "a held step waits for a person", step)
@@ -204,7 +221,8 @@ def _ended(books: Books, world: "World", message: Any, event: Any) -> None:
 
 def _may_end(books: Books, step: str, status: str | None) -> None:
     if books.ended == "completed":
-        fits = status in {"completed", "skipped"} and not books.turned
+        went_on = books.graph.growing and status == "rejected" and step not in books.held
+        fits = (status in {"completed", "skipped"} or went_on) and not books.turned
         demand(fits, "rule 3: completed when each step is completed or skipped", (step, status))
         return
     left = status in {None, "rejected", "withdrawn", "skipped", "compensated", "standing"}
@@ -213,10 +231,41 @@ def _may_end(books: Books, step: str, status: str | None) -> None:
     demand(fits, "rule 2: failed when each step is undone or settled", (step, status))
 
 
+# How a function grows
+
+
+def _function_due(books: Books, world: "World", message: Any, event: Any) -> None:
+    again = name_of(message) == "Retry" and books.status.get(FUNCTION) == "rejected"
+    demand(not books.turned and not books.to_begin, "a function is asked on the way forward", event)
+    demand(FUNCTION not in books.open, "a function is run once at a time", event)
+    demand(again or books.news or FUNCTION not in books.action, "it is run when there is news", event)
+    books.status.pop(FUNCTION, None)
+    books.tries[FUNCTION, "do"] = 0
+    books.dispatched(FUNCTION, "do")
+    demand(event.generation == books.generations[FUNCTION, "do"], "C1: a generation a command", event)
+
+
+def _grown(books: Books, world: "World", message: Any, event: Any) -> None:
+    steps = [each["step"] for each in event.steps]
+    known = books.graph.needs.keys() & {step["name"] for step in steps}
+    demand(name_of(message) == "Grown" and not known, "only a run asks for steps, each once", event)
+    books.graph.grow(steps)
+
+
+def _function_rests(books: Books, world: "World", message: Any, event: Any) -> None:
+    demand(name_of(message) == "Grown", "only a run knows that it has to wait", message)
+    demand(message.heard <= books.news | books.heard, "a run hears of verdicts that there are", message)
+    books.heard = {*message.heard}
+    books.open.pop(FUNCTION)
+
+
 _ON: Mapping[str, Callable[..., None]] = {
     "SagaStarted": _started,
     "SagaBegan": _began,
     "SagaExpired": _expired,
+    "FunctionDispatched": _function_due,
+    "SagaGrown": _grown,
+    "FunctionWaits": _function_rests,
     "StepDispatched": _dispatched,
     "ReplyAwaited": _awaited,
     "ApprovalGiven": _given,

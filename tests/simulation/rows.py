@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .books import Books, demand
+from .graph import FUNCTION
 
 if TYPE_CHECKING:
     from .world import World
@@ -33,6 +34,9 @@ def check_rows(books: Books, world: "World") -> None:
         now.paused or asks or "approval" in waits.values() or waits.keys() & books.graph.children
     ):
         demand(due, "rule 6: a saga that asks nobody has work due", now.state)
+    on_its_way = books.begun and not (books.turned or books.ended)
+    if books.graph.growing and on_its_way and FUNCTION not in books.open:
+        demand(FUNCTION in books.held or not books.news, "a function hears of every verdict", books.news)
     for name in books.late:
         asked = now.steps[name].attention or now.steps[name].status == "compensating"
         demand(asked, "C4: a late effect asks until it is settled", name)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from sagas.core.definition import InvalidDefinition, SagaDefinition
 
 from .case import Case, Mind
 from .faults import Fault
 from .play import Found, play
+from .script import Both, Do, Script
 
 #: Enough for any case that chance draws; a trace need not be the very shortest.
 PATIENCE = 5_000
@@ -60,6 +62,9 @@ def _with_fewer_steps(case: Case) -> Iterator[Case]:
     if case.definition.flow is not None:
         yield from _with_fewer_reactions(case)
         return
+    if case.script is not None:
+        yield from (replace(case, script=less) for less in _less(case.script))
+        return
     for gone in case.definition.names if len(case.minds) > 1 else ():
         steps = [
             replace(step, needs=_without(case.definition, step.name, gone))
@@ -72,6 +77,28 @@ def _with_fewer_steps(case: Case) -> Iterator[Case]:
             continue
         minds = {name: mind for name, mind in case.minds.items() if name != gone}
         yield replace(case, definition=definition, minds=minds)
+
+
+def _less(script: Script) -> Iterator[Script]:
+    """Yield a function that does a little less: a part is gone, or replaced by what is in it, or is plainer."""
+    for place, part in enumerate(script):
+        before, after = script[:place], script[place + 1 :]
+        yield (*before, *after)
+        for less in _parts(part):
+            yield (*before, *less, *after)
+
+
+def _parts(part: Any) -> Iterator[Script]:
+    match part:
+        case Both(branches=branches):
+            yield from branches
+            for place, branch in enumerate(branches):
+                for less in _less(branch):
+                    yield (Both((*branches[:place], less, *branches[place + 1 :])),)
+        case Do(otherwise=otherwise):
+            yield from ((part._replace(otherwise=less),) for less in _less(otherwise or ()))
+            plain = (part._replace(**{name: value}) for name, value in Do._field_defaults.items())
+            yield from ((plainer,) for plainer in plain if plainer != part)
 
 
 def _with_fewer_reactions(case: Case) -> Iterator[Case]:
@@ -123,6 +150,7 @@ def _plainer(case: Case) -> Iterator[Case]:
             replace(step, pivot=False),
             replace(step, probe=None),
             replace(step, undo_probe=None),
+            replace(step, deadline=None) if step.child is None else step,
         ):
             if plainer != step:
                 steps = (*case.definition.steps[:place], plainer, *case.definition.steps[place + 1 :])

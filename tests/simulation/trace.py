@@ -5,9 +5,10 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from .case import Case
+from .case import Case, Mind
 from .faults import Fault
 from .play import Found, Suffering, play, replay
+from .script import script_document
 from .world import World
 
 
@@ -27,10 +28,17 @@ def trace(case: Case, suffering: Suffering | None = None) -> Iterator[str]:
 
 
 def _planned(case: Case) -> Iterator[str]:
+    for part in script_document(case.script or ()):
+        yield f"does {part}"
+    for name, mind in case.minds.items() if case.script else ():
+        inbox = "inbox" if mind.inbox else "no inbox"
+        says = f"do {' '.join(mind.do)}, undo {' '.join(mind.undo)}, asked {' '.join(mind.probe)}"
+        yield f"participant {name}  {inbox}  {says}"
     for step in case.definition.steps:
-        mind = case.minds[step.name]
+        mind = case.minds.get(step.name, Mind())
         needs = ", ".join(case.definition.needs(step.name)) or "nothing"
         words = [word for word in ("pivot", "retriable", "hold") if getattr(step, word)]
+        words += [f"deadline {step.deadline:g} s"] if step.deadline else []
         tries = f"{step.retry.max_attempts} and {step.undo_retry.max_attempts} attempts"
         inbox = "inbox" if mind.inbox else "no inbox"
         says = f"do {' '.join(mind.do)}, undo {' '.join(mind.undo)}"

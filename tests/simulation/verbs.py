@@ -29,7 +29,7 @@ def applies(books: Books, world: "World", verb: Any) -> bool:
             return not (books.turned or books.pivot_passed or under_way)
         case "Skip":
             happened = row.status not in {"pending", "executing", "failed"} or row.attention == "late_effect"
-            return not (books.turned or happened or _in_doubt(books, row))
+            return not (books.turned or happened or _in_doubt(books, row) or _decides(books, row.name))
         case "Resolve":
             return _resolve(books, row, verb.outcome)
         case "Edit":
@@ -52,6 +52,12 @@ def claimed(world: "World", row: Any) -> bool:
     """Whether a worker holds the step's open command."""
     due = world.due.get(row.number) if row.open else None
     return due is not None and due.token is not None
+
+
+def _decides(books: Books, step: str) -> bool:
+    """Whether nothing is left to skip: it is the function itself, or that goes on without the step."""
+    heard = books.graph.growing and books.status.get(step) == "rejected" and step not in books.held
+    return heard or books.graph.is_function(step)
 
 
 def _in_doubt(books: Books, row: Any) -> bool:

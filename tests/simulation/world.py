@@ -22,7 +22,7 @@ from sagas.core.words import TERMINAL, Direction, SagaState
 from .faults import Fault
 from .happenings import HAPPENINGS, Happening
 from .operator import Operator
-from .participants import Participant, Request
+from .participants import Participant, Request, Witness
 from .stored import definition_as_stored, events_as_stored
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -102,6 +102,11 @@ class World:
         self.apply(Fault.START)
         return self
 
+    def show(self, witness: Witness) -> None:
+        """Have each change of effects seen as it happens."""
+        for participant in self.participants.values():
+            participant.witness = witness
+
     def moment(self) -> m.Now:
         """Return what the shell tells the core of this moment: a saga's time does not run backwards."""
         before = self.progress.updated_at
@@ -152,16 +157,17 @@ class World:
     def remember(self) -> None:
         """Demand that the events, as they are stored, say where the saga stands."""
         log = events_as_stored(self.log)
-        assert fold(Progress.blank(self.definition), log) == self.progress, (
-            "folding the events does not give the rows"
-        )
+        told = fold(Progress.blank(self._first), log)
+        assert told == self.progress, "folding the events does not give the rows"
         pinned = self._first
         for event in log:
             if isinstance(event, e.DefinitionChanged):
                 assert event.before == pinned.digest, "the definition was another before"
                 pinned = pinned.renamed(event.renamed)
                 assert event.after == pinned.digest, "the definition is another now"
-        assert pinned == self.definition, "the events do not give the definition"
+        grown = [step.grown for step in told.steps.values() if step.grown]
+        whole = pinned.grown(grown) if grown else pinned
+        assert whole == self.definition, "the events do not give the definition"
 
     def sure(self, position: int) -> bool:
         """Whether a reply is told until it is heard: the end of a child saga is due work, as any other."""
