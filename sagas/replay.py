@@ -20,6 +20,7 @@ from inspect import isawaitable, iscoroutine, iscoroutinefunction, unwrap
 from typing import Any
 
 from sagas.core import messages as m
+from sagas.core.context import Meta
 from sagas.core.definition import (
     FUNCTION,
     InvalidDefinition,
@@ -66,7 +67,7 @@ class Astray(Exception):
 class Record(Mapping[str, Any]):
     """What a run is made of: the saga's data, as a mapping, and where the saga stood when it was claimed."""
 
-    def __init__(self, name: str, meta: Any, definition: SagaDefinition, progress: Progress) -> None:
+    def __init__(self, name: str, meta: Meta, definition: SagaDefinition, progress: Progress) -> None:
         self.name = name
         """The function's command."""
         self.meta = meta

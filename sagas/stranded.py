@@ -18,10 +18,9 @@ from sagas import registry
 from sagas.core import messages as m
 from sagas.core.definition import CANNOT_UNDO, COMMANDS, FUNCTION
 from sagas.core.waits import APPROVAL, OF_CHILDREN, TIMER
-from sagas.core.words import FORWARD, SagaState, StepStatus
-from sagas.engine.work import record_of
+from sagas.core.words import FORWARD, SagaState, StepStatus, Waiting
 from sagas.models import IMPORT, Definition, Process, Saga, SagaQuerySet, Step
-from sagas.orchestrator import loading
+from sagas.orchestrator import loading, rehearsal
 from sagas.orchestrator.loading import Held
 
 #: How many sagas are named for each finding.
@@ -39,13 +38,13 @@ class Finding:
     """Some sagas of one type that the present code would strand, and where."""
 
     kind: str
-    """handler: nobody handles a command; type: the class is gone; data: the handler's model refuses what is pinned;
-    function: the function no longer does what is recorded."""
+    """handler: nobody handles a command; type: the class is gone; child: that of a child yet to begin is; data: the
+    handler's model refuses what is pinned; function: the function no longer does what is recorded."""
     saga_type: str
     step: str | None
     role: str | None
     name: str
-    """The command's name, or the type's."""
+    """The command's name, or the type's; of a child its own."""
     sagas: int
     ids: Iterable[Any] = field(repr=False, compare=False)
     """Theirs; read from the database when it is asked for."""
@@ -82,7 +81,8 @@ def findings(saga_type: str | None = None) -> list[Finding]:
     missing = {need: ds for need, ds in _needs(flying).items() if registry.handler(need.name) is None}
     growing = [each.definition.pk for each in flying if each.definition.document.get("growing")]
     grown = [*_unhandled_grown(growing, served), *_differing(growing)] if growing else []
-    found = [*_types(flying), *_unhandled(flying, missing, served), *_refused(flying), *grown]
+    children = [*_childless(flying), *(_childless_grown(growing) if growing else ())]
+    found = [*_types(flying), *_unhandled(flying, missing, served), *children, *_refused(flying), *grown]
     return sorted(found, key=lambda f: (f.elsewhere, f.saga_type, f.step or "", f.role or ""))
 
 
@@ -190,6 +190,42 @@ def _unhandled_grown(growing: Sequence[str], served: frozenset[str]) -> Iterator
             yield Finding("handler", *need, row["sagas"], some, _texts(some), _why(need, there=there), there)
 
 
+def _childless(flying: Sequence[Flying]) -> Iterator[Finding]:
+    """Find sagas with a child yet to begin whose type is gone; one that has begun goes on as it is pinned."""
+    gone: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for definition, _ in flying:
+        for step in definition.document["steps"]:
+            kind = (step.get("child") or {}).get("saga_type")
+            if kind is not None and registry.saga_type(kind) is None:
+                gone[definition.saga_type, step["name"], kind].append(definition.pk)
+    for (saga_type, name, kind), digests in gone.items():
+        steps = _steps(flying, digests).filter(_TO_BEGIN, name=name)
+        yield from _orphan(saga_type, name, kind, steps, tuple(digests))
+
+
+def _childless_grown(growing: Sequence[str]) -> Iterator[Finding]:
+    """Find sagas of functions that have asked for such a child."""
+    steps = Step.objects.filter(_TO_BEGIN, saga__definition__in=growing, grown__step__child__isnull=False)
+    asked = (
+        steps.exclude(saga__origin_kind=IMPORT).annotate(kind=KT("grown__step__child__saga_type")).order_by()
+    )
+    for saga_type, name, kind in asked.values_list("saga__saga_type", "name", "kind").distinct():
+        if registry.saga_type(kind) is None:
+            where = {"saga__saga_type": saga_type, "grown__step__child__saga_type": kind}
+            these = asked.filter(name=name, **where)
+            yield from _orphan(saga_type, name, kind, these, ())
+
+
+def _orphan(
+    saga_type: str, step: str, kind: str, steps: QuerySet[Step], digests: tuple[str, ...]
+) -> Iterator[Finding]:
+    some = steps.values_list("saga_id", flat=True)
+    count = some.count()
+    if count:
+        why = f"the saga type {kind}, the child of step {step}, is no longer defined"
+        yield Finding("child", saga_type, step, "child", kind, count, some, _texts(some), why, False, digests)
+
+
 #: Sagas that are read, and replayed, at once.
 REPLAYED = 100
 #: More different reasons than people would read; what is beyond is counted with the last.
@@ -221,10 +257,10 @@ def _differing(growing: Sequence[str]) -> Iterator[Finding]:
 
 def _difference(held: Held) -> str | None:
     """Run a saga's function against its record; return what does not fit, if anything."""
-    handler = registry.handler(held.definition.step(FUNCTION).action)
-    if handler is None:
+    try:
+        said = rehearsal.rehearse(held)
+    except LookupError:
         return None  # that is told already
-    said = handler.function(record_of(held))
     return said.error if isinstance(said, m.Unserved) else None
 
 
@@ -269,6 +305,8 @@ _UNDOABLE = Q(standing=False) & (
     | Q(saga__state=_BACK, status__in=[StepStatus.EXECUTING.value, _COMPLETED, StepStatus.COMPENSATING.value])
 )
 _DOABLE = Q(saga__state__in=_FORWARD, status__in=[*_AHEAD, StepStatus.FAILED.value])
+#: Which steps may yet have to begin their child, if they have one.
+_TO_BEGIN = _DOABLE & ~Q(waiting=Waiting.REPLY.value)
 #: Role -> which steps may yet have to call it.
 _NEEDED = {
     "action": _DOABLE,

@@ -1,18 +1,37 @@
-"""What a subscriber gets of a choreography: the event, and where the saga stands."""
+"""What comes with a command, and what a subscriber of a choreography gets: the event, and where the saga stands."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sagas.core.definition import SagaDefinition
 from sagas.core.progress import Progress
 from sagas.core.words import StepStatus
 
 
+class Meta(NamedTuple):
+    """The envelope of a command."""
+
+    number: int
+    key: str
+    """The idempotency key: the same for all attempts."""
+    undoes: str | None
+    """In an undo, the key of the action that it undoes."""
+    attempt: int
+    deadline: datetime
+    correlation_id: str
+    saga_id: str
+    step: str
+    direction: str
+    probes: str | None = None
+    """In a probe, the command that it asks about: number, key, direction and undoes are that one's."""
+
+
 class SagaContext(Mapping[str, Any]):
     """The event's data, laid over the saga's, as a mapping; and where the saga stood when it was claimed."""
 
     def __init__(
-        self, name: str, values: Mapping[str, Any], meta: Any, definition: SagaDefinition, progress: Progress
+        self, name: str, values: Mapping[str, Any], meta: Meta, definition: SagaDefinition, progress: Progress
     ) -> None:
         at = progress.steps[meta.step]
         told = at.event or {}

@@ -6,29 +6,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sagas.core.commands import idempotency_key
-from sagas.core.context import SagaContext
+from sagas.core.context import Meta, SagaContext
 from sagas.core.definition import FUNCTION
 from sagas.core.words import Direction
 from sagas.orchestrator.loading import Held
 from sagas.replay import Record
-
-
-class Meta(NamedTuple):
-    """The envelope of a command."""
-
-    number: int
-    key: str
-    """The idempotency key: the same for all attempts."""
-    undoes: str | None
-    """In an undo, the key of the action that it undoes."""
-    attempt: int
-    deadline: datetime
-    correlation_id: str
-    saga_id: str
-    step: str
-    direction: str
-    probes: str | None = None
-    """In a probe, the command that it asks about: number, key, direction and undoes are that one's."""
 
 
 class CommandInput(Mapping[str, Any]):
@@ -140,25 +122,6 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
     )
     command = _told(held, sent, values, meta)
     return Work(token, held.id, sent.name, sent.attempt, sent.timeout, sent.number, command, held=held)
-
-
-def record_of(held: Held) -> Record:
-    """Return a function's record as it is now, for a run that decides nothing."""
-    function, now = held.progress.steps[FUNCTION], held.progress.updated_at
-    assert now is not None  # it was started
-    key = idempotency_key(held.id, FUNCTION, Direction.DO, function.generation)
-    meta = Meta(
-        function.number or 0,
-        key,
-        None,
-        function.attempt,
-        now,
-        held.correlation_id,
-        str(held.id),
-        FUNCTION,
-        "do",
-    )
-    return Record(held.definition.step(FUNCTION).action, meta, held.definition, held.progress)
 
 
 def _told(

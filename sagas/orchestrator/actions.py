@@ -86,10 +86,11 @@ def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
         if _is_repair(held, verb):
             return plan_of_new(verb, held, _repair(held)[1])
         now = m.Now(database_now(), 1.0, held.claimed)
-        planned = preview_of(held.definition, held.progress, _message(held, verb, asked), now, pk)
+        message = _message(held, verb, asked)
+        planned = preview_of(held.definition, held.progress, message, now, pk)
     except Refused as no:
         raise _conflict(held, str(no), asked) from no
-    return plan_of(verb, asked.step, held, planned)
+    return plan_of(verb, asked.step, held, message, planned)
 
 
 def _check(pk: UUID, verb: str, asked: Asked, *, reason: bool = True) -> None:

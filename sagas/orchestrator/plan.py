@@ -1,25 +1,28 @@
 """A preview in sentences: what a verb will do, for people, before it does it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from typing import Any
 
+from sagas.core import messages as m
 from sagas.core.definition import FUNCTION
 from sagas.core.preview import PlannedCommand, Preview
 from sagas.core.waits import CHILD, OF_CHILDREN
-from sagas.core.words import FORWARD, SagaState
+from sagas.core.words import FORWARD, Attention, SagaState
+from sagas.orchestrator import rehearsal
 from sagas.orchestrator.asked import Plan
 from sagas.orchestrator.loading import Held
 from sagas.orchestrator.start import Opening
 
 
-def plan_of(verb: str, step: str | None, held: Held, planned: Preview) -> Plan:
+def plan_of(verb: str, step: str | None, held: Held, message: m.Message, planned: Preview) -> Plan:
     """Put a preview into words."""
     return Plan(
         verb=verb,
         step=step,
         version=held.progress.version,
         state=planned.state.value,
-        sentences=tuple(_sentences(verb, step, held, planned)),
+        sentences=tuple(_sentences(verb, step, held, message, planned)),
         calls=tuple(asdict(call) for call in planned.calls),
         then=tuple(asdict(call) for call in planned.then),
         awaited=planned.awaited,
@@ -51,9 +54,13 @@ def plan_of_new(verb: str, held: Held, opening: Opening) -> Plan:
     )
 
 
-def _sentences(verb: str, step: str | None, held: Held, planned: Preview) -> Iterator[str]:
+def _sentences(
+    verb: str, step: str | None, held: Held, message: m.Message, planned: Preview
+) -> Iterator[str]:
     paused = held.progress.paused
     yield from _special(verb, step, held)
+    if isinstance(message, m.Edit):
+        yield from _edit(held, message.data)
     for call in planned.calls:
         yield _call(held, call, paused and verb != "resume")
     for name in planned.awaited:
@@ -119,8 +126,6 @@ def _special(verb: str, step: str | None, held: Held) -> Iterator[str]:
             yield from _approve(step or "", held)
         case "reject":
             yield f"{step} is rejected: one no is enough."
-        case "edit":
-            yield from _edit(held)
 
 
 def _approve(step: str, held: Held) -> Iterator[str]:
@@ -133,8 +138,29 @@ def _approve(step: str, held: Held) -> Iterator[str]:
         yield f"{step} is approved, and the saga goes on."
 
 
-def _edit(held: Held) -> Iterator[str]:
+def _edit(held: Held, data: Mapping[str, Any]) -> Iterator[str]:
+    if held.definition.growing and held.progress.state in FORWARD:
+        yield from _rehearsed(held, data)
     yield "Commands from now on get the new data."
     sent = [s.name for s in held.progress.steps.values() if s.open and (s.attempt > 1 or s.unresolved)]
     if sent:
         yield f"Already sent, and repeated with the data they were sent with: {', '.join(sent)}."
+
+
+def _rehearsed(held: Held, data: Mapping[str, Any]) -> Iterator[str]:
+    """Say what a function would do with other data: its steps were chosen by what it was told until now."""
+    try:
+        said = rehearsal.rehearse(held, data)
+    except LookupError as nobody:
+        yield f"Whether its function does again what is recorded cannot be tried: {nobody}."
+        return
+    match said:
+        case m.Unserved(error=wrong):
+            yield (
+                f"With this data its function does not do again what is recorded: {wrong}. "
+                "At its next run it would stop at attention misconfigured."
+            )
+        case m.Raised(reason=reason):
+            yield f"With this data its function rejects, at its next run: {reason}."
+        case _ if held.progress.steps[FUNCTION].attention is Attention.MISCONFIGURED:
+            yield "With this data its function does again what is recorded; retry it then."

@@ -475,6 +475,58 @@ def test_an_operator_rolls_back_what_a_function_has_done(
     assert world.names[-1] == "FetchService.Return"
 
 
+def by_months(saga: Any, data: Any) -> Any:
+    """Do as often as the data says."""
+    if data["months"] < 0:
+        raise Rejected("less than nothing")
+    return [pay(saga) for _ in range(data["months"])]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"months": 3}, None),
+        ({"months": 0}, "does not do again what is recorded: the record has step pay (PayService.Pay)"),
+        ({}, "does not do again what is recorded: KeyError: 'months' (in line "),
+        ({"months": -1}, "its function does not do again what is recorded"),
+    ],
+)
+def test_an_edit_is_tried_on_the_function_before_it_is_made(
+    play: Callable[..., Play],
+    world: shop.World,
+    asked: Callable[..., Asked],
+    data: dict[str, int],
+    words: str | None,
+) -> None:
+    world.behaviour["PayService.Pay"] = shop.later()
+    begun = play(by_months, months=2)
+    with functions.doing(by_months):
+        plan = orchestrator.preview(begun.saga.pk, "edit", asked(data=data))
+    told = [sentence for sentence in plan.sentences if sentence.startswith("With this data")]
+    assert [words in each for each in told if words] == [True] * bool(words)
+    assert len(told) == bool(words)
+    orchestrator.act(begun.saga.pk, "edit", asked(data=data))
+    orchestrator.step_completed(begun.saga.pk, "pay")
+    assert begun.go(by_months).end == ("pending", "misconfigured" if words else None)
+
+
+def test_an_edit_that_mends_a_function_or_ends_it_says_so(
+    play: Callable[..., Play], world: shop.World, asked: Callable[..., Asked]
+) -> None:
+    stopped = play(by_months)
+    misconfigured(stopped, "KeyError: 'months'")
+
+    def said(**data: int) -> str:
+        with functions.doing(by_months):
+            return orchestrator.preview(stopped.saga.pk, "edit", asked(data=data)).sentences[0]
+
+    assert said(months=1) == "With this data its function does again what is recorded; retry it then."
+    assert said(months=-1) == "With this data its function rejects, at its next run: less than nothing."
+    with mock.patch.dict(registry._commands):
+        del registry._commands["function Errands"]
+        assert "cannot be tried: nobody handles function Errands here" in said(months=1)
+
+
 def test_a_preview_plays_on_to_the_functions_next_word(
     play: Callable[..., Play], world: shop.World, asked: Callable[..., Asked]
 ) -> None:

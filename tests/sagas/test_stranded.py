@@ -13,12 +13,12 @@ from django.urls import reverse
 from pydantic import BaseModel
 from pytest_django import DjangoAssertNumQueries
 
-from sagas import SagaOrchestrator, SagaStep, orchestrator, registry, stranded
+from sagas import SagaOrchestrator, SagaStep, child, orchestrator, registry, stranded
 from sagas.clock import database_now
 from sagas.engine import Pump
 from sagas.management.commands._saga import upkeep
 from sagas.models import Definition, Process, Saga
-from tests.sagas import shop
+from tests.sagas import functions, shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -116,6 +116,43 @@ def test_a_type_that_is_gone_is_named(errand: Any) -> None:
         (found,) = stranded.findings()
     assert (found.kind, found.sagas, found.examples) == ("type", 1, (str(saga.pk),))
     assert "no longer defined" in str(found)
+
+
+class Household(SagaOrchestrator):
+    """An errand, and another saga as its child."""
+
+    saga_type = "Household"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [
+            SagaStep("fetch", "FetchService.Fetch", "FetchService.Return"),
+            child("shop", "Pivoted", data={}),
+        ]
+
+
+def test_a_child_yet_to_begin_whose_type_is_gone_is_named(pump: Pump, world: shop.World) -> None:
+    world.behaviour["PostService.Post"] = shop.reject()
+    begun = Household().start({})
+    pump.run(30)
+    assert Saga.objects.get(origin=begun, origin_kind="child").attention == "held"
+    fresh = Household().start({})
+    with mock.patch.dict(registry._saga_types):
+        del registry._saga_types["Pivoted"]
+        found = [each for each in stranded.findings() if each.kind == "child"]
+    assert said(found) == [("child", "Household", "shop", "child", "Pivoted", 1)]
+    assert found[0].examples == (str(fresh.pk),)
+    assert "the saga type Pivoted, the child of step shop, is no longer defined" in str(found[0])
+
+
+def test_a_child_that_a_function_has_asked_for_is_missed_too(world: shop.World) -> None:
+    with functions.doing(lambda saga, data: saga.child("errand", "Pivoted", {})):
+        saga = functions.errands.start({})
+        Pump(("default",), "not-for-children").run(1)
+        with mock.patch.dict(registry._saga_types):
+            del registry._saga_types["Pivoted"]
+            (found,) = stranded.findings()
+    assert said([found]) == [("child", "Errands", "errand", "child", "Pivoted", 1)]
+    assert list(found.ids) == [saga.pk]
 
 
 def test_data_that_a_handlers_model_refuses_is_named(errand: Any) -> None:
