@@ -31,7 +31,7 @@ def take(draft: Draft, flow: Flow, message: m.Message) -> None:
                 _go_on(draft, flow)
         case m.Completed() | m.Rejected() | m.Unknown() | m.Unserved() | m.Later() | m.TimeUp():
             step = draft.progress.awaiting(message.number)
-            if step is not None and step.expecting is isinstance(message, m.TimeUp):
+            if step is not None and _answers(step, message):
                 _answer(draft, flow, step, message)
                 _go_on(draft, flow)
         case m.Retry() | m.Compensate() | m.Skip() | m.Resolve():
@@ -42,6 +42,13 @@ def take(draft: Draft, flow: Flow, message: m.Message) -> None:
             verbs.remap(draft, message, lambda step: _retry(draft, flow, m.Retry(step)))
         case _:
             verbs.act(draft, message)
+
+
+def _answers(step: StepProgress, reply: m.Reply) -> bool:
+    """Whether a reply to the open delivery says anything that is not known: of what was promised, how it went."""
+    if not step.expecting:
+        return not isinstance(reply, m.TimeUp)
+    return isinstance(reply, m.TimeUp) or (step.promised and isinstance(reply, m.Completed | m.Rejected))
 
 
 def _known(draft: Draft, flow: Flow, event: str) -> bool:
@@ -90,13 +97,19 @@ def _in_order(draft: Draft) -> list[str]:
     """Return the steps whose event waits for its subscriber, in the order of the events."""
     steps = draft.progress.steps.values()
     waiting = [s for s in steps if s.status is StepStatus.PENDING and s.event is not None]
-    return [step.name for step in sorted(waiting, key=lambda s: (s.event or {})["number"])]
+    return [step.name for step in sorted(waiting, key=_number)]
 
 
 def _busy(draft: Draft, flow: Flow, part: Part) -> bool:
-    """Whether its subscriber has yet to take another event of this saga."""
+    """Whether its subscriber has yet to take another event of this saga, that is on its way or came before."""
+    mine = _number(draft.step(part.step))
     others = (draft.step(p.step) for p in flow.parts if p.by == part.by and p.step != part.step)
-    return any(_untaken(step) for step in others)
+    return any(_untaken(s) and (s.scheduled or _number(s) < mine) for s in others)
+
+
+def _number(step: StepProgress) -> int:
+    """Return the number of the event that is delivered."""
+    return int((step.event or {}).get("number", 0))
 
 
 def _untaken(step: StepProgress) -> bool:
@@ -127,6 +140,8 @@ def _answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:
         # This attempt did nothing, but an earlier one may have: its no does not speak for that one.
         reply = m.Unknown(reply.number, reply.reason, inbox=False)
     match reply:
+        case m.Completed(result=result) if step.promised and step.due_at is not None:
+            draft.add(e.EventAwaited, step=step.name, due_at=step.due_at, result=result)
         case m.Completed(result=result):
             _delivered(draft, flow, part, step, result)
         case m.Later(
@@ -176,8 +191,9 @@ def _delivered(
     if part is None or not part.publishes or any(_known(draft, flow, event) for event in part.publishes):
         draft.add(e.StepCompleted, step=step.name, result=result)
         return
+    promised = within is not None
     due_at = draft.now.at + timedelta(seconds=part.within if within is None else within)
-    draft.add(e.EventAwaited, step=step.name, due_at=due_at, result=result)
+    draft.add(e.EventAwaited, step=step.name, due_at=due_at, result=result, promised=promised)
 
 
 def _park(draft: Draft, step: StepProgress, code: Attention, error: str) -> None:

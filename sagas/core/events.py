@@ -283,6 +283,8 @@ class EventAwaited(_StepEvent):
 
     due_at: datetime
     result: Any = None
+    promised: bool = False
+    """Its subscriber has only taken the event on, and may still answer that it did not do its part."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -381,7 +381,7 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "inbox": inbox,
                 "error": error,
             }
-        case e.EventAwaited(due_at=due_at, result=result):
+        case e.EventAwaited(due_at=due_at, result=result, promised=promised):
             new = {
                 "action_number": number,
                 "generation": 1,
@@ -398,6 +398,7 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "waiting": Waiting.REPLY,
                 "waiting_since": event.at,
                 "outcome": Outcome.COMPLETED,
+                "unresolved": promised,
                 "result": result,
                 "error": None,
             }

@@ -81,6 +81,11 @@ class StepProgress(NamedTuple):
         return self.status is StepStatus.EXECUTING and self.outcome is Outcome.COMPLETED
 
     @property
+    def promised(self) -> bool:
+        """Whether its subscriber has taken the event on, and may still answer what became of it."""
+        return self.expecting and self.unresolved
+
+    @property
     def resting(self) -> bool:
         """Whether it is a function that waits for verdicts: it runs again when there is one."""
         return self.status is StepStatus.EXECUTING and self.open is None

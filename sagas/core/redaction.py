@@ -61,7 +61,18 @@ _PINNED: Mapping[str, Treatment] = {"input": value}
 _LATE: Mapping[str, Treatment] = {"payload": value}
 #: What an event may say besides values: words, counts and times of ours, and names of steps and commands.
 _OPEN = frozenset(
-    {"generation", "attempt", "budget", "due_at", "unresolved", "inbox", "code", "outcome", "keeping"}
+    {
+        "generation",
+        "attempt",
+        "budget",
+        "due_at",
+        "unresolved",
+        "inbox",
+        "code",
+        "outcome",
+        "keeping",
+        "promised",
+    }
     | {"begins_at", "deadline_at", "waiting", "until", "approver", "event", "to"}
     | {"renamed", "before", "after"}
 )

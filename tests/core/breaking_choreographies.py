@@ -11,10 +11,13 @@ BUGS: Mapping[str, Bug] = {
         choreography, "_known", "return any(each is not None and event in", "return False and any(event in"
     ),
     "a subscriber gets two events at a time": Bug(
-        choreography, "_busy", "return any(_untaken(step) for step in others)", "return False"
+        choreography,
+        "_busy",
+        "return any(_untaken(s) and (s.scheduled or _number(s) < mine) for s in others)",
+        "return False",
     ),
     "a subscriber gets the latest event first": Bug(
-        choreography, "_in_order", '(s.event or {})["number"])', '-(s.event or {})["number"])'
+        choreography, "_in_order", "key=_number", "key=lambda s: -_number(s)"
     ),
     "who waits behind a parked event is forgotten": Bug(
         choreography,
@@ -55,6 +58,12 @@ BUGS: Mapping[str, Bug] = {
         "_end",
         "if end.event is None:\n        _miss",
         "if end.event is None:\n        0 and _miss",
+    ),
+    "what was promised is believed": Bug(
+        choreography,
+        "_answers",
+        "step.promised and isinstance(reply, m.Completed | m.Rejected)",
+        "False",
     ),
     "what may be there is skipped": Bug(
         choreography, "_skip", "if step.unresolved or step.expecting:", "if False:"

@@ -15,9 +15,9 @@ from sagas.core.decide import Refused, decide
 from sagas.core.definition import InvalidDefinition, Retry, SagaDefinition
 from sagas.core.flow import END, Flow
 from sagas.core.machine import STEP_TRANSITIONS, TRANSITIONS, fold
-from sagas.core.progress import Progress
+from sagas.core.progress import Progress, StepProgress
 from sagas.core.reactions import Reaction, compose
-from sagas.core.words import FORWARD, TERMINAL, SagaState, StepStatus, Verdict
+from sagas.core.words import FORWARD, TERMINAL, Attention, SagaState, StepStatus, Verdict
 
 from .story import NOON
 
@@ -113,8 +113,7 @@ class World:
         step = self.progress.steps[name]
         number = step.number or 0
         if step.expecting:
-            self.now += timedelta(hours=2)
-            self.tell(m.TimeUp(number))
+            self.keep(step, number)
             return
         part = FLOW.part(name)
         assert part is not None
@@ -125,11 +124,26 @@ class World:
         assert sum(self.running(p.step) for p in FLOW.parts if p.by == part.by) == 1  # one by one
         if self.chance.random() < 0.9 and not step.attempt > 3:
             self.publish(part.step, (*part.publishes, *part.may_publish))
-        answer = self.chance.choices([m.Completed, m.Unknown, m.Rejected, m.Unserved], [12, 3, 1, 1])[0]
-        told = {m.Completed: {"x": 1}, m.Rejected: "no", m.Unknown: "lost", m.Unserved: "nobody"}[answer]
+        told = {
+            m.Completed: {"x": 1},
+            m.Later: 60.0,
+            m.Rejected: "no",
+            m.Unknown: "lost",
+            m.Unserved: "nobody",
+        }
+        answer = self.chance.choices([*told], [10, 2, 1, 3, 1])[0]
         self.take_in()
         for _ in range(self.chance.choice([1, 1, 1, 2])):
-            self.tell(answer(number, told))
+            self.tell(answer(number, told[answer]))
+
+    def keep(self, step: StepProgress, number: int) -> None:
+        """Answer what was promised, as it went; or let the time pass in which something is expected."""
+        if step.promised and self.chance.random() < 0.7:
+            done = self.chance.random() < 0.5
+            self.tell(m.Completed(number, {"x": 2}) if done else m.Rejected(number, "no, after all"))
+            return
+        self.now += timedelta(hours=2)
+        self.tell(m.TimeUp(number))
 
     def running(self, name: str) -> bool:
         step = self.progress.steps[name]
@@ -246,6 +260,53 @@ def test_a_repeated_event_decides_nothing() -> None:
     world.tell(m.Start({}))
     assert world.tell(m.Published("Reserved", {"id": 1}))
     assert not world.tell(m.Published("Reserved", {"id": 2}))
+
+
+def promised(event: str) -> World:
+    """A subscriber who has taken this event on, and answers later."""
+    world = World(random.Random(1))
+    world.tell(m.Start({}))
+    for name in ("Reserve", event):
+        world.tell(m.Published(name, {}))
+    world.tell(m.Completed(world.progress.steps["created"].number or 0))
+    assert world.tell(m.Later(world.progress.steps["reserve"].number or 0, 60.0))
+    return world
+
+
+@pytest.mark.parametrize(("event", "code"), [("Pay", "held"), ("CalledOff", "compensation_failed")])
+def test_a_no_to_what_was_promised_counts_at_once(event: str, code: str) -> None:
+    world = promised(event)
+    assert world.tell(m.Rejected(world.progress.steps["reserve"].number or 0, "sold out"))
+    step = world.progress.steps["reserve"]
+    assert (step.status, step.attention, step.error) == (StepStatus.FAILED, Attention(code), "sold out")
+    assert world.tell(m.Retry("reserve"))
+    assert world.progress.steps["reserve"].generation == 2
+
+
+def test_a_yes_to_what_was_promised_is_recorded_and_moves_no_limit() -> None:
+    world = promised("Pay")
+    before = world.progress.steps["reserve"]
+    world.now += timedelta(seconds=30)
+    assert world.tell(m.Completed(before.number or 0, {"id": 7}))
+    after = world.progress.steps["reserve"]
+    assert (after.result, after.due_at, after.promised) == ({"id": 7}, before.due_at, False)
+    assert not world.tell(m.Rejected(before.number or 0, "no"))  # it has answered
+
+
+def test_what_was_promised_can_be_parked_beside_what_came_after_it() -> None:
+    world = World(random.Random(1))
+    world.tell(m.Start({}))
+    world.tell(m.Published("Reserve", {}))
+    world.tell(m.Completed(world.progress.steps["created"].number or 0))
+    first = world.progress.steps["reserve"].number or 0
+    world.tell(m.Later(first, 60.0))
+    world.tell(m.Published("Release", {}))
+    second = world.progress.steps["release"].number or 0
+    world.tell(m.Rejected(first, "no"))
+    world.tell(m.Rejected(second, "no"))
+    assert {"reserve", "release"} == {s.name for s in world.progress.steps.values() if s.attention}
+    assert not world.tell(m.Retry("release"))  # that comes second
+    assert world.tell(m.Retry("reserve"))
 
 
 def test_who_told_nothing_may_have_done_something_and_is_to_be_undone() -> None:

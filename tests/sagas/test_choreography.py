@@ -10,7 +10,7 @@ import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
-from sagas import Rejected, SagaContext, orchestrator, publish, registry, stranded, subscribe
+from sagas import Later, Rejected, SagaContext, orchestrator, publish, registry, stranded, subscribe
 from sagas.clock import database_now
 from sagas.core.events import event_from
 from sagas.core.machine import fold
@@ -163,6 +163,20 @@ def test_a_rejected_event_is_held_and_a_subscriber_hears_of_nothing_behind_it(
     pump.run(20)
     saga.refresh_from_db()
     assert saga.state == "completed"
+
+
+def test_a_no_from_outside_to_what_was_promised_is_the_subscribers_answer(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump
+) -> None:
+    first = next(iter(trade.ANSWERS))
+    world.behaviour[first] = lambda _: Later(within=timedelta(days=2))
+    saga = deal()
+    waiting = Step.objects.get(saga=saga, waiting="reply", event__name=first)
+    assert orchestrator.step_failed(saga.pk, waiting.name, "sold out")
+    saga.refresh_from_db()
+    waiting.refresh_from_db()
+    assert (saga.attention, waiting.status, waiting.error) == ("held", "failed", "sold out")
+    assert not orchestrator.step_failed(saga.pk, waiting.name, "sold out")
 
 
 def test_an_undo_that_cannot_be_delivered_asks_as_an_undo_does(

@@ -37,8 +37,8 @@ def _retry(score: Score, row: Any) -> bool:
     place = score.place[row.name]
     if row.name == END:
         return place in ASKING
-    busy = score.untaken(score.parts[row.name]["by"], apart=row.name)
-    return (place in ASKING or (place == "sent" and row.attempt > 1)) and not busy
+    may = place in ASKING or (place == "sent" and row.attempt > 1)
+    return may and not score.in_the_way(row.name)
 
 
 def _resolve(score: Score, verb: Any) -> bool:
@@ -50,7 +50,9 @@ def _resolve(score: Score, verb: Any) -> bool:
         possible = score.failed if score.turned else score.endings
         waits = score.ending is not None and bool(score.under_way)
         return verb.outcome == "done" and event in possible and not waits
-    return verb.outcome == "done" or (verb.outcome == "none" and place in {"sent", "parked", "overdue"})
+    return verb.outcome == "done" or (
+        verb.outcome == "none" and place in {"sent", "parked", "expected", "overdue"}
+    )
 
 
 def _compensate(score: Score, world: "Bus") -> bool:

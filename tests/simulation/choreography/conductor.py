@@ -46,7 +46,9 @@ class Conductor:
         step = score.commands[number]
         codes = [f"{name_of(event)} {getattr(event, 'code', '')}" for event in events]
         place = score.place[step]
-        awaited = score.open.get(step) == number and (place in {"expected", "overdue"}) == (kind == "TimeUp")
+        taken = place in {"expected", "overdue"}
+        kept = taken and step in score.promised and kind in {"Completed", "Rejected"}
+        awaited = score.open.get(step) == number and (kept or taken == (kind == "TimeUp"))
         if not awaited:
             demand(not codes, "C2, C4: a late reply changes nothing", (reply, codes))
             return
@@ -128,7 +130,7 @@ def _dispatched(score: Score, message: Any, event: Any) -> None:
     part = score.parts[step]
     again = score.place[step] == "refused" and name_of(message) == "Retry"
     demand(score.place[step] == "queued" or again, "rule 5: a delivery is made once", event)
-    demand(not score.untaken(part["by"], apart=step), "a subscriber takes one event after the other", event)
+    demand(not score.in_the_way(step), "a subscriber takes one event after the other", event)
     before = [s for s, p in score.parts.items() if p["by"] == part["by"] and score.place[s] == "queued"]
     first = min(before, key=lambda s: score.told[score.parts[s]["on"]], default=step)
     demand(again or first == step, "a subscriber hears a saga's events in their order", event)
@@ -155,6 +157,10 @@ def _awaited(score: Score, message: Any, event: Any) -> None:
     if step != END:
         demand(name_of(message) in {"Completed", "Later"}, "C5: what is delivered is delivered", message)
         score.doubt.discard(score.open[step])
+        score.promised.discard(step)
+        if name_of(message) == "Later":
+            score.promised.add(step)
+            score.doubt.add(score.open[step])
     elif step not in score.open:
         score.commands[score.sequence] = END
         score.open[END] = score.sequence

@@ -37,6 +37,8 @@ class Score:
     """Step -> attempts without success since it was dispatched, or an operator asked for more."""
     doubt: set[int] = field(default_factory=set)
     """Deliveries with an attempt of unknown outcome."""
+    promised: set[str] = field(default_factory=set)
+    """Steps whose subscriber has taken the event on, and may still say how it went."""
     retries: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
     """Key -> how often it was acted upon."""
@@ -79,6 +81,12 @@ class Score:
         """Return a subscriber's deliveries that are under way, or parked."""
         mine = [step for step, part in self.parts.items() if part["by"] == subscriber and step != apart]
         return [step for step in mine if self.place[step] in UNTAKEN]
+
+    def in_the_way(self, step: str) -> list[str]:
+        """Return what its subscriber has to take before: what is on its way, or parked, and was told before."""
+        mine = self.told[self.parts[step]["on"]]
+        others = self.untaken(self.parts[step]["by"], apart=step)
+        return [s for s in others if self.place[s] == "sent" or self.told[self.parts[s]["on"]] < mine]
 
     @property
     def under_way(self) -> list[str]:
