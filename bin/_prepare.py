@@ -9,12 +9,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import django
+from _blame import own_lines
 from django.core.exceptions import ImproperlyConfigured
 
 try:
     django.setup()
 except ImproperlyConfigured as wrong:
     sys.exit(f"Sagadesk cannot start: {wrong}")
+except Exception as wrong:  # whatever the apps that somebody added may raise
+    sys.exit(f"Sagadesk cannot start, since an app cannot be imported:\n\n{own_lines(wrong)}")
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
@@ -43,7 +46,8 @@ def people(names: Sequence[str], **how: bool) -> None:
 
 
 print(f"  {'database':<10}{connection.vendor}: {connection.settings_dict['NAME']}", flush=True)
-call_command("migrate", verbosity=0, interactive=False)
+# An app that has no migrations yet gets its tables as they stand.
+call_command("migrate", verbosity=0, interactive=False, run_syncdb=True)
 people(["operator"], is_staff=True, is_superuser=True)
 if "demo" in get_commands():
     call_command("demo", "seed", verbosity=0)

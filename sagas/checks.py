@@ -1,6 +1,7 @@
 """System checks: what would go wrong later is said at start-up, with the class, the reason and a way out."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,10 @@ from sagas.orchestrator.start import check_data
 TAG = "sagas"
 #: What define_steps may well raise only because it was called without data.
 _MISSES_DATA = (LookupError, TypeError, ValueError, AttributeError)
+#: What Python says of a call with wrong arguments, which is as wrong with any data.
+_MISCALLED = re.compile(
+    r"unexpected keyword argument|positional arguments? but|SagaStep\.__init__\(\) missing"
+)
 
 
 @register(TAG)
@@ -73,7 +78,8 @@ def _check_saga_type(author: Any) -> list[CheckMessage]:
         if sample is not None:
             sample = check_data(author, sample)
         steps = author.define_steps(dict(sample or {}))
-        pinned = orchestrator.make_definition(author, steps)
+        deadline = orchestrator.saga_deadline(author, sample or {})
+        pinned = orchestrator.make_definition(author, steps, deadline)
     except orchestrator.Invalid as wrong:
         hint = "sample_data must be data that this saga could be started with."
         return [Error(f"sample_data is not accepted: {wrong}", hint=hint, obj=where, id="sagas.E004")]
@@ -86,7 +92,8 @@ def _check_saga_type(author: Any) -> list[CheckMessage]:
 
 
 def _define_steps_raised(author: Any, fault: Exception, where: str) -> CheckMessage:
-    if getattr(author, "sample_data", None) is None and isinstance(fault, _MISSES_DATA):
+    missing = isinstance(fault, _MISSES_DATA) and not _MISCALLED.search(str(fault))
+    if getattr(author, "sample_data", None) is None and missing:
         text = (
             f"{author.saga_type}: define_steps needs data, so its steps are only checked when a saga starts."
         )
@@ -131,9 +138,10 @@ def _commands(step: SagaStep) -> Iterator[tuple[str, str]]:
 
 def _remedy(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3)
-    if close:
-        return f"Did you mean {' or '.join(close)}?"
+    meant = f"Did you mean {' or '.join(close)}? Else write" if close else "Write"
+    subscriber, on, event = name.partition(" on ")
+    decorator = f'@subscribe("{event}", name="{subscriber}")' if on else f'@command("{name}")'
     return (
-        f'Write a function decorated with @command("{name}") in the `sagas` module of an installed app;'
+        f"{meant} a function decorated with {decorator} in the `sagas` module of an installed app;"
         f" or if workers of another project do, name its queue, {registry.queue_for(name)}, in SAGAS['ELSEWHERE']."
     )

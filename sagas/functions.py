@@ -3,6 +3,7 @@
 Importing it needs no app registry; the orchestrator is loaded on first use.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -69,6 +70,7 @@ def durable_saga(
         )
 
     def register(function: Callable[..., Any]) -> DurableFunction:
+        _check_arguments(function)
         body: dict[str, Any] = {name: _unbound(value) for name, value in options.items()}
         body |= {
             "saga_type": saga_type,
@@ -87,6 +89,16 @@ def durable_saga(
         return found
 
     return register
+
+
+def _check_arguments(function: Callable[..., Any]) -> None:
+    try:
+        inspect.signature(function).bind(None, {})
+    except TypeError as wrong:
+        name = getattr(function, "__name__", function)
+        raise TypeError(
+            f"durable_saga() calls {name}(saga, data), which it does not take: {wrong}"
+        ) from wrong
 
 
 def _unbound(value: Any) -> Any:

@@ -169,6 +169,8 @@ def command(
     under the same keys, until ``saga remap`` has given them the name of today.
     """
 
+    _check_name("command", name, "PaymentService.Refund")
+
     def register(function: Handler) -> Handler:
         has_inbox = getattr(function, "saga_inbox", False) if inbox is None else inbox
         entry = Command(name, function, queue or service_queue(name), has_inbox, model, _is_async(function))
@@ -181,6 +183,12 @@ def command(
         return function
 
     return register
+
+
+def _check_name(decorator: str, name: object, example: str) -> None:
+    """Raise unless it is called with a name: ``@command`` alone would leave the function unregistered, and lost."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f'@{decorator} takes a name first, as @{decorator}("{example}").')
 
 
 def _check_former_names(name: str, formerly: Sequence[str]) -> None:
@@ -212,6 +220,8 @@ def subscribe(
     Of our own events it takes the mapping: ``SagaStepCompleted``, ``SagaStepFailed``,
     ``SagaCompensationCompleted``, ``<SagaType>Completed``, ``<SagaType>Failed``.
     """
+
+    _check_name("subscribe", event, "OrderCreated")
 
     def register(function: Handler) -> Handler:
         label = name or _where(function)

@@ -31,7 +31,7 @@ class Reaction:
 
     def __post_init__(self) -> None:
         for name in ("publishes", "may_publish"):
-            object.__setattr__(self, name, _events(getattr(self, name)))
+            object.__setattr__(self, name, event_names(getattr(self, name)))
 
     @property
     def part(self) -> Part:
@@ -47,7 +47,8 @@ class Reaction:
         )
 
 
-def _events(given: str | Iterable[str]) -> tuple[str, ...]:
+def event_names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names of events that an author gave, or the only one."""
     return (given,) if isinstance(given, str) else tuple(given)
 
 
@@ -75,14 +76,3 @@ def _step(flow: Flow, reaction: Reaction, earlier: Sequence[Reaction]) -> SagaSt
         timeout=reaction.timeout,
         retry=reaction.retry,
     )
-
-
-def check(saga_type: str, reactions: Iterable[object]) -> list[Reaction]:
-    """Return the reactions that an author gave. Raises :class:`InvalidDefinition` for anything else."""
-    listed = list(reactions or ())
-    for each in listed:
-        if not isinstance(each, Reaction):
-            raise InvalidDefinition(
-                f"{saga_type}: define_reactions must return Reaction objects, not {each!r}."
-            )
-    return [each for each in listed if isinstance(each, Reaction)]

@@ -36,7 +36,14 @@ from sagas.orchestrator.replies import (
 )
 from sagas.orchestrator.retention import old_sagas, prune
 from sagas.orchestrator.snapshot import events, latest_events, snapshot, snapshots
-from sagas.orchestrator.start import Started, definition_for, make_definition, start, start_many
+from sagas.orchestrator.start import (
+    Started,
+    definition_for,
+    make_definition,
+    saga_deadline,
+    start,
+    start_many,
+)
 
 __all__ = [
     "STEP_VERBS",
@@ -82,6 +89,7 @@ __all__ = [
     "prune",
     "publish",
     "remap",
+    "saga_deadline",
     "snapshot",
     "snapshots",
     "start",

@@ -8,14 +8,15 @@ from typing import Any
 from sagas import registry
 from sagas.core.definition import InvalidDefinition, SagaDefinition
 from sagas.core.flow import Flow
-from sagas.core.reactions import Reaction, check, compose
+from sagas.core.reactions import Reaction, compose, event_names
 
 
-def definition(author: Any, reactions: Iterable[Any]) -> SagaDefinition:
+def definition(author: Any, reactions: Iterable[Reaction]) -> SagaDefinition:
     """Check what an author declares. Raises InvalidDefinition."""
-    declared = check(author.saga_type, reactions)
+    declared = tuple(reactions)
     events = {
-        name: tuple(getattr(author, name)) for name in ("completed_events", "failed_events", "turning_events")
+        name: event_names(getattr(author, name))
+        for name in ("completed_events", "failed_events", "turning_events")
     }
     if not events["completed_events"]:
         raise InvalidDefinition(

@@ -1,12 +1,13 @@
 """Starting sagas: check the data, pin the definition, record it all; one saga or a thousand."""
 
 import hashlib
+import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, OperationalError, transaction
@@ -18,11 +19,14 @@ from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
 from sagas.core.ids import uuid7
 from sagas.core.plain import NotPlain
 from sagas.core.plain import plain as as_plain
+from sagas.core.reactions import Reaction
 from sagas.core.waits import NoMoment, seconds, wake_at
 from sagas.models import Saga
 from sagas.orchestrator import choreographed, ledger, loading, pins
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
 from sagas.orchestrator.company import Company
+
+_Part = TypeVar("_Part", SagaStep, Reaction)
 
 
 @dataclass(frozen=True)
@@ -168,14 +172,14 @@ def definition_for(author: Any, data: Mapping[str, Any]) -> SagaDefinition:
     except (TypeError, ValueError, AttributeError) as wrong:
         raise Invalid("data", f"{author.saga_type} cannot be defined with it: {wrong}") from wrong
     try:
-        pinned = make_definition(author, steps, _saga_deadline(author, data))
+        pinned = make_definition(author, steps, saga_deadline(author, data))
     except InvalidDefinition as wrong:
         raise Invalid("type", str(wrong)) from wrong
     _check_timers(pinned, data)
     return pinned
 
 
-def _saga_deadline(author: Any, data: Mapping[str, Any]) -> Any:
+def saga_deadline(author: Any, data: Mapping[str, Any]) -> Any:
     """Return the saga's deadline in seconds: what the author computes from the data, or the class says."""
     compute = getattr(author, "saga_deadline", None)
     return seconds(compute(dict(data)) if compute else getattr(author, "deadline", None))
@@ -196,13 +200,8 @@ def _check_timers(pinned: SagaDefinition, data: Mapping[str, Any]) -> None:
 def make_definition(author: Any, steps: Any, deadline: float | None = None) -> SagaDefinition:
     """Check what ``define_steps`` returned. Raises InvalidDefinition."""
     if getattr(author, "first_event", None) is not None:
-        return choreographed.definition(author, steps)
-    listed = list(steps or ())
-    for step in listed:
-        if not isinstance(step, SagaStep):
-            raise InvalidDefinition(
-                f"{author.saga_type}: define_steps must return SagaStep objects, not {step!r}."
-            )
+        return choreographed.definition(author, _listed(author, steps, Reaction))
+    listed = _listed(author, steps, SagaStep)
     if getattr(author, "hold_on_failure", False):
         listed = [replace(step, hold=True) for step in listed]
     limit = seconds(getattr(author, "default_timeout", None))
@@ -213,6 +212,25 @@ def make_definition(author: Any, steps: Any, deadline: float | None = None) -> S
         return _known_definition(author.saga_type, tuple(listed), deadline, growing)
     except TypeError:  # a step with an input of its own has no hash
         return SagaDefinition(author.saga_type, tuple(listed), deadline, growing=growing)
+
+
+def _listed(author: Any, steps: Any, kind: type[_Part]) -> list[_Part]:
+    """Return what ``define_steps`` returned as a list, if it is one of what the author's style is made of."""
+    returned = f"{author.saga_type}: define_steps must return {kind.__name__} objects"
+    if inspect.iscoroutine(steps):
+        steps.close()
+        raise InvalidDefinition(f"{returned}; it cannot be an async def.")
+    if steps is not None and not isinstance(steps, Iterable):
+        raise InvalidDefinition(f"{returned}, in a list; not {steps!r:.80}.")
+    listed = list(steps or ())
+    for each in listed:
+        if isinstance(each, Reaction) and kind is SagaStep:
+            raise InvalidDefinition(
+                f"{author.saga_type}: it has Reactions, so it must be a Choreography with a first_event."
+            )
+        if not isinstance(each, kind):
+            raise InvalidDefinition(f"{returned}, not {each!r:.80}.")
+    return listed
 
 
 def _limited(step: SagaStep, limit: float) -> SagaStep:

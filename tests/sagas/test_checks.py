@@ -8,7 +8,17 @@ import pytest
 from django.core.checks import CheckMessage
 from pydantic import BaseModel
 
-from sagas import SagaOrchestrator, SagaStep, checks, child, registry
+from sagas import (
+    Choreography,
+    Reaction,
+    SagaOrchestrator,
+    SagaStep,
+    checks,
+    child,
+    command,
+    registry,
+    subscribe,
+)
 
 Define = Callable[..., list[CheckMessage]]
 
@@ -106,6 +116,78 @@ def test_a_definition_that_fails_with_its_own_sample_is_an_error(define: Define)
 def test_a_bug_is_an_error_and_not_taken_for_missing_data(define: Define) -> None:
     id_, text, _ = said(define(define_steps=lambda self, data: unknown_name))  # noqa: F821 - the bug
     assert (id_, "unknown_name" in text) == ("sagas.E006", True)
+
+
+def wrongly(self: Any, data: Any) -> list[SagaStep]:
+    return [step(compensate="FetchService.Burn")]
+
+
+def nameless(self: Any, data: Any) -> list[SagaStep]:
+    return [SagaStep("fetch")]  # type: ignore[call-arg]
+
+
+def selfless(data: Any) -> list[SagaStep]:
+    return [step()]
+
+
+@pytest.mark.parametrize(
+    ("define_steps", "says"),
+    [
+        (wrongly, "unexpected keyword argument 'compensate'"),
+        (nameless, "missing 1 required positional argument: 'action'"),
+        (selfless, "takes 1 positional argument but 2 were given"),
+    ],
+)
+def test_a_call_with_wrong_arguments_is_not_taken_for_missing_data(
+    define: Define, define_steps: Any, says: str
+) -> None:
+    id_, text, _ = said(define(define_steps=define_steps))
+    assert (id_, says in text) == ("sagas.E006", True)
+
+
+async def later(self: Any, data: Any) -> list[SagaStep]:
+    return [step()]
+
+
+def react(self: Any, data: Any) -> list[Reaction]:
+    return [Reaction("pack", on="Ordered", publishes="Packed")]
+
+
+@pytest.mark.parametrize(
+    ("base", "attributes", "says"),
+    [
+        (SagaOrchestrator, {"define_steps": later}, "cannot be an async def"),
+        (SagaOrchestrator, {"define_steps": lambda self, data: 7}, "in a list; not 7"),
+        (SagaOrchestrator, {"define_steps": react}, "must be a Choreography with a first_event"),
+        (Choreography, {"define_steps": react}, "must be a Choreography with a first_event"),
+        (
+            Choreography,
+            {"first_event": "Ordered", "completed_events": "Packed"},
+            "must return Reaction objects",
+        ),
+        (SagaOrchestrator, {"deadline": "3d"}, "deadline must be more than 0 seconds, not '3d'"),
+    ],
+)
+def test_what_does_not_make_a_type_is_said_in_its_own_words(
+    define: Define, base: type, attributes: dict[str, Any], says: str
+) -> None:
+    id_, text, _ = said(define(step(), base=base, **attributes))
+    assert (id_, says in text) == ("sagas.E005", True), text
+
+
+def test_a_reaction_without_a_subscriber_says_how_to_write_one(define: Define) -> None:
+    attributes = {"first_event": "Ordered", "completed_events": "Packed", "define_steps": react}
+    id_, text, hint = said(define(base=Choreography, **attributes))
+    assert (id_, text) == ("sagas.E007", "Trial: nobody handles pack on Ordered, the action of step pack.")
+    assert '@subscribe("Ordered", name="pack")' in hint
+
+
+@pytest.mark.parametrize("decorator", [command, subscribe])
+def test_a_decorator_without_a_name_is_refused_where_it_stands(decorator: Any) -> None:
+    with pytest.raises(TypeError, match=f"takes a name first, as @{decorator.__name__}"):
+
+        @decorator
+        def handler(command: Any) -> None: ...
 
 
 def test_sample_data_must_be_data_that_the_saga_takes(define: Define) -> None:

@@ -673,6 +673,10 @@ def test_an_option_that_nobody_knows_is_refused() -> None:
         durable_saga("Wrong", deadlin=3)
     with pytest.raises(TypeError, match="saga type's name first"):
         durable_saga(functions.errand)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"calls lonely\(saga, data\), which it does not take"):
+
+        @durable_saga("Wrong")
+        def lonely() -> None: ...
 
 
 def forget() -> None:

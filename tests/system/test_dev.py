@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -224,7 +225,11 @@ def test_an_app_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_saga_that_could_not_run_is_refused_before_anything_starts(tmp_path):
-    (tmp_path / "badsaga.py").write_text(
+    (tmp_path / "badsaga").mkdir()
+    (tmp_path / "badsaga" / "models.py").write_text(
+        "from django.db import models\nclass Thing(models.Model):\n    name = models.TextField()\n"
+    )
+    (tmp_path / "badsaga" / "sagas.py").write_text(
         "from sagas import SagaOrchestrator, SagaStep\n"
         "class Bad(SagaOrchestrator):\n"
         "    saga_type = 'Bad'\n"
@@ -235,3 +240,18 @@ def test_a_saga_that_could_not_run_is_refused_before_anything_starts(tmp_path):
     assert dev.ended() == 1
     assert "nobody handles Nobody.Does, the action of step a" in dev.said()
     assert "Traceback" not in dev.said()
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "db.sqlite3")) as database:
+        assert database.execute("SELECT count(*) FROM badsaga_thing").fetchall() == [
+            (0,)
+        ]  # without migrations
+
+
+def test_an_app_that_cannot_be_imported_is_told_by_its_own_lines_only(tmp_path):
+    (tmp_path / "badimport").mkdir()
+    (tmp_path / "badimport" / "sagas.py").write_text("import nowhere_to_be_found\n")
+    dev = Dev(tmp_path / "data", free_port(), SAGADESK_APPS="badimport", PYTHONPATH=str(tmp_path))
+    assert dev.ended() == 1
+    assert "ModuleNotFoundError: No module named 'nowhere_to_be_found'" in dev.said()
+    assert [line for line in dev.said().splitlines() if line.startswith("  File ")] == [
+        f'  File "{tmp_path}/badimport/sagas.py", line 1, in <module>'
+    ]
