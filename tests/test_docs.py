@@ -17,6 +17,7 @@ from sagas.conf import Settings
 from sagas.core.words import Attention
 from sagas.engine import Pump
 from sagas.models import Due, Saga
+from sagas.testing import drill
 
 ROOT: Path = settings.BASE_DIR
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -131,6 +132,12 @@ def test_the_example_choreography_runs_as_it_is_printed(monkeypatch: pytest.Monk
     assert Saga.objects.get(pk=happy).state == "completed"
     ended = Saga.objects.get(pk=refused.pk)
     assert (ended.state, ended.error) == ("failed", "GiftRefused: there is nobody to deliver to")
+    assert {each.point.step for each in drill("GiftRound").drilled} == {
+        "wrap",
+        "deliver",
+        "unwrap",
+        "call_off",
+    }
 
 
 @pytest.fixture

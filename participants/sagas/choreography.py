@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from participants.faults import patience
+from participants.sagas.drillable import Drillable
 from participants.sagas.order import OrderData, OrderFulfillment
 
 # The subscribers are registered by being imported.
@@ -14,7 +15,7 @@ from sagas import Choreography, Reaction, Retry
 SOON = Retry(max_attempts=5, first=0.5, cap=5)
 
 
-class OrderChoreography(Choreography):
+class OrderChoreography(Drillable, Choreography):
     """Reserve, charge and ship by events alone; what was done is taken back by events as well."""
 
     saga_type = "OrderChoreography"

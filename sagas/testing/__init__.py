@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sagas.testing.answers import unknown as unknown
     from sagas.testing.answers import unseen as unseen
     from sagas.testing.drilling import DrillFailed as DrillFailed
-    from sagas.testing.drilling import Ending as Ending
     from sagas.testing.drilling import drill as drill
+    from sagas.testing.judging import Ending as Ending
     from sagas.testing.refusals import CannotDrill as CannotDrill
     from sagas.testing.story import given as given
     from sagas.testing.story import probe as probe
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _HOME = {
     "CannotDrill": "refusals",
     "DrillFailed": "drilling",
-    "Ending": "drilling",
+    "Ending": "judging",
     "completes": "answers",
     "drill": "drilling",
     "given": "story",

@@ -57,6 +57,8 @@ def _places(mark: pytest.Mark) -> list[str]:
         return ["drill"]  # the test tells why
     if definition.growing:
         return ["drill"]  # its steps are known when it has run
+    if definition.flow is not None:
+        return [part.step for part in definition.flow.parts if only in (None, part.step)] or ["drill"]
     steps = [step for step in definition.steps if only in (None, step.name)]
     undos = [f"undo {step.name}" for step in steps if step.compensation not in (None, CANNOT_UNDO)]
     return [*(step.name for step in steps), *undos] or ["drill"]

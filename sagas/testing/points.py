@@ -24,22 +24,27 @@ class Kind(StrEnum):
     TWICE = "was delivered twice, and answered twice"
     HELD_UP = "was held up on its way"
     NOBODY_CAME = "nobody answered in time"
+    TURNED_BACK = "did nothing, and said so by an event"
 
 
 class Fate(NamedTuple):
-    """What happens to one call, and, where its process dies, at which of its commits."""
+    """What happens to one call."""
 
     kind: Kind
     commit: int = 1
+    """Where its process dies: at which of its commits."""
+    event: str = ""
+    """Where its subscriber says no: the event that it publishes."""
 
 
 class Moment(NamedTuple):
-    """When an operator acts: before this attempt of a command is called, or once a step is completed."""
+    """When an operator acts: before this attempt of a command is called, or once a step is completed, or parked."""
 
     step: str
     direction: Direction = DO
     attempt: int = 1
     completed: bool = False
+    parked: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,10 @@ class Plan:
     def then(self, *acts: Act) -> "Plan":
         """Return the same with more interventions."""
         return Plan(self.fates, self.acts + acts)
+
+    def meeting(self, step: str, *fates: Fate) -> "Plan":
+        """Return the same with what happens to the calls of a step's action."""
+        return Plan({**self.fates, (step, DO): fates} if fates else self.fates, self.acts)
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,7 @@ def _maker(step: SagaStep) -> Any:
     turn_back = Act(Moment(step.name, completed=True), "compensate")
 
     def point(failure: str, says: str, *fates: Fate, back: bool = True, **more: Any) -> Point:
-        plan = Plan({(step.name, DO): fates} if fates else {}, more.pop("acts", ()))
+        plan = Plan(acts=more.pop("acts", ())).meeting(step.name, *fates)
         plans = (plan, plan.then(turn_back)) if back else (plan,)
         return Point(step.name, DO, failure, says, plans, **more)
 
@@ -156,7 +165,7 @@ def _of_action(step: SagaStep, commits: int) -> Iterator[Point]:
         back=False,
     )
     yield point("late success", "The reply comes after the attempt's time is over.", Fate(Kind.REPLY_LATE))
-    yield from _crashes(point, commits)
+    yield from crashes(point, commits)
     yield point("duplicate reply", "The command is delivered twice, and answered twice.", Fate(Kind.TWICE))
     yield point(
         "overtaken by its undo",
@@ -168,7 +177,7 @@ def _of_action(step: SagaStep, commits: int) -> Iterator[Point]:
     yield from _verbs_on_action(point, name)
 
 
-def _crashes(point: Any, commits: int) -> Iterator[Point]:
+def crashes(point: Any, commits: int) -> Iterator[Point]:
     """Where a command commits once, before and after; where it commits more often, between those, too."""
     yield point("crash before the commit", "The process dies just before it commits.", Fate(Kind.DIED_BEFORE))
     for nth in range(1, commits):
@@ -220,7 +229,7 @@ def _of_undo(step: SagaStep, commits: int) -> Iterator[Point]:
     yield point("unknown, with effect", "It is undone, and the reply is lost.", gone)
     yield point("unknown, without effect", "The undo does not reach the participant at first.", lost)
     yield point("late success", "The reply comes after the attempt's time is over.", Fate(Kind.REPLY_LATE))
-    yield from _crashes(point, commits)
+    yield from crashes(point, commits)
     yield point("duplicate reply", "The undo is delivered twice, and answered twice.", Fate(Kind.TWICE))
     yield point(
         "fails for ever",

@@ -54,6 +54,8 @@ class Report:
     digest: str
     """Of the definition that was drilled."""
     drilled: tuple[Drilled, ...]
+    unreached: tuple[str, ...] = ()
+    """Deliveries of a choreography that none of the ways which were found comes to."""
 
     @property
     def failing(self) -> tuple[Drilled, ...]:
@@ -72,6 +74,13 @@ class Report:
         verdict = "every one holds" if not bad else f"{bad} do{'es' if bad == 1 else ''} not hold"
         return f"{self.saga_type}: {n} failure point{'' if n == 1 else 's'}, {verdict}"
 
+    @property
+    def notes(self) -> list[str]:
+        """What to know beside the verdicts."""
+        if not self.unreached:
+            return []
+        return [f"No run came to {', '.join(self.unreached)}: nobody has seen what happens there."]
+
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
         return {
@@ -80,11 +89,12 @@ class Report:
             "points": len(self.drilled),
             "failing": len(self.failing),
             "ok": self.ok,
+            "unreached": list(self.unreached),
             "table": [each.document() for each in self.drilled],
         }
 
     def __str__(self) -> str:
-        return "\n\n".join([self.summary + ("." if self.ok else ":"), *traces(self.drilled)])
+        return "\n\n".join([self.summary + ("." if self.ok else ":"), *self.notes, *traces(self.drilled)])
 
 
 def traces(drilled: Iterable[Drilled]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """One run of a drill: a saga against its real participants, with what is to go wrong, and an honest operator."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -11,13 +11,14 @@ from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand
 from sagas.core.decide import Refused
+from sagas.core.definition import SagaDefinition
 from sagas.core.progress import StepProgress
 from sagas.core.words import Attention, Direction, StepStatus, Verdict, Waiting
 from sagas.engine.work import Work
 from sagas.testing.books import Books, Change, Snapshot, changes
 from sagas.testing.calling import Called, Death, call_handler
-from sagas.testing.play import Line, Play, asks, is_probe, is_undo
-from sagas.testing.points import Act, Fate, Kind, Moment, Plan
+from sagas.testing.play import Line, Play, asks, is_function, is_probe, is_undo
+from sagas.testing.points import Act, Fate, Kind, Moment, Plan, Point
 from sagas.testing.refusals import refuse_children, refuse_elsewhere
 from sagas.testing.telling import note, said
 
@@ -32,9 +33,10 @@ class Made:
     """What one call changed in the participants' tables."""
 
     step: str
-    direction: Direction
     command: str
     changes: Sequence[Change]
+    undoes: bool
+    """It is an undo's call, or that of a reaction that compensates another."""
 
 
 @dataclass
@@ -48,8 +50,8 @@ class Run:
     aliases: tuple[str, ...]
     before: Snapshot
     saga_id: UUID
-    expected: Callable[["Run", StepProgress], bool]
-    """Whether a person is rightly asked at a step."""
+    point: Point | None = None
+    """What is drilled; None: nothing goes wrong."""
     made: list[Made] = field(default_factory=list)
     asked: list[StepProgress] = field(default_factory=list)
     """Where a person was asked, as it was then."""
@@ -59,6 +61,8 @@ class Run:
     tables: set[str] = field(default_factory=set)
     """Which tables were written to."""
     refused: str = ""
+    rests: bool = False
+    """A person is rightly asked, and no verb would take it any further."""
 
     def __post_init__(self) -> None:
         self.play = Play(self.author, self.data, saga_id=self.saga_id)
@@ -80,6 +84,29 @@ class Run:
     def as_planned(self) -> bool:
         """Whether all that was to go wrong did, and every intervention took place."""
         return not self.refused and self.met >= {*self.plan.fates, *self.plan.acts}
+
+    @property
+    def called(self) -> list[str]:
+        """Which steps were called, in order."""
+        return list(dict.fromkeys(due.step for due in self.play.calls))
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether a person had to decide, and it was not the point to have one asked."""
+        return self.point is not None and any(s.attention not in self.point.expects for s in self.asked)
+
+    @property
+    def whole(self) -> bool:
+        """Whether a completed saga has gone all the way, with nothing left out."""
+        return all(step.status is StepStatus.COMPLETED for step in self.play.progress.steps.values())
+
+    def standing(self) -> set[str]:
+        """Return the steps whose effects are left standing by all rights."""
+        definition, steps = self.play.definition, self.play.progress.steps
+        return {name for name, step in steps.items() if _stands(definition, name, step)}
+
+    def _undoes(self, step: str, direction: Direction) -> bool:
+        return direction is Direction.UNDO
 
     # What is called, and what becomes of it
 
@@ -185,7 +212,7 @@ class Run:
         assert work.command is not None
         meta = work.command.meta
         direction = Direction(meta.direction)
-        self.made.append(Made(meta.step, direction, work.name, made))
+        self.made.append(Made(meta.step, work.name, made, self._undoes(meta.step, direction)))
         self.commits[meta.step, direction] = max(
             self.commits.get((meta.step, direction), 0), called.watch.commits
         )
@@ -246,12 +273,42 @@ class Run:
             return self._let_people_answer()
         step = asking[0]
         self.asked.append(step)
-        if not self.expected(self, step):
+        if not self._rightly_asks(step):
             return False
+        act = self._act_at(Moment(step.name, parked=True))
+        if act is not None:
+            self._intervene(act)
+            return True
         verb = self._verdict(step)
-        self.play.say(step.name, f"an operator: {_verb(verb)}")
-        self._tell(verb)
-        return True
+        self.rests = verb is None
+        if verb is not None:
+            self.play.say(step.name, f"an operator: {_verb(verb)}")
+            self._tell(verb)
+        return not self.rests
+
+    def _rightly_asks(self, step: StepProgress) -> bool:
+        """Whether a person has to decide here by all rights."""
+        point, definition = self.point, self.play.definition  # of a function, which may have gone another way
+        if point is None:
+            return False
+        pinned, own = definition.step(step.name), step.name == point.step
+        match step.attention:
+            case Attention.CANNOT_UNDO:
+                return True
+            case Attention.MISCONFIGURED if is_function(definition, step.name):
+                return point.failure == "skip"  # without the step's result it may not know what to do
+            case Attention.OUTCOME_UNKNOWN:
+                return own and not step.inbox
+            case Attention.HELD | Attention.RETRIES_SPENT:
+                return (own or not point.own) and (pinned.hold or self._passed)
+            case code:
+                return own and code in point.expects
+
+    @property
+    def _passed(self) -> bool:
+        """Whether there is no way back any more."""
+        pivot = self.play.definition.pivot
+        return pivot is not None and self.play.step(pivot.name).status is StepStatus.COMPLETED
 
     def _let_people_answer(self) -> bool:
         """Approve what waits for people, if anything does; an operator may be planned to act before."""
@@ -285,7 +342,7 @@ class Run:
             for nth in range(1, (step.asked or {}).get("people", 1) + 1):
                 self._tell(m.Approve(step.name, by=f"person {nth}", person=str(nth)))
 
-    def _verdict(self, step: StepProgress) -> m.Verb:
+    def _verdict(self, step: StepProgress) -> m.Verb | None:
         match step.attention:
             case Attention.COMPENSATION_FAILED:
                 return m.Retry(step.name)
@@ -295,9 +352,12 @@ class Run:
                 return m.Resolve(step.name, Verdict.NONE, None, "nothing was done")
             case Attention.CANNOT_UNDO | Attention.LATE_EFFECT:
                 return m.Resolve(step.name, Verdict.WAIVED, None, "it stands")
-        pivot = self.play.definition.pivot
-        passed = pivot is not None and self.play.step(pivot.name).status is StepStatus.COMPLETED
-        return m.Retry(step.name) if passed else m.Compensate("an operator rolls back")
+        return m.Retry(step.name) if self._passed else m.Compensate("an operator rolls back")
+
+
+def _stands(definition: SagaDefinition, name: str, step: StepProgress) -> bool:
+    passed_by = definition.step(name).compensation is None and step.status is StepStatus.COMPLETED
+    return step.standing or passed_by
 
 
 def _verb(verb: m.Verb) -> str:

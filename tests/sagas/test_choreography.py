@@ -18,7 +18,6 @@ from sagas.core.progress import Progress
 from sagas.engine import Pump
 from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, bus, intake, loading
-from sagas.testing import CannotDrill, drill
 from tests.sagas import trade
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -431,8 +430,3 @@ def test_a_choreography_is_exported_and_imported_as_it_is(
         Saga.objects.all().delete()
         OperatorAction.objects.all().delete()
         assert orchestrator.import_saga(json.loads(json.dumps(each)), asked()).created
-
-
-def test_a_choreography_is_not_drilled(world: trade.World) -> None:
-    with pytest.raises(CannotDrill, match="Trade is a choreography"):
-        drill(trade.Trade)

@@ -55,6 +55,8 @@ def _show(desk: Desk, report: Any) -> None:
     for verdict, meaning in LEGEND.items():
         if counted[verdict]:
             desk.give(f"{counted[verdict]:4} {verdict:10} {meaning}")
+    for note in report.notes:
+        desk.give(f"\n{note}")
     for trace in traces(report.drilled):
         desk.give(f"\n{trace}")
     if report.ok:
