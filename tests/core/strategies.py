@@ -1,7 +1,14 @@
-"""What Hypothesis draws: definitions, worlds, and schedules of faults."""
+"""What Hypothesis draws: definitions, worlds, and schedules of faults.
 
+Each is one text of bytes, and every byte is a choice: drawn one by one, choices take ten times as long. The simplest
+option comes first, so what Hypothesis makes of smaller bytes is simpler.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import combinations, product
+from typing import TypeVar
 
 from hypothesis import strategies as st
 
@@ -11,130 +18,174 @@ from tests.simulation.faults import BAD_CLICKS, CLICKS, DELIVERY, DEPLOYMENTS, F
 from tests.simulation.participants import Answer, Participant
 from tests.simulation.world import World
 
-Plans = st.SearchStrategy[list[Answer]]
+T = TypeVar("T")
+
+
+class Lots:
+    """Choices drawn before they are made; when they are used up, the first of everything is chosen."""
+
+    def __init__(self, drawn: bytes) -> None:
+        self._bytes = iter(drawn)
+
+    def choose(self, options: Sequence[T]) -> T:
+        """Choose one; the simplest comes first."""
+        number = next(self._bytes, 0)
+        if len(options) > 256:
+            number = 256 * number + next(self._bytes, 0)
+        return options[number % len(options)]
+
+
+def drawn(make: Callable[[Lots], T], most: int) -> st.SearchStrategy[T]:
+    """Draw what a function makes of so many choices."""
+    return st.binary(min_size=most, max_size=most).map(lambda text: make(Lots(text)))
+
+
+Graphs = Callable[[Lots], SagaDefinition]
+Plans = Sequence[list[Answer]]
 
 UNDO = "undo"
 TWICE = Retry(max_attempts=2)
+BOOLEANS = (False, True)
 #: Whether the action, and whether the undo, can be asked about.
-PROBES = st.sampled_from([(False, False), (False, False), (True, True), (True, False), (False, True)])
+PROBES = ((False, False), (False, False), (True, True), (True, False), (False, True))
 #: Enough for any number of faults that a schedule holds.
 PATIENT = Retry(max_attempts=1_000)
-BUDGETS = st.sampled_from(
-    [(Retry(max_attempts=a), Retry(max_attempts=b)) for a in (1, 2, 3) for b in (1, 2, 3)]
-)
+BUDGETS = [(Retry(max_attempts=a), Retry(max_attempts=b)) for a in (1, 2, 3) for b in (1, 2, 3)]
+#: As many choices as a graph, and as a world, can take.
+GRAPH, WORLD = 40, 80
 
 
-@st.composite
-def definitions(
-    draw: st.DrawFn,
+def graphs(
     *,
     compensations: tuple[str | None, ...] = (UNDO, UNDO, UNDO, None, CANNOT_UNDO),
     patient: bool = False,
     holds: bool = True,
     pivots: bool = True,
-) -> SagaDefinition:
-    """Draw a graph of one to five steps; behind a pivot, if there is one, all are retriable."""
-    names = "abcde"[: draw(st.sampled_from((4, 3, 5, 2, 1)))]
-    pivot = draw(st.sampled_from([None, *range(len(names))])) if pivots else None
-    steps = []
-    for position, name in enumerate(names):
-        hold = draw(st.sampled_from((False, False, False, holds)))
-        retry, undo_retry = (PATIENT, PATIENT) if patient else draw(BUDGETS)
-        after = pivot is not None and position > pivot
-        compensation = draw(st.sampled_from(compensations))
-        probe, undo_probe = draw(PROBES)
-        steps.append(
-            SagaStep(
-                name,
-                action=f"{name}.do",
-                compensation=compensation,
-                needs=draw(_needs(names[:position], position, pivot)),
-                pivot=position == pivot,
-                retriable=after,
-                hold=hold,
-                retry=retry,
-                undo_retry=undo_retry,
-                probe=f"{name}.ask" if probe else None,
-                undo_probe=f"{name}.ask-undo" if undo_probe and compensation == UNDO else None,
-                probe_retry=PATIENT if patient else TWICE,
-            )
+) -> Graphs:
+    """Return what makes a graph of one to five steps; behind a pivot, if there is one, all are retriable."""
+
+    def graph(lots: Lots) -> SagaDefinition:
+        names = "abcde"[: lots.choose((4, 3, 5, 2, 1))]
+        pivot = lots.choose((None, *range(len(names)))) if pivots else None
+        return SagaDefinition(
+            "trip", tuple(step(lots, names, position, pivot) for position in range(len(names)))
         )
-    return SagaDefinition("trip", tuple(steps))
+
+    def step(lots: Lots, names: str, position: int, pivot: int | None) -> SagaStep:
+        name, compensation = names[position], lots.choose(compensations)
+        retry, undo_retry = (PATIENT, PATIENT) if patient else lots.choose(BUDGETS)
+        probe, undo_probe = lots.choose(PROBES)
+        return SagaStep(
+            name,
+            action=f"{name}.do",
+            compensation=compensation,
+            needs=_needs(lots, names[:position], position, pivot),
+            pivot=position == pivot,
+            retriable=pivot is not None and position > pivot,
+            hold=lots.choose((False, False, False, holds)),
+            retry=retry,
+            undo_retry=undo_retry,
+            probe=f"{name}.ask" if probe else None,
+            undo_probe=f"{name}.ask-undo" if undo_probe and compensation == UNDO else None,
+            probe_retry=PATIENT if patient else TWICE,
+        )
+
+    return graph
 
 
-def all_held(saga: SagaDefinition) -> SagaDefinition:
-    """Return the same saga, but that each step waits for a person when it fails."""
-    return SagaDefinition(saga.saga_type, tuple(replace(step, hold=True) for step in saga.steps))
+def definitions(make: Graphs | None = None) -> st.SearchStrategy[SagaDefinition]:
+    """Draw a graph."""
+    return drawn(make or graphs(), GRAPH)
 
 
-def _needs(earlier: str, position: int, pivot: int | None) -> st.SearchStrategy[tuple[str, ...] | None]:
+def all_held(make: Graphs) -> Graphs:
+    """Have each step wait for a person when it fails."""
+
+    def held(lots: Lots) -> SagaDefinition:
+        saga = make(lots)
+        return replace(saga, steps=tuple(replace(step, hold=True) for step in saga.steps))
+
+    return held
+
+
+def _needs(lots: Lots, earlier: str, position: int, pivot: int | None) -> tuple[str, ...] | None:
     if not earlier:
-        return st.none()
+        return None
     if position == pivot:
-        return st.just(tuple(earlier))
+        return tuple(earlier)
     behind = pivot is not None and position > pivot
-    choice = earlier[pivot:] if behind else earlier
-    every = [tuple(some) for size in range(behind, 3) for some in combinations(choice, size)]
-    return st.sampled_from([None, *every])
+    return lots.choose(_subsets(earlier[pivot:] if behind else earlier, behind))
+
+
+@cache
+def _subsets(choice: str, least: int) -> list[tuple[str, ...] | None]:
+    """Return how a step may need up to two others."""
+    return [None, *(tuple(some) for size in range(least, 3) for some in combinations(choice, size))]
 
 
 def plans(*ends: Answer, between: tuple[Answer, ...] = (Answer.ERROR, Answer.BREAK)) -> Plans:
-    """Draw what a participant answers: nothing but yes, or some trouble, and then the same for ever."""
+    """Return what a participant may answer: nothing but yes, or some trouble, and then the same for ever."""
     some = [[*trouble, end] for size in range(3) for trouble in product(between, repeat=size) for end in ends]
-    return st.sampled_from([[Answer.OK]] * (len(some) // 2) + some)
+    return [[Answer.OK]] * (len(some) // 2) + some
 
 
 ANY_DO = plans(*Answer, between=tuple(Answer))
 ANY_UNDO = ANY_DO
 #: It tells, if need be when it is asked again.
-ANY_PROBE = st.sampled_from([[Answer.OK], [Answer.ERROR, Answer.OK], [Answer.BUSY, Answer.OK]])
+ANY_PROBE = ([Answer.OK], [Answer.ERROR, Answer.OK], [Answer.BUSY, Answer.OK])
 #: Trouble, but the same answer whenever one is given.
 SURE_DO = plans(Answer.OK, Answer.REJECT)
 SURE_UNDO = plans(Answer.OK, between=(Answer.ERROR, Answer.BREAK, Answer.REJECT))
 
 
-@st.composite
-def waiting(draw: st.DrawFn, graphs: st.SearchStrategy[SagaDefinition]) -> SagaDefinition:
-    """Draw a graph some of whose steps wait for a moment, for people, or for another saga."""
-    graph = draw(graphs)
-    steps = tuple(draw(_waits(step)) for step in graph.steps)
-    return replace(graph, steps=steps)
+def waiting(make: Graphs) -> Graphs:
+    """Have some steps wait for a moment, for people, or for another saga."""
+
+    def waits(lots: Lots) -> SagaDefinition:
+        graph = make(lots)
+        return replace(graph, steps=tuple(_waits(lots, step) for step in graph.steps))
+
+    return waits
 
 
-def _waits(step: SagaStep) -> st.SearchStrategy[SagaStep]:
+def _waits(lots: Lots, step: SagaStep) -> SagaStep:
     same = {"needs": step.needs, "pivot": step.pivot, "retriable": step.retriable, "hold": step.hold}
-    timers = [timer(step.name, wait=span, **same) for span in (0, 600)]
-    ends = [(None, None), *((60, otherwise) for otherwise in ANSWERS)]
-    approvals = [
-        approval(step.name, by="group:x", people=people, deadline=deadline, otherwise=otherwise, **same)
-        for people in (1, 2)
-        for deadline, otherwise in ends
-    ]
-    own = {"retry": step.retry, "undo_retry": step.undo_retry}
-    own |= {} if step.compensation == UNDO else {"compensation": step.compensation}
-    children = [child(step.name, "Child", deadline=end, **same, **own) for end in (None, 60)]
-    return st.one_of(
-        st.just(step), st.sampled_from(timers), st.sampled_from(approvals), st.sampled_from(children)
-    )
+    match lots.choose(("step", "timer", "approval", "child")):
+        case "timer":
+            return timer(step.name, wait=lots.choose((0, 600)), **same)
+        case "approval":
+            people = lots.choose((1, 2))
+            deadline, otherwise = lots.choose([(None, None), *((60, otherwise) for otherwise in ANSWERS)])
+            return approval(
+                step.name, by="group:x", people=people, deadline=deadline, otherwise=otherwise, **same
+            )
+        case "child":
+            own = {"retry": step.retry, "undo_retry": step.undo_retry}
+            own |= {} if step.compensation == UNDO else {"compensation": step.compensation}
+            return child(step.name, "Child", deadline=lots.choose((None, 60)), **same, **own)
+    return step
 
 
-@st.composite
 def worlds(
-    draw: st.DrawFn,
-    graphs: st.SearchStrategy[SagaDefinition] | None = None,
+    make: Graphs | None = None,
     *,
-    inboxes: st.SearchStrategy[bool] | None = None,
+    inboxes: Sequence[bool] = BOOLEANS,
     do: Plans = ANY_DO,
     undo: Plans = ANY_UNDO,
-) -> World:
+) -> st.SearchStrategy[World]:
     """Draw a saga that has just started, and its participants."""
-    definition = draw(definitions() if graphs is None else graphs)
-    inbox = st.booleans() if inboxes is None else inboxes
-    participants = {
-        step.name: Participant(step.child is not None or draw(inbox), draw(do), draw(undo), draw(ANY_PROBE))
-        for step in definition.steps
-    }
-    return World(definition, participants).start()
+    make = make or graphs()
+
+    def world(lots: Lots) -> World:
+        definition = make(lots)
+        participants = {step.name: mind(lots, step) for step in definition.steps}
+        return World(definition, participants).start()
+
+    def mind(lots: Lots, step: SagaStep) -> Participant:
+        inbox = lots.choose(inboxes) or step.child is not None
+        return Participant(inbox, lots.choose(do), lots.choose(undo), lots.choose(ANY_PROBE))
+
+    return drawn(world, WORLD)
 
 
 def schedules(*faults: Fault, work: int = 6) -> st.SearchStrategy[list[tuple[Fault, int]]]:

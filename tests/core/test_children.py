@@ -17,7 +17,7 @@ from sagas.core.waits import Child, NoData, child_data
 from sagas.core.words import Attention, SagaState, StepStatus, Verdict, Waiting
 
 from .story import Story, step
-from .strategies import UNDO, definitions
+from .strategies import UNDO, definitions, graphs
 
 HOUR = timedelta(hours=1)
 
@@ -177,7 +177,7 @@ def completed(definition: SagaDefinition) -> Progress:
     return Progress(done, SagaState.COMPLETED)
 
 
-@given(definitions(compensations=(UNDO, UNDO, None), pivots=False))
+@given(definitions(graphs(compensations=(UNDO, UNDO, None), pivots=False)))
 def test_each_effect_is_undone_behind_all_that_stands_on_it(definition: SagaDefinition) -> None:
     saga_id = uuid7()
     undoing = reverse(definition, completed(definition), saga_id)
@@ -195,7 +195,7 @@ def test_each_effect_is_undone_behind_all_that_stands_on_it(definition: SagaDefi
         assert step.input["results"].keys() == definition.ancestors(name)
 
 
-@given(definitions(compensations=(UNDO, None, CANNOT_UNDO)))
+@given(definitions(graphs(compensations=(UNDO, None, CANNOT_UNDO))))
 def test_what_cannot_be_undone_is_found_before_anything_is(definition: SagaDefinition) -> None:
     final = [step.name for step in definition.steps if step.compensation == CANNOT_UNDO]
     reason = obstacle(definition, completed(definition))

@@ -17,7 +17,7 @@ from .strategies import (
     SURE_DO,
     SURE_UNDO,
     UNDO,
-    definitions,
+    graphs,
     waiting,
     worlds,
 )
@@ -28,9 +28,9 @@ Schedule = list[tuple[Fault, int]]
 #: Such worlds are costly to make; the simulation's oracle holds thousands of them to the same rules.
 few = settings(max_examples=200)
 
-WAITING = waiting(definitions())
+WAITING = waiting(graphs())
 #: Patient participants with one mind, and nobody who clicks.
-SURE = waiting(definitions(compensations=(UNDO, UNDO, None), patient=True, holds=False))
+SURE = waiting(graphs(compensations=(UNDO, UNDO, None), patient=True, holds=False))
 
 
 @few

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sagas.core import messages as m
-from sagas.core.context import Meta
 from sagas.core.definition import FUNCTION, Retry, SagaDefinition, SagaStep
 from sagas.core.progress import Progress, StepProgress
 from sagas.core.words import Attention
