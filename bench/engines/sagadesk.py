@@ -109,8 +109,9 @@ def has_ended(pk: UUID) -> bool:
 
 def all_ended() -> bool:
     """Tell whether every saga that counts has ended. The latest end last: looking from there reads next to nothing."""
-    open_one = "SELECT 1 FROM sagas_saga WHERE state NOT IN ('completed', 'failed') AND id > %s ORDER BY id DESC LIMIT 1"
-    return not rows(open_one, SINCE if connection.vendor == "postgresql" else SINCE.hex)
+    open_ones = "SELECT 1 FROM sagas_saga WHERE state NOT IN ('completed', 'failed') AND id > %s"
+    since = SINCE if connection.vendor == "postgresql" else SINCE.hex
+    return not rows(f"{open_ones} ORDER BY id DESC LIMIT 1", since)
 
 
 def check() -> None:
