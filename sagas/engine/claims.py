@@ -273,12 +273,12 @@ def hold_unserved() -> int:
 
 def _unserved(work: Work) -> orchestrator.Answered:
     error = f"no handler is registered for {work.name}, and no worker serves its queue"
-    return orchestrator.Answered(work.saga_id, m.Unserved(work.number, error), work.token)
+    return orchestrator.Answered(work.saga_id, m.Unserved(work.number, error), work.token, work.claimed_at)
 
 
 def _lost(row: Due) -> orchestrator.Answered:
     if row.queue == registry.WAITS_QUEUE:  # nobody was called; the time is still up
-        return orchestrator.Answered(row.saga_id, m.TimeUp(row.number or 0), row.lease_token)
+        return orchestrator.Answered(row.saga_id, m.TimeUp(row.number or 0), row.lease_token, row.claimed_at)
     handler = registry.handler(row.name)
     error = f"the worker {row.worker or ''} was lost in attempt {row.attempt}"
     unknown = m.Unknown(row.number or 0, error, inbox=handler.inbox if handler else False)

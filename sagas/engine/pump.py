@@ -329,7 +329,7 @@ class Pump:
 
 def _answer(outcome: _Outcome) -> orchestrator.Answered:
     reply = call.reply_to(outcome.work, outcome.result, outcome.fault)
-    return orchestrator.Answered(outcome.work.saga_id, reply, outcome.work.token)
+    return orchestrator.Answered(outcome.work.saga_id, reply, outcome.work.token, outcome.work.claimed_at)
 
 
 def _speak_late(outcome: _Outcome) -> None:

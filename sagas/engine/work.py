@@ -1,7 +1,7 @@
 """A piece of due work as a handler gets it: its input, and the envelope around it."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -62,6 +62,7 @@ class Work(NamedTuple):
     """Nobody is called: a time is up."""
     held: Held | None = None
     """The saga as it was when the command was claimed: good for as long as its version is."""
+    claimed_at: datetime | None = None
 
     @property
     def probes(self) -> str | None:
@@ -85,8 +86,10 @@ class Sent(NamedTuple):
 
 def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Work:
     """Return a claimed command with all that its handler needs."""
+    which = (token, held.id, sent.name, sent.attempt, sent.timeout, sent.number)
+    claimed_at = deadline - timedelta(seconds=sent.timeout)
     if sent.wakes:
-        return Work(token, held.id, sent.name, sent.attempt, sent.timeout, sent.number, wakes=True, held=held)
+        return Work(*which, wakes=True, held=held, claimed_at=claimed_at)
     pinned, at = held.definition.step(sent.step), held.progress.steps[sent.step]
     saga_id = str(held.id)
     ancestors = held.definition.ancestors(sent.step) - ({FUNCTION} if held.definition.growing else set())
@@ -121,7 +124,7 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
         probes=pinned.command(sent.direction) if at.probe else None,
     )
     command = _told(held, sent, values, meta)
-    return Work(token, held.id, sent.name, sent.attempt, sent.timeout, sent.number, command, held=held)
+    return Work(*which, command, held=held, claimed_at=claimed_at)
 
 
 def _told(

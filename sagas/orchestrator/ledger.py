@@ -143,19 +143,24 @@ class Group:
         self.sagas[saga_id] = held
         return held
 
-    def decide(self, held: Held, message: m.Message) -> tuple[e.Event, ...]:
-        """Decide one message about a saga, and remember what it decided. Raises Refused."""
+    def decide(self, held: Held, message: m.Message, since: datetime | None = None) -> tuple[e.Event, ...]:
+        """Decide one message about a saga, and remember what it decided; it is not earlier than ``since``.
+
+        Raises Refused.
+        """
         if held.imported:
             raise Refused(loading.IMPORTED)
-        draft = drafted(held.definition, held.progress, message, self.moment(held))
+        draft = drafted(held.definition, held.progress, message, self.moment(held, since))
         held.progress, held.definition = draft.progress, draft.definition
         held.events.extend(draft.events)
         return tuple(draft.events)
 
-    def moment(self, held: Held) -> m.Now:
-        """Return what the core may know of this moment; a saga's time does not run backwards."""
-        before = held.progress.updated_at
-        at = self.now if before is None else max(self.now, before)
+    def moment(self, held: Held, since: datetime | None = None) -> m.Now:
+        """Return what the core may know of this moment; a saga's time does not run backwards.
+
+        Our own idea of the time may be a little behind the database's, by which a wait was over before it was claimed.
+        """
+        at = max(filter(None, (self.now, held.progress.updated_at, since)))
         return m.Now(at, random.random(), held.claimed)
 
     def write(self) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -29,6 +30,8 @@ class Answered(NamedTuple):
     saga_id: UUID
     reply: m.Reply
     lease_token: UUID | None = None
+    claimed_at: datetime | None = None
+    """By the database's clock; what comes of the command comes no earlier."""
 
 
 @dataclass
@@ -107,7 +110,7 @@ def _take(group: ledger.Group, held: loading.Held, answer: Answered) -> bool:
         return False
     if answer.lease_token is not None and _superseded(held, answer):
         return False
-    return bool(group.decide(held, answer.reply))
+    return bool(group.decide(held, answer.reply, answer.claimed_at))
 
 
 def _superseded(held: loading.Held, answer: Answered) -> bool:

@@ -618,10 +618,10 @@ def test_a_saga_that_cannot_be_decided_does_not_hold_up_the_others(
     poisoned, healthy = errand(), errand()
     decide = ledger.Group.decide
 
-    def breaks(group: Any, held: Any, message: Any) -> Any:
+    def breaks(group: Any, held: Any, *told: Any) -> Any:
         if held.id == poisoned.pk:
             raise RuntimeError("poison")
-        return decide(group, held, message)
+        return decide(group, held, *told)
 
     monkeypatch.setattr(ledger.Group, "decide", breaks)
     run(pump)

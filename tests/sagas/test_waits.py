@@ -14,13 +14,15 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from sagas import Later, orchestrator, registry, worker
+from sagas.clock import database_now
 from sagas.core.words import StepStatus
 from sagas.engine import Pump, claims, hold_unserved, reap
 from sagas.models import Due, LateReply, OperatorAction, Saga, Step
-from sagas.orchestrator import Asked
+from sagas.orchestrator import Asked, ledger
 from sagas.registry import WAITS_QUEUE
 from tests.sagas import waits
 from tests.sagas.test_engine import assert_rows_are_the_fold
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -86,6 +88,19 @@ def test_a_timer_costs_a_row_that_no_claim_takes_until_its_time_is_up(pump: Pump
     time_passes(saga)
     assert run(pump, saga).state == "completed"
     assert saga.waiting is None
+
+
+def test_a_timer_is_not_over_before_its_time_whatever_we_take_the_time_for(
+    pump: Pump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = database_now() + timedelta(seconds=0.2)
+    saga = run(pump, begin("until", "hand", contract={"begins": moment.isoformat()}))
+    assert saga.state == "pending"
+    behind = timedelta(seconds=5)  # the database's answer took so long to arrive
+    monkeypatch.setattr(ledger, "about_now", lambda: database_now() - behind)
+    until(lambda: run(pump, saga).state == "completed")
+    done = saga.events.get(type="StepCompleted", step="until")
+    assert moment <= done.at < moment + behind
 
 
 def test_a_timer_whose_moment_has_gone_by_goes_on_at_once(pump: Pump) -> None:
