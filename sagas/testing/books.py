@@ -45,18 +45,19 @@ class Change(NamedTuple):
 
 def _told(row: Row) -> str:
     """Return the few values of a row that tell which it is."""
-    told = [f"{name}={_short(value)}" for name, value in row.items() if _is_amount(value)]
+    told = [f"{name}={_short(value)}" for name, value in row.items() if is_amount(value)]
     return f" ({', '.join(told[:3])})" if told else ""
 
 
 def _short(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    text = str(value) if _is_amount(value) else repr(value)
+    text = str(value) if is_amount(value) else repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _is_amount(value: Any) -> bool:
+def is_amount(value: Any) -> bool:
+    """Whether a value can be added up."""
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
@@ -252,6 +253,6 @@ def with_changes(before: Snapshot, made: Iterable[Change]) -> Snapshot:
 
 def _applied(row: Row, change: Change) -> Any:
     """Amounts add up, whoever else changed them; anything else is replaced."""
-    if _is_amount(change.was) and _is_amount(change.now) and change.field is not None:
+    if is_amount(change.was) and is_amount(change.now) and change.field is not None:
         return row[change.field] + change.now - change.was
     return change.now

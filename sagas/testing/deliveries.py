@@ -71,7 +71,7 @@ def _forward(definition: SagaDefinition, part: Part, commits: int) -> Iterator[P
     noes = _noes(flow, name)
     if noes:
         events = " or ".join(fate.event for fate in noes)
-        plans = tuple(Plan().meeting(name, fate) for fate in noes)
+        plans = tuple((Plan().meeting(name, fate),) for fate in noes)
         text = f"The subscriber says no: it publishes {events}, and does nothing else."
         yield Point(name, Direction.DO, "says no", text, plans)
     back = flow.compensation is not None
@@ -81,7 +81,7 @@ def _forward(definition: SagaDefinition, part: Part, commits: int) -> Iterator[P
 
     def verb(failure: str, says: str, act: Act, *fates: Fate) -> Point:
         plan = Plan(acts=(act,)).meeting(name, *fates)
-        return Point(name, Direction.DO, failure, says, (plan,), verb=True, expects=_PARKED)
+        return Point(name, Direction.DO, failure, says, ((plan,),), verb=True, expects=_PARKED)
 
     before = Act(Moment(name), "compensate")
     yield verb("compensate", "An operator calls the saga off just before.", before)
@@ -104,7 +104,7 @@ def _of(
 
     def point(failure: str, says: str, *fates: Fate, back: bool = True, **more: Any) -> Point:
         plan = way.then(*more.pop("acts", ())).meeting(name, *fates)
-        plans = (plan, plan.then(*called_off)) if back and called_off else (plan,)
+        plans = ((plan,), (plan.then(*called_off),)) if back and called_off else ((plan,),)
         return Point(name, Direction.DO, failure, says, plans, **more)
 
     text = "The subscriber refuses it: it is parked, until an operator retries it."

@@ -11,19 +11,19 @@ from django.utils.module_loading import import_string
 from sagas import registry
 from sagas.core.definition import SagaDefinition
 from sagas.core.ids import uuid7
-from sagas.core.words import Direction, SagaState
+from sagas.core.words import SagaState
 from sagas.orchestrator import Invalid
 from sagas.testing import deliveries
 from sagas.testing.books import Books, UnknownBooks, aliases, changes
 from sagas.testing.databases import refuse_real, undone
-from sagas.testing.flowing import FlowRun
+from sagas.testing.family import Family
 from sagas.testing.judging import Invariant, Judge
 from sagas.testing.play import Play, author_of
 from sagas.testing.points import Plan, Point, points
-from sagas.testing.refusals import CannotDrill, commands_of, refuse_children, refuse_elsewhere
+from sagas.testing.refusals import CannotDrill, commands_of, refuse_elsewhere
 from sagas.testing.report import ASKS, COMPLETED, FAILS, RESTORED, Drilled, Report
-from sagas.testing.run import Run
 from sagas.testing.telling import told
+from sagas.testing.world import World
 
 
 class DrillFailed(AssertionError):
@@ -73,24 +73,34 @@ class Drill:
     ) -> None:
         self.author, self.data, self.definition = subject(saga, data)
         self._only = only
-        if not self.definition.growing:  # its steps are known before it has run
-            self._check_only()
+        # The steps of a function, and those of children, are only known when it has run.
+        if not self.definition.growing and (only is None or "/" not in only):
+            self._check_only(self.definition.names)
         refuse_elsewhere(self.author.saga_type, commands_of(self.definition))
-        refuse_children(self.definition)
         self._invariants = [*map(_function, _told_by(self.author.drill_invariants)), *invariants]
         self._aliases = aliases()
         self._unreached: tuple[str, ...] = ()
         self._saga_id: UUID = uuid7()  # the same in every run, so that what is made of it is, too
+        self._sagas: dict[str, tuple[Any, SagaDefinition]] = {
+            self.author.saga_type: (self.author, self.definition)
+        }
+        self.books = self._counted()
+
+    def _check_only(self, names: Iterable[str]) -> None:
+        if self._only is not None and self._only not in names:
+            known = ", ".join(names)
+            raise CannotDrill(f"{self.author.saga_type} has no step {self._only!r}; it has {known}.")
+
+    def _counted(self) -> Books:
+        """Return the tables that count: of all whose handlers are called, read as each of the authors says."""
+        labels = set().union(*(_apps_of(*each) for each in self._sagas.values()))
+        authors = [author for author, _ in self._sagas.values()]
+        ignores = [name for author in authors for name in author.drill_ignores]
+        reads = {label: how for author in reversed(authors) for label, how in author.drill_reads.items()}
         try:
-            labels = _apps_of(self.author, self.definition)
-            self.books = Books(labels, self.author.drill_ignores, self.author.drill_reads)
+            return Books(labels, ignores, reads)
         except UnknownBooks as wrong:
             raise CannotDrill(f"{self.author.saga_type}: {wrong}") from wrong
-
-    def _check_only(self) -> None:
-        if self._only is not None and self._only not in self.definition.names:
-            known = ", ".join(self.definition.names)
-            raise CannotDrill(f"{self.author.saga_type} has no step {self._only!r}; it has {known}.")
 
     def run(self) -> Report:
         """Run every point."""
@@ -101,12 +111,15 @@ class Drill:
             self._before = self.books.snapshot()
             smooth = self._try_out()
             listed = self._points_of(smooth)
-            chosen = [each for each in listed if self._only in (None, each.step)]
+            chosen = [each for each in listed if self._is_asked_for(each)]
             found = [each for point in chosen if (each := self._drilled(point))]
         digest = self.definition.pinned.digest
         return Report(self.author.saga_type, digest, tuple(found), self._unreached)
 
-    def _try_out(self) -> Run:
+    def _is_asked_for(self, point: Point) -> bool:
+        return self._only is None or point.step == self._only or point.step.startswith(f"{self._only}/")
+
+    def _try_out(self) -> Family:
         """Run it once with nothing going wrong: that tells what it is to come to."""
         smooth = self._played(Plan(), None, self._find_triggers)
         if smooth.play.progress.state is not SagaState.COMPLETED:
@@ -115,29 +128,32 @@ class Drill:
                 + "\n".join(told(smooth.play.lines))
                 + "\nGive data with which it does (sample_data), and what its participants need (drill_setup)."
             )
-        self._effect = self.books.effect(self._before, smooth.now)
+        self._effect = self.books.effect(self._before, smooth.world.now)
         self.definition = smooth.play.definition  # of a function, only now all of it is known
-        self._check_only()
+        self._check_only([run.full(name) for run in smooth.world.runs for name in run.play.definition.names])
         return smooth
 
-    def _points_of(self, smooth: Run) -> Iterable[Point]:
+    def _points_of(self, smooth: Family) -> Iterable[Point]:
         """Return every failure point. Where a command commits how often is seen by going that way once."""
         if self.definition.flow is not None:
             return self._deliveries(smooth)
+        commits = dict(smooth.world.commits)
         blind = self._point_of_return()
-        if blind is None:
-            return points(self.definition, smooth.commits)
-        back = self._played(blind.plans[0], blind, _itself)
-        return points(self.definition, {**back.commits, **smooth.commits})
+        if blind is not None:
+            back = self._played(blind.plans[0][0], blind, _itself)
+            commits = {**back.world.commits, **commits}
+        played = [(run.play.definition, run.play.path) for run in smooth.world.runs]
+        # What a choreography's subscribers undo is drilled with its own type.
+        return [p for pinned, path in played if pinned.flow is None for p in points(pinned, commits, path)]
 
-    def _deliveries(self, smooth: Run) -> Iterable[Point]:
+    def _deliveries(self, smooth: Family) -> Iterable[Point]:
         """Try out all the ways that a choreography may go, and return its points on them."""
         runs = [smooth]
-        for plan in deliveries.detours(self.definition, smooth.called):
+        for plan in deliveries.detours(self.definition, smooth.root.called):
             runs.append(self._played(plan, None, _itself))
-        ways = [(run.plan, run.called) for run in runs]
+        ways = [(run.world.plan, run.root.called) for run in runs]
         self._unreached = deliveries.unreached(self.definition, ways)
-        commits = {where: n for run in reversed(runs) for where, n in run.commits.items()}
+        commits = {where: n for run in reversed(runs) for where, n in run.world.commits.items()}
         return deliveries.points(self.definition, ways, commits)
 
     def _point_of_return(self) -> Point | None:
@@ -148,44 +164,54 @@ class Drill:
             return next((blind[name] for name in reversed(self.definition.order) if name in blind), None)
         return blind[pivot.name if pivot else self.definition.order[-1]]
 
-    def _find_triggers(self, run: Run) -> Run:
+    def _find_triggers(self, run: Family) -> Family:
         """See whether the database writes by itself: then what a call wrote does not tell what it changed."""
-        self._triggers = bool(changes(run.now, self.books.snapshot()))
+        self._triggers = bool(changes(run.world.now, self.books.snapshot()))
         return run
 
-    def _played(self, plan: Plan, point: Point | None, look: Callable[[Run], Result]) -> Result:
+    def _played(self, plan: Plan, point: Point | None, look: Callable[[Family], Result]) -> Result:
         """Play a run, look at it, and undo it; once more if it wrote to tables that did not count yet."""
         while True:
             with undone(self._aliases):
                 run = self._play(plan, point)
-                if not self.books.widen(run.tables):
+                if not self._learns_of_tables(run.world):
                     return look(run)
             self._before = self.books.snapshot()
 
-    def _play(self, plan: Plan, point: Point | None) -> Run:
-        kind = Run if self.definition.flow is None else FlowRun
-        run = kind(
-            self.author, self.data, self.books, plan, self._aliases, self._before, self._saga_id, point
-        )
-        run.play_out()
-        return run
+    def _learns_of_tables(self, world: World) -> bool:
+        """Count the tables of the children that began, and those that were written to; say if any are new."""
+        met = {run.author.saga_type: (run.author, run.play.definition) for run in world.runs}
+        new = met.keys() - self._sagas.keys()
+        if new:
+            self._sagas |= {name: met[name] for name in new}
+            self.books = self._counted()
+        return self.books.widen(world.tables) or bool(new)
+
+    def _play(self, plan: Plan, point: Point | None) -> Family:
+        world = World(self.books, self._aliases, plan, point, self._before)
+        family = Family(world, self.author, self.data, self._saga_id)
+        family.play_out()
+        return family
 
     def _drilled(self, point: Point) -> Drilled | None:
-        """Run all of a point's plans; None if it cannot happen to this saga."""
+        """Run a point's plans, the first of each group that can be; None if it cannot happen to this saga."""
         ended: list[Drilled] = []
-        for plan in point.plans:
-            one = self._played(plan, point, lambda run: self._judge().judged(run, point))
+        for group in point.plans:
+            one = next(filter(None, (self._tried(plan, point) for plan in group)), None)
             ended += [one] if one else []
-            if one and (one.problems or point.direction is Direction.UNDO):
-                break  # an undo's second plan is for where the first cannot be
+            if one and one.problems:
+                break
         worst = (FAILS, ASKS, RESTORED, COMPLETED)
         return min(ended, key=lambda each: worst.index(each.verdict), default=None)
+
+    def _tried(self, plan: Plan, point: Point) -> Drilled | None:
+        return self._played(plan, point, lambda run: self._judge().judged(run, point))
 
     def _judge(self) -> Judge:
         return Judge(self.books, self._before, self._invariants, self._aliases, self._effect, self._triggers)
 
 
-def _itself(run: Run) -> Run:
+def _itself(run: Family) -> Family:
     return run
 
 

@@ -11,7 +11,7 @@ from sagas.engine.work import Work
 from sagas.models import Definition, Due, Saga
 from sagas.orchestrator.intake import SAGA
 from sagas.testing.calling import Called, Death
-from sagas.testing.play import Line, Play, asks
+from sagas.testing.play import Line, Play
 from sagas.testing.points import Fate, Kind
 from sagas.testing.run import Run
 
@@ -19,16 +19,13 @@ from sagas.testing.run import Run
 class FlowRun(Run):
     """A choreography that is played to its end; every delivery changes ``books`` for real."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    parks = True
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
         assert self.play.definition.flow is not None
         self.flow: Flow = self.play.definition.flow
         _stand_in(self.play)
-
-    @property
-    def was_asked(self) -> bool:
-        """Whether a person had to decide: what is parked asks one, though that be the point."""
-        return bool(self.asked)
 
     @property
     def whole(self) -> bool:
@@ -38,7 +35,7 @@ class FlowRun(Run):
 
     def standing(self) -> set[str]:
         """Return the reactions that nothing compensates, or that an operator has left as they are."""
-        return {part.step for part in self.flow.parts if self._stands(part)}
+        return {self.full(part.step) for part in self.flow.parts if self._stands(part)}
 
     def _stands(self, part: Part) -> bool:
         done = self.play.step(part.step).status is StepStatus.COMPLETED
@@ -50,11 +47,12 @@ class FlowRun(Run):
     @property
     def _insisted(self) -> bool:
         """Whether an operator has ended it as it was."""
-        return any(step.name == END for step in self.asked)
+        return any(asked.run is self and asked.step.name == END for asked in self.world.asked)
 
-    def _undoes(self, step: str, direction: Direction) -> bool:
+    def undoes(self, step: str, direction: Direction) -> str | None:
+        """Return the step whose effect a delivery takes back, if it does."""
         part = self.flow.part(step)
-        return part is not None and part.compensates is not None
+        return self.full(part.compensates) if part is not None and part.compensates is not None else None
 
     # What is delivered, and published
 
@@ -89,19 +87,17 @@ class FlowRun(Run):
 
     # Who settles what is parked
 
-    def _settle(self) -> bool:
-        return super()._settle() or self._wait_in_vain()
-
-    def _wait_in_vain(self) -> bool:
-        """Let the time pass in which an event is expected, if nothing else is to be decided."""
-        return not (self.play.over or asks(self.play)) and self.play.move(self._answer)
+    def let_people_answer(self) -> bool:
+        """Nobody is asked here: let the time pass in which an event is expected, if one is."""
+        return self.play.move(self._answer)
 
     def _rightly_asks(self, step: StepProgress) -> bool:
-        if self.point is None:
+        point = self.world.point
+        if point is None:
             return False
         if step.name == END:  # who leaves something out is asked how it ends
-            return any(act.verb == "skip" or act.outcome is Verdict.NONE for act in self.plan.acts)
-        return step.name == self.point.step and step.attention in self.point.expects
+            return any(act.verb == "skip" or act.outcome is Verdict.NONE for act in self.world.plan.acts)
+        return self.full(step.name) == point.step and step.attention in point.expects
 
     def _verdict(self, step: StepProgress) -> m.Verb | None:
         if step.name == END:

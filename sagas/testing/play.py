@@ -43,6 +43,13 @@ class Line:
     """It is what went wrong on purpose."""
 
 
+@dataclass
+class Clock:
+    """A clock that is moved instead of waited for."""
+
+    now: datetime
+
+
 def author_of(saga: Any) -> Any:
     """Return the saga author's object for a class, an object or a type's name. Raises LookupError."""
     if isinstance(saga, str):
@@ -61,18 +68,48 @@ class Play:
     """
 
     def __init__(
-        self, author: Any, data: Mapping[str, Any], *, saga_id: UUID | None = None, at: datetime | None = None
+        self,
+        author: Any,
+        data: Mapping[str, Any],
+        *,
+        saga_id: UUID | None = None,
+        within: "Play | None" = None,
+        path: str = "",
+        definition: SagaDefinition | None = None,
     ) -> None:
-        checked = check_data(author, data)
+        """Start it: by itself, or ``within`` the time of another, in whose lines it is told under a ``path``.
+
+        Without a ``definition`` it is the author's.
+        """
+        checked = check_data(author, data) if definition is None else data
         self.id = saga_id or uuid7()
-        self.definition: SagaDefinition = definition_for(author, checked)
+        self.path = path
+        self.definition: SagaDefinition = definition or definition_for(author, checked)
         self.progress = Progress.blank(self.definition)
-        self.began = self.now = at or timezone.now()
+        self._clock: Clock = within._clock if within else Clock(timezone.now())
+        self.began: datetime = within.began if within else self.now
         self.events: list[e.Event] = []
-        self.lines: list[Line] = []
+        self.lines: list[Line] = within.lines if within else []
+        self._inherited = within._correlation_id() if within else ""
         self.calls: list[DueCommand] = []
         self._coming: list[tuple[datetime, int, Callable[[], None]]] = []
         self.tell(m.Start(checked))
+
+    @property
+    def now(self) -> datetime:
+        """The time, which is that of all who are played together."""
+        return self._clock.now
+
+    @now.setter
+    def now(self, moment: datetime) -> None:
+        self._clock.now = moment
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When the next thing happens, if anything does."""
+        due = self.due()
+        moments = [moment for moment, _, _ in self._coming] + ([due.due_at] if due else [])
+        return min(moments, default=None)
 
     def tell(self, message: m.Message) -> tuple[e.Event, ...]:
         """Tell it a message; return what that decided. Raises Refused for a verb that does not apply."""
@@ -146,7 +183,8 @@ class Play:
 
     def say(self, step: str, what: str, became: str = "", *, undo: bool = False) -> Line:
         """Note something that happened."""
-        line = Line(self.now - self.began, step, what, became, undo)
+        named = f"{self.path}{step}" if step else self.path.rstrip("/")
+        line = Line(self.now - self.began, named, what, became, undo)
         self.lines.append(line)
         return line
 
@@ -172,6 +210,8 @@ class Play:
         return call.reply_to(work, function(record), None)
 
     def _correlation_id(self) -> str:
+        if self._inherited:
+            return self._inherited
         value = (self.progress.data or {}).get("correlation_id")
         return value if isinstance(value, str) and value else str(self.id)
 

@@ -55,8 +55,8 @@ def _places(mark: pytest.Mark) -> list[str]:
         definition = subject(mark.args[0], data)[2]
     except CannotDrill:
         return ["drill"]  # the test tells why
-    if definition.growing:
-        return ["drill"]  # its steps are known when it has run
+    if definition.growing or any(step.child for step in definition.steps):
+        return ["drill"]  # its steps, or those of its children, are known when it has run
     if definition.flow is not None:
         return [part.step for part in definition.flow.parts if only in (None, part.step)] or ["drill"]
     steps = [step for step in definition.steps if only in (None, step.name)]

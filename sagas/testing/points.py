@@ -1,7 +1,7 @@
 """The failure points of a saga: what can go wrong where, and how each is played."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -96,7 +96,8 @@ class Point:
     """Its name, and the head of its column."""
     says: str
     """What happens, in a sentence."""
-    plans: tuple[Plan, ...]
+    plans: tuple[tuple[Plan, ...], ...]
+    """How it is played: of each group, the first that can be."""
     verb: bool = False
     """It is an operator's doing."""
     expects: frozenset[str] = frozenset()
@@ -110,18 +111,25 @@ class Point:
         return f"{'undo ' if self.direction is UNDO else ''}{self.step}: {self.failure}"
 
 
-def points(definition: SagaDefinition, commits: dict[tuple[str, Direction], int]) -> Iterator[Point]:
-    """Yield every failure point; ``commits`` says how often each command commits when all is well."""
-    for step in definition.steps:
-        if definition.growing and step.name == FUNCTION:
+Commits = Mapping[tuple[str, Direction], int]
+
+
+def points(definition: SagaDefinition, commits: Commits, path: str = "") -> Iterator[Point]:
+    """Yield every failure point; ``commits`` says how often each command commits when all is well.
+
+    ``path`` is where a child is played: the steps of its ancestors that it is the child of, ``book/``.
+    """
+    steps = [replace(step, name=f"{path}{step.name}") for step in definition.steps]
+    for step in steps:
+        if definition.growing and step.name == f"{path}{FUNCTION}":
             continue  # a run of it has no effect, and may be lost at any time
         if step.timer or step.approval:
             yield from _of_wait(step)
         else:
             yield from _of_action(step, commits.get((step.name, DO), 1))
-    for step in definition.steps:
+    for step in steps:
         if step.compensation not in (None, CANNOT_UNDO):
-            yield from _of_undo(step, commits.get((step.name, UNDO), 1))
+            yield from _of_undo(step, commits.get((step.name, UNDO), 1), path)
 
 
 def _of_wait(step: SagaStep) -> Iterator[Point]:
@@ -142,7 +150,7 @@ def _maker(step: SagaStep) -> Any:
 
     def point(failure: str, says: str, *fates: Fate, back: bool = True, **more: Any) -> Point:
         plan = Plan(acts=more.pop("acts", ())).meeting(step.name, *fates)
-        plans = (plan, plan.then(turn_back)) if back else (plan,)
+        plans = ((plan,), (plan.then(turn_back),)) if back else ((plan,),)
         return Point(step.name, DO, failure, says, plans, **more)
 
     return point
@@ -213,16 +221,23 @@ def _verbs_on_action(point: Any, name: str) -> Iterator[Point]:
     yield point("resolve none", text, lost, acts=(none,), verb=True, back=False)
 
 
-def _of_undo(step: SagaStep, commits: int) -> Iterator[Point]:
+def _of_undo(step: SagaStep, commits: int, path: str) -> Iterator[Point]:
     name, tries = step.name, step.undo_retry.max_attempts
     back = Act(Moment(name, completed=True), "compensate")
     unknown = (Fate(Kind.REPLY_LOST), *[Fate(Kind.NEVER_ARRIVED)] * (step.retry.max_attempts - 1))
 
     def point(failure: str, says: str, *fates: Fate, acts: tuple[Act, ...] = (), **more: Any) -> Point:
-        """Roll back a completed step; where there is no way back, or no way on, one of unknown outcome."""
+        """Roll back a completed step; where there is no way back, or no way on, one of unknown outcome.
+
+        A child's is undone once more with its parent, when all of the child is completed.
+        """
         known = Plan({(name, UNDO): fates}, (back, *acts))
         blind = Plan({(name, DO): unknown, (name, UNDO): fates}, acts)
-        return Point(name, UNDO, failure, says, (known, blind), **more)
+        plans: tuple[tuple[Plan, ...], ...] = ((known, blind),)
+        if path:
+            parent = Act(Moment(path.rstrip("/"), completed=True), "compensate")
+            plans += ((Plan({(name, UNDO): fates}, (parent, *acts)),),)
+        return Point(name, UNDO, failure, says, plans, **more)
 
     lost, gone = Fate(Kind.NEVER_ARRIVED), Fate(Kind.REPLY_LOST)
     yield point("rejected", "The participant refuses the undo at first.", Fate(Kind.REJECTED))
@@ -245,13 +260,14 @@ def _of_undo(step: SagaStep, commits: int) -> Iterator[Point]:
         acts=(Act(second, "retry"),),
         verb=True,
     )
-    yield point(
-        "resolve done",
-        "The undo's reply is lost; an operator finds that it is undone.",
-        gone,
-        acts=(Act(second, "resolve", Verdict.DONE),),
-        verb=True,
-    )
+    if not step.child:  # as long as a child is being undone, nobody finds that it is
+        yield point(
+            "resolve done",
+            "The undo's reply is lost; an operator finds that it is undone.",
+            gone,
+            acts=(Act(second, "resolve", Verdict.DONE),),
+            verb=True,
+        )
     yield point(
         "resolve waived",
         "The undo fails; an operator lets the effect stand.",

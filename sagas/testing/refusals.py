@@ -21,17 +21,6 @@ def refuse_elsewhere(saga_type: str, names: Iterable[str]) -> None:
         )
 
 
-def refuse_children(definition: SagaDefinition) -> None:
-    """Raise CannotDrill for a saga with children: each is a saga of its own, with failure points of its own."""
-    types = sorted({step.child.saga_type for step in definition.steps if step.child})
-    if types:
-        raise CannotDrill(
-            f"{definition.saga_type} starts child sagas ({', '.join(types)}), and a drill plays one saga at a time. "
-            "Drill each of those types by itself, and this one with data for which it starts none; how it goes on from "
-            "what a child comes to, a story shows (sagas.testing.given)."
-        )
-
-
 def commands_of(definition: SagaDefinition) -> set[str]:
     """Return the names of all that is called."""
     named = {

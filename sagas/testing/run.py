@@ -1,10 +1,7 @@
-"""One run of a drill: a saga against its real participants, with what is to go wrong, and an honest operator."""
+"""One saga in a run of a drill: its participants are called, what is to go wrong does, an operator is honest."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
+from typing import Any, NamedTuple, Protocol
 
 from sagas import registry
 from sagas.core import events as e
@@ -13,87 +10,59 @@ from sagas.core.commands import DueCommand
 from sagas.core.decide import Refused
 from sagas.core.definition import SagaDefinition
 from sagas.core.progress import StepProgress
+from sagas.core.waits import OF_CHILDREN
 from sagas.core.words import Attention, Direction, StepStatus, Verdict, Waiting
 from sagas.engine.work import Work
-from sagas.testing.books import Books, Change, Snapshot, changes
-from sagas.testing.calling import Called, Death, call_handler
-from sagas.testing.play import Line, Play, asks, is_function, is_probe, is_undo
-from sagas.testing.points import Act, Fate, Kind, Moment, Plan, Point
-from sagas.testing.refusals import refuse_children, refuse_elsewhere
+from sagas.testing.calling import Called, Death, Watch, call_handler
+from sagas.testing.play import Line, Play, is_function, is_probe
+from sagas.testing.points import Act, Fate, Kind, Moment
+from sagas.testing.refusals import refuse_elsewhere
 from sagas.testing.telling import note, said
+from sagas.testing.world import Asked, Made, World
 
-#: After so many answers of an honest operator, a saga that still asks will not come to rest.
-PATIENCE = 12
 #: Seconds that a worker is missed before what it held is given to another.
 _LEASE = 30.0
 
 
-@dataclass(frozen=True)
-class Made:
-    """What one call changed in the participants' tables."""
+class Lost(NamedTuple):
+    """What became of a call whose worker died."""
 
-    step: str
-    command: str
-    changes: Sequence[Change]
-    undoes: bool
-    """It is an undo's call, or that of a reaction that compensates another."""
+    done: bool
+    inbox: bool
 
 
-@dataclass
+class Answering(Protocol):
+    """Who answers what is no participant's to answer: a child's begin, and its undo."""
+
+    def answer(self, run: "Run", work: Work) -> m.Reply:
+        """Answer a command of children."""
+
+    def ended(self, run: "Run") -> None:
+        """Hear that a saga has ended."""
+
+
 class Run:
-    """A saga that is played to its end; every call changes ``books`` for real."""
+    """One saga that is played; every call changes the tables for real."""
 
-    author: Any
-    data: Mapping[str, Any]
-    books: Books
-    plan: Plan
-    aliases: tuple[str, ...]
-    before: Snapshot
-    saga_id: UUID
-    point: Point | None = None
-    """What is drilled; None: nothing goes wrong."""
-    made: list[Made] = field(default_factory=list)
-    asked: list[StepProgress] = field(default_factory=list)
-    """Where a person was asked, as it was then."""
-    commits: dict[tuple[str, Direction], int] = field(default_factory=dict)
-    met: set[Any] = field(default_factory=set)
-    """What of the plan has happened."""
-    tables: set[str] = field(default_factory=set)
-    """Which tables were written to."""
-    refused: str = ""
-    rests: bool = False
-    """A person is rightly asked, and no verb would take it any further."""
+    parks = False
+    """What is parked asks a person, though that be the point."""
 
-    def __post_init__(self) -> None:
-        self.play = Play(self.author, self.data, saga_id=self.saga_id)
-        self.now = self.before
-        self._fates = {where: list(fates) for where, fates in self.plan.fates.items()}
+    def __init__(
+        self, world: World, kin: Answering, author: Any, play: Play, *, undoing: bool = False
+    ) -> None:
+        self.world = world
+        self.author = author
+        self.play = play
+        self.undoing = undoing
+        """It undoes a child that is completed: its actions are that one's undos."""
+        self._kin = kin
         self._results: dict[str, Any] = {}
         self._held_up: dict[str, Work] = {}
-
-    def play_out(self) -> None:
-        """Play to the end, or to where a person is asked who should not be."""
-        for _ in range(PATIENCE):
-            self.play.rest(self._answer)
-            if self.play.over or not self._settle():
-                break
-        for step in list(self._held_up):
-            self._arrive(step)
-
-    @property
-    def as_planned(self) -> bool:
-        """Whether all that was to go wrong did, and every intervention took place."""
-        return not self.refused and self.met >= {*self.plan.fates, *self.plan.acts}
 
     @property
     def called(self) -> list[str]:
         """Which steps were called, in order."""
         return list(dict.fromkeys(due.step for due in self.play.calls))
-
-    @property
-    def was_asked(self) -> bool:
-        """Whether a person had to decide, and it was not the point to have one asked."""
-        return self.point is not None and any(s.attention not in self.point.expects for s in self.asked)
 
     @property
     def whole(self) -> bool:
@@ -103,10 +72,19 @@ class Run:
     def standing(self) -> set[str]:
         """Return the steps whose effects are left standing by all rights."""
         definition, steps = self.play.definition, self.play.progress.steps
-        return {name for name, step in steps.items() if _stands(definition, name, step)}
+        return {self.full(name) for name, step in steps.items() if _stands(definition, name, step)}
 
-    def _undoes(self, step: str, direction: Direction) -> bool:
-        return direction is Direction.UNDO
+    def full(self, step: str) -> str:
+        """Return what a step is called among all of the family."""
+        return f"{self.play.path}{step}"
+
+    def _where(self, step: str, direction: Direction | str) -> tuple[str, Direction]:
+        return self.full(step), Direction.UNDO if self.undoing else Direction(direction)
+
+    def undoes(self, step: str, direction: Direction) -> str | None:
+        """Return the step whose effect a call takes back, if it does."""
+        name, way = self._where(step, direction)
+        return name if way is Direction.UNDO else None
 
     # What is called, and what becomes of it
 
@@ -120,30 +98,26 @@ class Run:
         if is_probe(self.play, due):
             self._meet(due, None, self.play.say(due.step, f"ask {due.name}"))
             return
-        act = self._act_at(Moment(due.step, due.direction, due.attempt))
+        act = self.world.act_at(Moment(*self._where(due.step, due.direction), due.attempt))
         if act is not None:
-            self._intervene(act)
+            self.world.intervene(act)
             return
         fate = self._next_fate(due)
-        line = self.play.say(due.step, due.name, undo=is_undo(due))
+        line = self.play.say(due.step, due.name, undo=self.undoes(due.step, due.direction) is not None)
         line.marked = fate is not None
         self._meet(due, fate, line)
 
     def _wait(self, due: DueCommand) -> None:
         """Let the time pass for which something waited, unless an operator acts before."""
-        act = self._act_at(Moment(due.step))
+        act = self.world.act_at(Moment(self.full(due.step)))
         if act is not None:
-            self._intervene(act)
+            self.world.intervene(act)
             return
         self.play.say(due.step, "the time is up")
         self._tell(m.TimeUp(due.number))
 
     def _next_fate(self, due: DueCommand) -> Fate | None:
-        left = self._fates.get((due.step, due.direction))
-        if not left:
-            return None
-        self.met.add((due.step, due.direction))
-        return left.pop(0)
+        return self.world.next_fate(self._where(due.step, due.direction))
 
     def _meet(self, due: DueCommand, fate: Fate | None, line: Line) -> None:
         """Let a call meet its fate, and tell the saga what the engine would."""
@@ -179,7 +153,7 @@ class Run:
     def _hear(self, work: Work, reply: m.Reply) -> None:
         """Take what the handler says; if it promises to answer later, let somebody outside keep the promise."""
         self._tell(reply)
-        if isinstance(reply, m.Later):
+        if isinstance(reply, m.Later) and work.name not in OF_CHILDREN:
             result = self.author.drill_reply(work.command)
             assert work.command is not None
             self._results[work.command.meta.step] = result
@@ -193,33 +167,37 @@ class Run:
 
     def _die(self, work: Work, fate: Fate | None, line: Line) -> None:
         assert fate is not None
-        called = self._call(work, line, Death(fate.commit, fate.kind is Kind.DIED_AFTER))
-        if not called.died:  # it has not so many commits here
-            line.became = said(called.reply)
-            self._hear(work, called.reply)
-            return
+        if work.name in OF_CHILDREN:  # we answer that in one commit of our own
+            lost = Lost(fate.kind is Kind.DIED_AFTER, _inbox(work.name))
+            if lost.done:
+                self._call(work, line)
+        else:
+            called = self._call(work, line, Death(fate.commit, fate.kind is Kind.DIED_AFTER))
+            if not called.died:  # it has not so many commits here
+                line.became = said(called.reply)
+                self._hear(work, called.reply)
+                return
+            lost = Lost(True, called.reply.inbox)  # type: ignore[union-attr]
         self.play.now += timedelta(seconds=_LEASE)
-        self._tell(m.Unknown(work.number, "its worker was lost", called.reply.inbox))  # type: ignore[union-attr]
+        self._tell(m.Unknown(work.number, "its worker was lost", lost.inbox))
 
     def _call(self, work: Work, line: Line, death: Death | None = None) -> Called:
+        if work.name in OF_CHILDREN:
+            return Called(self._kin.answer(self, work), Watch())
         refuse_elsewhere(self.play.definition.saga_type, [work.name])
-        refuse_children(self.play.definition)  # a function asks for them as it runs
-        called = call_handler(work, self.aliases, death)
-        after = self.books.again(self.now, called.watch.tables, called.watch.blind)
-        made = changes(self.now, after)
-        self.tables |= called.watch.tables
-        self.now = after
+        called = call_handler(work, self.world.aliases, death)
         assert work.command is not None
         meta = work.command.meta
-        direction = Direction(meta.direction)
-        self.made.append(Made(meta.step, work.name, made, self._undoes(meta.step, direction)))
-        self.commits[meta.step, direction] = max(
-            self.commits.get((meta.step, direction), 0), called.watch.commits
-        )
-        line.notes += made
-        if isinstance(called.reply, m.Completed) and direction is Direction.DO:
+        where = self._where(meta.step, meta.direction)
+        made = Made(where[0], self._told(work), self.undoes(meta.step, Direction(meta.direction)))
+        line.notes += self.world.note(made, where, called.watch)
+        if isinstance(called.reply, m.Completed) and where[1] is Direction.DO:
             self._results[meta.step] = called.reply.result
         return called
+
+    def _told(self, work: Work) -> str:
+        """Return what a call is named by where it is about several sagas."""
+        return f"{work.name} of its child {self.play.definition.saga_type}" if self.play.path else work.name
 
     def _time_out(self, due: DueCommand) -> None:
         self.play.now += timedelta(seconds=due.timeout)
@@ -235,24 +213,40 @@ class Run:
         self._tell(reply)
 
     def _tell(self, message: m.Message) -> None:
+        before = self.play.over
         for event in self.play.tell(message):
             note(self.play, event)
-            if isinstance(event, e.StepCompleted):
-                act = self._act_at(Moment(event.step, completed=True))
+            if isinstance(event, e.StepCompleted) and not self.undoing:
+                act = self.world.act_at(Moment(self.full(event.step), completed=True))
                 if act is not None:
-                    self._intervene(act)
+                    self.world.intervene(act)
             if isinstance(event, e.StepCompensated) and event.step in self._held_up:
                 self._arrive(event.step)
+        if self.play.over and not before:
+            self._kin.ended(self)
+
+    def move(self) -> None:
+        """Let the next thing happen."""
+        self.play.move(self._answer)
+
+    def hear_of_child(self, reply: m.Reply) -> None:
+        """Take what has become of a child, or of its undo."""
+        self._tell(reply)
+
+    def roll_back(self, why: str) -> None:
+        """Roll back with its parent. Raises Refused."""
+        self._tell(m.Compensate(why))
+
+    def let_arrive(self) -> None:
+        """Let the commands that are still on their way reach their participants, when everything is over."""
+        for step in list(self._held_up):
+            self._arrive(step)
 
     # Who intervenes
 
-    def _act_at(self, moment: Moment) -> Act | None:
-        here = (act for act in self.plan.acts if act.moment == moment and act not in self.met)
-        return next(here, None)
-
-    def _intervene(self, act: Act) -> None:
-        self.met.add(act)
-        step = act.moment.step
+    def intervene(self, act: Act, step: str) -> None:
+        """Let an operator do what is planned, about a step of this saga."""
+        self.world.met.add(act)
         result = self._results.get(step) if act.outcome is Verdict.DONE else None
         words = " ".join(filter(None, (act.verb, act.outcome and act.outcome.value)))
         line = self.play.say(step if act.verb != "compensate" else "", f"an operator: {words}")
@@ -260,38 +254,41 @@ class Run:
         try:
             self._tell(act.message(step, result))
         except Refused as no:
-            self.refused = line.became = str(no)
+            self.world.refused = line.became = str(no)
 
-    def _settle(self) -> bool:
-        """Answer as an honest operator would who knows what happened; False: there is nobody to answer."""
-        if self.play.progress.paused:
-            self.play.say("", "an operator: resume")
-            self._tell(m.Resume())
-            return True
-        asking = asks(self.play)
-        if not asking:
-            return self._let_people_answer()
-        step = asking[0]
-        self.asked.append(step)
+    def resume(self) -> bool:
+        """Have a paused saga go on."""
+        if not self.play.progress.paused:
+            return False
+        self.play.say("", "an operator: resume")
+        self._tell(m.Resume())
+        return True
+
+    def settle(self, step: StepProgress) -> bool:
+        """Answer as an honest operator would who knows what happened; False: he should not be asked, or cannot."""
+        self.world.asked.append(Asked(self, step))
         if not self._rightly_asks(step):
             return False
-        act = self._act_at(Moment(step.name, parked=True))
+        act = self.world.act_at(Moment(self.full(step.name), parked=True))
         if act is not None:
-            self._intervene(act)
+            self.world.intervene(act)
             return True
         verb = self._verdict(step)
-        self.rests = verb is None
+        self.world.rests = verb is None
         if verb is not None:
             self.play.say(step.name, f"an operator: {_verb(verb)}")
             self._tell(verb)
-        return not self.rests
+        return verb is not None
 
     def _rightly_asks(self, step: StepProgress) -> bool:
         """Whether a person has to decide here by all rights."""
-        point, definition = self.point, self.play.definition  # of a function, which may have gone another way
+        point, definition = (
+            self.world.point,
+            self.play.definition,
+        )  # of a function, which may have gone another way
         if point is None:
             return False
-        pinned, own = definition.step(step.name), step.name == point.step
+        pinned, own = definition.step(step.name), self.full(step.name) == point.step
         match step.attention:
             case Attention.CANNOT_UNDO:
                 return True
@@ -310,22 +307,18 @@ class Run:
         pivot = self.play.definition.pivot
         return pivot is not None and self.play.step(pivot.name).status is StepStatus.COMPLETED
 
-    def _let_people_answer(self) -> bool:
+    def let_people_answer(self) -> bool:
         """Approve what waits for people, if anything does; an operator may be planned to act before."""
         waiting = [s for s in self.play.progress.steps.values() if s.waiting is Waiting.APPROVAL]
         if not waiting:
             return False
         step = waiting[0]
-        act = self._act_at(Moment(step.name))
+        act = self.world.act_at(Moment(self.full(step.name)))
         if act is not None:
-            self._intervene(act)
+            self.world.intervene(act)
             return True
-        where = (step.name, Direction.DO)
-        fates = self._fates.get(where)
-        kind = fates.pop(0).kind if fates else None
-        if kind:
-            self.met.add(where)
-        self._answer_approval(step, kind)
+        fate = self.world.next_fate((self.full(step.name), Direction.DO))
+        self._answer_approval(step, fate.kind if fate else None)
         return True
 
     def _answer_approval(self, step: StepProgress, kind: Kind | None) -> None:
@@ -352,7 +345,7 @@ class Run:
                 return m.Resolve(step.name, Verdict.NONE, None, "nothing was done")
             case Attention.CANNOT_UNDO | Attention.LATE_EFFECT:
                 return m.Resolve(step.name, Verdict.WAIVED, None, "it stands")
-        return m.Retry(step.name) if self._passed else m.Compensate("an operator rolls back")
+        return m.Retry(step.name) if self._passed or self.undoing else m.Compensate("an operator rolls back")
 
 
 def _stands(definition: SagaDefinition, name: str, step: StepProgress) -> bool:

@@ -1,11 +1,11 @@
-"""A saga with a child: a story says what that comes to, and the drill plays one saga at a time."""
+"""A saga with a child: a story says what that comes to."""
 
 from typing import Any
 
 import pytest
 
 from sagas import SagaOrchestrator, SagaStep, child, command
-from sagas.testing import CannotDrill, completes, drill, given, promises, rejects, undo
+from sagas.testing import completes, given, promises, rejects, undo
 
 DONE = {"saga_id": "0190", "state": "completed", "results": {"book": {"number": "T-1"}}}
 
@@ -62,10 +62,3 @@ def test_a_child_is_undone_with_its_parent_and_may_take_its_time_for_that() -> N
 def test_handlers_are_not_called_for_a_child() -> None:
     with pytest.raises(AssertionError, match="book is answered by a child saga; say in a when"):
         given(Tour, handled=True).when("pay", completes()).then(state="completed")
-
-
-def test_the_drill_says_why_it_does_not_play_children() -> None:
-    with pytest.raises(
-        CannotDrill, match=r"starts child sagas \(OrderFulfillment\).*Drill each of those types"
-    ):
-        drill(Tour)
