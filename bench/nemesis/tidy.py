@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 from bench.nemesis.api import Api, Unanswered
-from bench.nemesis.bots import find_out
+from bench.nemesis.bots import OWN, find_out
 from bench.nemesis.journal import Journal
 from bench.nemesis.plan import Plan
 
@@ -56,7 +56,7 @@ class Tidy:
                 self._first_that_applies(
                     saga, ("compensate", {}), ("resolve", {"step": name, "outcome": "waived"})
                 )
-            case "outcome_unknown":
+            case "outcome_unknown" if name not in OWN:  # whose participant has to be asked again
                 if verdict := find_out(self.plan, step):
                     self._do(saga, "resolve", step=name, **verdict)
             case "held":

@@ -28,3 +28,7 @@ def test_nothing_is_lost_and_nothing_happens_twice_whatever_dies(tmp_path: Path)
     found = json.loads((tmp_path / "found.json").read_text())
     assert sum(each["dose"] for each in found["doses"] if each["id"] == "F1"), said
     assert found["finished"][-1][1] > 0, "sagas came to their ends"
+    (effects,) = (each["figures"] for each in found["verdicts"] if each["id"] == "I2")
+    assert effects["functions"], said
+    assert effects["children"], said
+    assert sum(each["dose"] for each in found["doses"] if each["kind"].startswith("carrier: ")), said
