@@ -141,7 +141,7 @@ def _growing(kind: Kind) -> Kind:
 
 def _function(chance: Random, kind: Kind) -> Case:
     retry = PATIENT if kind.sure else chance.choice(POLICIES)
-    minds = {name: _mind(chance, kind) for name in scripts.NAMES}
+    minds = {name: _mind(chance, kind) for name in scripts.NAMES} | {scripts.KID: _child_mind(chance)}
     script = scripts.script(chance, kind.compensations, kind.holds, sure=kind.sure)
     definition = pinned(retry, _deadline(chance, kind))
     return Case(definition, minds, delayed=chance.random() < 0.15, sure=kind.sure, script=script)

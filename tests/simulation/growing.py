@@ -81,6 +81,9 @@ class GrowingWorld(World):
     def execute(self, request: Request) -> None:
         """Let a request arrive; a run is made of what its worker saw."""
         if request.step != FUNCTION or FUNCTION in self.vanished:
+            asked = None if request.wakes else self.definition.step(request.step)
+            if asked and asked.child:
+                self.participants[request.step].within = asked.deadline
             super().execute(request)
             return
         self.called.add(request.token)

@@ -19,6 +19,8 @@ class Do(NamedTuple):
     probe: bool = False
     """Its participant can be asked what became of it."""
     deadline: float | None = None
+    child: bool = False
+    """Another saga answers it."""
 
 
 class Both(NamedTuple):
@@ -68,19 +70,13 @@ def function(script: Script, retry: Retry) -> Callable[[Any, Any], Any]:
 
 
 def _do(saga: Any, step: Do, retry: Retry) -> None:
-    saga.step(
-        step.name,
-        f"{step.name}.do",
-        undo=step.undo,
-        hold=step.hold,
-        retry=retry,
-        undo_retry=retry,
-        pivot=step.pivot,
-        retriable=step.retriable,
-        probe=f"{step.name}.ask" if step.probe else None,
-        probe_retry=retry,
-        deadline=step.deadline,
-    )
+    same: dict[str, Any] = {"hold": step.hold, "pivot": step.pivot, "retriable": step.retriable}
+    same |= {"retry": retry, "undo_retry": retry, "deadline": step.deadline}
+    if step.child:
+        saga.child(step.name, "Child", **same)
+        return
+    probe = f"{step.name}.ask" if step.probe else None
+    saga.step(step.name, f"{step.name}.do", undo=step.undo, probe=probe, probe_retry=retry, **same)
 
 
 def script_document(script: Script) -> list[dict[str, Any]]:

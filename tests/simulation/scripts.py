@@ -1,4 +1,4 @@
-"""Draws what durable functions do: names used again, branches, other ways, waits, a pivot, giving up."""
+"""Draws what durable functions do: names used again, branches, other ways, waits, children, a pivot."""
 
 from collections.abc import Sequence
 from random import Random
@@ -6,6 +6,8 @@ from random import Random
 from .script import Both, Do, GiveUp, Script, Wait
 
 NAMES = "abc"
+#: What another saga answers.
+KID = "kid"
 #: Seconds after its dispatch from which on no attempt of an action begins.
 SPANS = (5.0, 60.0, 600.0)
 #: How often a part is one step and no more, one with another way, branches, and a wait.
@@ -16,11 +18,17 @@ def script(chance: Random, undos: Sequence[str | None], holds: float, *, sure: b
     """Draw a function. Where the end must be ``sure``, nothing in it depends on the time."""
 
     def step(*, caught: bool = False) -> Do:
+        hold = chance.random() < holds
+        otherwise = tuple(step() for _ in range(chance.randint(0, 2))) if caught else None
+        if chance.random() < 0.1:
+            return Do(
+                KID, hold=hold, otherwise=otherwise, deadline=chance.choice((None, None, 60.0)), child=True
+            )
         return Do(
             chance.choice(NAMES),
             chance.choice(undos),
-            chance.random() < holds,
-            tuple(step() for _ in range(chance.randint(0, 2))) if caught else None,
+            hold,
+            otherwise,
             probe=chance.random() < 0.3,
             deadline=chance.choice(SPANS) if not sure and chance.random() < 0.2 else None,
         )
