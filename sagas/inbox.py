@@ -13,7 +13,7 @@ from typing import Any
 from django.db import models, router, transaction
 from django.db.models.functions import Now
 
-from sagas.registry import Later, NoSuchCommand, Rejected, _is_async
+from sagas.registry import Later, NoSuchCommand, Rejected, Unavailable, _is_async
 
 
 class Inbox(models.Model):
@@ -77,18 +77,27 @@ def once(inbox: type[Inbox]) -> Callable[[Callable[..., Any]], Callable[..., Any
 def became_of(inbox: type[Inbox]) -> Callable[[Any], Any]:
     """Return the handler of a probe: it tells from an inbox what became of the command that it is asked about.
 
-    What was answered is answered again, and a tombstone says no. Raises :class:`NoSuchCommand` for what has
-    not arrived, or is being decided about; it waits for nobody.
+    What was answered is answered again, a promise with what is left of its time, and a tombstone says no. Raises
+    :class:`NoSuchCommand` for what has not arrived, or is being decided about; it waits for nobody.
     """
 
     def tell(command: Any) -> Any:
-        entry = inbox._default_manager.filter(key=command.meta.key).exclude(outcome="").first()
+        known = inbox._default_manager.filter(key=command.meta.key).exclude(outcome="")
+        entry = known.annotate(now=Now()).first()
         if entry is None:
             raise NoSuchCommand
-        return entry.answer()
+        return _left(entry) if entry.outcome == Inbox.LATER else entry.answer()
 
     tell.__module__, tell.__qualname__ = inbox.__module__, f"became_of({inbox.__qualname__})"
     return tell
+
+
+def _left(entry: Any) -> Later:
+    """Return a promise with the time that is left of it. Raises :class:`Unavailable` if that is over."""
+    left = float(entry.reply) - (entry.now - entry.at).total_seconds()
+    if left <= 0:
+        raise Unavailable(f"it was to be answered within {float(entry.reply):g} s, and that time is over")
+    return Later(within=left)
 
 
 def _take(inbox: type[Inbox], key: str, command: str, outcome: str = "") -> Inbox:

@@ -41,10 +41,10 @@ def due_command(definition: SagaDefinition, step: StepProgress) -> DueCommand | 
     if not step.scheduled or step.open is None or step.number is None or step.due_at is None:
         return None
     pinned = definition.step(step.name)
-    name = pinned.probe_of(step.open) if step.probe else pinned.command(step.open)
+    name = pinned.probe_of(step.open) if step.asking else pinned.command(step.open)
     generation = step.generation if step.open is Direction.DO else step.undo_generation
     assert name is not None  # an undo, or a probe, is only dispatched where one is named
-    attempt = step.probe or step.attempt
+    attempt = step.probe if step.asking else step.attempt
     waits, timeout = step.waiting is not None, pinned.timeout
     limited = pinned.deadline is not None and pinned.child is None  # a child's deadline is no attempt's
     if step.open is Direction.DO and limited and step.dispatched_at is not None:

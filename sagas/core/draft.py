@@ -165,7 +165,7 @@ class Draft:
         """Let no attempt begin any more; what an earlier one may have done is asked, or stays unknown."""
         if not step.unresolved:
             self.add(e.StepWithdrawn, step=step.name)
-        elif step.probe or ((step.scheduled or step.attention) and self.ask(step, error)):
+        elif step.asking or ((step.scheduled or step.attention) and self.ask(step, error)):
             return
         elif step.scheduled or step.waiting or step.attention not in {None, Attention.OUTCOME_UNKNOWN}:
             self.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=step.inbox)

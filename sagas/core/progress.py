@@ -37,7 +37,7 @@ class StepProgress(NamedTuple):
     inbox: bool = True
     """Whether the participant remembers keys, as far as its replies told."""
     probe: int = 0
-    """How often its participant was asked what became of the last attempt; above 0, asking is what is due."""
+    """How often its participant was asked what became of the last attempt."""
     result: Any = None
     error: str | None = None
     input: Mapping[str, Any] | None = None
@@ -74,6 +74,11 @@ class StepProgress(NamedTuple):
     def unknown(self) -> bool:
         """Whether the action may have had its effect, and no attempt is due that would tell."""
         return self.status is StepStatus.EXECUTING and self.unresolved and not self.scheduled
+
+    @property
+    def asking(self) -> bool:
+        """Whether asking what became of the last attempt is what is due; not while that is promised."""
+        return self.probe > 0 and self.waiting is None
 
     @property
     def expecting(self) -> bool:

@@ -9,8 +9,8 @@ from sagas.core.draft import Draft
 from sagas.core.progress import StepProgress
 from sagas.core.words import FORWARD, Attention, Direction, Outcome, SagaState
 
-#: What a probe may not say: whoever is asked what became of a command has to know, or not to.
-PROMISED = "its probe said Later, which tells nothing"
+#: What is known of a command that its participant has only taken on, where nobody waits for more.
+PROMISED = "to be answered later"
 
 
 def take(draft: Draft, reply: m.Reply) -> None:
@@ -60,12 +60,8 @@ def _answer_action(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
             _action_not_seen(draft, step, error)
         case m.Unserved(error=error) if step.probe and draft.progress.state not in FORWARD:
             _action_unknowable(draft, step, error)
-        case m.Later() if step.probe:
-            _action_unknown(draft, step, PROMISED, inbox=step.inbox, retry_after=None)
-        case m.Later(within=within, inbox=inbox) if draft.progress.state in FORWARD or not inbox:
-            _await_reply(draft, step, within, inbox=inbox)
-        case m.Later(inbox=inbox):  # the undo need not wait for it
-            _action_unknown(draft, step, "to be answered later", inbox=inbox, retry_after=None)
+        case m.Later():
+            _action_promised(draft, step, reply)
         case m.Unserved(error=error, code=code) if draft.progress.state in FORWARD:
             draft.add(e.StepHeld, step=step.name, code=code, error=error)
         case m.Unserved(error=error):
@@ -73,9 +69,21 @@ def _answer_action(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
             draft.advance()
 
 
-def _await_reply(draft: Draft, step: StepProgress, within: float | None, *, inbox: bool) -> None:
-    until = None if within is None else draft.now.at + timedelta(seconds=within)
-    draft.add(e.ReplyAwaited, step=step.name, until=until, inbox=inbox)
+def _action_promised(draft: Draft, step: StepProgress, reply: m.Later) -> None:
+    """Wait until the promise's own limit, whether the attempt told of it or a probe; an undo need not wait for it."""
+    inbox = step.inbox if step.probe else reply.inbox
+    if draft.progress.state in FORWARD or not inbox:
+        _await_reply(draft, step, reply)
+    elif step.probe:
+        _action_unknowable(draft, step, PROMISED)
+    else:
+        _action_unknown(draft, step, PROMISED, inbox=inbox, retry_after=None)
+
+
+def _await_reply(draft: Draft, step: StepProgress, reply: m.Later) -> None:
+    until = None if reply.within is None else draft.now.at + timedelta(seconds=reply.within)
+    # What a probe says of an inbox is about its own.
+    draft.add(e.ReplyAwaited, step=step.name, until=until, inbox=step.inbox if step.probe else reply.inbox)
 
 
 def reject(draft: Draft, step: StepProgress, reason: str) -> None:
@@ -187,10 +195,8 @@ def _answer_undo(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
             _undo_unknown(draft, step, error, inbox=inbox, retry_after=retry_after)
         case m.NoSuchCommand(error=error):
             _undo_again(draft, step, error, inbox=step.inbox, retry_after=None)
-        case m.Later() if step.probe:
-            _undo_unknown(draft, step, PROMISED, inbox=step.inbox, retry_after=None)
-        case m.Later(within=within, inbox=inbox):
-            _await_reply(draft, step, within, inbox=inbox)
+        case m.Later():
+            _await_reply(draft, step, reply)
         case m.Unserved(error=error, code=code):
             draft.add(e.UndoHeld, step=step.name, code=code, error=error)
 

@@ -43,7 +43,7 @@ def _word(step: Mapping[str, Any], *, undoing: bool) -> str:
 
 
 def _progress(step: Mapping[str, Any]) -> str:
-    if step.get("probe"):
+    if step.get("probe") and not step["waiting"]:
         asked = f"asking what became of it, {step['probe']} of {step['probe_budget']}"
         return asked if step.get("claimed") else f"{asked} at {{{step['due_at']}}}"
     if step.get("waiting"):

@@ -7,7 +7,7 @@ import pytest
 from sagas.core import messages as m
 from sagas.core.commands import due_command
 from sagas.core.definition import CANNOT_UNDO, InvalidDefinition, Retry, SagaDefinition, SagaStep
-from sagas.core.words import Attention, SagaState, StepStatus, Verdict
+from sagas.core.words import Attention, SagaState, StepStatus, Verdict, Waiting
 
 from .story import NOON, Story, step
 
@@ -86,6 +86,55 @@ def test_a_participant_may_ask_to_be_asked_later() -> None:
     story = lost()
     story.lost("b", after=90)
     assert story["b"].due_at == NOON + timedelta(seconds=90)
+
+
+def promised(story: Story, within: float = 86_400.0) -> list[str]:
+    return story.tell(m.Later(story.number("b"), within))
+
+
+@pytest.mark.parametrize("inbox", [True, False])
+def test_a_promise_that_a_probe_tells_of_is_awaited_until_its_own_limit(inbox: bool) -> None:
+    story = lost(inbox=inbox)
+    story.lost("b")  # it is the last time that may be asked
+    assert promised(story) == ["ReplyAwaited b"]
+    step = story["b"]
+    assert (step.waiting, step.due_at, step.inbox) == (Waiting.REPLY, NOON + timedelta(days=1), inbox)
+    due = due_command(story.definition, step)
+    assert due is not None
+    assert (due.name, due.waits) == ("b.do", True)
+    assert story.done("b") == ["StepCompleted b", "SagaCompleted"]
+
+
+def test_a_promise_that_a_probe_told_of_and_that_is_not_kept_costs_a_question() -> None:
+    story = lost(inbox=False)
+    promised(story)
+    assert story.tell(m.TimeUp(story.number("b"))) == ["ProbeDispatched b"]
+    promised(story)
+    assert story.tell(m.TimeUp(story.number("b"))) == ["StepOutcomeUnknown b", "StepHeld b"]
+    assert story["b"].attention is Attention.OUTCOME_UNKNOWN
+
+
+def test_a_rollback_waits_for_a_promise_only_where_no_inbox_could_break_it() -> None:
+    story = lost()
+    story.tell(m.Compensate())
+    assert promised(story) == ["StepOutcomeUnknown b", "UndoDispatched b"]
+    story = lost(inbox=False)
+    story.tell(m.Compensate())
+    assert promised(story) == ["ReplyAwaited b"]
+    assert story.rejected("b") == ["StepFailed b", "UndoDispatched a"]
+
+
+def test_a_rollback_asks_about_a_promise_that_a_probe_told_of() -> None:
+    story = lost()
+    promised(story)
+    assert story.tell(m.Compensate()) == ["SagaCompensating", "ProbeDispatched b"]
+    assert promised(story) == ["StepOutcomeUnknown b", "UndoDispatched b"]
+
+
+def test_a_promised_undo_that_a_probe_tells_of_is_awaited() -> None:
+    story = undoing()
+    assert story.tell(m.Later(story.number("a"), 60.0)) == ["ReplyAwaited a"]
+    assert story.done("a") == ["StepCompensated a", "SagaFailed"]
 
 
 def test_the_pivot_is_asked_about_like_any_step() -> None:

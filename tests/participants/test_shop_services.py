@@ -2,19 +2,32 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 
 from participants.audit import audit
 from participants.audit.trades import BILLS, DOWNGRADES, TERMS, TRADES, Trade
 from participants.demos import DEMOS
-from participants.models import Account, LedgerEntry, Notice, Product, Reservation, Shipment, StockMovement
+from participants.models import (
+    Account,
+    LedgerEntry,
+    Notice,
+    PaymentInbox,
+    Product,
+    Reservation,
+    Shipment,
+    StockMovement,
+)
 from participants.scenarios.order import DECLINED_CARD, LOW_CARD, SOLD_OUT, UNSERVED_ADDRESS
 from participants.scenarios.refund import TOO_MUCH
 from participants.scenarios.subscription import WITHDRAWN_PLAN
 from participants.scenarios.trip import FULL_HOTEL
-from sagas import Rejected, SagaStep, registry
+from sagas import Rejected, SagaStep, Unavailable, registry
+from sagas.inbox import became_of
 
 NO = {
     "InventoryService.ReserveItems": {"items": [{"sku": SOLD_OUT, "quantity": 1}]},
@@ -283,3 +296,15 @@ def test_a_cancellation_names_the_order(send: Any) -> None:
     cancelled = send("NotificationService.SendCancellationNotice", "undo", undoes="key")
     assert confirmed != cancelled
     assert "ORD-1 is cancelled" in Notice.objects.get(kind=Notice.CANCELLATION).text
+
+
+@pytest.mark.django_db
+def test_an_inbox_tells_of_a_promise_with_the_time_that_is_left() -> None:
+    asks = became_of(PaymentInbox)
+    asked = SimpleNamespace(meta=SimpleNamespace(key="k"))
+    PaymentInbox.objects.create(key="k", command="c", outcome="later", reply=3600.0)
+    PaymentInbox.objects.update(at=Now() - timedelta(minutes=50))
+    assert asks(asked).within == pytest.approx(600, abs=60)
+    PaymentInbox.objects.update(at=Now() - timedelta(minutes=61))
+    with pytest.raises(Unavailable, match="within 3600 s, and that time is over"):
+        asks(asked)

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from sagas import NoSuchCommand, Retry, SagaOrchestrator, SagaStep, checks, command, orchestrator
+from sagas import (
+    Later,
+    NoSuchCommand,
+    Retry,
+    SagaOrchestrator,
+    SagaStep,
+    checks,
+    command,
+    orchestrator,
+    registry,
+)
 from sagas.core.messages import Completed
 from sagas.core.words import Attention
 from sagas.dashboard.nodes import said
@@ -89,6 +99,23 @@ def test_what_was_done_is_learnt_and_goes_on(bank: Any, pump: Pump) -> None:
     assert Step.objects.get(saga=saga).result == {"reference": 7}
     assert names() == ["Transfer", "Ask"]
     assert_rows_are_the_fold(saga)
+
+
+def test_a_promise_of_which_a_probe_tells_is_waited_for(bank: Any, pump: Pump) -> None:
+    bank[ASK] = lambda _: Later(within=3600)
+    saga = Transfer().start({})
+    pump.run(5)
+    Due.objects.filter(saga=saga, name=ASK).update(due_at=Now())
+    pump.run(5)
+    saga.refresh_from_db()
+    step = Step.objects.get(saga=saga)
+    assert (saga.attention, step.waiting, names()) == (None, "reply", ["Transfer", "Ask"])
+    assert Due.objects.get(saga=saga).queue == registry.WAITS_QUEUE
+    assert "it waits for that reply since" in orchestrator.snapshot(saga)["why"]["text"]
+    assert_rows_are_the_fold(saga)
+    assert orchestrator.step_completed(saga.pk, "transfer", {"reference": 7})
+    saga.refresh_from_db()
+    assert saga.state == "completed"
 
 
 def test_a_probe_gets_what_its_command_got_and_knows_its_key(bank: Any, pump: Pump) -> None:

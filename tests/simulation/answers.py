@@ -23,9 +23,12 @@ def must(books: Books, number: int, reply: Any, *, again: bool) -> Must:
             return ("StepRescheduled" if direction == "do" else "UndoRescheduled",)
         kind, reply = "Unknown", Silence(books.doubt[number])
     if kind == "Later":
-        needless = books.turned and direction == "do" and reply.inbox  # the undo meets it, or keeps it away
-        if not (needless or books.asked[step]):
+        inbox = books.doubt[number] if books.asked[step] else reply.inbox
+        needless = books.turned and direction == "do" and inbox  # the undo meets it, or keeps it away
+        if not needless:
             return ("ReplyAwaited",)
+        if books.asked[step]:
+            return ("StepOutcomeUnknown",)
         kind = "Unknown"
     if kind == "Rejected" and number in books.doubt and not reply.inbox:
         kind = "Unknown"  # one attempt's no does not speak for another
