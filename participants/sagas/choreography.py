@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from pydantic import field_validator
+from pydantic_core import PydanticCustomError
+
 from participants.faults import patience
 from participants.sagas.drillable import Drillable
 from participants.sagas.order import OrderData, OrderFulfillment
@@ -15,11 +18,27 @@ from sagas import Choreography, Reaction, Retry
 SOON = Retry(max_attempts=5, first=0.5, cap=5)
 
 
+class ChoreographedOrder(OrderData):
+    """An order that only the shop's own vans can carry: the express carrier hears commands, and no events."""
+
+    @field_validator("carrier")
+    @classmethod
+    def is_our_own(cls, carrier: str | None) -> str | None:
+        """Refuse what nobody would heed."""
+        if carrier is not None:
+            text = (
+                "the {carrier} carrier reacts to no events, so it carries no choreographed order: leave it out for "
+                "the shop's own vans, or start an OrderFulfillment or an OrderFunction"
+            )
+            raise PydanticCustomError("carrier", text, {"carrier": carrier})
+        return carrier
+
+
 class OrderChoreography(Drillable, Choreography):
     """Reserve, charge and ship by events alone; what was done is taken back by events as well."""
 
     saga_type = "OrderChoreography"
-    data_model = OrderData
+    data_model = ChoreographedOrder
     sample_data: ClassVar[Mapping[str, Any]] = OrderFulfillment.sample_data
     first_event = "OrderCreated"
     completed_events = ("OrderFulfilled",)

@@ -10,10 +10,12 @@ from django.db.models.functions import Now
 from participants.audit import audit
 from participants.demos import CHOREOGRAPHY
 from participants.models import LedgerEntry, Notice, Reservation, Shipment
+from participants.sagas.choreography import OrderChoreography
 from participants.scenarios.order import SCENARIOS
 from sagas import orchestrator, publish
 from sagas.engine import Pump
 from sagas.models import Due, Event, Saga
+from sagas.orchestrator import Invalid
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -176,3 +178,15 @@ def test_the_auditor_finds_a_choreographed_order_whose_charge_is_gone(order: Cal
     order()
     LedgerEntry.objects.all().delete()
     assert {"completed_has_its_effects", "money_conserved"} <= {f.check for f in audit().offences}
+
+
+def test_the_express_carrier_is_refused_before_an_order_starts() -> None:
+    data = {**OrderChoreography.sample_data, "carrier": "express"}
+    with pytest.raises(
+        Invalid, match="data.carrier: the express carrier reacts to no events, so it carries no"
+    ):
+        OrderChoreography().start(data)
+    with pytest.raises(Invalid, match="leave it out for the shop's own vans"):
+        publish("OrderCreated", data)
+    assert not Saga.objects.exists()
+    assert OrderChoreography().start({**data, "carrier": None}).state == "pending"
