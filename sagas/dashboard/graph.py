@@ -5,6 +5,7 @@ Positions are in grid cells; the sizes of a cell repeat those in ``graph.css``.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from sagas.dashboard.nodes import Said, said
@@ -16,7 +17,7 @@ LANE_GAP = 40
 #: Between a node and the lines that run down beside it: before the bends of its edges.
 BESIDE = 7
 
-#: As many as the grid has columns, if each stands on the one before; grid.css has them.
+#: More of a function's steps, each on the one before, make a picture that nobody looks through.
 MOST = 40
 #: What makes a step unlike others: the key of a snapshot's step, which the page explains where one is drawn.
 MARKS = ("pivot", "retriable", "hold", "cannot_undo")
@@ -122,7 +123,7 @@ def _places(steps: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
             column = 1 + max((c for c, _ in needs), default=-1)
             wanted = min((r for _, r in needs), default=0)
             taken = {r for c, r in places.values() if c == column}
-            places[step["name"]] = (column, next(r for r in range(wanted, 1000) if r not in taken))
+            places[step["name"]] = (column, next(r for r in count(wanted) if r not in taken))
         waiting = [s for s in waiting if s["name"] not in places]
     return places
 

@@ -69,6 +69,14 @@ def dots(statuses: tuple[str, ...]) -> SafeString:
 
 
 @register.filter
+def place(number: int, axis: str) -> str:
+    """Return the classes that put something into a row, or a col, of the grid: one a digit, as grid.css has them."""
+    digits = reversed(str(number))
+    placed = [f"{axis}-{digit}{'0' * zeros}" for zeros, digit in enumerate(digits) if digit != "0"]
+    return " ".join(reversed(placed))
+
+
+@register.filter
 def moment(value: Any) -> datetime | None:
     """Read a time from a row or a snapshot."""
     if isinstance(value, str):

@@ -1,11 +1,17 @@
 """Every page on every screen: nothing sticks out, nothing is said by colour alone, the keyboard sees where it is."""
 
+from collections import defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Page, expect
+from django.conf import settings
+from django.template.loader import render_to_string
+from playwright.sync_api import Browser, Page, expect
 
+from sagas.dashboard.graph import GAP_Y, HEIGHT, LANE_GAP, draw
 from tests.browser.desk import Desk
+from tests.sagas.test_dashboard_drawing import step
 from tests.waiting import until
 
 SCENARIOS = ("happy", "address_not_served", "refund_fails_forever", "hold_for_operator")
@@ -43,6 +49,23 @@ def test_no_page_scrolls_sideways_on_any_screen(page: Page, paths: list[str]) ->
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
             assert wider <= 0, f"{path} is {wider} px too wide at {width} px"
+
+
+def test_hundreds_of_branches_are_drawn_each_in_a_cell_of_its_own(chromium: Browser) -> None:
+    steps = [defaultdict(str, step(f"s{n}", *(["s0"] if n else []))) for n in range(301)]
+    styles = "".join(
+        (settings.BASE_DIR / "static" / "sagas" / f"{name}.css").read_text() for name in ("graph", "grid")
+    )
+    graph = draw(steps, "pending")
+    page = chromium.new_page()
+    page.set_content(f"<style>{styles}</style>{render_to_string('sagas/_graph.html', {'graph': graph})}")
+    tops = page.locator(".node.col-2").evaluate_all(
+        "nodes => nodes.map(node => node.getBoundingClientRect().top)"
+    )
+    between = {round(low - high) for high, low in pairwise(sorted(tops))}
+    assert len(tops) == 2 * 300
+    assert between == {HEIGHT + GAP_Y, HEIGHT + GAP_Y + LANE_GAP}
+    page.close()
 
 
 def test_login_fits_a_phone(browse: Callable[..., Page]) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.utils.html import conditional_escape
 
 from sagas.core.events import EVENT_TYPES
@@ -61,6 +62,15 @@ def test_a_completed_choreography_lacks_nothing_that_was_never_asked_of_it(state
     saga = Saga(id=uuid7(), state=state, created_at=NOON)
     lines = [StepLine(saga.pk, n, s, None, 0, 0, None, 0, None) for n, s in zip("abc", STATUSES, strict=True)]
     assert len(row(saga, lines).dots) == shown
+
+
+@pytest.mark.parametrize(
+    ("number", "classes"), [(1, "row-1"), (20, "row-20"), (1408, "row-1000 row-400 row-8")]
+)
+def test_a_row_of_the_grid_is_named_by_its_digits(number: int, classes: str) -> None:
+    assert desk.place(number, "row") == classes
+    known = (settings.BASE_DIR / "static" / "sagas" / "grid.css").read_text()
+    assert all(f".{name} {{" in known for name in classes.split())
 
 
 def test_a_chain_is_one_row() -> None:
