@@ -233,6 +233,18 @@ RESEARCHED = {"D": 13, "C": 20, "F": 16, "I": 15}
 PLACE = re.compile(r"`((?:bench|bin|docs|participants|sagaproject|sagas|tests)/[\w./-]*)(?:::(\w+))?`")
 
 
+def test_every_decision_stands_in_the_list_in_its_order_under_its_title() -> None:
+    decisions = ROOT / "docs" / "decisions"
+    pages = sorted(decisions.glob("0*.md"))
+    titles = [re.sub(r"^# (\d+\. )?", "", page.read_text().partition("\n")[0]) for page in pages]
+    listed = re.findall(
+        r"^\| (\d+) \| \[(.*)\]\((.*)\) \|$", (decisions / "README.md").read_text(), re.MULTILINE
+    )
+    assert listed == [
+        (str(int(page.name[:4])), title, page.name) for page, title in zip(pages, titles, strict=True)
+    ]
+
+
 def test_everything_researched_has_its_row() -> None:
     """Decisions, cases, faults and invariants: each is built and tested, or says why not."""
     page = (ROOT / "docs" / "reliability.md").read_text()
