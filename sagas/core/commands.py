@@ -34,6 +34,8 @@ class DueCommand:
     """It is due when its time is up, and nobody is called then."""
     timeout: float = 300.0
     """Seconds that the attempt may take, from its claim."""
+    fixed: bool = False
+    """It is due at that moment, and not after so long: a clock that is set moves it nowhere."""
 
 
 def due_command(definition: SagaDefinition, step: StepProgress) -> DueCommand | None:
@@ -52,8 +54,9 @@ def due_command(definition: SagaDefinition, step: StepProgress) -> DueCommand | 
         # Though it is claimed late, it has a moment: work that nobody claims never times out.
         left = pinned.deadline - (step.due_at - step.dispatched_at).total_seconds()
         timeout = max(1.0, min(timeout, left))
+    fixed = pinned.timer is not None and pinned.timer.seconds is None
     return DueCommand(
-        step.name, step.open, name, step.number, generation, attempt, step.due_at, waits, timeout
+        step.name, step.open, name, step.number, generation, attempt, step.due_at, waits, timeout, fixed
     )
 
 
@@ -63,7 +66,7 @@ def own_wake(definition: SagaDefinition, progress: Progress) -> DueCommand | Non
         return None
     begins, ends = progress.begins_at, progress.deadline_at
     if begins is not None:
-        return DueCommand("", Direction.DO, "sagas.Start", BEGINNING, 0, 1, begins, waits=True)
+        return DueCommand("", Direction.DO, "sagas.Start", BEGINNING, 0, 1, begins, waits=True, fixed=True)
     pivot = progress.steps.get(definition.pivot.name) if definition.pivot else None
     if ends is None or (pivot is not None and pivot.status is StepStatus.COMPLETED):
         return None

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import (
     DateTimeField,
     DurationField,
+    Exists,
     ExpressionWrapper,
     F,
     OuterRef,
@@ -21,6 +22,7 @@ from django.db.models import (
 
 from sagas.clock import FRESH, database_now
 from sagas.conf import settings
+from sagas.core.words import Waiting
 from sagas.models import Due, Step
 
 log = logging.getLogger(__name__)
@@ -121,4 +123,16 @@ def _stranded(now: datetime) -> QuerySet[Any]:
     )
     longer = Q(planned__lte=F("saga__updated_at")) | Q(brought__gt=F("behind"))
     found: QuerySet[Any] = left.filter(Q(kind=Due.DELIVERY) | Q(planned__isnull=False) & longer)
-    return found
+    fixed = _fixed().filter(saga_id=OuterRef("saga_id"), name=OuterRef("step"))
+    return found.exclude(Exists(fixed))
+
+
+def _fixed() -> QuerySet[Step]:
+    """Find the timers that wait until a moment: whatever the clock says meanwhile, that is when they end."""
+    timers = Step.objects.filter(waiting=Waiting.TIMER.value)
+    # Where a definition has a step stands in its row; of those that functions asked for, the row has all.
+    until = Q(grown__step__timer__seconds=None)
+    for place in timers.filter(grown__isnull=True).order_by().values_list("position", flat=True).distinct():
+        where = f"saga__definition__document__steps__{place}__timer__seconds"
+        until |= Q(position=place, grown__isnull=True, **{where: None})
+    return timers.filter(until)

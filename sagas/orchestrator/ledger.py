@@ -231,8 +231,7 @@ class Group:
 
     def _lease(self, held: Held, command: DueCommand) -> Lease | None:
         """Have the caller take on what is due at once, or say that its queue has work."""
-        assert held.progress.updated_at is not None  # something was decided at that time
-        if held.progress.paused or command.due_at > held.progress.updated_at:
+        if held.progress.paused or self._due_at(held, command) > self.now:
             return None
         queue = _queue(command)
         lease = self.claim(queue, self.now, command.timeout) if self.claim else None
@@ -254,6 +253,8 @@ class Group:
 
     def _due_at(self, held: Held, command: DueCommand) -> datetime:
         """Return when a command is due by the database's clock, to which a saga's may be ahead if it was set back."""
+        if command.fixed:
+            return command.due_at
         ahead = (held.progress.updated_at or self.now) - self.now
         return command.due_at - max(ahead, timedelta(0))
 

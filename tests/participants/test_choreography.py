@@ -183,7 +183,7 @@ def test_the_auditor_finds_a_choreographed_order_whose_charge_is_gone(order: Cal
 def test_the_express_carrier_is_refused_before_an_order_starts() -> None:
     data = {**OrderChoreography.sample_data, "carrier": "express"}
     with pytest.raises(
-        Invalid, match="data.carrier: the express carrier reacts to no events, so it carries no"
+        Invalid, match=r"data\.carrier: the express carrier reacts to no events, so it carries no"
     ):
         OrderChoreography().start(data)
     with pytest.raises(Invalid, match="leave it out for the shop's own vans"):

@@ -18,7 +18,7 @@ from sagas.engine import Pump, claims, jumps
 from sagas.health import health
 from sagas.models import Due, Process, Saga, Step
 from sagas.worker import Clock
-from tests.sagas import shop
+from tests.sagas import functions, shop, waits
 from tests.sagas.test_engine import assert_rows_are_the_fold, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -159,6 +159,25 @@ def test_a_wait_is_as_long_as_it_was_and_never_shorter(errand: Any, jump: Jump) 
     assert Due.objects.get().due_at == now + timedelta(seconds=40)
     assert jumps.bring_forward(now + timedelta(seconds=5)) == 0, "another clock has done it already"
     assert Due.objects.get().due_at == now + timedelta(seconds=40)
+
+
+def test_a_wait_until_a_moment_ends_at_that_moment_whatever_the_clock_was(pump: Pump, jump: Jump) -> None:
+    """One in a definition, one that a function asked for, and one that begins when the clock was set already."""
+    moment = (database_now() + timedelta(seconds=20)).isoformat()
+    data = {"contract": {"begins": moment}}
+    sagas = [waits.Permit().start({**data, "steps": ["until"]})]
+    sagas.append(waits.Permit().start({**data, "steps": ["file", "until"]}))
+    with functions.doing(lambda saga, _: saga.wait("until", until=moment)):
+        sagas.append(functions.errands.start({}))
+        Pump(("default",), "one for functions").run(2)
+    longer = waits.Permit().start({"steps": ["rest"], "wait": 20})
+    jump(-HOUR)
+    now = database_now()
+    assert jumps.bring_forward(now) == 2, "what is due at once, and what waits for a while"
+    Pump(("filing", "default"), "one for filings").run(2)
+    for saga in sagas:
+        assert Due.objects.get(saga=saga, step="until").due_at.isoformat() == moment
+    assert Due.objects.get(saga=longer).due_at < now + timedelta(seconds=21)
 
 
 @pytest.mark.parametrize("wait", [0.2, 40])
