@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.http import QueryDict
 from django.template.loader import render_to_string
 
+from sagas import orchestrator
 from sagas.core.words import TERMINAL
 from sagas.dashboard.approvals import COUNT, LIST, count, inbox
 from sagas.dashboard.chrome import chrome
@@ -18,6 +19,7 @@ from sagas.dashboard.paging import keyset
 from sagas.dashboard.regions import OVERVIEW_REGIONS, SAGA_REGIONS, overview_context, saga_contexts
 from sagas.dashboard.rows import rows_of
 from sagas.models import Saga
+from sagas.orchestrator import Bars
 
 
 class DeskFragments:
@@ -29,12 +31,17 @@ class DeskFragments:
         return dict(Saga.objects.filter(pk__in=list(ids)).values_list("pk", "version"))
 
     @sync_to_async
+    def barred(self, people: Iterable[Any], ids: Iterable[UUID]) -> Mapping[tuple[Any, UUID], Bars]:
+        """Return what people may not answer of what sagas ask, by a person's key and a saga's."""
+        return orchestrator.bars(get_user_model().objects.filter(pk__in=list(people)), ids)
+
+    @sync_to_async
     def render(
-        self, variant: tuple[str, frozenset[str]], ids: Iterable[UUID]
+        self, variant: tuple[str, frozenset[str]], ids: Iterable[UUID], barred: Bars
     ) -> Mapping[UUID, dict[str, Any]]:
         """Return the rows, or the pages' regions, of sagas."""
         kind, allowed = variant
-        return rendered_rows(ids) if kind == "row" else rendered_pages(ids, allowed)
+        return rendered_rows(ids) if kind == "row" else rendered_pages(ids, allowed, barred)
 
     @sync_to_async
     def overview(self) -> dict[str, str]:
@@ -74,7 +81,9 @@ def rendered_rows(ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
     }
 
 
-def rendered_pages(ids: Iterable[UUID], allowed: frozenset[str]) -> dict[UUID, dict[str, Any]]:
+def rendered_pages(
+    ids: Iterable[UUID], allowed: frozenset[str], barred: Bars = frozenset()
+) -> dict[UUID, dict[str, Any]]:
     """Render sagas as the regions of their pages."""
     sagas = list(Saga.objects.filter(pk__in=list(ids)))
     return {
@@ -84,7 +93,7 @@ def rendered_pages(ids: Iterable[UUID], allowed: frozenset[str]) -> dict[UUID, d
             "title": f"{saga.correlation_id} {saga.state} · Sagadesk",
             "regions": _rendered(SAGA_REGIONS, context),
         }
-        for saga, context in zip(sagas, saga_contexts(sagas, allowed), strict=True)
+        for saga, context in zip(sagas, saga_contexts(sagas, allowed, barred), strict=True)
     }
 
 

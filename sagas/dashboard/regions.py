@@ -21,7 +21,7 @@ from sagas.dashboard.log import LONGEST, log_of
 from sagas.dashboard.sequence import sequence
 from sagas.dashboard.timeline import timeline
 from sagas.models import Saga
-from sagas.orchestrator import VERBS
+from sagas.orchestrator import VERBS, Bars
 
 #: Regions of a saga's page -> their partials.
 SAGA_REGIONS = {
@@ -77,11 +77,16 @@ class CommandLine:
     state: str
 
 
-def saga_contexts(sagas: Sequence[Saga], allowed: frozenset[str]) -> Iterator[dict[str, Any]]:
-    """Yield what the regions of each saga's page need; the number of queries does not depend on how many they are."""
+def saga_contexts(
+    sagas: Sequence[Saga], allowed: frozenset[str], barred: Bars = frozenset()
+) -> Iterator[dict[str, Any]]:
+    """Yield what the regions of each saga's page need; the number of queries does not depend on how many they are.
+
+    ``allowed`` are the verbs of who looks, ``barred`` what of these they may not answer all the same.
+    """
     events, around = orchestrator.latest_events(sagas, LONGEST), beside(sagas)
     for saga, snapshot in zip(sagas, orchestrator.snapshots(sagas), strict=True):
-        yield _context(saga, snapshot, events[saga.pk], around[saga.pk], allowed)
+        yield _context(saga, snapshot, events[saga.pk], around[saga.pk], allowed, barred)
 
 
 def _context(
@@ -90,6 +95,7 @@ def _context(
     events: Sequence[Mapping[str, Any]],
     around: Beside,
     allowed: frozenset[str],
+    barred: Bars,
 ) -> dict[str, Any]:
     log = log_of(events, around.actions)
     end = saga.finished_at or timezone.now()
@@ -97,12 +103,12 @@ def _context(
     return {
         "saga": saga,
         "snapshot": snapshot,
-        "why": snapshot["why"],
+        "why": _helped(snapshot["why"], barred),
         "graph": draw(latest(snapshot["steps"]), saga.state),
         "sequence": sequence(snapshot["steps"], log.raw),
         "timeline": timeline(_begun(snapshot["steps"]), log.raw, saga.created_at, drawn_to),
         "allowed": allowed,
-        "verbs": verb_buttons(snapshot["verbs"], allowed),
+        "verbs": verb_buttons(snapshot["verbs"], allowed, barred),
         "log": log.entries,
         "log_begins": log.begins,
         "commands": _commands(saga.pk, snapshot["steps"]),
@@ -119,20 +125,34 @@ def _begun(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return [s["name"] for s in steps if s["on"] is None or s["event"]]
 
 
-def verb_buttons(verbs: list[dict[str, Any]], allowed: frozenset[str]) -> list[dict[str, Any]]:
+def _helped(why: dict[str, Any], barred: Bars) -> dict[str, Any]:
+    """Return the line without the verbs that would help, and are not for who looks."""
+    kept = {(verb, step) for verb, step, _ in barred}
+    return {**why, "verbs": [v for v in why["verbs"] if (v["verb"], v["step"]) not in kept]}
+
+
+def verb_buttons(
+    verbs: list[dict[str, Any]], allowed: frozenset[str], barred: Bars = frozenset()
+) -> list[dict[str, Any]]:
     """Return one entry per verb: where it applies, or why it does not."""
     found: dict[str, dict[str, Any]] = {}
+    why: dict[tuple[str, str | None], str] = {(verb, step): reason for verb, step, reason in barred}
     for entry in verbs:
         verb = found.setdefault(
             entry["verb"],
             {"verb": entry["verb"], "label": entry["label"], "targets": [], "reason": entry["reason"]},
         )
-        if entry["applies"]:
+        personal = why.get((entry["verb"], entry["step"]))
+        if entry["applies"] and personal:
+            verb["personal"] = personal
+        elif entry["applies"]:
             verb["targets"].append(entry["step"])
     for verb in found.values():
         if verb["verb"] not in allowed:
             permission = orchestrator.permission(verb["verb"])
             verb |= {"targets": [], "reason": f"Your account lacks the permission {permission}."}
+        elif not verb["targets"] and "personal" in verb:
+            verb["reason"] = verb["personal"]
         elif not verb["targets"] and len({e["reason"] for e in verbs if e["verb"] == verb["verb"]}) > 1:
             verb["reason"] = NOWHERE[verb["verb"]]
     return sorted(found.values(), key=lambda v: list(VERBS).index(v["verb"]))

@@ -28,6 +28,7 @@ BEAT, BEAT_WITHOUT_HINTS = 2.5, 1.0
 FIGURES = 0.7
 
 Variant = tuple[str, frozenset[str]]
+Bars = frozenset[tuple[str, str, str]]
 
 
 class Fragments(Protocol):
@@ -38,8 +39,13 @@ class Fragments(Protocol):
     async def versions(self, ids: Iterable[UUID]) -> Mapping[UUID, int]:
         """Return the versions of sagas as they are now."""
 
-    async def render(self, variant: Variant, ids: Iterable[UUID]) -> Mapping[UUID, dict[str, Any]]:
-        """Return what pages need to show these sagas."""
+    async def barred(self, people: Iterable[Any], ids: Iterable[UUID]) -> Mapping[tuple[Any, UUID], Bars]:
+        """Return what people may not answer of what these sagas ask; nothing where they may, or nobody is asked."""
+
+    async def render(
+        self, variant: Variant, ids: Iterable[UUID], barred: Bars
+    ) -> Mapping[UUID, dict[str, Any]]:
+        """Return what pages need to show these sagas to those who may not answer that."""
 
     async def overview(self) -> dict[str, str]:
         """Return the overview's regions."""
@@ -172,20 +178,33 @@ class Feed:
         return frames
 
     async def _sagas(self, frames: dict[Viewer, list[str]]) -> None:
-        wanted: dict[Variant, set[UUID]] = {}
+        barred = await self._barred(frames)
+
+        def seen(viewer: Viewer, saga_id: UUID) -> tuple[Variant, Bars]:
+            return viewer.variant, barred.get((viewer.person, saga_id), frozenset())
+
+        wanted: dict[tuple[Variant, Bars], set[UUID]] = {}
         for viewer in frames:
-            wanted.setdefault(viewer.variant, set()).update(viewer.changed)
+            for saga_id in viewer.changed:
+                wanted.setdefault(seen(viewer, saga_id), set()).add(saga_id)
         rendered = {
-            variant: {i: told(i, found) for i, found in (await self.fragments.render(variant, ids)).items()}
-            for variant, ids in wanted.items()
-            if ids
+            (variant, bars): {
+                i: told(i, found) for i, found in (await self.fragments.render(variant, ids, bars)).items()
+            }
+            for (variant, bars), ids in wanted.items()
         }
         for viewer, frame in frames.items():
-            found = rendered.get(viewer.variant, {})
-            news = [viewer.news_of(i, found[i]) for i in viewer.changed if i in found]
+            told_of = {i: rendered[seen(viewer, i)].get(i) for i in viewer.changed}
+            news = [viewer.news_of(i, found) for i, found in told_of.items() if found is not None]
             viewer.changed = set()
             if said := ",".join(filter(None, news)):
                 frame.append(f'"sagas":[{said}]')
+
+    async def _barred(self, frames: Iterable[Viewer]) -> Mapping[tuple[Any, UUID], Bars]:
+        """Return what those who look may not answer, of all that they would be offered otherwise."""
+        asked = [v for v in frames if v.person is not None and v.changed and "approve" in v.variant[1]]
+        ids = {saga_id for viewer in asked for saga_id in viewer.changed}
+        return await self.fragments.barred({v.person for v in asked}, ids) if ids else {}
 
     async def _overview(self, frames: dict[Viewer, list[str]]) -> None:
         looking = [viewer for viewer in frames if viewer.overview]

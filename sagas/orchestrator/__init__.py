@@ -4,7 +4,14 @@ The only writer of saga state. It knows neither RQ nor Channels: it records due 
 """
 
 from sagas.orchestrator.actions import act, permission, preview
-from sagas.orchestrator.approvals import ApprovalPage, OpenApproval, approvals_count, approvals_for
+from sagas.orchestrator.approvals import (
+    ApprovalPage,
+    Bars,
+    OpenApproval,
+    approvals_count,
+    approvals_for,
+    bars,
+)
 from sagas.orchestrator.asked import (
     STEP_VERBS,
     VERBS,
@@ -53,6 +60,7 @@ __all__ = [
     "Answered",
     "ApprovalPage",
     "Asked",
+    "Bars",
     "CannotUndo",
     "Conflict",
     "Delivered",
@@ -73,6 +81,7 @@ __all__ = [
     "approvals_count",
     "approvals_for",
     "as_uuid",
+    "bars",
     "call_back",
     "compensation_completed",
     "definition_for",

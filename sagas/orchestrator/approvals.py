@@ -1,6 +1,6 @@
 """Approvals: who may answer one, and which ones a person may answer now."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,9 @@ from sagas.models import IMPORT, Saga, Step
 from sagas.orchestrator.asked import Asked, Forbidden
 
 PERMISSION = "sagas.approve_saga"
+
+Bars = frozenset[tuple[str, str, str]]
+"""Answers that somebody may not give: (verb, step, why)."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,46 @@ def check_answerer(saga_id: UUID, pinned: SagaStep, verb: str, asked: Asked) -> 
         return  # the core says that there is nothing to answer
     if user is None:
         raise Forbidden(f"{_who(approval.by)} may {verb} {pinned.name}: say who you are, with --as.")
-    if not _is(user, approval.by):
-        raise Forbidden(f"Only {_who(approval.by)} may {verb} {pinned.name}; {user.get_username()} may not.")
-    own = Saga.objects.filter(pk=saga_id, started_by=user.pk).exists()
-    if verb == "approve" and own and not approval.self_approval:
-        raise Forbidden(
-            f"{user.get_username()} started this saga, and may not approve {pinned.name}: it takes another of "
-            f"{_who(approval.by)}."
-        )
+    own = Saga.objects.filter(pk=saga_id, started_by=user.pk).exists() and not approval.self_approval
+    why = _obstacle(user, user.get_username(), verb, pinned.name, approval.by, own=own)
+    if why is not None:
+        raise Forbidden(why)
+
+
+def bars(users: Iterable[Any], saga_ids: Iterable[UUID]) -> Mapping[tuple[Any, UUID], Bars]:
+    """Return, by a user's key and a saga's, which answers that user may not give there, and why: none, no entry.
+
+    It is one query where nobody is asked.
+    """
+    asking = Step.objects.filter(saga_id__in=list(saga_ids), approver__isnull=False).select_related("saga")
+    found: dict[tuple[Any, UUID], Bars] = {}
+    steps = list(asking.only("name", "approver", "asked", "saga__started_by"))
+    for user in users if steps else ():
+        for step in steps:
+            barred = frozenset(_barred(user, step))
+            if barred:
+                found[user.pk, step.saga_id] = found.get((user.pk, step.saga_id), frozenset()) | barred
+    return found
+
+
+def _barred(user: Any, step: Step) -> Iterator[tuple[str, str, str]]:
+    asked, by = step.asked or {}, step.approver or ""
+    own = step.saga.started_by_id == user.pk and not asked.get("self_approval")
+    for verb in ("approve", "reject"):
+        why = _obstacle(user, "you", verb, step.name, by, own=own)
+        if why is None and verb == "approve" and str(user.pk) in (asked.get("given") or {}):
+            why = f"you have approved {step.name} already, and it takes another person of {_who(by)}."
+        if why is not None:
+            yield verb, step.name, why[0].upper() + why[1:]
+
+
+def _obstacle(user: Any, name: str, verb: str, step: str, by: str, *, own: bool) -> str | None:
+    """Return why a user, called so, may not answer a step; ``own`` if that takes somebody else than who started it."""
+    if not _is(user, by):
+        return f"Only {_who(by)} may {verb} {step}; {name} may not."
+    if verb == "approve" and own:
+        return f"{name} started this saga, and may not approve {step}: it takes another of {_who(by)}."
+    return None
 
 
 def _who(by: str) -> str:

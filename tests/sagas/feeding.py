@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sagas.live import Feed, Viewer
+from sagas.orchestrator import Bars
 
 
 class Fragments:
@@ -17,17 +18,23 @@ class Fragments:
         self.rendered: list[set[UUID]] = []
         self.text = "nothing"
         self.released = 0
+        self.bars: dict[tuple[Any, UUID], Bars] = {}
+        self.kept_from: list[str] = []
 
     async def versions(self, ids: Iterable[UUID]) -> dict[UUID, int]:
         return {i: self.truth[i] for i in ids if i in self.truth}
 
     async def render(
-        self, variant: tuple[str, frozenset[str]], ids: Iterable[UUID]
+        self, variant: tuple[str, frozenset[str]], ids: Iterable[UUID], barred: Bars
     ) -> dict[UUID, dict[str, Any]]:
         self.rendered.append(set(ids))
+        self.kept_from += [step for _, step, _ in barred]
         if variant[0] == "row":
             return {i: {"version": self.truth[i], "row": f"v{self.truth[i]}"} for i in ids}
         return {i: {"version": self.truth[i], "final": False, "regions": {"why": self.text}} for i in ids}
+
+    async def barred(self, people: Iterable[Any], ids: Iterable[UUID]) -> dict[tuple[Any, UUID], Bars]:
+        return {key: bars for key, bars in self.bars.items() if key[0] in people and key[1] in ids}
 
     async def overview(self) -> dict[str, str]:
         return {"counts": self.text}

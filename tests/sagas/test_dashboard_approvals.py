@@ -8,8 +8,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
 
-from sagas.dashboard.fragments import DeskFragments
+from sagas import orchestrator
+from sagas.dashboard.fragments import DeskFragments, rendered_pages
+from sagas.dashboard.regions import may
 from sagas.engine import Pump
 from sagas.models import OperatorAction, Saga
 from tests.sagas import waits
@@ -143,3 +146,49 @@ def test_a_push_says_the_same_as_the_page(desk: Client, boss: Any) -> None:
     assert "Pay 240.00?" in whole["approvals"]
     assert render(boss.pk, False).keys() == {"approvals-count"}
     assert render(-1, True) == {}
+
+
+def offered(client: Client, saga: Saga) -> tuple[set[str], str]:
+    """Return the answers that a saga's page offers, and the page."""
+    page = client.get(reverse("saga-detail", args=[saga.pk])).content.decode()
+    urls = {verb: f'{reverse("saga-verb", args=[saga.pk, verb])}?step=ok"' for verb in ("approve", "reject")}
+    return {verb for verb, url in urls.items() if url in page}, page.replace("&#x27;", "'")
+
+
+def test_a_sagas_page_offers_an_answer_to_who_may_give_it_and_says_to_others_why_not(
+    desk: Client, boss: Any
+) -> None:
+    assert offered(desk, asking())[0] == {"approve", "reject"}
+    buttons, page = offered(desk, asking(by="group:directors"))
+    assert buttons == set()
+    assert "Only the group directors may approve ok; you may not." in page
+    assert "waits for the approval of the group directors" in page
+    buttons, page = offered(desk, asking(starter=boss))
+    assert buttons == {"reject"}
+    assert "You started this saga, and may not approve ok: it takes another of the group managers." in page
+    twice = asking(people=2)
+    orchestrator.act(
+        twice.pk, "approve", orchestrator.Asked(operator=boss, via="desk", reason="ok", step="ok")
+    )
+    buttons, page = offered(desk, twice)
+    assert buttons == {"reject"}
+    assert "You have approved ok already, and it takes another person of the group managers." in page
+
+
+def test_a_push_offers_an_answer_to_whom_the_page_offers_it(boss: Any) -> None:
+    saga, other = asking(starter=boss), person("other", "approve_saga")
+    barred = orchestrator.bars([boss, other], [saga.pk])
+    assert set(barred) == {(boss.pk, saga.pk)}
+    for who, shown in ((boss, False), (other, True)):
+        bars = barred.get((who.pk, saga.pk), frozenset())
+        regions = rendered_pages([saga.pk], may(who), bars)[saga.pk]["regions"]
+        assert ("/approve/?step=ok" in regions["verbs"]) is shown
+        assert ("/approve/?step=ok" in regions["why"]) is shown
+
+
+def test_where_nobody_is_asked_nobody_is_looked_up(
+    boss: Any, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    saga = waits.Permit().start({"steps": ["rest"]})
+    with django_assert_num_queries(1):
+        assert orchestrator.bars([boss], [saga.pk]) == {}

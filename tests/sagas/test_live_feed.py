@@ -151,6 +151,21 @@ def test_regions_go_out_only_when_they_say_something_else(monkeypatch: pytest.Mo
     play(story)
 
 
+def test_a_page_is_rendered_once_for_all_who_may_answer_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth = {saga: 1}
+        fragments.bars = {(n, saga): frozenset({("approve", "ok", "no")}) for n in range(5)}
+        pages = [Page(variant=("page", frozenset({"approve"}))) for _ in range(10)]
+        for number, page in enumerate(pages):
+            page.viewer.person = number
+            show(played, page, {saga: 0})
+        await until(lambda: all(page.told(saga) for page in pages))
+        assert (len(fragments.rendered), fragments.kept_from) == (2, ["ok"])
+
+    play(story)
+
+
 def test_each_person_hears_what_waits_for_them_and_the_inbox_hears_it_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

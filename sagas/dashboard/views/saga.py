@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
+from sagas import orchestrator
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.log import LONGEST, older_log
 from sagas.dashboard.regions import may, saga_contexts
@@ -17,7 +18,8 @@ from sagas.models import Saga
 def saga_detail(request: HttpRequest, saga_id: UUID) -> HttpResponse:
     """Show the saga."""
     saga = get_object_or_404(Saga, pk=saga_id)
-    (context,) = saga_contexts([saga], may(request.user))
+    barred = orchestrator.bars([request.user], [saga.pk]).get((request.user.pk, saga.pk), frozenset())
+    (context,) = saga_contexts([saga], may(request.user), barred)
     return page(request, "sagas/saga_detail.html", context)
 
 
