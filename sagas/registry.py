@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from sagas.conf import settings
 from sagas.core.flow import delivery
+from sagas.core.waits import LONGEST
 
 Handler = Callable[..., Any]
 
@@ -20,9 +21,6 @@ DEFAULT_QUEUE = "default"
 EVENTS_QUEUE = "events"
 #: The queue for what comes due because a time is up; every worker serves it, whatever else it serves.
 WAITS_QUEUE = "waits"
-
-#: Seconds: no moment lies further ahead than a hundred years.
-LONGEST = 100 * 366 * 86_400
 
 
 class Rejected(Exception):

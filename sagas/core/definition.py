@@ -18,6 +18,7 @@ from sagas.core.flow import problems as flow_problems
 from sagas.core.waits import (
     APPROVAL,
     CHILD,
+    LONGEST,
     TIMER,
     UNDO_CHILD,
     Approval,
@@ -25,6 +26,7 @@ from sagas.core.waits import (
     Timer,
     approval_problems,
     child_problems,
+    is_span,
     seconds,
     timer_problems,
 )
@@ -349,8 +351,8 @@ def problems(definition: SagaDefinition) -> Iterable[str]:
     if not definition.steps:
         yield "it has no steps; define_steps must return at least one SagaStep."
         return
-    if not _is_span(definition.deadline):
-        yield f"its deadline must be more than 0 seconds, not {definition.deadline!r}."
+    if definition.deadline is not None and not is_span(definition.deadline):
+        yield f"its deadline must be more than 0 seconds, up to a hundred years, not {definition.deadline!r}."
     names = [step.name for step in definition.steps]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -377,11 +379,12 @@ def _malformed(definition: SagaDefinition) -> Iterable[str]:
             yield f"step {step.name} has no action; name the command that it sends."
         if step.compensation is not None and not (isinstance(step.compensation, str) and step.compensation):
             yield f"step {step.name}: compensation must be a command's name, None or CANNOT_UNDO."
-        if not isinstance(step.timeout, float) or not step.timeout > 0:
-            yield f"step {step.name}: timeout must be more than 0 seconds, not {step.timeout!r}."
+        if not is_span(step.timeout):
+            yield f"step {step.name}: timeout must be more than 0 seconds, up to a hundred years, not {step.timeout!r}."
         yield from _malformed_probes(step)
-        if not _is_span(step.deadline):
-            yield f"step {step.name}: deadline must be more than 0 seconds, not {step.deadline!r}."
+        if step.deadline is not None and not is_span(step.deadline):
+            what = "deadline must be more than 0 seconds, up to a hundred years"
+            yield f"step {step.name}: {what}, not {step.deadline!r}."
         waits = [
             *(timer_problems(step.timer) if step.timer else ()),
             *(approval_problems(step.approval) if step.approval else ()),
@@ -390,8 +393,11 @@ def _malformed(definition: SagaDefinition) -> Iterable[str]:
         yield from (f"step {step.name}: {problem}." for problem in waits)
         for label in ("retry", "undo_retry", "probe_retry"):
             retry = getattr(step, label)
-            if retry.max_attempts < 1 or retry.first < 0 or retry.factor < 1 or retry.cap < 0:
-                yield f"step {step.name}: {label} needs max_attempts ≥ 1, first ≥ 0, factor ≥ 1 and cap ≥ 0."
+            if retry.max_attempts < 1 or retry.first < 0 or retry.factor < 1 or not 0 <= retry.cap <= LONGEST:
+                yield (
+                    f"step {step.name}: {label} needs max_attempts ≥ 1, first ≥ 0, factor ≥ 1 and cap ≥ 0, "
+                    "up to a hundred years."
+                )
 
 
 def _malformed_probes(step: SagaStep) -> Iterable[str]:
@@ -402,10 +408,6 @@ def _malformed_probes(step: SagaStep) -> Iterable[str]:
             yield f"step {step.name}: {label} must be a command of its own, not {probe}, which has an effect."
     if step.undo_probe is not None and step.compensation in (None, CANNOT_UNDO):
         yield f"step {step.name} has an undo_probe and no undo that it could ask about."
-
-
-def _is_span(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value > 0)
 
 
 def _unknown_needs(definition: SagaDefinition) -> Iterable[str]:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Final
 
+from sagas.core.waits import LONGEST
+
 #: The step that waits for an ending event; every choreography that declares one has it.
 END: Final = "end"
 
@@ -118,8 +120,8 @@ def problems(flow: Flow) -> Iterator[str]:
         yield from _part_problems(flow, part, known)
     if len({(part.on, part.by) for part in flow.parts}) < len(flow.parts):
         yield "an event is delivered to one subscriber twice; a subscriber has one reaction to an event."
-    if flow.within <= 0:
-        yield f"within must be more than 0 seconds, not {flow.within!r}."
+    if not 0 < flow.within <= LONGEST:
+        yield f"within must be more than 0 seconds, up to a hundred years, not {flow.within!r}."
 
 
 def _part_problems(flow: Flow, part: Part, known: set[str]) -> Iterator[str]:
@@ -128,7 +130,7 @@ def _part_problems(flow: Flow, part: Part, known: set[str]) -> Iterator[str]:
     for event in (*part.publishes, *part.may_publish):
         if event not in known:
             yield f"{part.step} publishes {event}, which ends nothing, and nobody reacts to it."
-    if part.within <= 0:
-        yield f"reaction {part.step}: within must be more than 0 seconds, not {part.within!r}."
+    if not 0 < part.within <= LONGEST:
+        yield f"reaction {part.step}: within must be more than 0 seconds, up to a hundred years, not {part.within!r}."
     if part.compensates is not None and flow.part(part.compensates) is None:
         yield f"{part.step} compensates {part.compensates}, which is not a reaction of this choreography."

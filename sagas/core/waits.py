@@ -21,6 +21,9 @@ OF_CHILDREN: Final = frozenset({CHILD, UNDO_CHILD})
 #: What may be said to come of an approval that nobody has answered in time.
 ANSWERS: Final = ("approve", "reject", None)
 
+#: Seconds that any time-out, wait or deadline may last: a hundred years. What ends later has no date.
+LONGEST: Final = 100 * 366 * 86_400.0
+
 _BY = re.compile(r"group:.{1,150}|perm:[^.\s]+\.\S+")
 _PLACE = re.compile(r"\{([\w-]+(?:\.[\w-]+)*)\}")
 
@@ -143,13 +146,20 @@ def child_problems(child: Child) -> Iterable[str]:
             yield f"data cannot be stored: {wrong}"
 
 
+def is_span(value: Any) -> bool:
+    """Whether a value is a number of seconds that something may last."""
+    return isinstance(value, float) and 0 < value <= LONGEST
+
+
 def timer_problems(timer: Timer) -> Iterable[str]:
     """Yield what is wrong with a timer."""
     given = [value for value in (timer.seconds, timer.at, timer.path) if value is not None]
     if len(given) != 1:
         yield "a timer takes exactly one of wait and until"
-    elif timer.seconds is not None and not (isinstance(timer.seconds, float) and timer.seconds >= 0):
-        yield f"wait must be a timedelta or seconds, 0 or more, not {timer.seconds!r}"
+    elif timer.seconds is not None and not (
+        is_span(timer.seconds) or (timer.seconds == 0 and isinstance(timer.seconds, float))
+    ):
+        yield f"wait must be a timedelta or seconds, 0 or more, up to a hundred years, not {timer.seconds!r}"
     elif timer.at is not None:
         try:
             moment(timer.at)
@@ -165,8 +175,8 @@ def approval_problems(approval: Approval) -> Iterable[str]:
         yield f"people must be 1 or more, not {approval.people!r}"
     if approval.otherwise not in ANSWERS:
         yield f"otherwise must be 'approve', 'reject' or None, not {approval.otherwise!r}"
-    if approval.deadline is not None and not (isinstance(approval.deadline, float) and approval.deadline > 0):
-        yield f"deadline must be a timedelta or seconds, more than 0, not {approval.deadline!r}"
+    if approval.deadline is not None and not is_span(approval.deadline):
+        yield f"deadline must be a timedelta or seconds, more than 0, up to a hundred years, not {approval.deadline!r}"
     if approval.otherwise is not None and approval.deadline is None:
         yield f"otherwise={approval.otherwise!r} needs a deadline, at which it is the answer"
     if not isinstance(approval.show, str) and not all(isinstance(path, str) for path in approval.show):

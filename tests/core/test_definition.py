@@ -35,10 +35,25 @@ INVALID: dict[str, tuple[list[SagaStep], str]] = {
         [step("a", compensation="")],
         "step a: compensation must be a command's name, None or CANNOT_UNDO.",
     ),
-    "no time": ([step("a", timeout=0)], "step a: timeout must be more than 0 seconds, not 0."),
+    "no time": (
+        [step("a", timeout=0)],
+        "step a: timeout must be more than 0 seconds, up to a hundred years, not 0.",
+    ),
     "time that is not a number": (
         [step("a", timeout=float("nan"))],
-        "timeout must be more than 0 seconds, not nan.",
+        "timeout must be more than 0 seconds, up to a hundred years, not nan.",
+    ),
+    "a time without an end": (
+        [step("a", timeout=1e300)],
+        "timeout must be more than 0 seconds, up to a hundred years, not 1e+300.",
+    ),
+    "a deadline that is no date": (
+        [step("a", deadline=1e300)],
+        "deadline must be more than 0 seconds, up to a hundred years, not 1e+300.",
+    ),
+    "a wait without an end": (
+        [step("a", retry=Retry(cap=float("inf")))],
+        "factor ≥ 1 and cap ≥ 0, up to a hundred years.",
     ),
     "no attempt": ([step("a", retry=Retry(max_attempts=0))], "step a: retry needs max_attempts ≥ 1"),
     "a wait below 0": ([step("a", undo_retry=Retry(first=-1))], "step a: undo_retry needs max_attempts ≥ 1"),

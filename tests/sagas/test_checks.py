@@ -165,7 +165,11 @@ def react(self: Any, data: Any) -> list[Reaction]:
             {"first_event": "Ordered", "completed_events": "Packed"},
             "must return Reaction objects",
         ),
-        (SagaOrchestrator, {"deadline": "3d"}, "deadline must be more than 0 seconds, not '3d'"),
+        (
+            SagaOrchestrator,
+            {"deadline": "3d"},
+            "deadline must be more than 0 seconds, up to a hundred years, not '3d'",
+        ),
     ],
 )
 def test_what_does_not_make_a_type_is_said_in_its_own_words(
