@@ -16,6 +16,7 @@ from sagas.orchestrator import Invalid
 from sagas.testing import deliveries
 from sagas.testing.books import Books, UnknownBooks, aliases, changes
 from sagas.testing.databases import refuse_real, undone
+from sagas.testing.elsewhere import Elsewhere
 from sagas.testing.family import Family
 from sagas.testing.judging import Invariant, Judge
 from sagas.testing.play import Play, author_of
@@ -43,18 +44,21 @@ def drill(
     invariants: Iterable[Invariant] = (),
     *,
     only: str | None = None,
+    elsewhere: Mapping[str, Any] | None = None,
     check: bool = True,
 ) -> Report:
     """Run a saga once per failure point against its participants, in a test database, and undo it all again.
 
     ``saga`` is the author's class, its type's name, or an object; without ``data`` its ``sample_data`` is used.
     ``invariants`` come on top of the class's ``drill_invariants``: each is called with the :class:`Ending`, and
-    asserts, or returns False or a text, or texts, of what is wrong. ``only`` names one step.
+    asserts, or returns False or a text, or texts, of what is wrong. ``only`` names one step. ``elsewhere`` names the
+    services elsewhere that are there to be drilled: ``{"CarrierService": "http://127.0.0.1:8001"}``, or settings
+    as ``SAGAS["HTTP"]`` has them. They are called for real, and nothing else elsewhere is.
 
     Raises :class:`DrillFailed`, an AssertionError, if a point does not hold (unless ``check`` is false),
     :class:`CannotDrill` if there is nothing to drill, NotATestDatabase rather than touch another.
     """
-    report = Drill(saga, data, invariants, only=only).run()
+    report = Drill(saga, data, invariants, only=only, elsewhere=elsewhere).run()
     if check and not report.ok:
         raise DrillFailed(report)
     return report
@@ -70,13 +74,15 @@ class Drill:
         invariants: Iterable[Invariant] = (),
         *,
         only: str | None = None,
+        elsewhere: Mapping[str, Any] | None = None,
     ) -> None:
         self.author, self.data, self.definition = subject(saga, data)
         self._only = only
         # The steps of a function, and those of children, are only known when it has run.
         if not self.definition.growing and (only is None or "/" not in only):
             self._check_only(self.definition.names)
-        refuse_elsewhere(self.author.saga_type, commands_of(self.definition))
+        self._elsewhere = Elsewhere(elsewhere)
+        refuse_elsewhere(self.author.saga_type, commands_of(self.definition), self._elsewhere.serves)
         self._invariants = [*map(_function, _told_by(self.author.drill_invariants)), *invariants]
         self._aliases = aliases()
         self._unreached: tuple[str, ...] = ()
@@ -105,7 +111,7 @@ class Drill:
     def run(self) -> Report:
         """Run every point."""
         refuse_real(self._aliases)
-        with undone(self._aliases):
+        with self._elsewhere.reached(), undone(self._aliases):
             if self.author.drill_setup:
                 _function(self.author.drill_setup)()
             self._before = self.books.snapshot()
@@ -144,7 +150,12 @@ class Drill:
             commits = {**back.world.commits, **commits}
         played = [(run.play.definition, run.play.path) for run in smooth.world.runs]
         # What a choreography's subscribers undo is drilled with its own type.
-        return [p for pinned, path in played if pinned.flow is None for p in points(pinned, commits, path)]
+        return [
+            p
+            for pinned, path in played
+            if pinned.flow is None
+            for p in points(pinned, commits, smooth.world.promised, path)
+        ]
 
     def _deliveries(self, smooth: Family) -> Iterable[Point]:
         """Try out all the ways that a choreography may go, and return its points on them."""
@@ -188,8 +199,10 @@ class Drill:
         return self.books.widen(world.tables) or bool(new)
 
     def _play(self, plan: Plan, point: Point | None) -> Family:
-        world = World(self.books, self._aliases, plan, point, self._before)
-        family = Family(world, self.author, self.data, self._saga_id)
+        world = World(self.books, self._aliases, self._elsewhere, plan, point, self._before)
+        # Who is elsewhere remembers the last run's keys.
+        saga_id = uuid7() if self._elsewhere else self._saga_id
+        family = Family(world, self.author, self.data, saga_id)
         family.play_out()
         return family
 

@@ -81,7 +81,7 @@ class FlowRun(Run):
             self.play.say(by or "", f"publishes {event}")
             self._tell(m.Published(event or "", data or {}, by))
 
-    def _keep_promise(self, work: Work, result: Any) -> None:
+    def _keep_promise(self, work: Work, answer: m.Reply | None) -> None:
         """What comes from outside, an author publishes in ``drill_reply``; a delivery is over when it is taken."""
         self._take_in()
 

@@ -54,6 +54,7 @@ class Judge:
         """Yield what does not hold, a sentence each."""
         if not run.world.rests:
             yield from self._misplaced(run)
+        yield from run.world.untrue
         yield from self._violated(run)
         yield from _unsound(self.aliases)
 

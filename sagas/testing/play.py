@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -93,6 +94,7 @@ class Play:
         self._inherited = within._correlation_id() if within else ""
         self.calls: list[DueCommand] = []
         self._coming: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._turn = count()
         self.tell(m.Start(checked))
 
     @property
@@ -129,7 +131,7 @@ class Play:
 
     def later(self, after: float, happening: Callable[[], None]) -> None:
         """Let something happen after so many seconds."""
-        self._coming.append((self.now + timedelta(seconds=after), len(self._coming), happening))
+        self._coming.append((self.now + timedelta(seconds=after), next(self._turn), happening))
 
     def due(self) -> DueCommand | None:
         """Return what is due next, a call or the end of a wait, if there is anything."""

@@ -1,6 +1,6 @@
 """The failure points of a saga: what can go wrong where, and how each is played."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -23,6 +23,8 @@ class Kind(StrEnum):
     DIED_AFTER = "its process died after the commit"
     TWICE = "was delivered twice, and answered twice"
     HELD_UP = "was held up on its way"
+    CALLED_BACK_LATE = "is to be answered from outside, once its time is over"
+    CALLED_BACK_TWICE = "is to be answered from outside, twice"
     NOBODY_CAME = "nobody answered in time"
     TURNED_BACK = "did nothing, and said so by an event"
 
@@ -114,10 +116,16 @@ class Point:
 Commits = Mapping[tuple[str, Direction], int]
 
 
-def points(definition: SagaDefinition, commits: Commits, path: str = "") -> Iterator[Point]:
+def points(
+    definition: SagaDefinition,
+    commits: Commits,
+    promised: Collection[tuple[str, Direction]] = (),
+    path: str = "",
+) -> Iterator[Point]:
     """Yield every failure point; ``commits`` says how often each command commits when all is well.
 
-    ``path`` is where a child is played: the steps of its ancestors that it is the child of, ``book/``.
+    What is ``promised`` is answered from outside. ``path`` is where a child is played: the steps of its ancestors
+    that it is the child of, ``book/``.
     """
     steps = [replace(step, name=f"{path}{step.name}") for step in definition.steps]
     for step in steps:
@@ -127,6 +135,8 @@ def points(definition: SagaDefinition, commits: Commits, path: str = "") -> Iter
             yield from _of_wait(step)
         else:
             yield from _of_action(step, commits.get((step.name, DO), 1))
+            if (step.name, DO) in promised:
+                yield from _of_promise(step)
     for step in steps:
         if step.compensation not in (None, CANNOT_UNDO):
             yield from _of_undo(step, commits.get((step.name, UNDO), 1), path)
@@ -183,6 +193,13 @@ def _of_action(step: SagaStep, commits: int) -> Iterator[Point]:
         back=False,
     )
     yield from _verbs_on_action(point, name)
+
+
+def _of_promise(step: SagaStep) -> Iterator[Point]:
+    """A participant that answers later may do so too late, and more than once."""
+    point, late, twice = _maker(step), Fate(Kind.CALLED_BACK_LATE), Fate(Kind.CALLED_BACK_TWICE)
+    yield point("callback late", "What it promised comes when its time is over.", late)
+    yield point("callback twice", "What it promised comes twice.", twice)
 
 
 def crashes(point: Any, commits: int) -> Iterator[Point]:

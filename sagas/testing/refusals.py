@@ -1,6 +1,6 @@
 """What cannot be drilled, and why."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sagas import registry
 from sagas.core.definition import CANNOT_UNDO, SagaDefinition
@@ -10,14 +10,17 @@ class CannotDrill(ValueError):
     """A saga that cannot be drilled as it is. Its text says why, and what would help."""
 
 
-def refuse_elsewhere(saga_type: str, names: Iterable[str]) -> None:
-    """Raise CannotDrill for a participant elsewhere: it would be called for real, and cannot be put back."""
+def refuse_elsewhere(saga_type: str, names: Iterable[str], named: Callable[[str], bool]) -> None:
+    """Raise CannotDrill for a participant elsewhere that is not ``named``: it would be called for real."""
     own = registry.commands()
-    elsewhere = sorted(name for name in names if name not in own and registry.handler(name))
+    there = (name for name in names if name not in own and registry.handler(name) and not named(name))
+    elsewhere = sorted(there)
     if elsewhere:
+        service = elsewhere[0].partition(".")[0]
         raise CannotDrill(
-            f"{saga_type} calls participants elsewhere ({', '.join(elsewhere)}): a drill would reach them "
-            "for real, and could not undo it. Drill it where functions registered with @command stand in for them."
+            f"{saga_type} calls participants elsewhere ({', '.join(elsewhere)}): a drill would reach them for real, "
+            "and cannot put back what they do. Name the address of one that is there to be drilled, "
+            f'elsewhere={{"{service}": "http://127.0.0.1:…"}}, or have functions registered with @command stand in.'
         )
 
 

@@ -1,7 +1,8 @@
 """One saga in a run of a drill: its participants are called, what is to go wrong does, an operator is honest."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from sagas import registry
 from sagas.core import events as e
@@ -22,13 +23,6 @@ from sagas.testing.world import Asked, Made, World
 
 #: Seconds that a worker is missed before what it held is given to another.
 _LEASE = 30.0
-
-
-class Lost(NamedTuple):
-    """What became of a call whose worker died."""
-
-    done: bool
-    inbox: bool
 
 
 class Answering(Protocol):
@@ -129,6 +123,8 @@ class Run:
                 reply = self._call(work, line).reply
                 line.became = said(reply)
                 self._hear(work, reply)
+            case Kind.CALLED_BACK_LATE | Kind.CALLED_BACK_TWICE:
+                self._hear(work, self._call(work, line).reply, kind)
             case Kind.REJECTED:
                 self._tell(m.Rejected(due.number, "the drill says no", _inbox(due.name)))
             case Kind.NEVER_ARRIVED:
@@ -150,26 +146,44 @@ class Run:
             case Kind.DIED_BEFORE | Kind.DIED_AFTER:
                 self._die(work, fate, line)
 
-    def _hear(self, work: Work, reply: m.Reply) -> None:
+    def _hear(self, work: Work, reply: m.Reply, kind: Kind | None = None) -> None:
         """Take what the handler says; if it promises to answer later, let somebody outside keep the promise."""
         self._tell(reply)
-        if isinstance(reply, m.Later) and work.name not in OF_CHILDREN:
-            result = self.author.drill_reply(work.command)
-            assert work.command is not None
-            self._results[work.command.meta.step] = result
-            self.play.later(1.0, lambda: self._keep_promise(work, result))
-
-    def _keep_promise(self, work: Work, result: Any) -> None:
+        if not isinstance(reply, m.Later) or work.name in OF_CHILDREN:
+            return
         assert work.command is not None
+        assert reply.within is not None  # only a child may take as long as it likes
+        meta = work.command.meta
+        self.world.promised.add(self._where(meta.step, meta.direction))
+        answer = self._from_outside(work)
+        if isinstance(answer, m.Completed) and not meta.undoes:
+            self._results[meta.step] = answer.result
+        late = answer is None or kind is Kind.CALLED_BACK_LATE
+        for nth in range(2 if kind is Kind.CALLED_BACK_TWICE else 1):
+            after = 1.0 + nth + (reply.within if late else 0.0)
+            self.play.later(after, lambda: self._keep_promise(work, answer))
+
+    def _from_outside(self, work: Work) -> m.Reply | None:
+        """Return what is to come from outside for a command that was taken on; None: nothing ever does."""
+        if self.world.elsewhere.serves(work.name):
+            reply = self.world.elsewhere.answer_to(work)
+            return self._compared(work, reply) if reply is not None else None
+        return m.Completed(work.number, self.author.drill_reply(work.command), _inbox(work.name))
+
+    def _keep_promise(self, work: Work, answer: m.Reply | None) -> None:
+        if answer is None or work.command is None:
+            return
         meta = work.command.meta
         self.play.say(meta.step, work.name, "answered from outside", undo=meta.direction == "undo")
-        self._tell(m.Completed(work.number, result, _inbox(work.name)))
+        self._tell(answer)
 
     def _die(self, work: Work, fate: Fate | None, line: Line) -> None:
         assert fate is not None
-        if work.name in OF_CHILDREN:  # we answer that in one commit of our own
-            lost = Lost(fate.kind is Kind.DIED_AFTER, _inbox(work.name))
-            if lost.done:
+        inbox = _inbox(work.name)
+        if work.name in OF_CHILDREN or self.world.elsewhere.serves(work.name):
+            if (
+                fate.kind is Kind.DIED_AFTER
+            ):  # they are no part of the process that dies: it has sent it, or not
                 self._call(work, line)
         else:
             called = self._call(work, line, Death(fate.commit, fate.kind is Kind.DIED_AFTER))
@@ -177,14 +191,13 @@ class Run:
                 line.became = said(called.reply)
                 self._hear(work, called.reply)
                 return
-            lost = Lost(True, called.reply.inbox)  # type: ignore[union-attr]
         self.play.now += timedelta(seconds=_LEASE)
-        self._tell(m.Unknown(work.number, "its worker was lost", lost.inbox))
+        self._tell(m.Unknown(work.number, "its worker was lost", inbox))
 
     def _call(self, work: Work, line: Line, death: Death | None = None) -> Called:
         if work.name in OF_CHILDREN:
             return Called(self._kin.answer(self, work), Watch())
-        refuse_elsewhere(self.play.definition.saga_type, [work.name])
+        refuse_elsewhere(self.play.definition.saga_type, [work.name], self.world.elsewhere.serves)
         called = call_handler(work, self.world.aliases, death)
         assert work.command is not None
         meta = work.command.meta
@@ -193,7 +206,15 @@ class Run:
         line.notes += self.world.note(made, where, called.watch)
         if isinstance(called.reply, m.Completed) and where[1] is Direction.DO:
             self._results[meta.step] = called.reply.result
+        if self.world.elsewhere.serves(work.name):
+            self._compared(work, called.reply)
         return called
+
+    def _compared(self, work: Work, reply: m.Reply) -> m.Reply:
+        """Compare an answer from elsewhere, where nobody looks into the tables, with those before it."""
+        if work.command is not None and isinstance(reply, m.Completed | m.Rejected) and reply.inbox:
+            self.world.compare(work.command.meta.key, self._told(work), reply)
+        return reply
 
     def _told(self, work: Work) -> str:
         """Return what a call is named by where it is about several sagas."""
@@ -208,9 +229,20 @@ class Run:
         work = self._held_up.pop(step)
         line = self.play.say(step, work.name)
         line.marked = True
+        known = self.world.answers.copy()
         reply = self._call(work, line).reply
         line.became = f"arrived only now: {said(reply)}"
+        self._expect_a_tombstone(work, reply, known)
         self._tell(reply)
+
+    def _expect_a_tombstone(self, work: Work, reply: m.Reply, known: Mapping[str, m.Reply]) -> None:
+        """Mind what is done elsewhere for the first time when it is undone already: nobody looks into the tables."""
+        assert work.command is not None
+        meta = work.command.meta
+        undone = self.play.step(meta.step).status is StepStatus.COMPENSATED and meta.key not in known
+        if undone and isinstance(reply, m.Completed) and self.world.elsewhere.serves(work.name):
+            told = f"{self._told(work)} was done, though it arrived after its own undo"
+            self.world.untrue.append(f"{told}: an undo that finds nothing has to leave a tombstone.")
 
     def _tell(self, message: m.Message) -> None:
         before = self.play.over

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sagas.core import messages as m
 from sagas.core.progress import StepProgress
 from sagas.core.words import Attention, Direction
 from sagas.testing.books import Books, Change, Snapshot, changes
 from sagas.testing.calling import Watch
+from sagas.testing.elsewhere import Elsewhere
 from sagas.testing.points import Act, Fate, Moment, Plan, Point
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class World:
 
     books: Books
     aliases: tuple[str, ...]
+    elsewhere: Elsewhere
     plan: Plan
     point: Point | None
     """What is drilled; None: nothing goes wrong."""
@@ -63,6 +66,12 @@ class World:
     commits: dict[tuple[str, Direction], int] = field(default_factory=dict)
     met: set[Any] = field(default_factory=set)
     """What of the plan has happened."""
+    promised: set[tuple[str, Direction]] = field(default_factory=set)
+    """Which commands were taken on, to be answered from outside."""
+    answers: dict[str, m.Completed | m.Rejected] = field(default_factory=dict)
+    """What was answered from elsewhere, by the command's key."""
+    untrue: list[str] = field(default_factory=list)
+    """What participants elsewhere have said that cannot be so."""
     tables: set[str] = field(default_factory=set)
     """Which tables were written to."""
     refused: str = ""
@@ -110,3 +119,14 @@ class World:
         self.made.append(made)
         self.commits[where] = max(self.commits.get(where, 0), watch.commits)
         return made.changes
+
+    def compare(self, key: str, command: str, reply: m.Completed | m.Rejected) -> None:
+        """Compare an answer from elsewhere with the first one under its key: who remembers gives the same."""
+        first = self.answers.setdefault(key, reply)
+        if _meaning(first) != _meaning(reply):
+            told = f"{command} answered {_meaning(first)} and then {_meaning(reply)}"
+            self.untrue.append(f"{told}, under one key: it does not remember what it has answered.")
+
+
+def _meaning(reply: m.Completed | m.Rejected) -> str:
+    return f"completed, {reply.result!r}" if isinstance(reply, m.Completed) else f"rejected, {reply.reason!r}"

@@ -1,10 +1,7 @@
 """``saga drill`` and the desk's table: what was found, kept and shown; and the real books are never touched."""
 
-import io
 import json
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -13,46 +10,11 @@ from django.test import Client
 
 from participants.models import Account
 from sagas import SagaStep, drills
-from sagas.management.commands.saga import Command
 from sagas.models import Drill
 from sagas.testing import apart
 from tests.testing import broken
+from tests.testing.conftest import Run
 from tests.testing.test_drill import _needs_the_result
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def real(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run ``manage.py saga drill …`` as a shell does."""
-    # A command closes its connections when it ends; here the test still needs them.
-    monkeypatch.setattr("django.core.management.base.connections.close_all", lambda: None)
-
-    def command(*words: str) -> Ended:
-        out, code = io.StringIO(), 0
-        try:
-            Command(stdout=out).run_from_argv(["manage.py", "saga", "drill", *words])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Ended(code, out.getvalue() + captured.out, captured.err)
-
-    return command
-
-
-@pytest.fixture
-def run(real: Run, monkeypatch: pytest.MonkeyPatch, db: None) -> Iterator[Run]:
-    """The same in the test's own database: making another takes seconds."""
-    monkeypatch.setattr(apart, "own_databases", nullcontext)
-    return real
 
 
 def test_it_shows_a_table_and_says_how_many_points_it_ran(run: Run) -> None:

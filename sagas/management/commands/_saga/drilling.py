@@ -1,6 +1,7 @@
 """``saga drill``: prove that a type's compensations compensate, away from the real database."""
 
 import inspect
+from argparse import ArgumentTypeError
 from collections import Counter
 from typing import Any
 
@@ -21,8 +22,23 @@ def add_subcommands(subcommands: Any) -> None:
     parser.add_argument("type", metavar="TYPE")
     parser.add_argument("--data", metavar="JSON", type=json_object, help="instead of the type's sample_data")
     parser.add_argument("--only", metavar="STEP", help="only the points of this step")
+    parser.add_argument(
+        "--elsewhere",
+        metavar="SERVICE=URL",
+        type=_service,
+        action="append",
+        default=[],
+        help="a service elsewhere that is there to be drilled; nothing else elsewhere is called",
+    )
     parser.add_argument("--json", action="store_true", help="the report, for programs")
     parser.set_defaults(run=drill)
+
+
+def _service(text: str) -> tuple[str, str]:
+    name, equals, url = text.partition("=")
+    if not (name and equals and url):
+        raise ArgumentTypeError(f"{text!r} is not SERVICE=URL, as CarrierService=http://127.0.0.1:8001")
+    return name, url
 
 
 def drill(desk: Desk, options: dict[str, Any]) -> None:
@@ -31,7 +47,8 @@ def drill(desk: Desk, options: dict[str, Any]) -> None:
     from sagas.testing.drilling import CannotDrill, Drill
 
     try:
-        asked = Drill(options["type"], options["data"], only=options["only"])
+        named = dict(options["elsewhere"])
+        asked = Drill(options["type"], options["data"], only=options["only"], elsewhere=named)
         with own_databases():
             report = asked.run()
     except CannotDrill as no:
