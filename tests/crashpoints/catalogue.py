@@ -44,6 +44,7 @@ EXEMPT = {
     "searchable.make_indexes:": "an index for searches: what is missing is made after the next migration",
     "soundness.": "it only reads",
     "testing.apart._check_right:": "it only reads",
+    "testing.flowing.": "a drill's own rows, in a test database, in a transaction that is always rolled back",
     "worker._plan_by_keys:": "it sets the session's planner; the session ends with the process",
 }
 #: The beginning of a place's name -> the only database on which it runs.
