@@ -22,6 +22,15 @@ POSTGRES_USER = "postgres"
 #: Where they listen if they are given an address: their usual ports.
 POSTGRES_PORT, REDIS_PORT = 5432, 6379
 
+#: A server that need not survive a power cut waits for no disk, and writes no more than it must.
+CARELESS = (
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+)
+
 
 @contextlib.contextmanager
 def redis(folder: Path, *, address: str | None = None) -> Iterator[str]:
@@ -79,7 +88,7 @@ def running_cluster(folder: Path, *, durable: bool = False, address: str | None 
     """
     log = folder / "postgres.log"
     server = [binary("postgres"), "-D", folder / "data", "-k", folder]
-    durability = [] if durable else ["-c", "fsync=off"]
+    durability = [] if durable else [word for setting in CARELESS for word in ("-c", setting)]
     options = ["-c", "max_connections=200", "-c", f"listen_addresses={address or ''}"]
     command = [*server, *durability, *options]
     # SIGTERM would wait for each client to leave.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from participants.audit import audit
+from participants.audit.books import check_books
 from participants.audit.trades import BILLS, DOWNGRADES, TERMS, TRADES, Trade
 from participants.demos import DEMOS
 from participants.models import (
@@ -83,7 +83,8 @@ each_that_can_refuse = each(s for s in SERVICES if s.action in NO)
 
 
 def books_add_up() -> bool:
-    return audit().offences == []
+    """Whether all books do by themselves: there are no sagas here that they could contradict."""
+    return not list(check_books())
 
 
 @each_service
