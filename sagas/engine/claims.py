@@ -99,10 +99,11 @@ def _is_of(row: Taken, held: Held) -> bool:
     )
 
 
-#: Queue by queue, so that none is read further than needed, however much waits there.
+#: Queue by queue, so that none is read further than needed, however much waits there. What is updated comes in no
+#: order, so it is put back into that of being due.
 _TAKE = f"""
 WITH free AS (
-    SELECT d.id FROM unnest(%s::text[]) AS q(name) CROSS JOIN LATERAL (
+    SELECT d.id, d.due_at FROM unnest(%s::text[]) AS q(name) CROSS JOIN LATERAL (
         SELECT id, due_at FROM {Due._meta.db_table}
         WHERE queue = q.name AND due_at <= statement_timestamp() AND lease_token IS NULL AND NOT paused
         ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
@@ -120,7 +121,7 @@ WITH free AS (
 SELECT taken.*, (
     SELECT {loading.AS_TEXT} FROM {Saga._meta.db_table} AS s
     WHERE s.id = taken.saga_id AND taken.kind = '{Due.COMMAND}'
-) FROM taken
+) FROM taken JOIN free USING (id) ORDER BY free.due_at, free.id
 """  # noqa: S608 - names are our models' own
 
 

@@ -318,6 +318,19 @@ def test_a_claim_takes_what_others_have_not_and_waits_for_nobody(errand: Any) ->
     assert {mine.saga_id, theirs.saga_id} == {first.pk, second.pk}
 
 
+def test_the_longest_due_is_taken_first_however_the_database_finds_it(errand: Any) -> None:
+    sagas = [errand() for _ in range(20)]
+    for age, saga in enumerate(sagas):
+        Due.objects.filter(saga=saga).update(due_at=NOW - timedelta(minutes=age))
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            connection.cursor().execute(
+                "SET LOCAL enable_nestloop = off"
+            )  # which would go by time, by chance
+        taken = claims.claim(["fetch"], 20, "one")
+    assert [work.saga_id for work in taken] == [saga.pk for saga in reversed(sagas)]
+
+
 def test_what_takes_longer_than_a_lease_is_kept(
     errand: Any, pump: Pump, world: shop.World, settings: Any
 ) -> None:
