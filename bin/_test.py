@@ -30,7 +30,6 @@ LANES = (
             ("pg real", "postgres", REAL),
             ("browser", "sqlite", ("tests/browser",)),
             ("system", "sqlite", ("tests/system",)),
-            ("drill", "sqlite", ("tests/testing", "tests/test_docs.py", "tests/test_bugs.py")),
         ),
     ),
     (
@@ -38,6 +37,7 @@ LANES = (
         (
             ("core", "sqlite", ("tests/core",)),
             ("sqlite", "sqlite", ("tests/sagas", "tests/participants")),
+            ("drill", "sqlite", ("tests/testing", "tests/test_docs.py", "tests/test_bugs.py")),
         ),
     ),
     (

@@ -160,16 +160,6 @@ def _serves(url: str) -> bool:
     return False
 
 
-def _answers(url: str) -> bool:
-    """Whether PostgreSQL takes queries; it opens its socket before it does."""
-    try:
-        with psycopg.connect(url) as connection:
-            connection.execute("SELECT 1")
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
 def _wait(condition: Callable[[], bool], log: Path, within: float = 30) -> None:
     deadline = time.monotonic() + within
     while not condition():

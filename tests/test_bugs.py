@@ -56,7 +56,7 @@ def test_a_name_that_is_no_bug_is_refused() -> None:
 
 
 def test_a_planted_bug_is_found() -> None:
-    test = "tests/sagas/test_engine.py::test_a_zombie_cannot_speak_for_a_command_that_another_holds"
+    test = "tests/sagas/test_leases.py::test_a_zombie_cannot_speak_for_a_command_that_another_holds"
     own = {"DJANGO_SETTINGS_MODULE": "tests.settings"}  # with servers of its own
     done = run("-m", "pytest", "-q", "-p", "no:randomly", test, SAGADESK_BUG="no-lease-fencing", **own)
     assert done.returncode == 1, done.stdout

@@ -4,12 +4,10 @@ import json
 from collections import Counter
 from typing import Any
 
-from sagas.core.events import event_from
-from sagas.core.machine import fold
-from sagas.core.progress import Progress
 from sagas.models import Due, OperatorAction, Saga
-from sagas.orchestrator import loading, pins
+from sagas.orchestrator import loading
 from tests.crashpoints.shop import Effect
+from tests.folding import folded
 
 TERMINAL = {"completed", "failed"}
 
@@ -64,7 +62,7 @@ def _saga(saga: Saga) -> list[str]:
     if not set(steps) <= {0, 1} or sum(steps) != saga.version:
         found.append(f"its versions do not rise by one: {versions}, and the saga is at {saga.version}")
     (held,) = loading.read([saga.pk]) or (None,)
-    if held is None or held.progress != _folded(saga):
+    if held is None or held.progress != folded(saga):
         found.append("its events do not fold to its rows")
     if saga.state in TERMINAL and Due.objects.filter(saga=saga).exists():
         found.append("it is over, and something of it is due")
@@ -93,11 +91,3 @@ def _left_standing(saga: Saga) -> list[str]:
         step, direction, _ = what.split(".")
         net[step] += 1 if direction == "do" else -1
     return [step for step, times in net.items() if times and step in named]
-
-
-def _folded(saga: Saga) -> Progress:
-    log = [
-        event_from(e.type, at=e.at, version=e.version, step=e.step, data=e.data)
-        for e in saga.events.order_by("sequence")
-    ]
-    return fold(Progress.blank(pins.definition(saga.definition_id)), log)

@@ -58,13 +58,13 @@ def keep_a_lease(stage: Stage) -> None:
 
 @path()
 def find_nobody_who_handles_it(stage: Stage) -> None:
-    stage.start(key="k", kind="Stranger")
+    stage.start(key="k", kind="Forsaken")
     stage.rest()
 
 
 def another_knows(stage: Stage) -> None:
     """Have a saga whose command a worker of other code handles, which has just gone silent."""
-    stage.start(kind="Stranger")
+    stage.start(kind="Forsaken")
     signs = {"host": "h", "pid": 1, "started_at": database_now(), "seen_at": database_now()}
     names = {"queues": ["strange"], "commands": ["StrangeService.Call"]}
     Process.objects.create(name="other", kind=Process.WORKER, **names, **signs)

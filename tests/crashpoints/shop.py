@@ -113,10 +113,10 @@ class ToldParcel(Parcel):
         participant(lambda: None)()
 
 
-class Stranger(SagaOrchestrator):
+class Forsaken(SagaOrchestrator):
     """A saga whose participant nobody is."""
 
-    saga_type = "Stranger"
+    saga_type = "Forsaken"
 
     def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
         """Return one step."""

@@ -14,7 +14,7 @@ from sagas.core.messages import Unknown
 from sagas.engine import Pump, claims
 from sagas.models import Due, Event, OperatorAction, Saga, Step
 from tests.sagas import shop
-from tests.sagas.test_engine import assert_rows_are_the_fold, rest
+from tests.sagas.running import assert_rows_are_the_fold, rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -18,7 +18,7 @@ from sagas.models import Callback, LateReply, Saga, Step
 from sagas.transports import signing
 from tests.sagas import shop
 from tests.sagas.elsewhere import NEW, OLD, Elsewhere, Parcel, says, serving
-from tests.sagas.test_engine import assert_rows_are_the_fold, rest
+from tests.sagas.running import assert_rows_are_the_fold, rest
 from tests.sagas.test_http import STEP, configure
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -18,7 +18,7 @@ from sagas.models import Child, Due, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Answered, Asked, UnderWay, children, loading
 from sagas.registry import WAITS_QUEUE
 from tests.sagas import kin
-from tests.sagas.test_engine import assert_rows_are_the_fold
+from tests.sagas.running import assert_rows_are_the_fold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,13 +12,11 @@ from django.db.models.functions import Now
 
 from sagas import Later, Rejected, SagaContext, orchestrator, publish, registry, stranded, subscribe
 from sagas.clock import database_now
-from sagas.core.events import event_from
-from sagas.core.machine import fold
-from sagas.core.progress import Progress
 from sagas.engine import Pump
 from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
-from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, bus, intake, loading
+from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, bus, intake
 from tests.sagas import trade
+from tests.sagas.running import assert_rows_are_the_fold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -106,13 +104,7 @@ def test_folding_the_events_of_a_choreography_gives_its_rows(
 ) -> None:
     world.behaviour["MoneyAsked"] = trade.tells("MoneyRefused", reason="broke")
     saga = deal()
-    held = loading.look(saga.pk)
-    assert held is not None
-    told = [
-        event_from(row.type, at=row.at, version=row.version, step=row.step, data=row.data)
-        for row in Event.objects.filter(saga=saga)
-    ]
-    assert fold(Progress.blank(held.definition), told) == held.progress
+    assert_rows_are_the_fold(saga)
 
 
 def test_what_was_refused_is_given_back_and_then_it_has_failed(

@@ -19,7 +19,7 @@ from sagas.health import health
 from sagas.models import Due, Process, Saga, Step
 from sagas.worker import Clock
 from tests.sagas import functions, shop, waits
-from tests.sagas.test_engine import assert_rows_are_the_fold, run
+from tests.sagas.running import assert_rows_are_the_fold, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

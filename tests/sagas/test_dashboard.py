@@ -17,7 +17,7 @@ from sagas.dashboard.log import LONGEST
 from sagas.engine import Pump
 from sagas.models import Event, OperatorAction, Process, Saga
 from tests.sagas import shop
-from tests.sagas.test_engine import rest
+from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,7 +12,7 @@ from sagas.dashboard.views import probes
 from sagas.engine import Pump
 from sagas.models import Process, Saga, Token
 from tests.sagas import shop
-from tests.sagas.test_engine import rest
+from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,7 +13,7 @@ from django.urls import reverse
 from sagas.engine import Pump
 from sagas.models import OperatorAction, Saga
 from tests.sagas import shop
-from tests.sagas.test_engine import rest
+from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

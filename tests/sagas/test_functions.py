@@ -14,16 +14,14 @@ from django.test.utils import CaptureQueriesContext
 
 from sagas import Rejected, command, durable_saga, orchestrator, registry, stranded
 from sagas.core import messages as m
-from sagas.core.events import event_from
-from sagas.core.machine import fold
-from sagas.core.progress import Progress
 from sagas.dashboard.graph import latest
 from sagas.dashboard.nodes import said
 from sagas.dashboard.regions import saga_contexts
 from sagas.engine import Pump, call, claims
-from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
-from sagas.orchestrator import Asked, Invalid, loading, pins
+from sagas.models import Due, LateReply, OperatorAction, Saga, Step
+from sagas.orchestrator import Asked, Invalid, loading
 from sagas.replay import Record
+from tests.folding import folded
 from tests.sagas import functions, shop
 from tests.sagas.functions import fetch, pay, post
 
@@ -83,11 +81,7 @@ def check_rows(saga: Saga) -> None:
     """Folding the events gives the rows (rule 8), and something is due unless there is a reason (rule 6)."""
     held = loading.look(saga.pk)
     assert held is not None
-    told = [
-        event_from(row.type, at=row.at, version=row.version, step=row.step, data=row.data)
-        for row in Event.objects.filter(saga=saga)
-    ]
-    assert fold(Progress.blank(pins.definition(saga.definition_id)), told) == held.progress
+    assert folded(saga) == held.progress
     assert saga.finished_at or saga.paused or saga.waiting or saga.attention or held.due
 
 

@@ -16,7 +16,7 @@ from sagas.transports import signing, wire
 from sagas.transports.http import Http
 from tests.sagas import shop
 from tests.sagas.elsewhere import NEW, OLD, Asked, Elsewhere, Parcel, says, serving
-from tests.sagas.test_engine import assert_rows_are_the_fold, rest
+from tests.sagas.running import assert_rows_are_the_fold, rest
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)

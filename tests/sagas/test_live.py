@@ -28,7 +28,7 @@ from sagas.models import Saga
 from sagas.routing import websocket_urlpatterns
 from sagas.signals import Change
 from tests.sagas import shop
-from tests.sagas.test_engine import rest
+from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

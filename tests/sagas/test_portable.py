@@ -19,7 +19,7 @@ from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, Conflict, Invalid, importing, ledger
 from sagas.orchestrator.exporting import documents
 from tests.sagas import shop
-from tests.sagas.test_engine import assert_rows_are_the_fold
+from tests.sagas.running import assert_rows_are_the_fold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -26,7 +26,7 @@ from sagas.dashboard.timeline import timeline
 from sagas.engine import Pump, claims, reap
 from sagas.models import Due, LateReply, Step
 from tests.sagas import shop
-from tests.sagas.test_engine import assert_rows_are_the_fold, rest
+from tests.sagas.running import assert_rows_are_the_fold, rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -18,7 +18,7 @@ from sagas.engine import Pump, claims
 from sagas.models import Due, Event, OperatorAction, Saga, Step
 from sagas.orchestrator import pins, remapping
 from tests.sagas import shop
-from tests.sagas.test_engine import assert_rows_are_the_fold, rest
+from tests.sagas.running import assert_rows_are_the_fold, rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

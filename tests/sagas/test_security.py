@@ -22,7 +22,7 @@ from sagas import bell, consumers
 from sagas.core.ids import uuid7
 from sagas.engine import Pump
 from tests.sagas import shop
-from tests.sagas.test_engine import rest
+from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

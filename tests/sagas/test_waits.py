@@ -21,7 +21,7 @@ from sagas.models import Due, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, ledger
 from sagas.registry import WAITS_QUEUE
 from tests.sagas import waits
-from tests.sagas.test_engine import assert_rows_are_the_fold
+from tests.sagas.running import assert_rows_are_the_fold
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -64,7 +64,7 @@ def any_function_in_a_job() -> None:
     )
 
 
-@bug("tests/sagas/test_engine.py")
+@bug("tests/sagas/test_groups.py")
 def sqlite_transactions_deferred() -> None:
     """SQLite's transactions begin as readers: who wants to write then is told that the database is locked."""
     from django.db import connections

@@ -3,7 +3,9 @@
 from tests.bugs.bug import POSTGRES, bug
 from tests.bugs.planting import reword, rewrite
 
-ENGINE, EVENTS = "tests/sagas/test_engine.py", "tests/sagas/test_events.py"
+ENGINE, EVENTS, GROUPS, HANDLERS, LEASES = (
+    f"tests/sagas/test_{name}.py" for name in ("engine", "events", "groups", "handlers", "leases")
+)
 PROCESSES = "tests/acceptance/test_processes.py"
 
 
@@ -17,13 +19,13 @@ def key_contains_the_attempt() -> None:
     )
 
 
-@bug(ENGINE, chaos=True)
+@bug(LEASES, chaos=True)
 def no_reaper() -> None:
     """Nobody takes back what a dead worker held."""
     rewrite("sagas.engine.claims:reap", "lease_until__lt=database_now()", "lease_until=None")
 
 
-@bug(ENGINE)
+@bug(LEASES)
 def a_lost_attempt_never_was() -> None:
     """What a dead worker held is given to the next one as if it had never been tried."""
     rewrite(
@@ -33,7 +35,7 @@ def a_lost_attempt_never_was() -> None:
     )
 
 
-@bug(ENGINE)
+@bug(GROUPS)
 def undecided_given_back() -> None:
     """An outcome that could not be recorded frees its command, as if nobody had tried it."""
     rewrite(
@@ -43,13 +45,13 @@ def undecided_given_back() -> None:
     )
 
 
-@bug(ENGINE, database=POSTGRES)
+@bug(LEASES, database=POSTGRES)
 def claim_without_a_lock() -> None:
     """Two workers that look at the same moment take the same work: the second takes the first one's lease away."""
     reword("sagas.engine.claims:_TAKE", "FOR UPDATE SKIP LOCKED", "")
 
 
-@bug(ENGINE, database=POSTGRES)
+@bug(LEASES, database=POSTGRES)
 def claim_waits_for_locks() -> None:
     """A claim waits for rows that others have locked, instead of taking the next: one slow commit stops a queue."""
     reword("sagas.engine.claims:_TAKE", "FOR UPDATE SKIP LOCKED", "FOR UPDATE")
@@ -62,7 +64,7 @@ def pause_ignored_by_the_claim() -> None:
     rewrite("sagas.engine.claims:_take_one_by_one", "lease_token=None, paused=False", "lease_token=None")
 
 
-@bug("tests/sagas/test_time.py", ENGINE, database=POSTGRES)
+@bug("tests/sagas/test_time.py", LEASES, database=POSTGRES)
 def lease_by_the_workers_clock() -> None:
     """Leases and due times are taken from the worker's own clock, which is a minute fast, or slow."""
     own = "datetime.now(UTC) + timedelta(seconds=60 if os.getpid() % 2 else -60)"
@@ -78,13 +80,13 @@ def lease_by_the_workers_clock() -> None:
     )
 
 
-@bug(ENGINE, PROCESSES)
+@bug(LEASES, PROCESSES)
 def leases_not_renewed() -> None:
     """A handler that takes longer than a lease loses it, and its command is executed a second time beside it."""
     rewrite("sagas.engine.pump:Pump._renew", "if self.running and", "if False and")
 
 
-@bug(ENGINE)
+@bug(HANDLERS)
 def hung_handlers_keep_their_slots() -> None:
     """Nobody gives up on a handler that hangs: its slot, and its saga, are gone for good."""
     rewrite("sagas.engine.pump:Pump._timed_out", "if each.until <= now]", "if False]")

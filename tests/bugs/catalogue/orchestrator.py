@@ -3,10 +3,12 @@
 from tests.bugs.bug import bug
 from tests.bugs.planting import rewrite
 
-ENGINE, ACTIONS, START = (f"tests/sagas/test_{name}.py" for name in ("engine", "actions", "start"))
+ENGINE, ACTIONS, START, GROUPS, LEASES = (
+    f"tests/sagas/test_{name}.py" for name in ("engine", "actions", "start", "groups", "leases")
+)
 
 
-@bug(ENGINE, "tests/acceptance/test_processes.py")
+@bug(LEASES, "tests/acceptance/test_processes.py")
 def no_lease_fencing() -> None:
     """A worker that has lost its lease may still answer, though another one holds the command by now."""
     rewrite(
@@ -14,7 +16,7 @@ def no_lease_fencing() -> None:
     )
 
 
-@bug(ENGINE, chaos=True)
+@bug(GROUPS, chaos=True)
 def no_compare_and_set() -> None:
     """A saga's row is written whatever its version is by then: who wrote last, wins, and the other write is lost."""
     rewrite(
@@ -26,7 +28,7 @@ def no_compare_and_set() -> None:
     )
 
 
-@bug(ENGINE, chaos=True)
+@bug(GROUPS, chaos=True)
 def nobody_looks_whether_it_was_written() -> None:
     """State is written with the version in its WHERE, but nobody looks whether a row was found."""
     rewrite("sagas.rows:_Part.execute", "if self.exact and", "if False and")
@@ -69,7 +71,7 @@ def events_with_gaps() -> None:
     )
 
 
-@bug(ENGINE)
+@bug(GROUPS)
 def one_version_for_one_commit() -> None:
     """Two replies that share a commit share a version: pages that saw the first one never hear of the second."""
     rewrite(

@@ -1,0 +1,213 @@
+"""What a worker does for many sagas together: reads and commits that they share, and one that spoils nothing."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import DataError, connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from sagas import orchestrator, rows
+from sagas.core.messages import Completed
+from sagas.engine import Pump, reap
+from sagas.models import Definition, Due, Saga, Step
+from sagas.orchestrator import ledger, loading, pins
+from sagas.signals import committed
+from tests.sagas import shop
+from tests.sagas.running import assert_rows_are_the_fold, at_once, rest, run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def commits() -> Iterator[list[int]]:
+    """How many sagas each commit moved."""
+    sizes: list[int] = []
+
+    def heard(*, changes: list[Any], **_: Any) -> None:
+        sizes.append(len(changes))
+
+    committed.connect(heard)
+    yield sizes
+    committed.disconnect(heard)
+
+
+def test_many_sagas_share_their_commits(
+    world: shop.World, pump: Pump, commits: list[int], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.SAGAS = {**settings.SAGAS, "CONCURRENCY": 16}
+    at_once(pump, monkeypatch)
+    orchestrator.start_many("Errand", [{"item": str(i)} for i in range(40)])
+    commits.clear()
+    run(pump)
+    assert Saga.objects.filter(state="completed").count() == 40
+    assert commits == [16] * 3 + [16] * 3 + [8] * 3
+
+
+def test_a_saga_is_read_once_and_again_only_if_somebody_moved_it(
+    errand: Any, pump: Pump, world: shop.World, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Any] = []
+    locks: list[Any] = []
+    held_from, lock = loading.held_from, loading.lock
+
+    def counted(saga: Any, *rest: Any) -> Any:
+        reads.append(saga["id"])
+        return held_from(saga, *rest)
+
+    def noted(ids: Any) -> Any:
+        locks.append(ids)
+        return lock(ids)
+
+    monkeypatch.setattr(loading, "held_from", counted)
+    monkeypatch.setattr(loading, "lock", noted)
+    left_alone = errand()
+    run(pump)
+    assert reads == [left_alone.pk], "when it was claimed"
+    assert not locks
+
+    reads.clear()
+    moved = errand(branches=True)
+    paused = threading.Event()
+
+    def pay(_: Any) -> None:
+        orchestrator.act(moved.pk, "pause", asked())
+        orchestrator.act(moved.pk, "resume", asked())
+        paused.set()
+
+    def fetch(_: Any) -> None:
+        assert paused.wait(20)
+
+    world.behaviour |= {"PayService.Pay": pay, "FetchService.Fetch": fetch}
+    run(pump)
+    assert len(reads) > 1
+    for saga in (left_alone, moved):
+        saga.refresh_from_db()
+        assert saga.state == "completed"
+        assert_rows_are_the_fold(saga)
+
+
+def test_a_saga_that_moved_on_unseen_is_locked_and_read_again(
+    errand: Any, pump: Pump, world: shop.World, asked: Any
+) -> None:
+    """The pump trusts what it last saw; its commit must find out that somebody else was there."""
+    neighbour, moved = errand(), errand()
+
+    def fetch(given: Any) -> None:
+        if given["saga_id"] == str(moved.pk):
+            orchestrator.act(moved.pk, "pause", asked())
+            orchestrator.act(moved.pk, "resume", asked())
+
+    world.behaviour["FetchService.Fetch"] = fetch
+    run(pump)
+    for saga in (neighbour, moved):
+        saga.refresh_from_db()
+        assert saga.state == "completed"
+        assert_rows_are_the_fold(saga)
+    assert set(moved.events.values_list("type", flat=True)) >= {"SagaPaused", "SagaResumed"}
+
+
+def test_two_replies_that_share_a_commit_are_two_transitions(
+    errand: Any, pump: Pump, world: shop.World, commits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once(pump, monkeypatch)
+    saga = errand(branches=True)
+    run(pump)
+    saga.refresh_from_db()
+    assert commits == [1, 1, 1], "the start, both branches, the join"
+    versions = saga.events.order_by("sequence").values_list("version", flat=True)
+    assert sorted(set(versions)) == [1, 2, 3, 4]
+    assert_rows_are_the_fold(saga)
+
+
+def test_a_saga_that_cannot_be_read_does_not_hold_up_its_queue(
+    errand: Any, pump: Pump, world: shop.World
+) -> None:
+    errand()
+    unreadable, healthy = errand(cannot_undo=True), errand()
+    document = {"saga_type": "Errand", "steps": []}
+    Definition.objects.filter(pk=unreadable.definition_id).update(document=document)
+    pins.forget_definitions()
+    run(pump)
+    healthy.refresh_from_db()
+    assert healthy.state == "completed"
+    due = Due.objects.get(saga=unreadable)
+    assert due.lease_token is None
+    assert "cannot be read" in (due.error or "")
+
+
+def test_an_outcome_that_cannot_be_written_does_not_spoil_its_group(
+    errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt, healthy = errand(), errand()
+    write = ledger.Group.write
+
+    def refuses(group: Any) -> None:
+        if spoilt.pk in group.sagas:
+            raise DataError("the database has no room for it")
+        write(group)
+
+    monkeypatch.setattr(ledger.Group, "write", refuses)
+    run(pump)
+    healthy.refresh_from_db()
+    assert healthy.state == "completed"
+    assert "no room for it" in (Due.objects.get(saga=spoilt).error or "")
+
+
+def test_a_saga_that_cannot_be_decided_does_not_hold_up_the_others(
+    errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisoned, healthy = errand(), errand()
+    decide = ledger.Group.decide
+
+    def breaks(group: Any, held: Any, *told: Any) -> Any:
+        if held.id == poisoned.pk:
+            raise RuntimeError("poison")
+        return decide(group, held, *told)
+
+    monkeypatch.setattr(ledger.Group, "decide", breaks)
+    run(pump)
+    healthy.refresh_from_db()
+    poisoned.refresh_from_db()
+    assert (healthy.state, poisoned.state) == ("completed", "pending")
+    due = Due.objects.get(saga=poisoned)
+    assert due.lease_token is not None, "nobody may think that nothing was tried"
+    assert "poison" in (due.error or "")
+    monkeypatch.setattr(ledger.Group, "decide", decide)
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+    reap()
+    assert Step.objects.get(saga=poisoned, name="fetch").unresolved
+    assert rest(pump, poisoned).state == "completed"
+
+
+def test_nobody_writes_without_the_lock_unnoticed(errand: Any) -> None:
+    saga = errand()
+
+    @transaction.atomic
+    def write() -> None:
+        group = ledger.Group()
+        group.lock([saga.pk])
+        Saga.objects.filter(pk=saga.pk).update(version=F("version") + 1, sequence=F("sequence") + 1)
+        group.decide(group.sagas[saga.pk], Completed(2))
+        group.write()
+
+    with pytest.raises(rows.Stale):
+        write()
+    assert Step.objects.get(saga=saga, name="fetch").status == "executing"
+
+
+def test_who_reads_in_a_transaction_can_write_in_it(errand: Any) -> None:
+    if connection.vendor != "sqlite":
+        return  # where readers never wait for writers
+    saga = errand()
+    other = sqlite3.connect(connection.settings_dict["NAME"], timeout=0, isolation_level=None)
+    with transaction.atomic():
+        assert Saga.objects.filter(pk=saga.pk).exists()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("UPDATE sagas_saga SET paused = paused")
+        Saga.objects.filter(pk=saga.pk).update(paused=F("paused"))
+    other.close()

@@ -1,0 +1,183 @@
+"""Handlers that hang, block or are asynchronous, and commands that nobody handles."""
+
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+
+from sagas import SagaOrchestrator, SagaStep, command, orchestrator, registry
+from sagas.engine import Pump, claims, hold_unserved
+from sagas.models import Due, Process, Saga, Step
+from tests.sagas import shop
+from tests.sagas.running import at_once, run
+from tests.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = datetime.now(UTC)
+
+
+def test_a_hung_handler_costs_its_own_slot_only(world: shop.World) -> None:
+    release = threading.Event()
+    pump = Pump(("hang", "fetch", "pay", "post"), "test-worker")
+    hanging = Hanging().start({"item": "x"})
+    Hanging.wait_for = release
+    others = orchestrator.start_many("Errand", [{"item": str(i)} for i in range(5)])
+    run(pump)
+    assert Saga.objects.filter(pk__in=[o.pk for o in others], state="completed").count() == 5
+    hanging.refresh_from_db()
+    assert (hanging.state, hanging.attention) == ("pending", "outcome_unknown")
+    assert len(pump.hung) == 1
+    release.set()
+    until(lambda: not pump.busy)
+    hanging.refresh_from_db()
+    assert hanging.state == "completed", "its late success is taken: nobody else held the command"
+
+
+def test_a_handler_that_answers_at_the_last_moment_does_not_hang(
+    errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once(pump, monkeypatch)
+    saga = errand()
+    (work,) = claims.claim(["fetch"], 1, "test-worker")
+    pump._begin(work)
+    pump.running[work.token] = pump.running[work.token]._replace(until=0.0)
+    pump._harvest(claiming=False, end=0.0)
+    assert Step.objects.get(saga=saga, name="fetch").status == "completed"
+    assert not pump.hung
+
+
+class Stranger(SagaOrchestrator):
+    saga_type = "Stranger"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [SagaStep("call", "NowhereService.Call" if data else "HangService.Hang")]
+
+
+class Hanging(SagaOrchestrator):
+    saga_type = "Hanging"
+    wait_for: threading.Event
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [SagaStep("hang", "HangService.Hang", timeout=0.2, retry=shop.Retry(max_attempts=1))]
+
+
+@command("HangService.Hang")
+def hang(_: Any) -> None:
+    Hanging.wait_for.wait(30)
+
+
+@command("AsyncService.Sleep")
+async def sleep(sent: Any) -> Any:
+    await asyncio.sleep(0)
+    if sent.get("hang"):
+        await asyncio.Event().wait()
+    return {"slept": True}
+
+
+class Asynchronous(SagaOrchestrator):
+    saga_type = "Asynchronous"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        retry = shop.Retry(max_attempts=1)
+        return [SagaStep("sleep", "AsyncService.Sleep", timeout=0.3 if data.get("hang") else 20, retry=retry)]
+
+
+@pytest.mark.parametrize(
+    ("data", "end"), [({}, ("completed", None)), ({"hang": 1}, ("pending", "outcome_unknown"))]
+)
+def test_handlers_may_be_asynchronous_and_are_timed_out(data: Any, end: Any) -> None:
+    saga = Asynchronous().start(data)
+    run(Pump(["async"], "test-worker"))
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == end
+
+
+def test_a_command_that_nobody_handles_asks_for_attention(
+    asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_saga_classes", "_saga_types", "_commands"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+
+    class Orphaned(SagaOrchestrator):
+        saga_type = "Orphaned"
+
+        def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+            return [SagaStep("call", "GoneService.Call")]
+
+    saga = Orphaned().start({})
+    pump = Pump(["gone"], "test-worker")
+    run(pump)
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == ("pending", "no_handler")
+    command("GoneService.Call")(lambda _: {"back": True})
+    orchestrator.act(saga.pk, "retry", asked(step="call"))
+    run(pump)
+    saga.refresh_from_db()
+    assert saga.state == "completed"
+
+
+def test_a_command_of_which_nobody_knows_asks_for_attention(settings: Any) -> None:
+    settings.SAGAS = {"UNSERVED": 0.001}
+    saga = Stranger().start({"item": "x"})
+    Due.objects.update(due_at=Now() - timedelta(seconds=1))
+    gone = {"host": "h", "pid": 1, "started_at": NOW, "seen_at": NOW}
+    Process.objects.create(name="w", kind="worker", queues=["nowhere"], **gone)
+    assert hold_unserved() == 0, "its workers may be back soon"
+    Process.objects.all().delete()
+    assert hold_unserved() == 1
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == ("pending", "no_handler")
+
+
+class Blocking(SagaOrchestrator):
+    saga_type = "Blocking"
+    meanwhile: Any
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [SagaStep("block", "BlockingService.Block")]
+
+
+class Impatient(SagaOrchestrator):
+    saga_type = "Impatient"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [SagaStep("block", "BlockingService.Block", timeout=0.5, retry=shop.Retry(max_attempts=1))]
+
+
+@command("BlockingService.Block")
+async def block(_: Any) -> None:
+    Blocking.meanwhile()
+
+
+def test_an_asynchronous_handler_that_blocks_does_not_hold_up_those_that_come_after() -> None:
+    blocking, release = threading.Event(), threading.Event()
+    Blocking.meanwhile = lambda: (blocking.set(), release.wait(30))
+    pump = Pump(["blocking", "async"], "test-worker")
+    blocked = Blocking().start({})
+    runs = threading.Thread(target=lambda: (run(pump), connection.close()))
+    runs.start()
+    assert blocking.wait(20)
+    until(lambda: pump._slots._loop is None)
+    after = Asynchronous().start({})
+    until(lambda: Saga.objects.get(pk=after.pk).state == "completed")
+    release.set()
+    runs.join(30)
+    assert Saga.objects.get(pk=blocked.pk).state == "completed"
+
+
+def test_what_an_asynchronous_handler_says_too_late_is_taken() -> None:
+    release = threading.Event()
+    Blocking.meanwhile = lambda: release.wait(30)
+    saga = Impatient().start({})
+    pump = Pump(["blocking"], "test-worker")
+    run(pump)
+    saga.refresh_from_db()
+    assert saga.attention == "outcome_unknown"
+    release.set()
+    until(lambda: Saga.objects.get(pk=saga.pk).state == "completed")
+    until(lambda: not pump.busy)
