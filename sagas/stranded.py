@@ -248,7 +248,7 @@ def _differing(growing: Sequence[str]) -> Iterator[Finding]:
                 key = (held.saga_type, held.definition.step(FUNCTION).action, why)
                 found.setdefault(key if len(found) < REASONS else next(reversed(found)), []).append(held.id)
     for (saga_type, name, why), ids in found.items():
-        text = f"their function does not do again what is recorded: {why}"
+        text = f"the function does not do again what is recorded: {why}"
         yield Finding(
             "function", saga_type, FUNCTION, "action", name, len(ids), ids,
             tuple(str(pk) for pk in ids[:EXAMPLES]), text,

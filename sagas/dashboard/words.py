@@ -16,7 +16,7 @@ ATTENTION: Mapping[str, tuple[str, str]] = {
     "late_effect": ("an effect came too late", "undo it with Roll back, or settle it as waived"),
     "compensation_failed": ("an undo keeps failing", "try it again, or settle it by hand"),
     "expectation_missed": ("an expectation was missed", "look at what the participant did"),
-    "misconfigured": ("a participant cannot be called", "mend its address or credentials, then retry"),
+    "misconfigured": ("the call itself is wrong", "mend what its error says, then retry"),
     "no_handler": ("nobody handles a command", "deploy its handler, then retry"),
     "cannot_undo": ("cannot be undone", "take care of it outside, then settle it by hand"),
     "outcome_unknown": ("an outcome is unknown", "ask the participant, then settle it by hand"),

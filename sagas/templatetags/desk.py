@@ -29,7 +29,8 @@ _UNITS = (
 
 
 _TIME = r"\{(\d{4}-\d\d-\d\dT[^{}\s]+)\}"
-_SAGA = r"\bsaga ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"
+_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_SAGA = rf"\bsaga ({_ID})\b"
 _TOLD = re.compile(f"{_TIME}|{_SAGA}")
 
 
@@ -159,6 +160,12 @@ def span(seconds: float | None) -> str:
 def short(value: UUID | str) -> str:
     """Shorten an id to its end, which tells neighbours apart; its beginning is only the time."""
     return f"…{str(value)[-8:]}"
+
+
+@register.filter
+def known_as(correlation_id: str) -> str:
+    """Return what people know a saga by: its correlation id; one that nobody chose is an id, and shown by its end."""
+    return short(correlation_id) if re.fullmatch(_ID, correlation_id) else correlation_id
 
 
 @register.filter

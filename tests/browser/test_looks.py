@@ -68,6 +68,18 @@ def test_hundreds_of_branches_are_drawn_each_in_a_cell_of_its_own(chromium: Brow
     page.close()
 
 
+def test_the_list_of_sagas_shows_all_of_its_columns_on_a_laptop(page: Page, paths: list[str]) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto("/sagas/")
+    # As a saga that nobody named is, and as long as an author may have called its type.
+    page.locator(".saga__name a").first.evaluate(
+        "link => link.textContent = 'customer-order-of-the-year-2026-000017'"
+    )
+    page.locator(".saga__type").first.evaluate("type => type.textContent = 'SubscriptionRenewal'")
+    sideways = page.locator(".table-box").evaluate("box => box.scrollWidth - box.clientWidth")
+    assert sideways <= 0, f"the table is {sideways} px too wide"
+
+
 def test_login_fits_a_phone(browse: Callable[..., Page]) -> None:
     page = browse(None, viewport={"width": 360, "height": 640})
     page.goto("/login/")

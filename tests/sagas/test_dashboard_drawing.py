@@ -317,6 +317,15 @@ def test_percentiles_are_values_that_occurred() -> None:
     assert _percentile([float(n) for n in range(1, 101)], 95) == 95.0
 
 
+def test_a_saga_is_known_by_the_name_it_was_given_or_else_by_the_end_of_its_id() -> None:
+    assert desk.known_as("ORD-7") == "ORD-7"
+    assert desk.known_as("01a22153-d239-736f-91b4-2afa2c0b190b") == "…2c0b190b"
+    assert (
+        desk.known_as("order-01a22153-d239-736f-91b4-2afa2c0b190b")
+        == "order-01a22153-d239-736f-91b4-2afa2c0b190b"
+    )
+
+
 def test_filters_keep_their_order_in_links_and_drop_what_is_empty() -> None:
     filters = Filters.read({"type": " T ", "state": "failed", "after": "x", "nonsense": "y"})
     assert filters.query == "state=failed&type=T"
