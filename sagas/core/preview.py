@@ -141,6 +141,7 @@ def _standing(definition: SagaDefinition, end: Progress) -> tuple[str, ...]:
         for name, step in end.steps.items()
         if (
             step.status is StepStatus.COMPLETED
+            and not (definition.step(name).timer or definition.step(name).approval)  # they have no effect
             and (step.standing or definition.step(name).compensation in {None, CANNOT_UNDO})
         )
         or step.attention is Attention.CANNOT_UNDO

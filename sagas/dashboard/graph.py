@@ -186,7 +186,9 @@ def _after(needs: Sequence[str], previous: str | None) -> str:
 
 
 def undo_state(step: Mapping[str, Any], state: str, *, reached: bool, passed: bool) -> str:
-    """Return what the undo lane shows of a step."""
+    """Return what the undo lane shows of a step. A timer or an approval leaves nothing that could stand."""
+    if step.get("timer") or step.get("approval"):
+        return "none"
     if step["standing"]:
         return "standing"
     if step["status"] == "compensated":

@@ -1,7 +1,13 @@
-"""A saga's log: its events in order, with what operators did woven in where they did it."""
+"""A saga's log: its events in order, with what operators did woven in where they did it.
 
-from collections.abc import Mapping, Sequence
+What one transition decided about a function and its steps is one thing to a reader, and is one line: it asks for a step
+that is due then, and it hears of a verdict. The line's details have each event.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +18,7 @@ from sagas.models import OperatorAction
 #: Entries that a page shows; older ones have pages of their own.
 LONGEST = 400
 _QUIET = frozenset({"at", "version", "data"})
+_VERDICTS = frozenset({"StepCompleted", "StepFailed", "StepSkipped"})
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,8 @@ class Entry:
     text: str
     version: int
     sequence: int | None = None
+    numbers: str = ""
+    """Of the events that it tells, as people count them."""
     step: str = ""
     detail: Mapping[str, Any] | None = None
     action: OperatorAction | None = None
@@ -57,26 +66,55 @@ def older_log(saga_id: UUID, before: int) -> Log:
 
 
 def _woven(events: Sequence[Mapping[str, Any]], actions: Sequence[OperatorAction]) -> Log:
-    entries = [*map(_of_event, events), *map(_of_action, actions)]
+    told = [_of_events(line) for _, each in groupby(events, itemgetter("version")) for line in _lines(each)]
+    entries = [*told, *map(_of_action, actions)]
     entries.sort(key=lambda e: (e.version, e.action is None, e.sequence or 0))
     first, last = (events[0]["sequence"], events[-1]["sequence"]) if events else (1, 0)
     return Log(entries, events, first, last)
 
 
-def _of_event(event: Mapping[str, Any]) -> Entry:
-    tone, text = sentence(event)
-    detail = {
-        k: v for k, v in (event["data"] or {}).items() if k not in _QUIET and v not in (None, "", [], {})
-    }
+def _lines(events: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Put the events of one transition into lines."""
+    lines: list[list[Mapping[str, Any]]] = []
+    for event in events:
+        if lines and _belongs(event, lines[-1][0]["type"]):
+            lines[-1].append(event)
+        else:
+            lines.append([event])
+    return lines
+
+
+def _belongs(event: Mapping[str, Any], first: str) -> bool:
+    """Whether an event goes without saying after that one."""
+    if first == "SagaGrown":
+        return event["type"] in {"FunctionWaits", "StepDispatched"}
+    return first in _VERDICTS and event["type"] == "FunctionDispatched"
+
+
+def _of_events(line: Sequence[Mapping[str, Any]]) -> Entry:
+    first = line[0]
+    tone, text = sentence(first)
+    waits = [each for each in line[1:] if each["type"] == "StepDispatched" and each["data"].get("waiting")]
+    more = [sentence(each)[1] for each in waits]
+    if line[-1]["type"] == "FunctionDispatched" and len(line) > 1:
+        more.append("The function is to hear of it.")
+    details = {f"{each['sequence']} {each['type']}": _detail(each) for each in line}
+    last = line[-1]["sequence"]
     return Entry(
-        at=event["at"],
+        at=first["at"],
         tone=tone,
-        text=text,
-        version=event["version"],
-        sequence=event["sequence"],
-        step=event["step"] or "",
-        detail=detail or None,
+        text=" ".join([text, *more]),
+        version=first["version"],
+        sequence=first["sequence"],
+        numbers=f"{first['sequence']}–{last}" if len(line) > 1 else str(last),
+        step=first["step"] or "",
+        detail=(details if len(line) > 1 else _detail(first)) or None,
     )
+
+
+def _detail(event: Mapping[str, Any]) -> dict[str, Any]:
+    data = event["data"] or {}
+    return {k: v for k, v in data.items() if k not in _QUIET and v not in (None, "", [], {})}
 
 
 def _of_action(action: OperatorAction) -> Entry:

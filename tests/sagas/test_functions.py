@@ -569,7 +569,10 @@ def test_the_page_of_a_function_has_its_steps_as_they_come(
     assert [line.name for line in regions["timeline"].lines] == ["function", "fetch", "pay"]
     page = client.get(f"/sagas/{begun.saga.pk}/").content.decode()
     assert "The function asks for fetch." in page
-    assert "A run of the function is due, to hear of a verdict." in page
+    assert "fetch is completed. The function is to hear of it." in page
+    lines = page.partition('<ol class="log"')[2].partition("</ol>")[0].count("<li")
+    assert (lines, Event.objects.filter(saga=begun.saga).count()) == (6, 11)
+    assert "3 SagaGrown" in page  # the details have each event
     assert "More steps come as the function asks for them" in client.get("/types/Errands/").content.decode()
     orchestrator.step_completed(begun.saga.pk, "pay")
     begun.go(functions.errand)

@@ -9,7 +9,9 @@ from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 
+from sagas import orchestrator
 from sagas.models import Event, Saga
+from sagas.orchestrator import Asked
 from tests.sagas import waits
 from tests.sagas.test_waits import begin, pump, run  # noqa: F401 - pump is a fixture
 
@@ -137,3 +139,16 @@ def test_the_api_starts_later_lists_what_waits_and_approves(client: Client, boss
     )
     assert refused.status_code == 403
     assert "boss started this saga" in refused.json()["error"]["message"]
+
+
+def test_a_timer_that_a_rollback_passes_leaves_nothing_standing(client: Client, pump: Any, boss: Any) -> None:  # noqa: F811
+    saga = run(pump, begin("rest", "ok", wait=0.0, ask={"by": "perm:sagas.approve_saga"}))
+    asked = Asked(operator=boss, via="desk", reason="no", step="ok")
+    plan = orchestrator.preview(saga.pk, "reject", asked)
+    assert plan.standing == ()
+    orchestrator.act(saga.pk, "reject", asked)
+    saga.refresh_from_db()
+    assert saga.state == "failed"
+    shown = page(client, saga)
+    assert "left standing" not in shown
+    assert shown.count("nothing to undo") == 2
