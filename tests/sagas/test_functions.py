@@ -18,7 +18,7 @@ from sagas.dashboard.graph import latest
 from sagas.dashboard.nodes import said
 from sagas.dashboard.regions import saga_contexts
 from sagas.engine import Pump, call, claims
-from sagas.models import Due, LateReply, OperatorAction, Saga, Step
+from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, Invalid, loading
 from sagas.replay import Record
 from tests.folding import folded
