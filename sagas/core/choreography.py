@@ -13,7 +13,7 @@ from sagas.core import verbs
 from sagas.core.draft import Draft, Refused
 from sagas.core.flow import END, Flow, Part
 from sagas.core.progress import StepProgress
-from sagas.core.words import FORWARD, Attention, SagaState, StepStatus, Verdict
+from sagas.core.words import FORWARD, Attention, Outcome, SagaState, StepStatus, Verdict
 
 
 def take(draft: Draft, flow: Flow, message: m.Message) -> None:
@@ -31,9 +31,14 @@ def take(draft: Draft, flow: Flow, message: m.Message) -> None:
                 _go_on(draft, flow)
         case m.Completed() | m.Rejected() | m.Unknown() | m.Unserved() | m.Later() | m.TimeUp():
             step = draft.progress.awaiting(message.number)
-            if step is not None and _answers(step, message):
+            if step is None:
+                _late(draft, flow, message)
+            elif _answers(step, message):
                 _answer(draft, flow, step, message)
                 _go_on(draft, flow)
+        case m.Resolve(step=name) if _came_late(draft, name):
+            _resolve_late_effect(draft, message)
+            _go_on(draft, flow)
         case m.Retry() | m.Compensate() | m.Skip() | m.Resolve():
             verbs.not_over(draft)
             _VERBS[type(message)](draft, flow, message)
@@ -49,6 +54,19 @@ def _answers(step: StepProgress, reply: m.Reply) -> bool:
     if not step.expecting:
         return not isinstance(reply, m.TimeUp)
     return isinstance(reply, m.TimeUp) or (step.promised and isinstance(reply, m.Completed | m.Rejected))
+
+
+def _late(draft: Draft, flow: Flow, reply: m.Reply) -> None:
+    """Record an effect that came after its delivery was given up, if there is an undo for it and none to come."""
+    step = next((s for s in draft.progress.steps.values() if s.action_number == reply.number), None)
+    if not isinstance(reply, m.Completed) or step is None or step.action_outcome is Outcome.COMPLETED:
+        return
+    undos = [draft.step(name) for name in flow.compensating(step.name)]
+    to_come = any(undo.status is StepStatus.PENDING and undo.event is not None for undo in undos)
+    # With an inbox the undo has met this effect, unless it was denied and nothing was undone.
+    met = reply.inbox and step.action_outcome is not Outcome.REJECTED
+    if undos and not to_come and not met:
+        draft.add(e.LateEffectFound, step=step.name, result=reply.result)
 
 
 def _known(draft: Draft, flow: Flow, event: str) -> bool:
@@ -114,7 +132,7 @@ def _number(step: StepProgress) -> int:
 
 def _untaken(step: StepProgress) -> bool:
     """Whether an event is on its way to the subscriber, or parked."""
-    parked = step.status is StepStatus.FAILED and step.attention is not None
+    parked = step.status in {StepStatus.FAILED, StepStatus.SKIPPED} and step.attention is not None
     return parked or (step.status is StepStatus.EXECUTING and not step.expecting)
 
 
@@ -270,8 +288,28 @@ def _conclude(draft: Draft, flow: Flow, event: str) -> None:
 # What operators can do
 
 
+def _came_late(draft: Draft, name: str) -> bool:
+    """Whether a step's effect became known after its delivery was given up, and nobody has settled it."""
+    step = draft.progress.steps.get(name)
+    return step is not None and step.attention is Attention.LATE_EFFECT
+
+
+def _refuse_late_effect(step: StepProgress) -> None:
+    if step.attention is Attention.LATE_EFFECT:
+        raise Refused(
+            f"{step.name} had its effect after its delivery was given up: resolve it as waived, or as done once undone."
+        )
+
+
+def _resolve_late_effect(draft: Draft, verb: m.Resolve) -> None:
+    if verb.outcome is Verdict.NONE:
+        _refuse_late_effect(draft.step(verb.step))
+    draft.add(e.LateEffectSettled, step=verb.step)
+
+
 def _retry(draft: Draft, flow: Flow, verb: m.Retry) -> None:
     step = verbs.a_step(draft, verb.step)
+    _refuse_late_effect(step)
     verbs.unclaimed(draft, step)
     waiting = step.scheduled and step.attempt > 1 and not step.expecting
     if not step.attention and not waiting:
@@ -321,6 +359,7 @@ def _compensate(draft: Draft, flow: Flow, verb: m.Compensate) -> None:
 
 def _skip(draft: Draft, flow: Flow, verb: m.Skip) -> None:
     step = verbs.a_step(draft, verb.step)
+    _refuse_late_effect(step)
     verbs.unclaimed(draft, step)
     if step.name == END or not _open(step):
         raise Refused(f"{step.name} is {step.status}; only an event that is to be delivered can be skipped.")

@@ -269,7 +269,7 @@ def _applies(
             reason = NOT_RESTARTED[held.origin_kind]
         elif restarted:
             reason = f"The saga was already restarted, as {restarted}."
-    elif verb == "compensate" and _has_late_effect(held):
+    elif verb == "compensate" and _has_late_effect(held) and held.definition.flow is None:
         pass  # it starts a repair saga
     elif message is not None:
         try:

@@ -54,6 +54,15 @@ _OF_FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+#: The same of a delivery: what a subscriber did is for its own undo to undo, and that has been, or is not asked for.
+_OF_DELIVERIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    Attention.LATE_EFFECT: (
+        "Its effect came after it was given up, and no undo is to come: undo it by hand, or waive it",
+        ("resolve",),
+    ),
+}
+
+
 def explain(saga: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Return ``{text, timed, kind, verbs}`` for a snapshot: the line, and the verbs that would help and apply now.
 
@@ -77,9 +86,8 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
     )
     if asking:
         step = asking[0]
-        meaning, verbs = (_OF_FUNCTIONS if step["function"] else {}).get(
-            step["attention"], _MEANING[step["attention"]]
-        )
+        own = _OF_FUNCTIONS if step["function"] else _OF_DELIVERIES if step["by"] else {}
+        meaning, verbs = own.get(step["attention"], _MEANING[step["attention"]])
         error = f" ({step['error']})" if step["error"] else ""
         return "attention", f"{_called(step)}{error}. {meaning}.", step["name"], verbs
     if saga["state"] == "completed" and _ended_by(saga):

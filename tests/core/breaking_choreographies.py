@@ -65,6 +65,7 @@ BUGS: Mapping[str, Bug] = {
         "step.promised and isinstance(reply, m.Completed | m.Rejected)",
         "False",
     ),
+    "a late effect is ignored": Bug(choreography, "_late", "undos and not to_come and not met", "False"),
     "what may be there is skipped": Bug(
         choreography, "_skip", "if step.unresolved or step.expecting:", "if False:"
     ),

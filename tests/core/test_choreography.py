@@ -14,7 +14,7 @@ from sagas.core.commands import changed, due_command
 from sagas.core.decide import Refused, decide
 from sagas.core.definition import InvalidDefinition, Retry, SagaDefinition
 from sagas.core.flow import END, Flow
-from sagas.core.machine import STEP_TRANSITIONS, TRANSITIONS, fold
+from sagas.core.machine import LATE_EFFECTS, STEP_TRANSITIONS, TRANSITIONS, fold
 from sagas.core.progress import Progress, StepProgress
 from sagas.core.reactions import Reaction, compose
 from sagas.core.words import FORWARD, TERMINAL, Attention, SagaState, StepStatus, Verdict
@@ -97,10 +97,12 @@ class World:
         after = self.progress
         assert fold(Progress.blank(ORDER), self.log) == after  # rule 8
         assert after.version == before.version + bool(events)
-        assert not (before.state in TERMINAL and events)  # rule 1
+        late = all(type(event) in LATE_EFFECTS for event in events)
+        assert before.state not in TERMINAL or (late and after.state is before.state)  # rule 1
         if after.state in TERMINAL:
             assert not self.due()
-            assert after.attention is None
+            assert after.attention in {None, Attention.LATE_EFFECT}
+            assert before.state in TERMINAL or after.attention is None
         elif not after.attention and not after.paused:
             assert self.due()  # rule 6
         assert not {n for n, _ in changed(ORDER, before, after)} - {s.number for s in before.steps.values()}
@@ -307,6 +309,65 @@ def test_what_was_promised_can_be_parked_beside_what_came_after_it() -> None:
     assert {"reserve", "release"} == {s.name for s in world.progress.steps.values() if s.attention}
     assert not world.tell(m.Retry("release"))  # that comes second
     assert world.tell(m.Retry("reserve"))
+
+
+def given_up() -> World:
+    """A saga whose reservation an operator has called without effect, though it is under way."""
+    world = World(random.Random(1))
+    world.tell(m.Start({}))
+    world.tell(m.Published("Reserve", {}))
+    world.tell(m.Completed(world.progress.steps["created"].number or 0))
+    for _ in range(2):
+        world.tell(m.Unknown(world.progress.steps["reserve"].number or 0, "lost"))
+    assert world.tell(m.Resolve("reserve", Verdict.NONE))
+    return world
+
+
+def test_an_effect_that_comes_after_its_delivery_was_given_up_asks_until_it_is_settled() -> None:
+    world = given_up()
+    number = world.progress.steps["reserve"].action_number or 0
+    assert world.tell(m.Completed(number, {"id": 7}))
+    step = world.progress.steps["reserve"]
+    assert (step.status, step.attention, step.result) == (StepStatus.FAILED, Attention.LATE_EFFECT, {"id": 7})
+    assert not world.tell(m.Completed(number, {"id": 7}))  # it is known
+    for refused in (m.Retry("reserve"), m.Skip("reserve"), m.Resolve("reserve", Verdict.NONE)):
+        assert not world.tell(refused)
+    world.tell(m.Published("SoldOut", {}))
+    world.tell(m.Completed(world.progress.steps["sold_out"].number or 0))
+    world.tell(m.Published("Off", {}))
+    assert world.progress.state is SagaState.COMPENSATING  # it does not end over it
+    assert world.tell(m.Resolve("reserve", Verdict.WAIVED))
+    assert (world.progress.state, world.progress.attention) == (SagaState.FAILED, None)
+
+
+def test_an_effect_that_comes_behind_the_end_asks_and_changes_nothing_else() -> None:
+    world = given_up()
+    for event in ("SoldOut", "Off"):
+        world.tell(m.Published(event, {}))
+    world.tell(m.Completed(world.progress.steps["sold_out"].number or 0))
+    assert world.progress.state is SagaState.FAILED
+    assert world.tell(m.Completed(world.progress.steps["reserve"].action_number or 0))
+    assert (world.progress.state, world.progress.attention) == (SagaState.FAILED, Attention.LATE_EFFECT)
+    assert world.tell(m.Resolve("reserve", Verdict.DONE))
+    assert world.progress.attention is None
+
+
+def test_an_effect_whose_undo_may_have_come_before_it_asks() -> None:
+    world = given_up()
+    world.tell(m.Published("CalledOff", {}))
+    world.tell(m.Published("Release", {}))
+    assert world.progress.steps["release"].status is StepStatus.EXECUTING
+    assert world.tell(m.Completed(world.progress.steps["reserve"].action_number or 0))
+    assert world.progress.steps["reserve"].attention is Attention.LATE_EFFECT
+
+
+def test_an_effect_that_nothing_undoes_asks_nobody() -> None:
+    world = World(random.Random(1))
+    world.tell(m.Start({}))
+    number = world.progress.steps["created"].number or 0
+    world.tell(m.Unknown(number, "lost"))
+    assert world.tell(m.Resolve("created", Verdict.NONE))
+    assert not world.tell(m.Completed(number))
 
 
 def test_who_told_nothing_may_have_done_something_and_is_to_be_undone() -> None:

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from sagas import Later, Rejected, SagaContext, orchestrator, publish, registry, stranded, subscribe
 from sagas.clock import database_now
+from sagas.core import messages as m
 from sagas.engine import Pump
 from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, bus, intake
@@ -168,6 +169,42 @@ def test_a_no_from_outside_to_what_was_promised_is_the_subscribers_answer(
     waiting.refresh_from_db()
     assert (saga.attention, waiting.status, waiting.error) == ("held", "failed", "sold out")
     assert not orchestrator.step_failed(saga.pk, waiting.name, "sold out")
+
+
+def test_an_effect_that_came_too_late_is_shown_and_settled(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump, asked: Callable[..., Asked]
+) -> None:
+    saga = deal()
+    held = loading.look(saga.pk)
+    assert held is not None
+    assert held.definition.flow is not None
+    made = next(part.compensates for part in held.definition.flow.parts if part.compensates)
+    again = trade.Trade().start({"item": "book"})
+    late = Step.objects.get(saga=again, name=made)
+    world.behaviour[late_event(held, made)] = raises(ConnectionError("dead"))
+    pump.run(40)
+    Due.objects.filter(saga=again).update(due_at=Now())
+    for _ in range(6):
+        Due.objects.filter(saga=again, step=made).update(due_at=Now())
+        pump.run(5)
+    late.refresh_from_db()
+    assert late.attention == "retries_spent"
+    orchestrator.act(again.pk, "resolve", asked(step=made, outcome="none"))
+    orchestrator.deliver([orchestrator.Answered(again.pk, m.Completed(late.action_number or 0))])
+    shown = orchestrator.snapshot(Saga.objects.get(pk=again.pk))
+    assert shown["attention"] == "late_effect"
+    assert "undo it by hand, or waive it" in shown["why"]["text"]
+    assert [verb["verb"] for verb in shown["why"]["verbs"]] == ["resolve"]
+    orchestrator.act(again.pk, "resolve", asked(step=made, outcome="waived"))
+    assert Saga.objects.get(pk=again.pk).attention != "late_effect"
+
+
+def late_event(held: loading.Held, name: str) -> str:
+    """Return the event to which a step reacts."""
+    assert held.definition.flow is not None
+    part = held.definition.flow.part(name)
+    assert part is not None
+    return part.on
 
 
 def test_an_undo_that_cannot_be_delivered_asks_as_an_undo_does(

@@ -25,11 +25,11 @@ class Conductor:
         score = self.score
         check_transition(score, before, world.progress, events)
         if score.ended:
-            demand(not events, "rule 1, C19: terminal is final", events)
-            return
+            late = all(name_of(event).startswith("LateEffect") for event in events)
+            demand(late, "rule 1, C19: terminal is final", events)
         if hasattr(message, "number"):
             self._reply(message, events)
-        if name_of(message) == "Published":
+        if name_of(message) == "Published" and not score.ended:
             self._told(message, events)
         if events and name_of(message) in {"Retry", "Resolve"}:
             self._verb(world, message)
@@ -50,7 +50,9 @@ class Conductor:
         kept = taken and step in score.promised and kind in {"Completed", "Rejected"}
         awaited = score.open.get(step) == number and (kept or taken == (kind == "TimeUp"))
         if not awaited:
-            demand(not codes, "C2, C4: a late reply changes nothing", (reply, codes))
+            late = kind == "Completed" and step != END and score.too_late(step, number, reply)
+            fits = [name_of(event) for event in events] == (["LateEffectFound"] if late else [])
+            demand(fits, "C2, C4: a late reply changes nothing but what it tells", (reply, codes))
             return
         expected = _must(score, step, kind)
         fits = len(codes) >= len(expected) and all(map(str.startswith, codes, expected))
@@ -138,6 +140,7 @@ def _dispatched(score: Score, message: Any, event: Any) -> None:
     demand(event.generation == score.generations[step], "C1: a generation a command", event)
     score.commands[score.sequence] = step
     score.open[step] = score.sequence
+    score.denied.discard(step)
     score.tries[step] = 0
     score.place[step] = "sent"
 
@@ -177,7 +180,7 @@ def _completed(score: Score, message: Any, event: Any) -> None:
         settled = kind == "Resolve" and message.step == step and message.outcome == "done"
         kept = score.place[step] in {"expected", "overdue"} and {*score.publishes(step)} & score.told.keys()
         demand(own or settled or kept, "C5: only a success is a success", (message, event))
-    score.open.pop(step, None)
+    score.found.add(score.open.pop(step, 0))
     score.place[step] = "done"
 
 
@@ -185,6 +188,7 @@ def _failed(score: Score, message: Any, event: Any) -> None:
     rejected, none = name_of(message) == "Rejected", getattr(message, "outcome", None) == "none"
     demand(rejected or none, "C5: a time-out is not a failure", message)
     score.doubt.discard(score.open.pop(event.step))
+    score.denied.add(event.step)
     score.place[event.step] = "refused" if rejected else "failed"
 
 
@@ -203,6 +207,18 @@ def _dropped(score: Score, message: Any, event: Any) -> None:
     number = score.open.pop(event.step, None)
     demand(number not in score.doubt, "what may be there is not skipped", event)
     score.place[event.step] = "skipped"
+
+
+def _late_found(score: Score, message: Any, event: Any) -> None:
+    demand(name_of(message) == "Completed", "C4: only a success tells of an effect", message)
+    score.found.add(message.number)
+    score.given_up[event.step] = "skipped" if score.place[event.step] == "skipped" else "failed"
+    score.place[event.step] = "late"
+
+
+def _late_settled(score: Score, message: Any, event: Any) -> None:
+    demand(name_of(message) == "Resolve", "C4: only an operator settles a late effect", message)
+    score.place[event.step] = score.given_up.pop(event.step)
 
 
 def _turned(score: Score, message: Any, event: Any) -> None:
@@ -238,6 +254,8 @@ _ON: Mapping[str, Callable[[Score, Any, Any], None]] = {
     "StepFailed": _failed,
     "StepHeld": _held,
     "DeliveryDropped": _dropped,
+    "LateEffectFound": _late_found,
+    "LateEffectSettled": _late_settled,
     "SagaCompensating": _turned,
     "SagaCompleted": _ended,
     "SagaFailed": _ended,
@@ -263,7 +281,8 @@ def _check_rows(score: Score, world: "Bus") -> None:
         met = {*score.publishes(step)} & score.told.keys()
         demand(not met, "C4: what was waited for has come", (step, met))
     if score.ended:
-        demand(not due and not score.open and not asks, "rule 1: nothing in flight behind the end", due)
+        late = asks <= score.given_up.keys()
+        demand(not due and not score.open and late, "rule 1: nothing in flight behind the end", due)
     elif score.told:
         demand(due or asks, "rule 6: a saga that asks nobody has work due", now.state)
         demand(score.under_way or END in asks, "rule 6: what leads nowhere asks", now.state)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from sagas.core import messages as m
 from sagas.core.flow import END
 from sagas.core.progress import StepProgress
-from sagas.core.words import SagaState, StepStatus, Verdict
+from sagas.core.words import Attention, SagaState, StepStatus, Verdict
 
 from ..faults import Fault
 from ..operator import WORTH_A_RETRY, Operator
@@ -23,6 +23,8 @@ class Desk(Operator):
         """Return what an honest operator says of a delivery; None while nobody can know."""
         if step.name == END:
             return Verdict.DONE
+        if step.attention is Attention.LATE_EFFECT:
+            return Verdict.WAIVED
         subscriber, key = self.world.participants[step.name], self.world.key(step)
         if key in subscriber.acted:  # type: ignore[attr-defined]
             return Verdict.DONE
@@ -36,6 +38,8 @@ class Desk(Operator):
             return m.Retry(step.name)
         verdict = self.truth(step)
         assert verdict, f"nobody can know what became of {step.name}"
+        if verdict is Verdict.WAIVED:
+            return m.Resolve(step.name, verdict)
         if verdict is Verdict.DONE:
             return m.Resolve(step.name, verdict, {"event": self._event(step.name)})
         doubted = step.unresolved or step.expecting

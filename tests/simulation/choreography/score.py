@@ -11,9 +11,9 @@ from ..participants import Request
 
 END = "end"
 #: Where a delivery is that its subscriber has not taken.
-UNTAKEN = frozenset({"sent", "parked", "refused"})
+UNTAKEN = frozenset({"sent", "parked", "refused", "late"})
 #: Where a step is that asks for a person.
-ASKING = frozenset({"parked", "refused", "overdue"})
+ASKING = frozenset({"parked", "refused", "overdue", "late"})
 #: Where a step is of which nothing more is to come.
 CLOSED = frozenset({"silent", "done", "failed", "skipped"})
 
@@ -25,7 +25,7 @@ class Score:
     document: Mapping[str, Any]
     inbox: Mapping[str, bool]
     place: defaultdict[str, str] = field(default_factory=lambda: defaultdict(lambda: "silent"))
-    """Step -> silent, queued, sent, expected, parked, refused, overdue, done, failed, skipped."""
+    """Step -> silent, queued, sent, expected, parked, refused, overdue, late, done, failed, skipped."""
     told: dict[str, int] = field(default_factory=dict)
     """Event that somebody hears -> its number."""
     ending: str | None = None
@@ -37,6 +37,12 @@ class Score:
     """Step -> attempts without success since it was dispatched, or an operator asked for more."""
     doubt: set[int] = field(default_factory=set)
     """Deliveries with an attempt of unknown outcome."""
+    denied: set[str] = field(default_factory=set)
+    """Steps of whose latest delivery somebody said that it had no effect."""
+    found: set[int] = field(default_factory=set)
+    """Deliveries of which a success is recorded, in time or late."""
+    given_up: dict[str, str] = field(default_factory=dict)
+    """Step with a late effect -> where it was before."""
     promised: set[str] = field(default_factory=set)
     """Steps whose subscriber has taken the event on, and may still say how it went."""
     retries: Counter[str] = field(default_factory=Counter)
@@ -87,6 +93,14 @@ class Score:
         mine = self.told[self.parts[step]["on"]]
         others = self.untaken(self.parts[step]["by"], apart=step)
         return [s for s in others if self.place[s] == "sent" or self.told[self.parts[s]["on"]] < mine]
+
+    def too_late(self, step: str, number: int, reply: Any) -> bool:
+        """Whether a success tells of an effect that came after it was given up, and that nothing will undo."""
+        undoing = [s for s, part in self.parts.items() if part.get("compensates") == step]
+        latest = max(n for n, name in self.commands.items() if name == step) == number
+        closed = latest and self.open.get(step) != number and number not in self.found
+        met = reply.inbox and step not in self.denied
+        return closed and bool(undoing) and not met and all(self.place[s] != "queued" for s in undoing)
 
     @property
     def under_way(self) -> list[str]:
