@@ -17,6 +17,9 @@ from tests.testing.gifts import GiftRound, PaymentInbox, once, reacting
 
 pytestmark = pytest.mark.django_db
 
+#: What differs between the databases is the drill's, and the others show it.
+only_on_sqlite = pytest.mark.only_on("sqlite")
+
 
 def verdicts(report: Report) -> dict[str, str]:
     return {each.point.name: each.verdict for each in report.drilled}
@@ -33,6 +36,7 @@ def test_each_delivery_is_drilled_on_the_way_on_and_on_the_way_back() -> None:
     assert became["unwrap: duplicate delivery"] == became["call_off: pause"] == "restored"
 
 
+@only_on_sqlite
 def test_what_is_parked_is_said_to_be_parked_and_holds_once_it_is_retried() -> None:
     report = drill(GiftRound, only="unwrap")
     parked = {f"unwrap: {what}" for what in ("rejected", "unknown, with effect", "unknown, without effect")}
@@ -69,6 +73,7 @@ def _pays_each_time(context: SagaContext) -> None:
     publish("DrilledGiftUnwrapped")
 
 
+@only_on_sqlite
 @pytest.mark.parametrize(
     ("reaction", "point", "says"),
     [
@@ -117,6 +122,7 @@ def test_a_publication_outside_of_the_transaction_is_lost_with_its_process() -> 
     assert "crash before the commit" not in failing
 
 
+@only_on_sqlite
 def test_who_does_not_look_whether_it_was_called_off_is_found() -> None:
     def deliver(context: SagaContext) -> None:
         publish("DrilledGiftDelivered")
@@ -126,6 +132,7 @@ def test_who_does_not_look_whether_it_was_called_off_is_found() -> None:
     assert "DrilledGiftDelivered was published, though it was on the way back" in str(report)
 
 
+@only_on_sqlite
 def test_a_choreography_that_cannot_be_called_off_is_drilled_by_its_noes_alone() -> None:
     class ForGood(GiftRound):
         saga_type = "DrilledGiftsForGood"
@@ -138,6 +145,7 @@ def test_a_choreography_that_cannot_be_called_off_is_drilled_by_its_noes_alone()
     assert verdicts(report)["wrap: skip"] == "asks"
 
 
+@only_on_sqlite
 def test_what_is_published_from_outside_in_answer_to_a_promise_goes_on() -> None:
     class Slow(GiftRound):
         saga_type = "DrilledGiftsSlow"
@@ -149,6 +157,7 @@ def test_what_is_published_from_outside_in_answer_to_a_promise_goes_on() -> None
         assert drill(Slow, only="deliver", check=False).drilled
 
 
+@only_on_sqlite
 def test_a_reaction_that_no_run_comes_to_is_named() -> None:
     class Idle(GiftRound):
         saga_type = "DrilledGiftsIdle"
@@ -166,6 +175,7 @@ def test_a_reaction_that_no_run_comes_to_is_named() -> None:
     assert "No run came to search" in str(report)
 
 
+@only_on_sqlite
 def test_a_choreography_that_does_not_complete_cannot_be_drilled() -> None:
     with (
         reacting(wrap=lambda context: None),
@@ -174,6 +184,7 @@ def test_a_choreography_that_does_not_complete_cannot_be_drilled() -> None:
         drill(GiftRound)
 
 
+@only_on_sqlite
 def test_a_choreography_without_any_table_is_drilled_too() -> None:
     """Its clerk goes on with what was called off; and who is told so mends it."""
     with (
@@ -198,7 +209,7 @@ def _too_much(right: Any) -> Any:
     return react
 
 
-@pytest.mark.only_on("sqlite")
+@only_on_sqlite
 @pytest.mark.parametrize("broken", ["nothing is released", "too much is refunded"])
 def test_the_shops_broken_reaction_is_found(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if broken == "nothing is released":
@@ -215,7 +226,7 @@ def test_the_shops_broken_reaction_is_found(broken: str, monkeypatch: pytest.Mon
     assert not LedgerEntry.objects.exists()
 
 
-@pytest.mark.only_on("sqlite")
+@only_on_sqlite
 @pytest.mark.parametrize(
     "step", ["process_payment", "create_shipment", "after_ShipmentFailed", "refund_payment"]
 )
@@ -224,6 +235,7 @@ def test_the_shops_choreography_holds(step: str) -> None:
     assert len(drill(OrderChoreography, only=step).drilled) >= 13
 
 
+@only_on_sqlite
 @pytest.mark.drill(GiftRound, only="deliver")
 def test_the_mark_drills_a_choreography(drilled: list[Drilled]) -> None:
     assert {each.point.step for each in drilled} == {"deliver"}

@@ -12,7 +12,7 @@ from participants.models import Account
 from sagas import SagaStep, drills
 from sagas.models import Drill
 from sagas.testing import apart
-from tests.testing import broken
+from tests.testing import broken, gifts  # noqa: F401 - registered by being imported
 from tests.testing.conftest import Run
 from tests.testing.test_drill import _needs_the_result
 
@@ -121,3 +121,11 @@ def test_the_desk_says_when_the_steps_have_changed_since(
         broken.Booking, "define_steps", lambda self, data: [SagaStep("mail", "BookingService.Mail")]
     )
     assert "The steps have changed since" in desk.get("/types/Booking/").content.decode()
+
+
+def test_the_desk_shows_the_table_of_a_choreography(desk: Client, run: Run) -> None:
+    assert "says no" in run("DrilledGifts").out
+    page = desk.get("/types/DrilledGifts/").content.decode()
+    assert '<th scope="col">says no</th>' in page
+    assert '<th scope="row">unwrap</th>' in page
+    assert "The steps have changed since" not in page

@@ -22,6 +22,9 @@ from tests.testing.conftest import Run
 
 pytestmark = pytest.mark.django_db
 
+#: What differs between the databases is the drill's, and the others show it.
+only_on_sqlite = pytest.mark.only_on("sqlite")
+
 
 class Parcel(SagaOrchestrator):
     """Charge, and have the post bring something."""
@@ -107,12 +110,14 @@ def test_a_participant_elsewhere_is_drilled_over_http(post: Post) -> None:
     assert "send: callback late" not in became
 
 
+@only_on_sqlite
 def test_what_it_has_taken_on_and_calls_back_may_come_late_and_twice(post: Post) -> None:
     post.later = True
     became = verdicts(drilled(post))
     assert became["send: callback late"] == became["send: callback twice"] == "restored"
 
 
+@only_on_sqlite
 def test_a_participant_that_does_not_remember_is_found(post: Post) -> None:
     post.forgets = True
     report = drilled(post)
@@ -123,11 +128,13 @@ def test_a_participant_that_does_not_remember_is_found(post: Post) -> None:
     assert "send: duplicate reply" in {each.point.name for each in report.failing}
 
 
+@only_on_sqlite
 def test_an_undo_elsewhere_that_does_nothing_is_found_by_an_invariant(post: Post) -> None:
     post.keeps_all = True
     assert "is_right: there are 1 parcels, and should be 0" in str(drilled(post))
 
 
+@only_on_sqlite
 def test_one_that_is_not_there_is_told_of_before_anything_is_played(post: Post) -> None:
     away = {"PostService": "http://127.0.0.1:9"}
     with pytest.raises(
@@ -136,6 +143,7 @@ def test_one_that_is_not_there_is_told_of_before_anything_is_played(post: Post) 
         drill(Parcel, elsewhere=away)
 
 
+@only_on_sqlite
 def test_one_whose_keys_are_others_is_told_of(post: Post) -> None:
     strange = {
         "PostService": {"url": post.url, "private": True, "secrets": ["the-key-of-somebody-else-there"]}
@@ -144,6 +152,7 @@ def test_one_whose_keys_are_others_is_told_of(post: Post) -> None:
         drill(Parcel, elsewhere=strange)
 
 
+@only_on_sqlite
 @pytest.mark.parametrize(
     ("named", "says"),
     [
@@ -157,6 +166,7 @@ def test_nothing_is_called_that_is_not_named_rightly(post: Post, named: Any, say
         drill(Parcel, elsewhere=named)
 
 
+@only_on_sqlite
 def test_the_command_line_names_it_too(post: Post, run: Run) -> None:
     ended = run("DrilledParcel", "--only", "send", "--elsewhere", f"PostService={post.url}")
     assert ended.code == 0, ended.err
@@ -166,7 +176,7 @@ def test_the_command_line_names_it_too(post: Post, run: Run) -> None:
     assert "'PostService' is not SERVICE=URL, as CarrierService=http://127.0.0.1:8001" in ended.err
 
 
-@pytest.mark.only_on("sqlite")
+@only_on_sqlite
 def test_the_shops_order_is_carried_or_taken_back_by_the_express_carrier(tmp_path: Path) -> None:
     data = {**OrderFulfillment.sample_data, "carrier": "express"}
     with carrying(tmp_path) as carrier:
