@@ -138,6 +138,7 @@ def test_the_example_choreography_runs_as_it_is_printed(monkeypatch: pytest.Monk
         "unwrap",
         "call_off",
     }
+    assert orchestrator.delivering.get() is None, "what is published from now on belongs to none of them"
 
 
 @pytest.fixture

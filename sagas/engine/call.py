@@ -1,9 +1,11 @@
 """Calling a handler, and saying what came of it in the core's words."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -44,20 +46,26 @@ def _delivering(work: Work, handler: registry.Command) -> Callable[[Any], Any]:
 
         @wraps(function)
         async def awaited(context: Any) -> Any:
-            orchestrator.delivering.set((work.saga_id, context.step))
-            return await function(context)
+            with _of_saga(work.saga_id, context.step):
+                return await function(context)
 
         return awaited
 
     @wraps(function)
     def called(context: Any) -> Any:
-        token = orchestrator.delivering.set((work.saga_id, context.step))
-        try:
+        with _of_saga(work.saga_id, context.step):
             return function(context)
-        finally:
-            orchestrator.delivering.reset(token)
 
     return called
+
+
+@contextmanager
+def _of_saga(saga_id: UUID, step: str) -> Iterator[None]:
+    token = orchestrator.delivering.set((saga_id, step))
+    try:
+        yield
+    finally:  # a test that calls a coroutine takes over what that has set
+        orchestrator.delivering.reset(token)
 
 
 def _validate(handler: registry.Command, work: Work) -> None:
