@@ -15,7 +15,7 @@ from sagas.clock import database_now
 from sagas.core import messages as m
 from sagas.engine import Pump
 from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
-from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, bus, intake
+from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, bus, intake, loading
 from tests.sagas import trade
 from tests.sagas.running import assert_rows_are_the_fold
 
