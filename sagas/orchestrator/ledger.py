@@ -17,7 +17,7 @@ from uuid import UUID
 from django.db import transaction
 
 from sagas import registry, rows
-from sagas.clock import about_now
+from sagas.clock import FRESH, about_now
 from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand, changed
@@ -158,9 +158,13 @@ class Group:
     def moment(self, held: Held, since: datetime | None = None) -> m.Now:
         """Return what the core may know of this moment; a saga's time does not run backwards.
 
-        Our own idea of the time may be a little behind the database's, by which a wait was over before it was claimed.
+        Our own idea of the time may be behind what the database said at a claim, as long as we carry it on by
+        ourselves. What is later by more than that was said before the database's clock was set back.
         """
-        at = max(filter(None, (self.now, held.progress.updated_at, since)))
+        if since is not None and self.now < since <= self.now + timedelta(seconds=FRESH):
+            self.now = since
+        before = held.progress.updated_at
+        at = self.now if before is None else max(self.now, before)
         return m.Now(at, random.random(), held.claimed)
 
     def write(self) -> None:

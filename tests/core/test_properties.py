@@ -312,7 +312,9 @@ def _goes_on(world: World, before: Progress, message: m.Message, events: tuple[e
     rests = now.state in TERMINAL or now.paused or now.attention
     assert rests or world.due
     assert {n: row.command.attempt for n, row in world.due.items()} == {
-        step.number: step.probe or step.attempt for step in now.steps.values() if step.scheduled
+        step.number: step.probe if step.asking else step.attempt
+        for step in now.steps.values()
+        if step.scheduled
     }
 
 

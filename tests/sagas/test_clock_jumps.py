@@ -11,12 +11,14 @@ import pytest
 from django.db import connection
 from django.db.backends.signals import connection_created
 
-from sagas import clock
+from sagas import clock, orchestrator
 from sagas.clock import database_now
 from sagas.conf import settings
+from sagas.core import messages as m
 from sagas.engine import Pump, claims, jumps
 from sagas.health import health
 from sagas.models import Due, Process, Saga, Step
+from sagas.orchestrator import ledger
 from sagas.worker import Clock
 from tests.sagas import functions, shop, waits
 from tests.sagas.running import assert_rows_are_the_fold, run
@@ -242,3 +244,18 @@ def test_who_died_before_the_clock_was_set_back_does_not_look_alive(jump: Jump) 
     assert health()["workers_alive"] == 1
     jump(-HOUR)
     assert health()["workers_alive"] == 0
+
+
+def test_a_retry_is_due_when_it_is_said_to_be_whatever_we_take_the_time_for(
+    errand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saga = errand()
+    (work,) = claims.claim(("fetch",), 1, "a worker")
+    # The time that we carry on is behind what the claim was told.
+    monkeypatch.setattr(ledger, "about_now", lambda: database_now() - timedelta(seconds=2))
+    lost = m.Unknown(work.number, "lost", inbox=True)
+    answer = orchestrator.Answered(saga.pk, lost, work.token, work.claimed_at)
+    orchestrator.deliver([answer], known={saga.pk: work.held}, trust=True)
+    step = Step.objects.get(saga=saga, name="fetch")
+    assert step.due_at == Due.objects.get().due_at
+    assert step.due_at >= work.claimed_at

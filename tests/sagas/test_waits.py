@@ -96,7 +96,7 @@ def test_a_timer_is_not_over_before_its_time_whatever_we_take_the_time_for(
     moment = database_now() + timedelta(seconds=0.2)
     saga = run(pump, begin("until", "hand", contract={"begins": moment.isoformat()}))
     assert saga.state == "pending"
-    behind = timedelta(seconds=5)  # the database's answer took so long to arrive
+    behind = timedelta(seconds=2)  # the database's answer took so long to arrive
     monkeypatch.setattr(ledger, "about_now", lambda: database_now() - behind)
     until(lambda: run(pump, saga).state == "completed")
     done = saga.events.get(type="StepCompleted", step="until")
