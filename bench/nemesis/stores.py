@@ -20,8 +20,8 @@ from tests.waiting import until
 
 #: Where the database lies, on a disk of its own if there can be one.
 STORE = Path("disk", "store")
-#: Of PostgreSQL. Enough for everybody, and few enough to use up.
-CONNECTIONS = 100
+#: Of PostgreSQL: what docs/deploying.md asks for, and few enough to use up.
+CONNECTIONS = 200
 #: Bytes that the database's disk holds, where it may be filled.
 DISK = 3 * 1024**3
 #: The functions by which SQL asks for the time, moved by what a table says.

@@ -1,6 +1,7 @@
 """Where handlers run: threads for plain functions, one event loop for asynchronous ones.
 
-A thread that hangs cannot be ended; it is left behind, and its slot is given to another.
+A thread that hangs cannot be ended; it is left behind, and its slot is given to another. One that has nothing to do
+for a while ends, and its connections with it: they are wanted elsewhere.
 """
 
 import asyncio
@@ -8,15 +9,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 log = logging.getLogger(__name__)
 
 #: Seconds without a turn after which an event loop counts as blocked.
 BLOCKED = 1.0
+#: Seconds without work after which a thread ends.
+SPARE = 3.0
 
 Done = Callable[[Any, BaseException | None], None]
 
@@ -68,7 +71,13 @@ class Slots:
 
     def _serve(self) -> None:
         while True:
-            function, done = self._todo.get()
+            try:
+                function, done = self._todo.get(timeout=SPARE)
+            except Empty:
+                if self._is_spare():
+                    connections.close_all()
+                    return
+                continue
             close_old_connections()
             result, fault = None, None
             try:
@@ -79,6 +88,14 @@ class Slots:
             with self._lock:
                 self._idle += 1
             done(result, fault)
+
+    def _is_spare(self) -> bool:
+        """Let a thread go, unless all that wait are awaited: whoever is given work is no longer counted as idle."""
+        with self._lock:
+            spare = self._idle > 0
+            self._idle -= 1 if spare else 0
+            self._threads -= 1 if spare else 0
+        return spare
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:

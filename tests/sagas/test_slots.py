@@ -1,0 +1,53 @@
+"""Threads of handlers: as many as are wanted, and none that only keeps a connection from others."""
+
+import threading
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from sagas.engine import slots
+from sagas.engine.slots import Slots
+from tests.waiting import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MANY = 6
+
+
+def at_once(pool: Slots) -> list[Any]:
+    """Run so many functions at the same time; return the connections that they used."""
+    together, used = threading.Barrier(MANY, timeout=30), []
+
+    def work() -> None:
+        together.wait()
+        connection.ensure_connection()
+        used.append(connection._connections[connection._alias])
+
+    ended: list[BaseException | None] = []
+    for _ in range(MANY):
+        pool.run(work, lambda _, fault: ended.append(fault))
+    until(lambda: len(ended) == MANY)
+    assert ended == [None] * MANY
+    return used
+
+
+def test_a_thread_without_work_ends_and_lets_its_connection_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "SPARE", 0.05)
+    pool = Slots()
+    used = at_once(pool)
+    until(lambda: pool._threads == 0)
+    until(lambda: all(each.connection is None for each in used))
+    again = at_once(pool)
+    assert pool.busy == 0
+    assert not {*map(id, used)} & {*map(id, again)}
+
+
+def test_a_thread_stays_for_work_that_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "SPARE", 0.0)  # it looks whether it is spare all the time
+    pool, ended = Slots(), []
+    for _ in range(500):
+        pool.run(lambda: None, lambda result, fault: ended.append(fault))
+    until(lambda: len(ended) == 500)
+    until(lambda: pool._threads == 0)
+    assert (pool._idle, pool.busy) == (0, 0)
