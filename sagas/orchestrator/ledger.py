@@ -144,9 +144,9 @@ class Group:
         return held
 
     def decide(self, held: Held, message: m.Message, since: datetime | None = None) -> tuple[e.Event, ...]:
-        """Decide one message about a saga, and remember what it decided; it is not earlier than ``since``.
+        """Decide one message about a saga, and remember what it decided. Raises Refused.
 
-        Raises Refused.
+        ``since`` is what the database's clock said when the command that it answers was claimed.
         """
         if held.imported:
             raise Refused(loading.IMPORTED)

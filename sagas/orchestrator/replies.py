@@ -31,7 +31,7 @@ class Answered(NamedTuple):
     reply: m.Reply
     lease_token: UUID | None = None
     claimed_at: datetime | None = None
-    """By the database's clock; what comes of the command comes no earlier."""
+    """By the database's clock, unless that was set back, what comes of the command comes no earlier."""
 
 
 @dataclass

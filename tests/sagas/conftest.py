@@ -10,6 +10,7 @@ from sagas.engine import Pump
 from sagas.models import Saga
 from sagas.orchestrator import Asked
 from tests.sagas import shop
+from tests.shell import Run, shell
 
 QUEUES = ("fetch", "pay", "post", "default", "events")
 
@@ -19,6 +20,12 @@ def world() -> Iterator[shop.World]:
     """The services of one test."""
     with shop.world() as made:
         yield made
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run ``manage.py saga …`` as a shell does."""
+    return shell(capsys, monkeypatch)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from sagas.management.commands._saga import archive, keeping
 from sagas.models import Definition, Due, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, pins
 from tests.sagas import shop
-from tests.sagas.test_saga_command import Run, run  # noqa: F401 - a fixture
+from tests.shell import Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -388,19 +388,19 @@ def test_what_changed_since_it_was_written_is_not_removed(done: Callable[..., Sa
 
 
 @pytest.mark.parametrize("age", ["90", "d", "90x", "-1d", "1.5h", "", "9999999d", "90d 12h"])
-def test_an_age_that_is_none_is_bad_usage(run: Run, age: str) -> None:  # noqa: F811
+def test_an_age_that_is_none_is_bad_usage(run: Run, age: str) -> None:
     ended = run("prune", f"--older-than={age}")
     assert (ended.code, ended.out) == (2, "")
     assert "90d, 12h or 30m" in ended.err
 
 
 @pytest.mark.parametrize("batch", ["0", "1001", "x"])
-def test_a_batch_is_from_1_to_1000(run: Run, batch: str) -> None:  # noqa: F811
+def test_a_batch_is_from_1_to_1000(run: Run, batch: str) -> None:
     assert run("prune", "--older-than", "90d", "--batch", batch).code == 2
     assert run("prune").code == 2
 
 
-def test_prune_prints_ids_and_says_how_many(run: Run, done: Callable[..., Saga], tmp_path: Path) -> None:  # noqa: F811
+def test_prune_prints_ids_and_says_how_many(run: Run, done: Callable[..., Saga], tmp_path: Path) -> None:
     saga, path = done(), tmp_path / "old.jsonl.zst"
     dry = run("prune", "--older-than", "30d", "--dry-run", "--export", path)
     assert (dry.code, dry.out) == (0, f"{saga.pk}\n")
@@ -414,7 +414,7 @@ def test_prune_prints_ids_and_says_how_many(run: Run, done: Callable[..., Saga],
 
 
 def test_a_file_that_cannot_be_written_removes_nothing(
-    run: Run,  # noqa: F811
+    run: Run,
     done: Callable[..., Saga],
     tmp_path: Path,
 ) -> None:
@@ -436,7 +436,7 @@ def test_a_file_that_cannot_be_written_removes_nothing(
 
 
 def test_ctrl_c_stops_between_batches_and_says_how_far_it_came(
-    run: Run,  # noqa: F811
+    run: Run,
     done: Callable[..., Saga],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -450,7 +450,7 @@ def test_ctrl_c_stops_between_batches_and_says_how_far_it_came(
 
 
 def test_export_and_import_on_the_command_line(
-    run: Run,  # noqa: F811
+    run: Run,
     world: shop.World,
     pump: Pump,
     tmp_path: Path,
@@ -475,7 +475,7 @@ def test_export_and_import_on_the_command_line(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"format": NaN}', "[" * 100_000, '"\\ud800"'])
-def test_a_file_that_is_no_document_is_refused_in_a_sentence(run: Run, tmp_path: Path, text: str) -> None:  # noqa: F811
+def test_a_file_that_is_no_document_is_refused_in_a_sentence(run: Run, tmp_path: Path, text: str) -> None:
     path = tmp_path / "x"
     path.write_text(text)
     ended = run("import", path)

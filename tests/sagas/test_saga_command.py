@@ -1,9 +1,8 @@
 """The desk on the command line: ids and JSON on stdout, all else on stderr; 0, 1 or 2; and never a traceback."""
 
 import io
-import json
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -12,42 +11,10 @@ from django.db import OperationalError
 
 from sagas import orchestrator
 from sagas.core.ids import uuid7
-from sagas.management.commands.saga import Command
 from sagas.models import Definition, OperatorAction, Saga, Token
+from tests.shell import Run
 
 pytestmark = pytest.mark.django_db
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Run ``manage.py saga …`` as a shell does."""
-    # A command closes its connections when it ends; here the test still needs them.
-    monkeypatch.setattr("django.core.management.base.connections.close_all", lambda: None)
-
-    def command(*words: Any) -> Ended:
-        out, code = io.StringIO(), 0
-        try:
-            Command(stdout=out).run_from_argv(["manage.py", "saga", *map(str, words)])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Ended(code, out.getvalue() + captured.out, captured.err)
-
-    return command
 
 
 @pytest.fixture

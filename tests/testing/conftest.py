@@ -1,42 +1,18 @@
 """``manage.py saga drill``, as a shell calls it."""
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import NamedTuple
 
 import pytest
 
-from sagas.management.commands.saga import Command
 from sagas.testing import apart
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
+from tests.shell import Run, shell
 
 
 @pytest.fixture
 def real(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run ``manage.py saga drill …`` as a shell does."""
-    # A command closes its connections when it ends; here the test still needs them.
-    monkeypatch.setattr("django.core.management.base.connections.close_all", lambda: None)
-
-    def command(*words: str) -> Ended:
-        out, code = io.StringIO(), 0
-        try:
-            Command(stdout=out).run_from_argv(["manage.py", "saga", "drill", *words])
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Ended(code, out.getvalue() + captured.out, captured.err)
-
-    return command
+    return shell(capsys, monkeypatch, "drill")
 
 
 @pytest.fixture

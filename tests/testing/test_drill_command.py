@@ -12,8 +12,8 @@ from participants.models import Account
 from sagas import SagaStep, drills
 from sagas.models import Drill
 from sagas.testing import apart
+from tests.shell import Run
 from tests.testing import broken, gifts  # noqa: F401 - registered by being imported
-from tests.testing.conftest import Run
 from tests.testing.test_drill import _needs_the_result
 
 

@@ -17,8 +17,8 @@ from sagas.testing import CannotDrill, drill
 from sagas.testing.report import Report
 from tests.participants.carrying import carrying
 from tests.sagas.elsewhere import NEW, Asked, Elsewhere, says, serving
+from tests.shell import Run
 from tests.testing.broken import Booking
-from tests.testing.conftest import Run
 
 pytestmark = pytest.mark.django_db
 
