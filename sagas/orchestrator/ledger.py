@@ -17,7 +17,7 @@ from uuid import UUID
 from django.db import transaction
 
 from sagas import registry, rows
-from sagas.clock import FRESH, about_now
+from sagas.clock import FRESH, about_now, database_now
 from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand, changed
@@ -159,10 +159,11 @@ class Group:
         """Return what the core may know of this moment; a saga's time does not run backwards.
 
         Our own idea of the time may be behind what the database said at a claim, as long as we carry it on by
-        ourselves. What is later by more than that was said before the database's clock was set back.
+        ourselves. If it is behind by more than that, the clock was set, and the database is asked.
         """
-        if since is not None and self.now < since <= self.now + timedelta(seconds=FRESH):
-            self.now = since
+        if since is not None and self.now < since:
+            set_since = since > self.now + timedelta(seconds=FRESH)
+            self.now = database_now() if set_since else since
         before = held.progress.updated_at
         at = self.now if before is None else max(self.now, before)
         return m.Now(at, random.random(), held.claimed)
