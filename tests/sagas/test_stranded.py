@@ -155,6 +155,25 @@ def test_a_child_that_a_function_has_asked_for_is_missed_too(world: shop.World) 
     assert list(found.ids) == [saga.pk]
 
 
+def test_a_probe_that_a_function_has_named_is_missed_too(world: shop.World) -> None:
+    with functions.doing(lambda saga, data: functions.fetch(saga, probe="FetchService.Ask")):
+        saga = functions.errands.start({})
+        Pump(("default",), "not-for-fetching").run(1)
+        (found,) = stranded.findings()
+    assert said([found]) == [("handler", "Errands", "fetch", "probe", "FetchService.Ask", 1)]
+    assert (list(found.ids), found.examples) == ([saga.pk], (str(saga.pk),))
+
+
+def test_more_reasons_than_people_read_are_counted_with_the_last(
+    world: shop.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        functions.errands.start({})
+    monkeypatch.setattr(stranded.functions, "REASONS", 2)
+    monkeypatch.setattr(stranded.functions, "_difference", mock.Mock(side_effect=["a", "b", "a", "c"]))
+    assert [(f.why.rpartition(" ")[2], f.sagas) for f in stranded.findings()] == [("a", 2), ("b", 2)]
+
+
 def test_data_that_a_handlers_model_refuses_is_named(errand: Any) -> None:
     class Priced(BaseModel):
         item: str
