@@ -136,7 +136,7 @@ class Drill:
             )
         self._effect = self.books.effect(self._before, smooth.world.now)
         self.definition = smooth.play.definition  # of a function, only now all of it is known
-        self._check_only([run.full(name) for run in smooth.world.runs for name in run.play.definition.names])
+        self._check_only([run.full(name) for run in smooth.runs for name in run.play.definition.names])
         return smooth
 
     def _points_of(self, smooth: Family) -> Iterable[Point]:
@@ -148,7 +148,7 @@ class Drill:
         if blind is not None:
             back = self._played(blind.plans[0][0], blind, _itself)
             commits = {**back.world.commits, **commits}
-        played = [(run.play.definition, run.play.path) for run in smooth.world.runs]
+        played = [(run.play.definition, run.play.path) for run in smooth.runs]
         # What a choreography's subscribers undo is drilled with its own type.
         return [
             p
@@ -185,18 +185,18 @@ class Drill:
         while True:
             with undone(self._aliases):
                 run = self._play(plan, point)
-                if not self._learns_of_tables(run.world):
+                if not self._learns_of_tables(run):
                     return look(run)
             self._before = self.books.snapshot()
 
-    def _learns_of_tables(self, world: World) -> bool:
+    def _learns_of_tables(self, run: Family) -> bool:
         """Count the tables of the children that began, and those that were written to; say if any are new."""
-        met = {run.author.saga_type: (run.author, run.play.definition) for run in world.runs}
+        met = {each.author.saga_type: (each.author, each.play.definition) for each in run.runs}
         new = met.keys() - self._sagas.keys()
         if new:
             self._sagas |= {name: met[name] for name in new}
             self.books = self._counted()
-        return self.books.widen(world.tables) or bool(new)
+        return self.books.widen(run.world.tables) or bool(new)
 
     def _play(self, plan: Plan, point: Point | None) -> Family:
         world = World(self.books, self._aliases, self._elsewhere, plan, point, self._before)

@@ -14,13 +14,14 @@ from sagas.core import messages as m
 from sagas.core.decide import Refused
 from sagas.core.undoing import obstacle, reverse
 from sagas.core.waits import CHILD, NoData, child_data
-from sagas.core.words import SagaState
+from sagas.core.words import Direction, SagaState
 from sagas.engine import call
 from sagas.engine.work import Work
 from sagas.orchestrator import Invalid, children
 from sagas.testing.flowing import FlowRun
 from sagas.testing.play import MANY, Play, asks
-from sagas.testing.run import Run
+from sagas.testing.points import Act
+from sagas.testing.run import Asked, Run
 from sagas.testing.world import World
 
 #: After so many answers of an honest operator, a saga that still asks will not come to rest.
@@ -46,13 +47,16 @@ class Family:
 
     def __init__(self, world: World, author: Any, data: Mapping[str, Any], saga_id: UUID) -> None:
         self.world = world
+        self.runs: list[Run] = []
+        """The saga, and whatever others belong to it, in the order in which they began."""
+        self.asked: list[Asked] = []
         self._links: dict[str, Link] = {}
         self.root = self._join(author, Play(author, data, saga_id=saga_id))
 
     def _join(self, author: Any, play: Play, *, undoing: bool = False) -> Run:
         kind = Run if play.definition.flow is None else FlowRun
         run = kind(self.world, self, author, play, undoing=undoing)
-        self.world.runs.append(run)
+        self.runs.append(run)
         return run
 
     @property
@@ -66,50 +70,55 @@ class Family:
             self._rest()
             if self.over or not self._settle():
                 break
-        for run in self.world.runs:
+        for run in self.runs:
             run.let_arrive()
 
     @property
     def over(self) -> bool:
         """Whether everything has ended."""
-        return all(run.play.over for run in self.world.runs)
+        return all(run.play.over for run in self.runs)
 
     @property
     def was_asked(self) -> bool:
         """Whether a person had to decide, and it was not the point to have one asked."""
         point = self.world.point
-        return any(a.run.parks or point is None or a.attention not in point.expects for a in self.world.asked)
+        return any(a.run.parks or point is None or a.attention not in point.expects for a in self.asked)
 
     @property
     def whole(self) -> bool:
         """Whether nothing was left out on the way to completion."""
-        return all(run.whole for run in self.world.runs)
+        return all(run.whole for run in self.runs)
 
     def standing(self) -> set[str]:
         """Return the steps whose effects are left standing by all rights, with all of a child below such a step."""
-        stand = set().union(*(run.standing() for run in self.world.runs if not run.undoing))
+        stand = set().union(*(run.standing() for run in self.runs if not run.undoing))
         below = tuple(f"{name}/" for name in stand)
         return stand | {made.step for made in self.world.made if made.step.startswith(below)}
 
     def _rest(self) -> None:
         """Let everything happen, in the order of its time, until only somebody outside can go on."""
         for _ in range(MANY):
-            if all(run.play.idle for run in self.world.runs):
+            if all(run.play.idle for run in self.runs):
                 return
-            busy = [run for run in self.world.runs if run.play.next_at is not None]
+            busy = [run for run in self.runs if run.play.next_at is not None]
             min(busy, key=lambda run: run.play.next_at or run.play.now).move()
         raise RuntimeError(f"the saga does not come to rest: {len(self.play.calls)} commands were called")
 
     def _settle(self) -> bool:
         """Have people answer, where they are asked; False: there is nobody to answer, or nobody should be asked."""
-        runs = self.world.runs
-        if any(run.resume() for run in runs if not run.play.over):
+        if any(run.resume() for run in self.runs if not run.play.over):
             return True
-        asking = [(run, steps[0]) for run in runs if (steps := asks(run.play))]
+        asking = [(run, steps[0]) for run in self.runs if (steps := asks(run.play))]
         if asking:
             run, step = asking[0]
             return run.settle(step)
-        return any(run.let_people_answer() for run in runs if not run.play.over)
+        return any(run.let_people_answer() for run in self.runs if not run.play.over)
+
+    def intervene(self, act: Act) -> None:
+        """Let an operator act, on the saga whose step it is about."""
+        path, slash, step = act.moment.step.rpartition("/")
+        about = (run for run in reversed(self.runs) if run.play.path == path + slash)
+        next(run for run in about if _is_meant(run, act)).intervene(act, step)
 
     # What begins a child, and undoes it
 
@@ -239,6 +248,11 @@ class Family:
         else:
             reply = m.Completed(link.number) if completed else m.Rejected(link.number, _was_stopped(run.play))
         link.awaiter.hear_of_child(reply)
+
+
+def _is_meant(run: Run, act: Act) -> bool:
+    """Whether it is about this saga: the one that undoes a child has that one's steps, and undoes them."""
+    return not run.undoing or act.moment.direction is Direction.UNDO
 
 
 def _outcome(play: Play) -> dict[str, Any]:

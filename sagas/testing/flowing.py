@@ -47,7 +47,7 @@ class FlowRun(Run):
     @property
     def _insisted(self) -> bool:
         """Whether an operator has ended it as it was."""
-        return any(asked.run is self and asked.step.name == END for asked in self.world.asked)
+        return any(asked.run is self and asked.step.name == END for asked in self._kin.asked)
 
     def undoes(self, step: str, direction: Direction) -> str | None:
         """Return the step whose effect a delivery takes back, if it does."""

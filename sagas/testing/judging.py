@@ -73,7 +73,7 @@ class Judge:
             if run.whole:
                 yield from self._other_effect(now)
             return
-        stuck = None if run.over or not run.world.asked else run.world.asked[-1].name
+        stuck = None if run.over or not run.asked else run.asked[-1].name
         for change in changes(self._should_be(run), now):
             made = _makers(run, change)
             if stuck is None or (made and made[0].step == stuck):  # the others wait for it
@@ -116,7 +116,7 @@ class Judge:
 
 def _counts(run: Family) -> bool:
     """Whether what was planned has happened; a run that got stuck before it counts, too."""
-    stuck = not run.over and bool(run.world.asked)
+    stuck = not run.over and bool(run.asked)
     return run.world.as_planned or (stuck and not run.world.refused)
 
 
@@ -138,10 +138,10 @@ def _verdict(run: Family) -> str:
 
 
 def _stuck(run: Family) -> Iterator[str]:
-    if not run.world.asked:
+    if not run.asked:
         yield f"It does not come to rest: it is {run.play.progress.state}, and nothing is due."
         return
-    asked = run.world.asked[-1]
+    asked = run.asked[-1]
     what = "the undo of " if asked.run.undoing or asked.step.status is StepStatus.COMPENSATING else ""
     whose = f" of its child {asked.run.play.definition.saga_type}" if asked.run.play.path else ""
     yield f"It stops for a person ({asked.attention}) at {what}{asked.name}{whose}: {asked.step.error}."

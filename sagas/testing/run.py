@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sagas import registry
 from sagas.core import events as e
@@ -19,20 +19,43 @@ from sagas.testing.play import Line, Play, is_function, is_probe
 from sagas.testing.points import Act, Fate, Kind, Moment
 from sagas.testing.refusals import refuse_elsewhere
 from sagas.testing.telling import note, said
-from sagas.testing.world import Asked, Made, World
+from sagas.testing.world import Made, World
 
 #: Seconds that a worker is missed before what it held is given to another.
 _LEASE = 30.0
 
 
-class Answering(Protocol):
-    """Who answers what is no participant's to answer: a child's begin, and its undo."""
+class Asked(NamedTuple):
+    """Where a person was asked, as it was then."""
+
+    run: "Run"
+    step: StepProgress
+
+    @property
+    def name(self) -> str:
+        """What the step is called among all of the family."""
+        return self.run.full(self.step.name)
+
+    @property
+    def attention(self) -> Attention | None:
+        """For what."""
+        return self.step.attention
+
+
+class Kin(Protocol):
+    """The family that a saga is played in, as the saga knows it."""
+
+    asked: list[Asked]
+    """Where a person was asked so far, of whichever saga."""
 
     def answer(self, run: "Run", work: Work) -> m.Reply:
-        """Answer a command of children."""
+        """Answer what is no participant's to answer: a child's begin, and its undo."""
 
     def ended(self, run: "Run") -> None:
         """Hear that a saga has ended."""
+
+    def intervene(self, act: Act) -> None:
+        """Let an operator act, on the saga whose step it is about."""
 
 
 class Run:
@@ -41,9 +64,7 @@ class Run:
     parks = False
     """What is parked asks a person, though that be the point."""
 
-    def __init__(
-        self, world: World, kin: Answering, author: Any, play: Play, *, undoing: bool = False
-    ) -> None:
+    def __init__(self, world: World, kin: Kin, author: Any, play: Play, *, undoing: bool = False) -> None:
         self.world = world
         self.author = author
         self.play = play
@@ -94,7 +115,7 @@ class Run:
             return
         act = self.world.act_at(Moment(*self._where(due.step, due.direction), due.attempt))
         if act is not None:
-            self.world.intervene(act)
+            self._kin.intervene(act)
             return
         fate = self._next_fate(due)
         line = self.play.say(due.step, due.name, undo=self.undoes(due.step, due.direction) is not None)
@@ -105,7 +126,7 @@ class Run:
         """Let the time pass for which something waited, unless an operator acts before."""
         act = self.world.act_at(Moment(self.full(due.step)))
         if act is not None:
-            self.world.intervene(act)
+            self._kin.intervene(act)
             return
         self.play.say(due.step, "the time is up")
         self._tell(m.TimeUp(due.number))
@@ -251,7 +272,7 @@ class Run:
             if isinstance(event, e.StepCompleted) and not self.undoing:
                 act = self.world.act_at(Moment(self.full(event.step), completed=True))
                 if act is not None:
-                    self.world.intervene(act)
+                    self._kin.intervene(act)
             if isinstance(event, e.StepCompensated) and event.step in self._held_up:
                 self._arrive(event.step)
         if self.play.over and not before:
@@ -298,12 +319,12 @@ class Run:
 
     def settle(self, step: StepProgress) -> bool:
         """Answer as an honest operator would who knows what happened; False: he should not be asked, or cannot."""
-        self.world.asked.append(Asked(self, step))
+        self._kin.asked.append(Asked(self, step))
         if not self._rightly_asks(step):
             return False
         act = self.world.act_at(Moment(self.full(step.name), parked=True))
         if act is not None:
-            self.world.intervene(act)
+            self._kin.intervene(act)
             return True
         verb = self._verdict(step)
         self.world.rests = verb is None
@@ -347,7 +368,7 @@ class Run:
         step = waiting[0]
         act = self.world.act_at(Moment(self.full(step.name)))
         if act is not None:
-            self.world.intervene(act)
+            self._kin.intervene(act)
             return True
         fate = self.world.next_fate((self.full(step.name), Direction.DO))
         self._answer_approval(step, fate.kind if fate else None)

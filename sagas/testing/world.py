@@ -2,18 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from sagas.core import messages as m
-from sagas.core.progress import StepProgress
-from sagas.core.words import Attention, Direction
+from sagas.core.words import Direction
 from sagas.testing.books import Books, Change, Snapshot, changes
 from sagas.testing.calling import Watch
 from sagas.testing.elsewhere import Elsewhere
 from sagas.testing.points import Act, Fate, Moment, Plan, Point
-
-if TYPE_CHECKING:
-    from sagas.testing.run import Run
 
 
 @dataclass
@@ -32,23 +28,6 @@ class Made:
         return self.undoes or self.step
 
 
-class Asked(NamedTuple):
-    """Where a person was asked, as it was then."""
-
-    run: "Run"
-    step: StepProgress
-
-    @property
-    def name(self) -> str:
-        """What the step is called among all of the family."""
-        return self.run.full(self.step.name)
-
-    @property
-    def attention(self) -> Attention | None:
-        """For what."""
-        return self.step.attention
-
-
 @dataclass
 class World:
     """Steps are named with the steps of their saga's ancestors before them: ``book/charge``."""
@@ -62,7 +41,6 @@ class World:
     now: Snapshot
     """The tables, as they are after the last call."""
     made: list[Made] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
     commits: dict[tuple[str, Direction], int] = field(default_factory=dict)
     met: set[Any] = field(default_factory=set)
     """What of the plan has happened."""
@@ -78,8 +56,6 @@ class World:
     """Why an operator could not do what was planned."""
     rests: bool = False
     """A person is rightly asked, and no verb would take it any further."""
-    runs: list["Run"] = field(default_factory=list)
-    """The saga, and whatever others belong to it, in the order in which they began."""
 
     def __post_init__(self) -> None:
         self._fates = {where: list(fates) for where, fates in self.plan.fates.items()}
@@ -100,15 +76,6 @@ class World:
     def act_at(self, moment: Moment) -> Act | None:
         """Return what an operator is to do now, if he has not."""
         return next((act for act in self.plan.acts if act.moment == moment and act not in self.met), None)
-
-    def intervene(self, act: Act) -> None:
-        """Let an operator act, on the saga whose step it is about."""
-        path, slash, step = act.moment.step.rpartition("/")
-        run = next(r for r in reversed(self.runs) if r.play.path == path + slash and self._means(r, act))
-        run.intervene(act, step)
-
-    def _means(self, run: "Run", act: Act) -> bool:
-        return not run.undoing or act.moment.direction is Direction.UNDO
 
     def note(self, made: Made, where: tuple[str, Direction], watch: Watch) -> Iterable[Change]:
         """Note what a call has changed, and how often it has committed; return the changes."""
