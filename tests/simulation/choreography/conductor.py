@@ -180,7 +180,8 @@ def _completed(score: Score, message: Any, event: Any) -> None:
         settled = kind == "Resolve" and message.step == step and message.outcome == "done"
         kept = score.place[step] in {"expected", "overdue"} and {*score.publishes(step)} & score.told.keys()
         demand(own or settled or kept, "C5: only a success is a success", (message, event))
-    score.found.add(score.open.pop(step, 0))
+    score.open.pop(step, None)
+    score.found.add(score.latest(step))  # of one that was refused, too, of which an operator knows better
     score.place[step] = "done"
 
 

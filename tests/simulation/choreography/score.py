@@ -94,11 +94,14 @@ class Score:
         others = self.untaken(self.parts[step]["by"], apart=step)
         return [s for s in others if self.place[s] == "sent" or self.told[self.parts[s]["on"]] < mine]
 
+    def latest(self, step: str) -> int:
+        """Return the number of a step's latest delivery; 0 if there was none."""
+        return max((number for number, name in self.commands.items() if name == step), default=0)
+
     def too_late(self, step: str, number: int, reply: Any) -> bool:
         """Whether a success tells of an effect that came after it was given up, and that nothing will undo."""
         undoing = [s for s, part in self.parts.items() if part.get("compensates") == step]
-        latest = max(n for n, name in self.commands.items() if name == step) == number
-        closed = latest and self.open.get(step) != number and number not in self.found
+        closed = number == self.latest(step) != self.open.get(step) and number not in self.found
         met = reply.inbox and step not in self.denied
         return closed and bool(undoing) and not met and all(self.place[s] != "queued" for s in undoing)
 
