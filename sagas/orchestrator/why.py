@@ -1,13 +1,13 @@
 """Why is it not moving? One line for every saga: what is, what it means, what would help."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sagas.core.words import Attention
 from sagas.models import IMPORT
 
-_TIME = re.compile(r"\{(\d{4}-\d\d-\d\dT[^}]*)\}")
+_TIME = re.compile(r"\{(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^{}\s]*)\}")
 
 #: Attention code -> (what it means, the verbs that would help, most likely first).
 _MEANING: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -72,8 +72,16 @@ def explain(saga: dict[str, Any], now: datetime) -> dict[str, Any]:
     applicable = [v for v in saga["verbs"] if v["applies"] and v["step"] in (None, step)]
     picked = [v for name in helpful for v in applicable if v["verb"] == name]
     verbs = [{k: v[k] for k in ("verb", "step", "label")} for v in picked]
-    text = _TIME.sub(lambda time: f"{datetime.fromisoformat(time[1]):%Y-%m-%d %H:%M:%S} UTC", timed)
-    return {"text": text, "timed": timed, "kind": kind, "verbs": verbs}
+    return {"text": _TIME.sub(_in_utc, timed), "timed": timed, "kind": kind, "verbs": verbs}
+
+
+def _in_utc(told: re.Match[str]) -> str:
+    """Write a time out; what only looks like one, in a participant's own words, stays as it is."""
+    try:
+        time = datetime.fromisoformat(told[1])
+    except ValueError:
+        return told[0]
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if time.tzinfo else told[0]
 
 
 def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:

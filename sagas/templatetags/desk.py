@@ -114,8 +114,17 @@ def timed(text: str) -> SafeString:
     plain, *rest = _TOLD.split(text)  # then a time, or a saga, and what is between, again and again
     shown = [plain]
     for time, saga, between in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
-        shown += [clock(time) if time else _link(saga), between]
+        shown += [_told_time(time) if time else _link(saga), between]
     return format_html_join("", "{}", ((part,) for part in shown))
+
+
+def _told_time(time: str) -> SafeString | str:
+    """Show a time of a sentence; what only looks like one, in a participant's own words, as it is."""
+    try:
+        at = datetime.fromisoformat(time)
+    except ValueError:
+        at = None
+    return clock(at) if at is not None and at.tzinfo else f"{{{time}}}"
 
 
 def _link(saga_id: str) -> SafeString:

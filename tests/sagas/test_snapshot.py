@@ -1,6 +1,7 @@
 """What is shown of a saga is what it was at one moment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from typing import Any
 from unittest.mock import patch
@@ -8,9 +9,13 @@ from unittest.mock import patch
 import pytest
 from django.db import connection
 from django.db.models import F
+from django.test import Client
+from django.urls import reverse
 
 from sagas import orchestrator
+from sagas.engine import Pump
 from sagas.models import Saga, Step
+from tests.sagas import shop
 
 SNAPSHOT = import_module("sagas.orchestrator.snapshot")
 really_read = SNAPSHOT._belongings
@@ -32,3 +37,24 @@ def _moving_first(sagas: Sequence[Saga]) -> Any:
             Step.objects.filter(saga=saga).update(attempt=version)
             Saga.objects.filter(pk=saga.pk).update(version=version, sequence=F("sequence") + 1)
     return really_read(sagas)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("text", ["full until {2026-12-24Tnoon}", "full until {2026-12-24T18:00}"])
+def test_what_a_participant_says_is_repeated_as_it_is_whatever_stands_in_its_braces(
+    errand: Callable[..., Saga], pump: Pump, world: shop.World, operator: Any, client: Client, text: str
+) -> None:
+    world.behaviour["PayService.Pay"] = shop.reject(text)
+    saga = errand(hold=True)
+    pump.run(30)
+    client.force_login(operator)
+    saga.refresh_from_db()
+    assert f"({text})" in orchestrator.snapshot(saga)["why"]["text"]
+    assert text in client.get(reverse("saga-detail", args=[saga.pk])).content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_moment_that_was_given_in_another_zone_is_said_in_utc() -> None:
+    begins = datetime(2100, 12, 24, 18, tzinfo=timezone(timedelta(hours=1)))
+    saga = orchestrator.start("Errand", {"item": "book"}, at=begins).saga
+    assert "It begins at 2100-12-24 17:00:00 UTC;" in orchestrator.snapshot(saga)["why"]["text"]
