@@ -5,8 +5,9 @@ Plain values only.
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sagas.core.plain import NotPlain, plain
@@ -85,15 +86,13 @@ def seconds(span: Any) -> Any:
 
 
 def moment(told: Any) -> datetime:
-    """Read a moment. Raises :class:`NoMoment` for anything but ISO 8601 with a time zone."""
-    try:
+    """Read a moment, and return it in UTC. Raises :class:`NoMoment` for anything but ISO 8601 with a time zone."""
+    with suppress(ValueError, OverflowError):  # the first and the last day have no other zone's time
         read = datetime.fromisoformat(told) if isinstance(told, str) else None
-    except ValueError:
-        read = None
-    if read is None or read.tzinfo is None:
-        example = "2026-12-24T18:00:00+00:00"
-        raise NoMoment(f"must be a moment with a time zone, such as {example!r}, not {told!r:.80}")
-    return read
+        if read is not None and read.tzinfo is not None:
+            return read.astimezone(UTC)
+    example = "2026-12-24T18:00:00+00:00"
+    raise NoMoment(f"must be a moment with a time zone, such as {example!r}, not {told!r:.80}")
 
 
 def wake_at(timer: Timer, data: Mapping[str, Any], now: datetime) -> datetime:

@@ -20,7 +20,7 @@ from sagas.core.ids import uuid7
 from sagas.core.plain import NotPlain
 from sagas.core.plain import plain as as_plain
 from sagas.core.reactions import Reaction
-from sagas.core.waits import NoMoment, seconds, wake_at
+from sagas.core.waits import NoMoment, moment, seconds, wake_at
 from sagas.models import Saga
 from sagas.orchestrator import choreographed, ledger, loading, pins
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
@@ -67,7 +67,7 @@ def start(
     Raises NotFound for an unknown type, Invalid for data that the type does not accept, KeyTaken if the key was
     used with other data.
     """
-    _check_moment(at)
+    at = _in_utc(at)
     author = _author(saga_type)
     checked = check_data(author, data)
     _check_text("correlation_id", correlation_id)
@@ -278,9 +278,14 @@ def _check_text(field: str, value: str | None) -> None:
     plain(value, field)
 
 
-def _check_moment(at: Any) -> None:
-    if at is not None and (not isinstance(at, datetime) or at.tzinfo is None):
-        raise Invalid("at", "must be a datetime with a time zone")
+def _in_utc(at: Any) -> datetime | None:
+    """Return a moment as it is stored and told, whatever zone it was given in. Raises Invalid."""
+    if at is None:
+        return None
+    try:
+        return moment(at.isoformat() if isinstance(at, datetime) else None)
+    except NoMoment as wrong:
+        raise Invalid("at", "must be a datetime with a time zone") from wrong
 
 
 def correlation_of(opening: Opening) -> str | None:

@@ -168,7 +168,9 @@ def test_waits_are_pinned_as_plain_values_and_read_back() -> None:
 
 def test_moments_are_read_with_their_zone_only() -> None:
     assert moment("2026-01-01T13:00:00+01:00") == NOON
-    for wrong in ("2026-01-01T13:00:00", "soon", 12, None):
+    assert moment("2026-01-01T13:00:00+01:00").isoformat() == NOON.isoformat(), "it is told in UTC"
+    last = "9999-12-31T23:59:59-12:00"  # in UTC it is a day that no database gives back
+    for wrong in ("2026-01-01T13:00:00", "soon", 12, None, last):
         with pytest.raises(ValueError, match="must be a moment with a time zone"):
             moment(wrong)
     with pytest.raises(ValueError, match="is missing"):
