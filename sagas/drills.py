@@ -21,6 +21,7 @@ def keep(document: Mapping[str, Any], code: str) -> Drill:
         "points": document["points"],
         "failing": document["failing"],
         "table": document["table"],
+        "unreached": document["unreached"],
         "ran_at": Now(),
     }
     return Drill.objects.update_or_create(saga_type=document["type"], defaults=values)[0]

@@ -1,6 +1,7 @@
 """What is kept of drills."""
 
 from django.db import models
+from django.db.models import Value
 from django.db.models.functions import Now
 
 
@@ -16,6 +17,11 @@ class Drill(models.Model):
     points = models.PositiveIntegerField(help_text="Failure points that were run.")
     failing = models.PositiveIntegerField(help_text="How many of them do not hold.")
     table = models.JSONField()
+    unreached = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        help_text="Deliveries of a choreography to which no run came.",
+    )
 
     def __str__(self) -> str:
         return self.saga_type

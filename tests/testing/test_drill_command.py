@@ -129,3 +129,11 @@ def test_the_desk_shows_the_table_of_a_choreography(desk: Client, run: Run) -> N
     assert '<th scope="col">says no</th>' in page
     assert '<th scope="row">unwrap</th>' in page
     assert "The steps have changed since" not in page
+
+
+def test_the_desk_names_what_no_run_came_to(desk: Client) -> None:
+    document = {"type": "DrilledGifts", "definition": "", "points": 0, "failing": 0, "table": []}
+    drills.keep({**document, "unreached": []}, "")
+    assert "No run came to" not in desk.get("/types/DrilledGifts/").content.decode()
+    drills.keep({**document, "unreached": ["search", "find"]}, "")
+    assert "No run came to <b>search, find</b>" in desk.get("/types/DrilledGifts/").content.decode()
