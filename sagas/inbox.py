@@ -110,7 +110,8 @@ def _take(inbox: type[Inbox], key: str, command: str, outcome: str = "") -> Inbo
 
 def _decide(inbox: type[Inbox], entry: Inbox, handler: Callable[..., Any], command: Any) -> None:
     undoes = command.meta.undoes
-    if undoes and _take(inbox, undoes, command.name, Inbox.CANCELLED).outcome not in _DONE:
+    undone = _take(inbox, undoes, command.name, Inbox.CANCELLED) if undoes else None
+    if undone is not None and undone.outcome not in _DONE:
         entry.outcome, entry.reply = Inbox.COMPLETED, {"undone": False, "reason": "there was no effect"}
     else:
         try:
@@ -122,3 +123,6 @@ def _decide(inbox: type[Inbox], entry: Inbox, handler: Callable[..., Any], comma
         except Rejected as no:
             entry.outcome, entry.reply = Inbox.REJECTED, str(no)
     entry.save(update_fields=["outcome", "reply"])
+    if undone is not None and undone.outcome == Inbox.LATER and entry.outcome == Inbox.COMPLETED:
+        undone.outcome = Inbox.CANCELLED  # nobody keeps that promise any more
+        undone.save(update_fields=["outcome"])

@@ -158,18 +158,18 @@ def _answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:
         # This attempt did nothing, but an earlier one may have: its no does not speak for that one.
         reply = m.Unknown(reply.number, reply.reason, inbox=False)
     match reply:
-        case m.Completed(result=result) if step.promised and step.due_at is not None:
+        case m.Completed(result=result) if _keeps_its_limit(part, step, result):
             draft.add(e.EventAwaited, step=step.name, due_at=step.due_at, result=result)
-        case m.Completed(result=result):
-            _delivered(draft, flow, part, step, result)
-        case m.Later(
-            within=within
-        ):  # it has taken the event on; what it leads to is expected, if anything is
-            assert within is not None  # no child saga answers a subscriber's delivery
-            _delivered(draft, flow, part, step, None, within)
+        case m.Completed():
+            _delivered(draft, flow, part, step, reply)
+            if part is not None and part.compensates is not None and reply.inbox:
+                _settle_undone(draft, draft.step(part.compensates), reply.number)
+        case m.Later():  # it has taken the event on; what it leads to is expected, if anything is
+            _delivered(draft, flow, part, step, reply)
         case m.Rejected(reason=reason):
             draft.add(e.StepFailed, step=step.name, error=reason)
-            _park(draft, step, Attention.HELD, reason)
+            if not _is_undone(draft, flow, step.name):  # else another try would come behind its undo
+                _park(draft, step, Attention.HELD, reason)
         case m.Unknown(error=error) if step.attempt < step.budget:
             retry = draft.definition.step(step.name).retry
             due_at = draft.next_try(retry, step.attempt, reply.retry_after)
@@ -199,19 +199,56 @@ def _overdue(flow: Flow, part: Part | None, step: StepProgress) -> str:
 
 
 def _delivered(
-    draft: Draft,
-    flow: Flow,
-    part: Part | None,
-    step: StepProgress,
-    result: Any,
-    within: float | None = None,
+    draft: Draft, flow: Flow, part: Part | None, step: StepProgress, reply: m.Completed | m.Later
 ) -> None:
+    result = reply.result if isinstance(reply, m.Completed) else None
     if part is None or not part.publishes or any(_known(draft, flow, event) for event in part.publishes):
         draft.add(e.StepCompleted, step=step.name, result=result)
-        return
-    promised = within is not None
-    due_at = draft.now.at + timedelta(seconds=part.within if within is None else within)
-    draft.add(e.EventAwaited, step=step.name, due_at=due_at, result=result, promised=promised)
+    elif _found_nothing(part, result):
+        draft.add(e.StepCompleted, step=step.name, result=result)
+        # Nobody was called who could have said so: it leads on with what it was told.
+        _publish(draft, flow, part.publishes[0], (step.event or {}).get("data"), step.name)
+    else:
+        within = reply.within if isinstance(reply, m.Later) else part.within
+        assert within is not None  # no child saga answers a subscriber's delivery
+        draft.add(
+            e.EventAwaited,
+            step=step.name,
+            due_at=draft.now.at + timedelta(seconds=within),
+            result=result,
+            promised=isinstance(reply, m.Later),
+            inbox=reply.inbox,
+        )
+
+
+def _keeps_its_limit(part: Part | None, step: StepProgress, result: Any) -> bool:
+    """Whether a subscriber has kept its promise, and what that leads to is still expected until then."""
+    return step.promised and step.due_at is not None and not _found_nothing(part, result)
+
+
+def _found_nothing(part: Part | None, result: Any) -> bool:
+    """Whether an undo says that there was no effect to undo, as an inbox does in its place."""
+    undoes = part is not None and part.compensates is not None
+    return undoes and isinstance(result, dict) and result.get("undone") is False
+
+
+def _is_undone(draft: Draft, flow: Flow, name: str) -> bool:
+    """Whether a step's undo was delivered, and taken."""
+    undos = [draft.step(each) for each in flow.compensating(name)]
+    return any(undo.status is StepStatus.COMPLETED or undo.expecting for undo in undos)
+
+
+def _settle_undone(draft: Draft, step: StepProgress, undo: int) -> None:
+    """Ask and await no more of a step whose undo has met whatever it did, or keeps it from happening.
+
+    That is certain if both keep an inbox, and the undo was dispatched after it. An attempt that a worker may be at
+    is awaited all the same, and what an operator called without effect, though it has come, is his to settle.
+    """
+    moot = step.status is StepStatus.EXECUTING and step.inbox and (step.expecting or step.attention)
+    refused = step.status is StepStatus.FAILED and step.attention and not step.late_effect
+    before = (step.action_number or 0) < undo
+    if draft.progress.state is SagaState.COMPENSATING and before and (moot or refused):
+        draft.add(e.StepCompensated, step=step.name)
 
 
 def _park(draft: Draft, step: StepProgress, code: Attention, error: str) -> None:

@@ -285,6 +285,8 @@ class EventAwaited(_StepEvent):
     result: Any = None
     promised: bool = False
     """Its subscriber has only taken the event on, and may still answer that it did not do its part."""
+    inbox: bool | None = None
+    """Whether its subscriber remembers keys, where this tells."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -129,6 +129,7 @@ STEP_TRANSITIONS: Mapping[tuple[T, type[e.StepEvent]], T] = {
     (T.PENDING, e.DeliveryDropped): T.SKIPPED,
     (T.EXECUTING, e.DeliveryDropped): T.SKIPPED,
     (T.FAILED, e.DeliveryDropped): T.SKIPPED,
+    (T.FAILED, e.StepCompensated): T.COMPENSATED,
     (T.PENDING, e.FunctionDispatched): T.EXECUTING,
     (T.EXECUTING, e.FunctionDispatched): T.EXECUTING,
     (T.FAILED, e.FunctionDispatched): T.EXECUTING,
@@ -381,7 +382,7 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "inbox": inbox,
                 "error": error,
             }
-        case e.EventAwaited(due_at=due_at, result=result, promised=promised):
+        case e.EventAwaited(due_at=due_at, result=result, promised=promised, inbox=inbox):
             new = {
                 "action_number": number,
                 "generation": 1,
@@ -399,6 +400,7 @@ def _step_changes(step: StepProgress, event: e.StepEvent, number: int) -> dict[s
                 "waiting_since": event.at,
                 "outcome": Outcome.COMPLETED,
                 "unresolved": promised,
+                "inbox": step.inbox if inbox is None else inbox,
                 "result": result,
                 "error": None,
             }

@@ -145,7 +145,10 @@ def _why(reply: m.Reply) -> str:
 def step_completed(saga_id: UUID | str, step_name: str, result: Any = None) -> bool:
     """Answer a step's open action with success. False: it was late, and is recorded apart."""
     plainly = plain(result, "result")
-    return _outside(saga_id, step_name, Direction.DO, lambda number: m.Completed(number, plainly))
+    # Whoever says so need not be the participant, and has no inbox that we know of.
+    return _outside(
+        saga_id, step_name, Direction.DO, lambda number: m.Completed(number, plainly, inbox=False)
+    )
 
 
 def step_failed(saga_id: UUID | str, step_name: str, error: str = "") -> bool:

@@ -72,6 +72,15 @@ BUGS: Mapping[str, Bug] = {
     "it is rolled back though it has ended": Bug(
         choreography, "_compensate", "if ending is not None:", "if False:"
     ),
+    "an undo that finds nothing leads nowhere": Bug(
+        choreography, "_delivered", "_found_nothing(part, result)", "False"
+    ),
+    "a promise is awaited though it is undone": Bug(
+        choreography, "_settle_undone", "(moot or refused)", "refused"
+    ),
+    "a no behind the undo is parked": Bug(
+        choreography, "_answer", "if not _is_undone(draft, flow, step.name):", "if True:"
+    ),
     # What was found by simulating them, and is mended
     "a new name is no remedy on the way back": Bug(
         choreography,
@@ -85,8 +94,10 @@ BUGS: Mapping[str, Bug] = {
     "what is taken on for later is waited for in vain": Bug(
         choreography,
         "_answer",
-        "_delivered(draft, flow, part, step, None, within)",
-        "draft.add(e.EventAwaited, step=step.name, due_at=draft.now.at + timedelta(seconds=within))",
+        "case m.Later():  # it has taken the event on; what it leads to is expected, if anything is\n            "
+        "_delivered(draft, flow, part, step, reply)",
+        "case m.Later(within=within):\n            "
+        "draft.add(e.EventAwaited, step=step.name, due_at=draft.now.at + timedelta(seconds=within or 0))",
     ),
     "an end that is told already is settled by nothing": Bug(
         choreography, "_resolve_end", "elif published is not None:", "elif False:"

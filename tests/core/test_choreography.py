@@ -311,6 +311,136 @@ def test_what_was_promised_can_be_parked_beside_what_came_after_it() -> None:
     assert world.tell(m.Retry("reserve"))
 
 
+def number(world: World, name: str) -> int:
+    return world.progress.steps[name].number or 0
+
+
+def test_an_undo_that_finds_nothing_leads_on_with_what_it_was_told() -> None:
+    """Its inbox calls nobody then, so nobody publishes what others wait for."""
+    world = World(random.Random(1))
+    world.tell(m.Start({}))
+    for event in ("CalledOff", "Release"):
+        world.tell(m.Published(event, {"reason": event}))
+    assert world.tell(
+        m.Completed(number(world, "release"), {"undone": False, "reason": "there was no effect"})
+    )
+    told = world.progress.steps["released"].event
+    assert told is not None
+    assert (told["name"], told["data"]) == ("Released", {"reason": "Release"})
+    assert world.progress.steps["release"].status is StepStatus.COMPLETED
+    assert not world.tell(m.Published("Released", {}))
+
+
+def undone(*, inbox: bool = True, undo_inbox: bool = True) -> World:
+    """A saga that was called off, whose promised reservation is undone before the promise is kept."""
+    world = World(random.Random(1))
+    world.tell(m.Start({}))
+    world.tell(m.Published("Reserve", {}))
+    world.tell(m.Completed(number(world, "created")))
+    world.tell(m.Later(number(world, "reserve"), 60.0, inbox))
+    world.tell(m.Published("CalledOff", {}))
+    world.tell(m.Published("Release", {}))
+    world.tell(m.Completed(number(world, "release"), None, undo_inbox))
+    return world
+
+
+def test_nobody_is_asked_about_a_promise_that_its_undo_has_met() -> None:
+    world = undone()
+    step = world.progress.steps["reserve"]
+    assert (step.status, step.attention, step.open) == (StepStatus.COMPENSATED, None, None)
+    assert "reserve" not in world.due()
+    assert not world.tell(m.Completed(step.action_number or 0))  # the undo has met that, too
+    for event in ("Released", "Off"):
+        world.tell(m.Published(event, {}))
+        for name in world.due():
+            world.tell(m.Completed(number(world, name)))
+    assert world.progress.state is SagaState.FAILED
+
+
+@pytest.mark.parametrize("inbox", ["the undo's", "the promise's"])
+def test_a_promise_is_awaited_where_nothing_keeps_it_from_being_kept_after_its_undo(inbox: str) -> None:
+    world = undone(inbox=inbox != "the promise's", undo_inbox=inbox != "the undo's")
+    assert world.progress.steps["reserve"].promised
+    world.tell(m.TimeUp(number(world, "reserve")))
+    assert world.progress.steps["reserve"].attention is Attention.EXPECTATION_MISSED
+
+
+def test_nobody_is_asked_about_a_no_that_comes_after_the_undo() -> None:
+    """There is nothing to insist on: another try would have its effect behind its undo."""
+    world = undone(inbox=False)
+    world.tell(m.Rejected(number(world, "reserve"), "cancelled"))
+    step = world.progress.steps["reserve"]
+    assert (step.status, step.attention, step.error) == (StepStatus.FAILED, None, "cancelled")
+
+
+@pytest.mark.parametrize("parked", ["refused", "overdue"])
+def test_a_promise_that_asks_is_over_once_it_is_undone(parked: str) -> None:
+    world = World(random.Random(1))
+    world.tell(m.Start({}))
+    for event in ("Reserve", "CalledOff", "Release"):
+        world.tell(m.Published(event, {}))
+    world.tell(m.Completed(number(world, "created")))
+    first = number(world, "reserve")
+    world.tell(m.Later(first, 60.0))
+    world.tell(m.TimeUp(first) if parked == "overdue" else m.Rejected(first, "no"))
+    assert world.progress.steps["reserve"].attention
+    world.tell(m.Completed(number(world, "release")))
+    step = world.progress.steps["reserve"]
+    assert (step.status, step.attention) == (StepStatus.COMPENSATED, None)
+
+
+#: Somebody else undoes what the maker makes, so that he need not have taken it before.
+MADE = [
+    Reaction("make", on="Begun", by="maker", publishes="Done", retry=TWICE),
+    Reaction("unmake", on="Back", by="breaker", publishes="Off", compensates="make"),
+]
+MAKING = compose(
+    "Making",
+    Flow(
+        first="Begun",
+        parts=tuple(each.part for each in MADE),
+        completed=("Done",),
+        failed=("Off",),
+        turning=("Back",),
+    ),
+    MADE,
+)
+
+
+def making(*told: Any) -> Progress:
+    """Return where it stands when it was told all this; a kind and a step are a reply to what that step has open."""
+    progress = Progress.blank(MAKING)
+    for each in told:
+        kind, step, *more = each if isinstance(each, tuple) else (each, None)
+        message = kind(progress.steps[step].number or 0, *more) if step else kind
+        progress = fold(progress, decide(MAKING, progress, message, m.Now(NOON, 0.5, frozenset())))
+    return progress
+
+
+@pytest.mark.parametrize("inbox", [True, False])
+def test_a_delivery_of_unknown_outcome_is_over_once_it_is_undone_if_that_is_certain(inbox: bool) -> None:
+    lost = [(m.Unknown, "make", "lost", inbox)] * 2
+    assert making(m.Start({}), *lost).attention is Attention.RETRIES_SPENT
+    ended = making(
+        m.Start({}), *lost, m.Published("Back", {}), (m.Completed, "unmake"), m.Published("Off", {})
+    )
+    ends = (SagaState.FAILED, None) if inbox else (SagaState.COMPENSATING, Attention.RETRIES_SPENT)
+    assert (ended.state, ended.attention) == ends
+
+
+def test_an_undo_is_not_that_of_a_delivery_that_began_after_it() -> None:
+    """It was called with the key of the one before, which had been refused."""
+    progress = making(
+        m.Start({}),
+        (m.Rejected, "make", "no"),
+        m.Published("Back", {}),
+        m.Retry("make"),
+        (m.Later, "make", 60.0),
+        (m.Completed, "unmake"),
+    )
+    assert progress.steps["make"].promised
+
+
 def given_up() -> World:
     """A saga whose reservation an operator has called without effect, though it is under way."""
     world = World(random.Random(1))

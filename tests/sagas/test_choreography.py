@@ -10,10 +10,12 @@ import pytest
 from django.db import transaction
 from django.db.models.functions import Now
 
+from participants.models import PaymentInbox
 from sagas import Later, Rejected, SagaContext, orchestrator, publish, registry, stranded, subscribe
 from sagas.clock import database_now
 from sagas.core import messages as m
 from sagas.engine import Pump
+from sagas.inbox import once
 from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, bus, intake, loading
 from tests.sagas import trade
@@ -169,6 +171,43 @@ def test_a_no_from_outside_to_what_was_promised_is_the_subscribers_answer(
     waiting.refresh_from_db()
     assert (saga.attention, waiting.status, waiting.error) == ("held", "failed", "sold out")
     assert not orchestrator.step_failed(saga.pk, waiting.name, "sold out")
+
+
+def test_an_undo_with_an_inbox_leads_on_though_there_was_nothing_to_undo(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump, asked: Callable[..., Asked]
+) -> None:
+    give_back = once(PaymentInbox)(trade.tells("GoodsReturned"))
+    world.behaviour |= {"GoodsAsked": raises(Rejected("unreadable")), "GoodsReturnAsked": give_back}
+    saga = deal()
+    orchestrator.act(saga.pk, "compensate", asked())
+    pump.run(20)
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention) == ("failed", None)
+    assert step(saga, "give_back").result == {"undone": False, "reason": "there was no effect"}
+    assert published(saga)[-2:] == ["GoodsReturned", "TradeOff"]
+    assert PaymentInbox.objects.get(key=f"{saga.pk}:take:do:1").outcome == "cancelled"
+    assert_rows_are_the_fold(saga)
+
+
+def test_a_promise_that_its_undo_has_cancelled_asks_nobody(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump, asked: Callable[..., Asked]
+) -> None:
+    take = once(PaymentInbox)(lambda _: Later(within=timedelta(days=2)))
+    world.behaviour |= {
+        "GoodsAsked": take,
+        "GoodsReturnAsked": once(PaymentInbox)(trade.tells("GoodsReturned")),
+    }
+    saga = deal()
+    assert step(saga, "take").waiting == "reply"
+    orchestrator.act(saga.pk, "compensate", asked())
+    pump.run(20)
+    saga.refresh_from_db()
+    assert (saga.state, saga.attention, step(saga, "take").status) == ("failed", None, "compensated")
+    assert not Due.objects.exists()
+    assert not orchestrator.step_completed(saga.pk, "take")  # and that comes to nothing
+    with pytest.raises(Rejected, match="cancelled"):
+        take(next(c for c in world.heard if c.event == "GoodsAsked"))
+    assert_rows_are_the_fold(saga)
 
 
 def test_an_effect_that_came_too_late_is_shown_and_settled(

@@ -57,13 +57,8 @@ def deliver(context: SagaContext) -> None:
 
 
 @once(PaymentInbox)
-def give_back(context: SagaContext) -> None:
-    _pay(PRICE)
-
-
 def unwrap(context: SagaContext) -> None:
-    """Say that it is undone, also where there was nothing to undo: then the inbox calls nobody."""
-    give_back(context)
+    _pay(PRICE)
     publish("DrilledGiftUnwrapped")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..books import demand, name_of
 from ..oracle import LONGEST, check_transition
-from .score import ASKING, END, UNTAKEN, Score
+from .score import ASKING, END, TAKEN, UNTAKEN, Score
 
 if TYPE_CHECKING:
     from .bus import Bus
@@ -54,14 +54,31 @@ class Conductor:
             fits = [name_of(event) for event in events] == (["LateEffectFound"] if late else [])
             demand(fits, "C2, C4: a late reply changes nothing but what it tells", (reply, codes))
             return
-        expected = _must(score, step, kind)
+        expected = _must(score, step, reply)
         fits = len(codes) >= len(expected) and all(map(str.startswith, codes, expected))
         demand(fits and events[0].step == step, "C3, C5: what a reply decides", (reply, codes, expected))
+        if "EventPublished" in expected:
+            told = (events[1].event, events[1].by)
+            demand(told == (score.publishes(step)[0], step), "an undo leads on", told)
+        if expected == ("StepFailed",):
+            demand(f"StepHeld {step}" not in _of_steps(events), "a no behind the undo asks nobody", codes)
+        self._undone(step, reply, events)
+        if kind == "Unknown" or "EventAwaited" in expected:
+            score.trusted[step] = reply.inbox if step not in score.promised else score.trusted[step]
         if kind == "Completed":
             score.delivered.add(step)
         elif kind == "Unknown" or (kind == "Rejected" and expected[0] != "StepFailed"):
             score.tries[step] += 1
             score.doubt.add(number)
+
+    def _undone(self, step: str, reply: Any, events: Sequence[Any]) -> None:
+        """Check that nobody is asked about, or waits for, what an undo has met; and nothing else is let go."""
+        of = self.score.parts[step].get("compensates") if step != END else None
+        done = step not in self.score.promised or (of and _found_nothing(self.score, step, reply))
+        sure = name_of(reply) == "Completed" and reply.inbox and done
+        moot = {f"StepCompensated {of}"} if of and sure and self.score.is_moot(of, reply.number) else set()
+        let_go = {each for each in _of_steps(events) if each.startswith("StepCompensated")}
+        demand(let_go == moot, "rule 2: what is undone for certain asks nobody", (step, let_go, moot))
 
     def _told(self, message: Any, events: Sequence[Any]) -> None:
         """Check that an event is told to whoever hears it, and only once."""
@@ -87,9 +104,14 @@ class Conductor:
                 score.lied.add(step)
 
 
-def _must(score: Score, step: str, kind: str) -> tuple[str, ...]:
+def _of_steps(events: Sequence[Any]) -> set[str]:
+    return {f"{name_of(event)} {event.step}" for event in events if hasattr(event, "step")}
+
+
+def _must(score: Score, step: str, reply: Any) -> tuple[str, ...]:
     """Return the first events that a reply to an open delivery has to decide."""
     parked = f"StepHeld {'compensation_failed' if score.turned else 'held'}"
+    kind = name_of(reply)
     if kind == "Rejected" and score.open[step] in score.doubt and not score.inbox[step]:
         kind = "Unknown"  # one attempt's no does not speak for another
     match kind:
@@ -98,7 +120,11 @@ def _must(score: Score, step: str, kind: str) -> tuple[str, ...]:
         case "Completed" | "Later":
             due = score.publishes(step)
             waits = due and not any(event in score.told for event in due)
+            if waits and _found_nothing(score, step, reply):
+                return ("StepCompleted", "EventPublished")
             return ("EventAwaited",) if waits else ("StepCompleted",)
+        case "Rejected" if any(score.place[undo] in TAKEN for undo in score.undos(step)):
+            return ("StepFailed",)
         case "Rejected":
             return ("StepFailed", parked)
         case "Unknown" if score.tries[step] + 1 < score.attempts[step]:
@@ -107,6 +133,12 @@ def _must(score: Score, step: str, kind: str) -> tuple[str, ...]:
             return ("StepOutcomeUnknown", parked.replace(" held", " retries_spent"))
         case _:
             return ("StepHeld",)
+
+
+def _found_nothing(score: Score, step: str, reply: Any) -> bool:
+    """Whether an undo was not done, as there was nothing to undo: then nobody was called who could have said so."""
+    result = getattr(reply, "result", None)
+    return bool(score.parts[step].get("compensates")) and (result or {}).get("undone") is False
 
 
 # What each event may be, and what is known after it
@@ -190,7 +222,8 @@ def _failed(score: Score, message: Any, event: Any) -> None:
     demand(rejected or none, "C5: a time-out is not a failure", message)
     score.doubt.discard(score.open.pop(event.step))
     score.denied.add(event.step)
-    score.place[event.step] = "refused" if rejected else "failed"
+    over = any(score.place[undo] in TAKEN for undo in score.undos(event.step))
+    score.place[event.step] = "refused" if rejected and not over else "failed"
 
 
 def _held(score: Score, message: Any, event: Any) -> None:
@@ -210,10 +243,16 @@ def _dropped(score: Score, message: Any, event: Any) -> None:
     score.place[event.step] = "skipped"
 
 
+def _let_go(score: Score, message: Any, event: Any) -> None:
+    score.doubt.discard(score.open.pop(event.step, 0))
+    score.promised.discard(event.step)
+    score.place[event.step] = "undone"
+
+
 def _late_found(score: Score, message: Any, event: Any) -> None:
     demand(name_of(message) == "Completed", "C4: only a success tells of an effect", message)
     score.found.add(message.number)
-    score.given_up[event.step] = "skipped" if score.place[event.step] == "skipped" else "failed"
+    score.given_up[event.step] = score.place[event.step]
     score.place[event.step] = "late"
 
 
@@ -240,10 +279,12 @@ def _ended(score: Score, message: Any, event: Any) -> None:
         return
     demand(score.ending in score.failed, "rule 2: it ends as it was told", event)
     for step in score.parts:
-        undoing = [s for s, part in score.parts.items() if part.get("compensates") == step]
+        undoing = score.undos(step)
         settled = any(score.place[s] in {"done", "skipped"} for s in undoing)
         stands = score.place[step] == "done" and score.standing(step) and undoing and not settled
         demand(not stands, "rule 2: failed when each step is undone or settled", step)
+        undone = score.place[step] == "undone" and score.inbox[step]
+        demand(not (undone and score.standing(step)), "rule 2: what is undone does not stand", step)
 
 
 _ON: Mapping[str, Callable[[Score, Any, Any], None]] = {
@@ -255,6 +296,7 @@ _ON: Mapping[str, Callable[[Score, Any, Any], None]] = {
     "StepFailed": _failed,
     "StepHeld": _held,
     "DeliveryDropped": _dropped,
+    "StepCompensated": _let_go,
     "LateEffectFound": _late_found,
     "LateEffectSettled": _late_settled,
     "SagaCompensating": _turned,

@@ -15,7 +15,9 @@ UNTAKEN = frozenset({"sent", "parked", "refused", "late"})
 #: Where a step is that asks for a person.
 ASKING = frozenset({"parked", "refused", "overdue", "late"})
 #: Where a step is of which nothing more is to come.
-CLOSED = frozenset({"silent", "done", "failed", "skipped"})
+CLOSED = frozenset({"silent", "done", "failed", "skipped", "undone"})
+#: Where a step is that its subscriber has taken.
+TAKEN = frozenset({"expected", "overdue", "done"})
 
 
 @dataclass(eq=False)
@@ -25,7 +27,7 @@ class Score:
     document: Mapping[str, Any]
     inbox: Mapping[str, bool]
     place: defaultdict[str, str] = field(default_factory=lambda: defaultdict(lambda: "silent"))
-    """Step -> silent, queued, sent, expected, parked, refused, overdue, late, done, failed, skipped."""
+    """Step -> silent, queued, sent, expected, parked, refused, overdue, late, done, failed, skipped, undone."""
     told: dict[str, int] = field(default_factory=dict)
     """Event that somebody hears -> its number."""
     ending: str | None = None
@@ -41,6 +43,8 @@ class Score:
     """Steps of whose latest delivery somebody said that it had no effect."""
     found: set[int] = field(default_factory=set)
     """Deliveries of which a success is recorded, in time or late."""
+    trusted: defaultdict[str, bool] = field(default_factory=lambda: defaultdict(lambda: True))
+    """Step -> whether its subscriber remembers keys, as its replies said."""
     given_up: dict[str, str] = field(default_factory=dict)
     """Step with a late effect -> where it was before."""
     promised: set[str] = field(default_factory=set)
@@ -98,9 +102,18 @@ class Score:
         """Return the number of a step's latest delivery; 0 if there was none."""
         return max((number for number, name in self.commands.items() if name == step), default=0)
 
+    def undos(self, step: str) -> list[str]:
+        """Return the steps that undo a step."""
+        return [name for name, part in self.parts.items() if part.get("compensates") == step]
+
+    def is_moot(self, step: str, undo: int) -> bool:
+        """Whether nothing can come of a step any more once its undo is done, and something is awaited or asked."""
+        awaited = self.place[step] in {"expected", "overdue", "parked"} and self.trusted[step]
+        return self.turned and self.latest(step) < undo and (awaited or self.place[step] == "refused")
+
     def too_late(self, step: str, number: int, reply: Any) -> bool:
         """Whether a success tells of an effect that came after it was given up, and that nothing will undo."""
-        undoing = [s for s, part in self.parts.items() if part.get("compensates") == step]
+        undoing = self.undos(step)
         closed = number == self.latest(step) != self.open.get(step) and number not in self.found
         met = reply.inbox and step not in self.denied
         return closed and bool(undoing) and not met and all(self.place[s] != "queued" for s in undoing)

@@ -28,11 +28,20 @@ class Subscriber(Participant):
     """The keys of the deliveries that it took in."""
 
     def _do(self, request: Request) -> m.Completed | m.Rejected:
+        if self._finds_nothing(request):
+            self._change(request)
+            return self._remember(request, m.Completed(request.number, {"undone": False}))
         reply = super()._do(request)
         self.acted.add(request.key)
         for event in self.tells:
             self.publish(event, request.step)
         return reply
+
+    def _finds_nothing(self, request: Request) -> bool:
+        """Whether its inbox calls nobody: what it undoes has not happened, and is not under way."""
+        if self.undoes is None or not self.inbox:
+            return False
+        return request.undoes not in self.undoes.acted and not self.undoes.is_at(request.undoes or "")
 
     def _change(self, request: Request) -> None:
         if self.undoes is None:
