@@ -97,7 +97,7 @@ def main() -> None:
 
 def _check_sagas(env: dict[str, str]) -> None:
     """Refuse sagas that could not run before anything is started for them: the workers would, one after the other."""
-    words = [VENV_PYTHON, ROOT / "manage.py", "check", "--tag", "sagas"]
+    words = [VENV_PYTHON, ROOT / "manage.py", "check", "--tag", "sagas", "--database", "default"]
     done = subprocess.run(words, env=env, stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         fail("The apps of SAGADESK_APPS cannot be served: the message above says why.")
@@ -149,7 +149,7 @@ def _elsewhere(env: dict[str, str], data: Path, port: int) -> dict[str, str]:
         fail(f"SAGADESK_HTTP is not a JSON object: {wrong}")
     return {
         "CARRIER_PORT": str(place),
-        "CARRIER_SECRETS": secret,
+        "CARRIER_SECRETS": json.dumps([secret]),
         "CARRIER_DATABASE": str(data / "carrier.sqlite3"),
         "SAGADESK_HTTP": json.dumps(services),
         "SAGADESK_CALLBACK_URL": env.get("SAGADESK_CALLBACK_URL") or f"http://127.0.0.1:{port}",

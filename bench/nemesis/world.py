@@ -76,7 +76,8 @@ class World:
         ledger = [sys.executable, "-m", "bench.nemesis.ledger", self.folder / "ledger.sqlite3"]
         self._add("ledger", [*ledger, self.plan.ledger, self.plan.seed], dict(os.environ))
         self._add("outpost", [sys.executable, "-m", "bench.nemesis.outpost", self.folder], dict(os.environ))
-        books = {"CARRIER_SECRETS": CARRIER_SECRET, "CARRIER_DATABASE": str(self.folder / "carrier.sqlite3")}
+        secrets = json.dumps([CARRIER_SECRET])
+        books = {"CARRIER_SECRETS": secrets, "CARRIER_DATABASE": str(self.folder / "carrier.sqlite3")}
         carrier = _daphne(self.plan.carrier, "participants.carrier.app:application")
         self._add("carrier", carrier, {**os.environ, **books})
         saga = [sys.executable, ROOT / "manage.py", "saga"]

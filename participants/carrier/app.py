@@ -1,6 +1,6 @@
 """The carrier: books pickups and cancels them. Plain ASGI, a SQLite file, nothing else.
 
-CARRIER_SECRETS are the keys that it shares with Sagadesk, with a comma between two; CARRIER_DATABASE is its file.
+CARRIER_SECRETS are the keys that it shares with Sagadesk, as a JSON list; CARRIER_DATABASE is its file.
 """
 
 import asyncio
@@ -8,12 +8,14 @@ import hashlib
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 from urllib.request import urlopen
 
+from participants.carrier.keys import keys_from
 from participants.carrier.moods import MOODS, Mood
 from participants.carrier.saga_participant import BadSignature, Command, Inbox, Rejected, Reply, callback
 
@@ -23,6 +25,10 @@ TABLES = """CREATE TABLE IF NOT EXISTS pickup (
     key TEXT PRIMARY KEY, saga TEXT NOT NULL, address TEXT NOT NULL, tracking_number TEXT NOT NULL,
     cancelled INTEGER NOT NULL DEFAULT 0
 )"""
+try:
+    KEYS = keys_from(os.environ.get("CARRIER_SECRETS", ""))
+except ValueError as wrong:
+    sys.exit(f"The carrier cannot start: {wrong}")
 
 
 async def application(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
@@ -52,7 +58,7 @@ async def _answer(scope: Mapping[str, Any], body: bytes | None) -> Reply:
     path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode()
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     try:
-        command = Command.read(_keys(), scope["method"], path, headers, body)
+        command = Command.read(KEYS, scope["method"], path, headers, body)
     except BadSignature as wrong:
         return 401, {"error": str(wrong)}
     if command.probes:
@@ -86,18 +92,13 @@ _calls: set[asyncio.Task[None]] = set()
 
 async def _call_back(command: Command, status: int, document: Any, mood: Mood) -> None:
     await asyncio.sleep(mood.later)
-    key = "the key of somebody else" if mood.forges else _keys()[0]
+    key = "the key of somebody else" if mood.forges else KEYS[0]
     for _ in range(mood.calls_back):
         request = callback(command, status, document, key)
         try:
             await asyncio.to_thread(lambda request=request: urlopen(request, timeout=10).close())  # noqa: S310 - as told
         except OSError as refused:
             print(f"carrier: the callback for {command.key} was refused: {refused}", flush=True)
-
-
-@lru_cache(maxsize=1)
-def _keys() -> tuple[str, ...]:
-    return tuple(os.environ["CARRIER_SECRETS"].split(","))
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """The carrier for real: its own process, on a port of its own, with books in a file."""
 
+import json
 import os
 import secrets
 import socket
@@ -15,7 +16,8 @@ from django.conf import settings
 
 from tests.waiting import until
 
-SECRET = secrets.token_urlsafe(24)
+#: With a comma: keys are what they are.
+SECRET = f"{secrets.token_urlsafe(24)},"
 
 
 class Carrier:
@@ -30,7 +32,7 @@ class Carrier:
 
     def start(self) -> None:
         """Start it; it need not be ready."""
-        env = {**os.environ, "CARRIER_SECRETS": SECRET, "CARRIER_DATABASE": str(self.database)}
+        env = {**os.environ, "CARRIER_SECRETS": json.dumps([SECRET]), "CARRIER_DATABASE": str(self.database)}
         words = ["-m", "daphne", "--bind", "127.0.0.1", "--port", str(self.port), "--verbosity", "0"]
         words.append("participants.carrier.app:application")
         self.process = subprocess.Popen([sys.executable, *words], cwd=settings.BASE_DIR, env=env)
