@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 #: Seconds without a try after a failure; doubled up to the longest.
 REST, LONGEST_REST = 0.5, 2.5
+#: Seconds of silence that are worth a warning: a process that ends before has lost nothing, the clock wakes for it.
+WORTH_TELLING = 5.0
 
 
 class Resting(ConnectionError):
@@ -32,7 +34,8 @@ class Fuse:
         self._redis: Any = None
         self._rest = REST
         self._again_at = 0.0
-        self._failing = False
+        self._failing = self._told = False
+        self._failing_since = 0.0
         self._lock = threading.Lock()
 
     def __call__(self, ask: Callable[[Any], T]) -> T:
@@ -43,7 +46,8 @@ class Fuse:
         except RedisError as no:
             self._trip(no)
             raise
-        self._failing, self._rest = False, REST
+        if self._failing:
+            self._mend()
         return answer
 
     def _client(self) -> Any:
@@ -63,12 +67,19 @@ class Fuse:
 
     def _trip(self, no: Exception) -> None:
         with self._lock:
-            log.log(
-                logging.INFO if self._failing else logging.WARNING,
-                "Redis does not answer, and is not asked for %.1f s: %s",
-                self._rest,
-                no,
-            )
+            now = time.monotonic()
+            self._failing_since = self._failing_since if self._failing else now
+            silent = now - self._failing_since
+            log.debug("Redis is not asked for %.1f s: %s", self._rest, no)
+            if silent >= WORTH_TELLING and not self._told:
+                log.warning("Redis has not answered for %.0f s: %s", silent, no)
+                self._told = True
             self._failing = True
-            self._again_at = time.monotonic() + self._rest
+            self._again_at = now + self._rest
             self._rest = min(self._rest * 2, LONGEST_REST)
+
+    def _mend(self) -> None:
+        with self._lock:
+            if self._told:
+                log.info("Redis answers again")
+            self._failing, self._told, self._rest = False, False, REST

@@ -146,7 +146,7 @@ def _wake(queues: Iterable[Any]) -> None:
     try:
         ring(queues)
     except RedisError as fault:
-        log.info("nobody could be woken; the clock will: %s", fault)
+        log.debug("nobody could be woken; the clock will: %s", fault)
 
 
 _soon = Soon(PACE, _wake)

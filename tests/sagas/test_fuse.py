@@ -1,5 +1,6 @@
 """The fuse: a Redis that does not answer is waited for once, and not by everybody."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -109,3 +110,28 @@ def test_whoever_commits_hardly_waits_for_a_redis_that_is_silent(
         jobs._wake(["pay"])
         assert not publisher.publish("x")
     assert silent.asked < 100
+
+
+def test_a_silence_is_told_once_when_it_lasts_and_so_is_its_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fuse, "REST", 0.0)
+    monkeypatch.setattr(fuse, "LONGEST_REST", 0.0)
+    brief = Fuse(lambda: Redis.from_url(settings.REDIS_URL), 20)
+
+    def broken(_: Any) -> None:
+        raise ConnectionError("the line is dead")
+
+    def told(ask: Any) -> list[str]:
+        caplog.clear()
+        with contextlib.suppress(ConnectionError):
+            brief(ask)
+        return [record.getMessage() for record in caplog.records]
+
+    with caplog.at_level("INFO", "sagas.fuse"):
+        assert told(broken) == told(broken) == [], "whoever ends now has lost nothing"
+        brief._failing_since -= fuse.WORTH_TELLING
+        assert told(broken) == ["Redis has not answered for 5 s: the line is dead"]
+        assert told(broken) == []
+        assert told(ping) == ["Redis answers again"]
+        assert told(broken) == told(ping) == []
