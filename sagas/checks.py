@@ -2,16 +2,18 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Info, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.db import OperationalError, ProgrammingError, router
 
 from sagas import SagaOrchestrator, conf, orchestrator, registry
 from sagas.core.cron import InvalidExpression
 from sagas.core.definition import CANNOT_UNDO, InvalidDefinition, SagaDefinition, SagaStep
 from sagas.engine.periodic import cron_of
+from sagas.models import Saga
 from sagas.orchestrator.start import check_data
 
 TAG = "sagas"
@@ -47,6 +49,36 @@ def check_saga_types(**_: Any) -> list[CheckMessage]:
     return found
 
 
+@register(Tags.database, TAG)
+def check_approvers(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Find approvals that nobody could give, where a definition names the group whatever its data is."""
+    if router.db_for_write(Saga) not in (databases or ()):
+        return []
+    asked = [each for _, author in sorted(registry.saga_types().items()) for each in _approvals(author)]
+    try:
+        missing = orchestrator.missing_groups(by for _, by, _ in asked)
+    except (OperationalError, ProgrammingError):
+        return []  # before the first migration there are no groups
+    return [_asks_nobody(*each) for each in asked if each[1] in missing]
+
+
+def _approvals(author: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield the steps of a type that ask somebody, whom, and its class; what needs data is only known with that."""
+    try:
+        steps = sample_definition(author).steps
+    except Exception:  # an author's code, which check_saga_types tells of
+        return
+    for step in steps:
+        if step.approval is not None:
+            yield f"{author.saga_type}: step {step.name}", step.approval.by, _class_of(author)
+
+
+def _asks_nobody(step: str, by: str, where: str) -> CheckMessage:
+    text = f"{step} asks the {by.replace(':', ' ')}, and there is no such group: only a superuser can answer."
+    hint = "Make it in the admin and put people into it, or name another one in approval(by=…)."
+    return Warning(text, hint=hint, obj=where, id="sagas.W014")
+
+
 def _unusable_classes() -> Iterator[CheckMessage]:
     """Yield an error for each class that the registry cannot take."""
     for where, fault in registry.faults().items():
@@ -64,8 +96,7 @@ def _unusable_classes() -> Iterator[CheckMessage]:
 
 
 def _check_saga_type(author: Any) -> list[CheckMessage]:
-    where = f"{type(author).__module__}.{type(author).__qualname__}"
-    sample = getattr(author, "sample_data", None)
+    where = _class_of(author)
     try:
         cron_of(author)
     except InvalidExpression as wrong:
@@ -75,11 +106,7 @@ def _check_saga_type(author: Any) -> list[CheckMessage]:
         hint = "Define define_steps(self, data) and return a list of SagaStep."
         return [Error(f"{author.saga_type} has no define_steps.", hint=hint, obj=where, id="sagas.E005")]
     try:
-        if sample is not None:
-            sample = check_data(author, sample)
-        steps = author.define_steps(dict(sample or {}))
-        deadline = orchestrator.saga_deadline(author, sample or {})
-        pinned = orchestrator.make_definition(author, steps, deadline)
+        pinned = sample_definition(author)
     except orchestrator.Invalid as wrong:
         hint = "sample_data must be data that this saga could be started with."
         return [Error(f"sample_data is not accepted: {wrong}", hint=hint, obj=where, id="sagas.E004")]
@@ -89,6 +116,20 @@ def _check_saga_type(author: Any) -> list[CheckMessage]:
     except Exception as fault:  # an author's code may raise anything
         return [_define_steps_raised(author, fault, where)]
     return [*_unhandled(pinned, where), *_unborn(pinned, where)]
+
+
+def _class_of(author: Any) -> str:
+    return f"{type(author).__module__}.{type(author).__qualname__}"
+
+
+def sample_definition(author: Any) -> SagaDefinition:
+    """Return the definition of a type's sample data, or of none; raises whatever its author's code does."""
+    sample = getattr(author, "sample_data", None)
+    if sample is not None:
+        sample = check_data(author, sample)
+    steps = author.define_steps(dict(sample or {}))
+    deadline = orchestrator.saga_deadline(author, sample or {})
+    return orchestrator.make_definition(author, steps, deadline)
 
 
 def _define_steps_raised(author: Any, fault: Exception, where: str) -> CheckMessage:

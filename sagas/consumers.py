@@ -15,7 +15,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 from sagas.live import Feed, Viewer
-from sagas.orchestrator import VERBS, permission
+from sagas.orchestrator import permitted
 
 SEE = "sagas.view_saga"
 SIGNED_OUT, NOT_ALLOWED, TOO_LARGE, TOO_MUCH = 4401, 4403, 4413, 4429
@@ -127,7 +127,7 @@ class SagaConsumer(ListConsumer):
 def _allowed(user: Any) -> tuple[int, frozenset[str]]:
     if not user.has_perm(SEE):
         return NOT_ALLOWED, frozenset()
-    return 0, frozenset(verb for verb in VERBS if user.has_perm(permission(verb)))
+    return 0, permitted(user)
 
 
 def _shown(sagas: dict[Any, Any]) -> dict[UUID, int] | None:

@@ -5,7 +5,9 @@ What the settings tell is checked at every start. What only a server can tell is
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -16,7 +18,9 @@ from redis.exceptions import RedisError
 
 from sagas import bell, stranded
 from sagas.checks import TAG
-from sagas.models import Saga
+from sagas.clock import database_now
+from sagas.conf import settings as our_settings
+from sagas.models import Process, Saga
 
 #: The first SQLite in which two connections cannot corrupt a database by resetting its write-ahead log.
 SOUND_SQLITE = (3, 51, 3)
@@ -27,6 +31,8 @@ OLDEST_REDIS = (5,)
 TIMEOUTS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
 PATIENCE = ("connect_timeout", "keepalives_idle", "tcp_user_timeout")
 _ENOUGH_FOR_SQLITE = 20
+#: Connections that a process may have open beside one for each handler: docs/deploying.md.
+OF_A_WORKER, OF_A_CLOCK, OF_A_WEB_PROCESS = 4, 4, 24
 
 
 @register(TAG)
@@ -131,6 +137,41 @@ def _stranding(finding: stranded.Finding) -> CheckMessage:
         return Info(str(finding), hint=hint, id="sagas.I005")
     hint = "docs/deploying-changes.md says how to rename an action, drop a step or retire a type."
     return Warning(str(finding), hint=hint, id="sagas.W013")
+
+
+@register(Tags.database, deploy=True)
+def check_connections(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Compare how many connections PostgreSQL takes with how many the processes that are alive may want."""
+    alias = router.db_for_write(Saga)
+    connection = connections[alias]
+    if alias not in (databases or ()) or connection.vendor != "postgresql":
+        return []
+    most = int(_value(connection, "SHOW max_connections"))
+    reserve = int(_value(connection, "SHOW superuser_reserved_connections"))
+    try:
+        return list(_too_many(most - reserve, *_alive()))
+    except (OperationalError, ProgrammingError):
+        return []  # before the first migration nobody can have said hello
+
+
+def _alive() -> tuple[int, int]:
+    """Return how many workers and clocks there are: one of each at least, since nothing would move without."""
+    since = database_now() - timedelta(seconds=our_settings().ALIVE)
+    kinds = Counter(Process.objects.filter(seen_at__gte=since).values_list("kind", flat=True))
+    return max(kinds[Process.WORKER], 1), max(kinds[Process.CLOCK], 1)
+
+
+def _too_many(room: int, workers: int, clocks: int) -> Iterator[CheckMessage]:
+    handlers = our_settings().CONCURRENCY
+    wanted = workers * (handlers + OF_A_WORKER) + clocks * OF_A_CLOCK + OF_A_WEB_PROCESS
+    if wanted > room:
+        text = (
+            f"PostgreSQL has room for {room} connections, and {wanted} may be wanted at once: "
+            f"{workers} worker{'s' if workers > 1 else ''} of {handlers} handlers and {OF_A_WORKER} more each, "
+            f"{clocks} clock{'s' if clocks > 1 else ''} of {OF_A_CLOCK}, a web process of {OF_A_WEB_PROCESS}."
+        )
+        hint = f"Raise max_connections or lower SAGAS['CONCURRENCY']; each web process more is {OF_A_WEB_PROCESS} more."
+        yield Warning(text, hint=hint, id="sagas.W015")
 
 
 def _ask_sqlite(connection: Any) -> Iterator[CheckMessage]:

@@ -41,6 +41,9 @@ class Step(BaseModel):
     waiting_since: datetime | None
     approver: str | None = Field(description="Who may answer: group:name or perm:app.codename.")
     asked: dict[str, Any] | None = Field(description="What they see, and who has approved.")
+    unanswerable: str | None = Field(
+        description="Why nobody but a superuser can answer: there is no such group, or nobody is in it."
+    )
     dispatched_at: datetime | None
     claimed_at: datetime | None
     timeout_at: datetime | None
@@ -77,17 +80,18 @@ class Waiting(BaseModel):
 
 
 class VerbNow(BaseModel):
-    """A verb, and whether it applies to the saga as it is."""
+    """A verb, and whether who asks may use it on the saga as it is."""
 
     verb: str
     step: str | None
     label: str
-    applies: bool
+    applies: bool = Field(description="To the saga as it is, and for who asks.")
+    allowed: bool = Field(description="False: it would apply, but is not for who asks; the reason says why.")
     reason: str | None = Field(description="Why it does not apply.")
 
 
 class HelpfulVerb(BaseModel):
-    """A verb that applies now and would help."""
+    """A verb that applies now, for who asks, and would help."""
 
     verb: str
     step: str | None

@@ -30,7 +30,7 @@ def saga_list(request: HttpRequest) -> dict[str, Any]:
     found = list(sagas[: query.limit + 1])
     page = found[: query.limit]
     return {
-        "items": orchestrator.snapshots(page),
+        "items": orchestrator.seen_by(request.user, orchestrator.snapshots(page)),
         "next": str(page[-1].pk) if len(found) > query.limit else None,
     }
 
@@ -67,13 +67,13 @@ def saga_start(request: HttpRequest) -> tuple[int, dict[str, Any]]:
         )
     except orchestrator.NotFound as unknown:  # the address is right: it is the body that is wrong
         raise invalid("type", str(unknown)) from unknown
-    return 201 if started.created else 200, orchestrator.snapshot(started.saga)
+    return 201 if started.created else 200, _seen(request, orchestrator.snapshot(started.saga))
 
 
 @needs("view_saga")
 def saga_detail(request: HttpRequest, saga_id: str) -> dict[str, Any]:
     """Return one saga."""
-    return orchestrator.snapshot(_saga(saga_id))
+    return _seen(request, orchestrator.snapshot(_saga(saga_id)))
 
 
 @needs("view_saga")
@@ -93,11 +93,20 @@ def saga_verb(request: HttpRequest, saga_id: str, verb: str) -> dict[str, Any]:
     values = VerbBody.model_validate(read_body(request)).model_dump()
     dry_run = values.pop("dry_run")
     asked = orchestrator.Asked(operator=request.user, via="api", **values)
-    if dry_run:
-        return asdict(orchestrator.preview(saga_id, verb, asked))
-    answer = orchestrator.act(saga_id, verb, asked)
+    try:
+        if dry_run:
+            return asdict(orchestrator.preview(saga_id, verb, asked))
+        answer = orchestrator.act(saga_id, verb, asked)
+    except orchestrator.Conflict as no:
+        no.saga = _seen(request, no.saga)
+        raise
     created = str(answer.created) if answer.created else None
-    return {**answer.saga, "action": {"verb": verb, "repeated": answer.repeated, "created": created}}
+    action = {"verb": verb, "repeated": answer.repeated, "created": created}
+    return {**_seen(request, answer.saga), "action": action}
+
+
+def _seen(request: HttpRequest, saga: dict[str, Any]) -> dict[str, Any]:
+    return orchestrator.seen_by(request.user, [saga])[0]
 
 
 def _saga(saga_id: str) -> Saga:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sagas import orchestrator
+from sagas.dashboard.overview import kept_for
 
 #: Past that the rail does not count.
 MOST = 99
@@ -16,8 +17,13 @@ def inbox(user: Any, after: int | None = None) -> dict[str, Any]:
     return {
         "approvals": found.items,
         "next": found.next,
+        "unanswered": {} if user.is_superuser else unanswered(),
         "may_answer": user.has_perm(orchestrator.permission("approve")),
     }
+
+
+#: Who has no say, and is no member of a group that is not there, would see nothing of what waits for nobody.
+unanswered = kept_for(3)(orchestrator.unanswered)
 
 
 def count(user: Any) -> dict[str, Any]:

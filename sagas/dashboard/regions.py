@@ -45,11 +45,6 @@ OVERVIEW_REGIONS = {
 }
 
 
-def may(user: Any) -> frozenset[str]:
-    """Return the verbs that a user may use."""
-    return frozenset(verb for verb in VERBS if user.has_perm(orchestrator.permission(verb)))
-
-
 def overview_context() -> dict[str, Any]:
     """Return what the overview's regions need."""
     around = chrome()
@@ -86,7 +81,8 @@ def saga_contexts(
     """
     events, around = orchestrator.latest_events(sagas, LONGEST), beside(sagas)
     for saga, snapshot in zip(sagas, orchestrator.snapshots(sagas), strict=True):
-        yield _context(saga, snapshot, events[saga.pk], around[saga.pk], allowed, barred)
+        seen = orchestrator.personal(snapshot, allowed, barred)
+        yield _context(saga, seen, events[saga.pk], around[saga.pk])
 
 
 def _context(
@@ -94,21 +90,19 @@ def _context(
     snapshot: dict[str, Any],
     events: Sequence[Mapping[str, Any]],
     around: Beside,
-    allowed: frozenset[str],
-    barred: Bars,
 ) -> dict[str, Any]:
     log = log_of(events, around.actions)
     end = saga.finished_at or timezone.now()
+    over = saga.state in TERMINAL
     drawn_to = end if any(step["scheduled"] for step in snapshot["steps"]) else saga.updated_at
     return {
         "saga": saga,
         "snapshot": snapshot,
-        "why": _helped(snapshot["why"], barred),
+        "why": snapshot["why"],
         "graph": draw(latest(snapshot["steps"]), saga.state),
         "sequence": sequence(snapshot["steps"], log.raw),
         "timeline": timeline(_begun(snapshot["steps"]), log.raw, saga.created_at, drawn_to),
-        "allowed": allowed,
-        "verbs": verb_buttons(snapshot["verbs"], allowed, barred),
+        "verbs": verb_buttons(snapshot["verbs"], over=over),
         "log": log.entries,
         "log_begins": log.begins,
         "commands": _commands(saga.pk, snapshot["steps"]),
@@ -116,7 +110,7 @@ def _context(
         "actions": around.actions,
         "related": around.related,
         "seconds": (end - saga.created_at).total_seconds(),
-        "over": saga.state in TERMINAL,
+        "over": over,
     }
 
 
@@ -125,37 +119,28 @@ def _begun(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return [s["name"] for s in steps if s["on"] is None or s["event"]]
 
 
-def _helped(why: dict[str, Any], barred: Bars) -> dict[str, Any]:
-    """Return the line without the verbs that would help, and are not for who looks."""
-    kept = {(verb, step) for verb, step, _ in barred}
-    return {**why, "verbs": [v for v in why["verbs"] if (v["verb"], v["step"]) not in kept]}
+def verb_buttons(verbs: Sequence[Mapping[str, Any]], *, over: bool = False) -> list[dict[str, Any]]:
+    """Return one entry per verb: where it applies, or why it does not.
 
-
-def verb_buttons(
-    verbs: list[dict[str, Any]], allowed: frozenset[str], barred: Bars = frozenset()
-) -> list[dict[str, Any]]:
-    """Return one entry per verb: where it applies, or why it does not."""
-    found: dict[str, dict[str, Any]] = {}
-    why: dict[tuple[str, str | None], str] = {(verb, step): reason for verb, step, reason in barred}
+    Of a saga that is over only the verbs that still apply, or would for somebody else: the others never will again.
+    """
+    found: dict[str, list[Mapping[str, Any]]] = {}
     for entry in verbs:
-        verb = found.setdefault(
-            entry["verb"],
-            {"verb": entry["verb"], "label": entry["label"], "targets": [], "reason": entry["reason"]},
-        )
-        personal = why.get((entry["verb"], entry["step"]))
-        if entry["applies"] and personal:
-            verb["personal"] = personal
-        elif entry["applies"]:
-            verb["targets"].append(entry["step"])
-    for verb in found.values():
-        if verb["verb"] not in allowed:
-            permission = orchestrator.permission(verb["verb"])
-            verb |= {"targets": [], "reason": f"Your account lacks the permission {permission}."}
-        elif not verb["targets"] and "personal" in verb:
-            verb["reason"] = verb["personal"]
-        elif not verb["targets"] and len({e["reason"] for e in verbs if e["verb"] == verb["verb"]}) > 1:
-            verb["reason"] = NOWHERE[verb["verb"]]
-    return sorted(found.values(), key=lambda v: list(VERBS).index(v["verb"]))
+        found.setdefault(entry["verb"], []).append(entry)
+    buttons = [_button(found[verb]) for verb in VERBS if verb in found]
+    return [button for button in buttons if not over or button["targets"] or button["personal"]]
+
+
+def _button(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    verb, reasons = entries[0]["verb"], {entry["reason"] for entry in entries}
+    personal = next((entry["reason"] for entry in entries if not entry["allowed"]), None)
+    return {
+        "verb": verb,
+        "label": entries[0]["label"],
+        "targets": [entry["step"] for entry in entries if entry["applies"]],
+        "reason": personal or (NOWHERE[verb] if len(reasons) > 1 else entries[0]["reason"]),
+        "personal": personal is not None,
+    }
 
 
 #: Verb about a step -> why no step has it, when each step has a reason of its own.

@@ -11,6 +11,9 @@ from sagas.orchestrator.approvals import (
     approvals_count,
     approvals_for,
     bars,
+    missing_groups,
+    unanswerable,
+    unanswered,
 )
 from sagas.orchestrator.asked import (
     STEP_VERBS,
@@ -31,6 +34,7 @@ from sagas.orchestrator.callbacks import call_back
 from sagas.orchestrator.children import CannotUndo, UnderWay
 from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import Imported, import_saga
+from sagas.orchestrator.personal import permitted, personal, seen_by
 from sagas.orchestrator.remapping import Affected, Remapped, affected, remap
 from sagas.orchestrator.replies import (
     Answered,
@@ -92,17 +96,23 @@ __all__ = [
     "import_saga",
     "latest_events",
     "make_definition",
+    "missing_groups",
     "old_sagas",
     "permission",
+    "permitted",
+    "personal",
     "preview",
     "prune",
     "publish",
     "remap",
     "saga_deadline",
+    "seen_by",
     "snapshot",
     "snapshots",
     "start",
     "start_many",
     "step_completed",
     "step_failed",
+    "unanswerable",
+    "unanswered",
 ]

@@ -1,12 +1,14 @@
 """Approvals: who may answer one, and which ones a person may answer now."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.db.models import Count, F, Q, QuerySet
 
 from sagas.core.definition import SagaStep
 from sagas.core.words import Waiting
@@ -41,6 +43,8 @@ class OpenApproval:
     since: datetime
     until: datetime | None
     started_by: str | None
+    unanswerable: str | None
+    """Why nobody but a superuser can answer it; None: somebody can."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,45 @@ def approvals_for(user: Any, *, after: int | None = None, limit: int = 50) -> Ap
     first = after or 0
     rows = list(_open_to(user).select_related("saga", "saga__started_by")[first : first + limit + 1])
     following = first + limit if len(rows) > limit else None
-    return ApprovalPage([_opened(step) for step in rows[:limit]], following)
+    nobody = unanswerable(step.approver or "" for step in rows)
+    return ApprovalPage([_opened(step, nobody.get(step.approver or "")) for step in rows[:limit]], following)
 
 
 def approvals_count(user: Any, most: int = 100) -> int:
     """Count the open approvals that a user may answer, up to so many."""
     return len(_open_to(user).order_by().values_list("pk")[:most])
+
+
+def unanswered() -> Mapping[str, int]:
+    """Count the open approvals that nobody but a superuser can answer, by what is the matter."""
+    waiting = Step.objects.filter(waiting=Waiting.APPROVAL.value).exclude(saga__origin_kind=IMPORT)
+    asked = dict(waiting.order_by().values_list("approver").annotate(count=Count("pk")))
+    return {why: asked[by] for by, why in unanswerable(by or "" for by in asked).items()}
+
+
+def unanswerable(approvers: Iterable[str]) -> Mapping[str, str]:
+    """Return of these approvers, ``group:name`` each, those whom nobody belongs to, and what is the matter.
+
+    It is no query where no group is asked, and two however many are.
+    """
+    asked = _group_names(approvers)
+    missing = missing_groups(asked)
+    users = get_user_model()._default_manager.filter(is_active=True, groups__name__in=asked.values())
+    peopled = set(users.values_list("groups__name", flat=True).distinct()) if asked else set()
+    matters = {by: "there is no group" if by in missing else "nobody is in the group" for by in asked}
+    return {by: f"{matters[by]} {name}" for by, name in asked.items() if name not in peopled}
+
+
+def missing_groups(approvers: Iterable[str]) -> frozenset[str]:
+    """Return of these approvers the groups that are not there."""
+    asked = _group_names(approvers)
+    there = Group.objects.filter(name__in=asked.values()).values_list("name", flat=True) if asked else ()
+    present = set(there)
+    return frozenset(by for by, name in asked.items() if name not in present)
+
+
+def _group_names(approvers: Iterable[str]) -> dict[str, str]:
+    return {by: by.removeprefix("group:") for by in approvers if by.startswith("group:")}
 
 
 def check_answerer(saga_id: UUID, pinned: SagaStep, verb: str, asked: Asked) -> None:
@@ -75,7 +112,8 @@ def check_answerer(saga_id: UUID, pinned: SagaStep, verb: str, asked: Asked) -> 
     if user is None:
         raise Forbidden(f"{_who(approval.by)} may {verb} {pinned.name}: say who you are, with --as.")
     own = Saga.objects.filter(pk=saga_id, started_by=user.pk).exists() and not approval.self_approval
-    why = _obstacle(user, user.get_username(), verb, pinned.name, approval.by, own=own)
+    groups = _groups(user)
+    why = _obstacle(user, groups, user.get_username(), verb, pinned.name, approval.by, own=own)
     if why is not None:
         raise Forbidden(why)
 
@@ -83,33 +121,36 @@ def check_answerer(saga_id: UUID, pinned: SagaStep, verb: str, asked: Asked) -> 
 def bars(users: Iterable[Any], saga_ids: Iterable[UUID]) -> Mapping[tuple[Any, UUID], Bars]:
     """Return, by a user's key and a saga's, which answers that user may not give there, and why: none, no entry.
 
-    It is one query where nobody is asked.
+    It is one query where nobody is asked, and one more for each user where somebody is.
     """
     asking = Step.objects.filter(saga_id__in=list(saga_ids), approver__isnull=False).select_related("saga")
     found: dict[tuple[Any, UUID], Bars] = {}
     steps = list(asking.only("name", "approver", "asked", "saga__started_by"))
     for user in users if steps else ():
+        groups = _groups(user)
         for step in steps:
-            barred = frozenset(_barred(user, step))
+            barred = frozenset(_barred(user, groups, step))
             if barred:
                 found[user.pk, step.saga_id] = found.get((user.pk, step.saga_id), frozenset()) | barred
     return found
 
 
-def _barred(user: Any, step: Step) -> Iterator[tuple[str, str, str]]:
+def _barred(user: Any, groups: Collection[str], step: Step) -> Iterator[tuple[str, str, str]]:
     asked, by = step.asked or {}, step.approver or ""
     own = step.saga.started_by_id == user.pk and not asked.get("self_approval")
     for verb in ("approve", "reject"):
-        why = _obstacle(user, "you", verb, step.name, by, own=own)
+        why = _obstacle(user, groups, "you", verb, step.name, by, own=own)
         if why is None and verb == "approve" and str(user.pk) in (asked.get("given") or {}):
             why = f"you have approved {step.name} already, and it takes another person of {_who(by)}."
         if why is not None:
             yield verb, step.name, why[0].upper() + why[1:]
 
 
-def _obstacle(user: Any, name: str, verb: str, step: str, by: str, *, own: bool) -> str | None:
+def _obstacle(
+    user: Any, groups: Collection[str], name: str, verb: str, step: str, by: str, *, own: bool
+) -> str | None:
     """Return why a user, called so, may not answer a step; ``own`` if that takes somebody else than who started it."""
-    if not _is(user, by):
+    if not _is(user, groups, by):
         return f"Only {_who(by)} may {verb} {step}; {name} may not."
     if verb == "approve" and own:
         return f"{name} started this saga, and may not approve {step}: it takes another of {_who(by)}."
@@ -121,11 +162,15 @@ def _who(by: str) -> str:
     return f"the group {name}" if kind == "group" else f"whoever has the permission {name}"
 
 
-def _is(user: Any, by: str) -> bool:
+def _is(user: Any, groups: Collection[str], by: str) -> bool:
     kind, _, name = by.partition(":")
     if kind == "perm":
         return bool(user.has_perm(name))
-    return bool(user.is_superuser or user.groups.filter(name=name).exists())
+    return bool(user.is_superuser or name in groups)
+
+
+def _groups(user: Any) -> Collection[str]:
+    return frozenset(user.groups.values_list("name", flat=True))
 
 
 def _open_to(user: Any) -> QuerySet[Step]:
@@ -142,13 +187,13 @@ def _open_to(user: Any) -> QuerySet[Step]:
 
 def _names(user: Any) -> Iterator[str]:
     """Yield what an approval may call this user."""
-    for name in user.groups.values_list("name", flat=True):
+    for name in _groups(user):
         yield f"group:{name}"
     for name in user.get_all_permissions():
         yield f"perm:{name}"
 
 
-def _opened(step: Step) -> OpenApproval:
+def _opened(step: Step, nobody: str | None) -> OpenApproval:
     saga, asked = step.saga, step.asked or {}
     assert step.waiting_since is not None  # it waits
     return OpenApproval(
@@ -165,4 +210,5 @@ def _opened(step: Step) -> OpenApproval:
         since=step.waiting_since,
         until=step.due_at,
         started_by=saga.started_by.get_username() if saga.started_by else None,
+        unanswerable=nobody,
     )

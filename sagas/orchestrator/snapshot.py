@@ -14,9 +14,10 @@ from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused, decide
 from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
 from sagas.core.waits import UNDO_CHILD
-from sagas.core.words import TERMINAL, Attention, Direction, SagaState, StepStatus, Verdict
+from sagas.core.words import TERMINAL, Attention, Direction, SagaState, StepStatus, Verdict, Waiting
 from sagas.models import CHILD, Due, Event, OperatorAction, Saga, Step
 from sagas.orchestrator import loading, why
+from sagas.orchestrator.approvals import unanswerable
 from sagas.orchestrator.asked import NOT_RESTARTED, VERBS
 from sagas.orchestrator.family import Family, family_of
 
@@ -60,8 +61,14 @@ def snapshots(sagas: Iterable[Saga]) -> list[dict[str, Any]]:
     again = Saga.objects.filter(origin_id__in=[saga.pk for saga in listed], origin_kind="restart")
     restarted = {origin: str(pk) for origin, pk in again.values_list("origin_id", "id")}
     family = family_of(_child_keys(saga, steps[saga.pk]) for saga in listed)
+    nobody = unanswerable(by for those in steps.values() for step in those if (by := _asked(step)))
     now = database_now()
-    return [_snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), family, now) for s in listed]
+    return [_snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), family, nobody, now) for s in listed]
+
+
+def _asked(step: Step) -> str | None:
+    """Return who is asked by a step that waits for an answer."""
+    return step.approver if step.waiting == Waiting.APPROVAL else None
 
 
 def _belongings(sagas: Sequence[Saga]) -> _Belongings:
@@ -109,10 +116,11 @@ def _snapshot(
     due: Mapping[int, Due],
     restarted: str | None,
     family: Family,
+    nobody: Mapping[str, str],
     now: datetime,
 ) -> dict[str, Any]:
     pinned = loading.definition_of(saga.definition_id, (step.grown for step in steps))
-    described = [_step(saga, step, pinned, due, family) for step in steps]
+    described = [_step(saga, step, pinned, due, family, nobody) for step in steps]
     document = {
         "id": str(saga.pk),
         "type": saga.saga_type,
@@ -146,7 +154,12 @@ def _snapshot(
 
 
 def _step(
-    saga: Saga, step: Step, pinned: SagaDefinition, due: Mapping[int, Due], family: Family
+    saga: Saga,
+    step: Step,
+    pinned: SagaDefinition,
+    due: Mapping[int, Due],
+    family: Family,
+    nobody: Mapping[str, str],
 ) -> dict[str, Any]:
     policy = pinned.step(step.name)
     number = step.action_number if step.open == Direction.DO else step.undo_number
@@ -168,6 +181,7 @@ def _step(
         "hold": policy.hold,
         "timer": policy.timer is not None,
         "approval": policy.approval is not None,
+        "unanswerable": nobody.get(_asked(step) or ""),
         "function": pinned.growing and step.name == FUNCTION,
         "deadline_at": _iso(_deadline(step, policy)),
         **_reaction(step, pinned),

@@ -96,7 +96,7 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
         step = asking[0]
         own = _OF_FUNCTIONS if step["function"] else _OF_DELIVERIES if step["by"] else {}
         meaning, verbs = own.get(step["attention"], _MEANING[step["attention"]])
-        error = f" ({step['error']})" if step["error"] else ""
+        error = f": “{step['error']}”" if step["error"] else ""
         return "attention", f"{_called(step)}{error}. {meaning}.", step["name"], verbs
     if saga["state"] == "completed" and _ended_by(saga):
         text = f"It is completed: {_ended_by(saga)} was published, and everything is delivered."
@@ -124,7 +124,13 @@ def _waiting(saga: dict[str, Any]) -> tuple[str, str, str | None, tuple[str, ...
     match waiting["kind"]:
         case "approval":
             text = f"{step['name']} waits for {_approval(step)} since {{{since}}}{end}."
-            return "waiting", text, step["name"], ("approve", "reject", "compensate")
+            verbs = ("approve", "reject", "compensate")
+            if step["unanswerable"]:
+                text += (
+                    f" Nobody can answer: {step['unanswerable']}. Until that is mended, only a superuser may."
+                )
+                return "unanswerable", text, step["name"], verbs
+            return "waiting", text, step["name"], verbs
         case "reply" if step["expects"]:
             text = f"{' or '.join(step['expects'])} is expected since {{{since}}}{end}, {_of_whom(step)}."
             return "waiting", text, step["name"], ("compensate",)

@@ -201,6 +201,27 @@ def test_a_saga_is_read_as_documented(api: Api, held: Saga) -> None:
     assert response["Cache-Control"] == "no-store"
 
 
+def test_the_verbs_are_those_of_who_asks(api: Api, as_user: Callable[..., Api], held: Saga) -> None:
+    may = as_user("view_saga", "retry_saga", "pause_saga")
+    body = {"reason": "x", "version": 0}
+    documents_of = {
+        "read": lambda who: who.get(f"/{held.pk}").json(),
+        "listed": lambda who: who.get("").json()["items"][0],
+        "refused": lambda who: who.post(f"/{held.pk}/pause", body).json()["saga"],
+    }
+    for how, read in documents_of.items():
+        all_of_it, own = read(api), read(may)
+        documents.Saga.model_validate(own)
+        applies = {verb["verb"] for verb in all_of_it["verbs"] if verb["applies"]}
+        assert applies == {"retry", "compensate", "skip", "resolve", "edit", "pause"}, how
+        assert {verb["verb"] for verb in own["verbs"] if verb["applies"]} == {"retry", "pause"}, how
+        barred = {verb["verb"]: verb["reason"] for verb in own["verbs"] if not verb["allowed"]}
+        assert barred.keys() == {"compensate", "skip", "resolve", "edit"}, how
+        assert barred["edit"] == "Your account lacks the permission sagas.edit_saga."
+        assert [verb["verb"] for verb in own["why"]["verbs"]] == ["retry"], how
+        assert all(verb["allowed"] for verb in all_of_it["verbs"]), how
+
+
 @pytest.mark.parametrize("path", ["/{}", "/{}/", "/{}/events", "/{}/events/", "", "/"])
 def test_every_address_works_with_and_without_a_slash(api: Api, held: Saga, path: str) -> None:
     assert api.get(path.format(held.pk)).status_code == 200

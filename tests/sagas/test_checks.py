@@ -5,6 +5,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.checks import CheckMessage
 from pydantic import BaseModel
 
@@ -13,6 +14,7 @@ from sagas import (
     Reaction,
     SagaOrchestrator,
     SagaStep,
+    approval,
     checks,
     child,
     command,
@@ -237,3 +239,24 @@ def test_possible_settings_are_passed(settings: Any) -> None:
 
 def test_all_that_is_installed_is_sound() -> None:
     assert not [message for message in checks.check_saga_types() if message.is_serious()]
+
+
+def test_a_group_that_a_definition_asks_must_be_there(define: Define, db: None) -> None:
+    Group.objects.create(name="managers")
+    assert define(approval("ok", by="group:managers"), approval("sure", by="group:mangers")) == []
+    identity, text, remedy = said(checks.check_approvers(["default"]))
+    assert identity == "sagas.W014"
+    assert text.startswith("Trial: step sure asks the group mangers, and there is no such group")
+    assert "Make it in the admin" in remedy
+    assert checks.check_approvers() == [], "the database is asked only when somebody asks for it"
+
+
+def test_whom_a_definition_asks_that_needs_data_is_not_known_before(define: Define, db: None) -> None:
+    define(define_steps=lambda self, data: [approval("ok", by=f"group:{data['team']}")])
+    assert checks.check_approvers(["default"]) == []
+    define(
+        define_steps=lambda self, data: [approval("ok", by=f"group:{data['team']}")],
+        sample_data={"team": "nobodies"},
+        saga_type="Sampled",
+    )
+    assert "Sampled: step ok asks the group nobodies" in said(checks.check_approvers(["default"]))[1]

@@ -82,6 +82,23 @@ def test_who_may_only_see_is_told_why_the_verbs_are_off(client: Client, held: Sa
     assert reverse("saga-verb", args=[held.pk, "retry"]) not in page
 
 
+def test_of_a_saga_that_is_over_only_what_still_applies_is_offered(
+    desk: Client, client: Client, done: Saga
+) -> None:
+    def buttons() -> str:
+        page = desk.get(reverse("saga-detail", args=[done.pk])).content.decode()
+        return page[page.index('data-region="verbs"') : page.index('aria-labelledby="h-steps"')]
+
+    assert "button" not in buttons()
+    Saga.objects.filter(pk=done.pk).update(state="failed")
+    assert 'id="verb-restart"' in buttons()
+    assert "verb-retry" not in buttons()
+    reader = get_user_model().objects.create_user("reader")
+    reader.user_permissions.add(Permission.objects.get(codename="view_saga"))
+    client.force_login(reader)
+    assert "lacks the permission sagas.restart_saga" in buttons()
+
+
 def test_looking_at_everything_changes_nothing(desk: Client, done: Saga, held: Saga) -> None:
     paths = [reverse(name) for name in PAGES]
     paths += [reverse("saga-detail", args=[held.pk]), reverse("type-detail", args=["Errand"])]

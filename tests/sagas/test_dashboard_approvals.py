@@ -11,8 +11,8 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from sagas import orchestrator
+from sagas.dashboard import approvals as dashboard
 from sagas.dashboard.fragments import DeskFragments, rendered_pages
-from sagas.dashboard.regions import may
 from sagas.engine import Pump
 from sagas.models import OperatorAction, Saga
 from tests.sagas import waits
@@ -181,7 +181,7 @@ def test_a_push_offers_an_answer_to_whom_the_page_offers_it(boss: Any) -> None:
     assert set(barred) == {(boss.pk, saga.pk)}
     for who, shown in ((boss, False), (other, True)):
         bars = barred.get((who.pk, saga.pk), frozenset())
-        regions = rendered_pages([saga.pk], may(who), bars)[saga.pk]["regions"]
+        regions = rendered_pages([saga.pk], orchestrator.permitted(who), bars)[saga.pk]["regions"]
         assert ("/approve/?step=ok" in regions["verbs"]) is shown
         assert ("/approve/?step=ok" in regions["why"]) is shown
 
@@ -192,3 +192,57 @@ def test_where_nobody_is_asked_nobody_is_looked_up(
     saga = waits.Permit().start({"steps": ["rest"]})
     with django_assert_num_queries(1):
         assert orchestrator.bars([boss], [saga.pk]) == {}
+
+
+def test_the_api_offers_an_answer_to_whom_the_page_offers_it(boss: Any) -> None:
+    def answers(saga: Saga) -> dict[str, str | None]:
+        (seen,) = orchestrator.seen_by(boss, [orchestrator.snapshot(saga)])
+        helpful = {verb["verb"] for verb in seen["why"]["verbs"]}
+        offered = {v["verb"]: v for v in seen["verbs"] if v["verb"] in {"approve", "reject"}}
+        assert {name for name, verb in offered.items() if verb["applies"]} == helpful & {"approve", "reject"}
+        return {name: verb["reason"] for name, verb in offered.items()}
+
+    assert answers(asking()) == {"approve": None, "reject": None}
+    others = "Only the group directors may {} ok; you may not."
+    assert answers(asking(by="group:directors")) == {v: others.format(v) for v in ("approve", "reject")}
+    own = answers(asking(starter=boss))
+    assert own["reject"] is None
+    assert "You started this saga" in str(own["approve"])
+
+
+def test_who_may_answer_is_asked_in_as_many_queries_however_many_ask(
+    boss: Any, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    boss.get_all_permissions()
+    for saga in [asking(), *(asking(by="group:directors") for _ in range(3))]:
+        shown = [orchestrator.snapshot(saga)] * 3
+        with django_assert_num_queries(2):
+            orchestrator.seen_by(boss, shown)
+
+
+@pytest.mark.parametrize(
+    ("members", "says"), [(None, "there is no group directors"), (0, "nobody is in the group directors")]
+)
+def test_an_approval_that_nobody_can_give_says_so_where_people_look(
+    members: int | None, says: str, desk: Client, boss: Any
+) -> None:
+    dashboard.unanswered.forget()
+    if members is not None:
+        Group.objects.create(name="directors")
+        get_user_model().objects.create_user("former", is_active=False).groups.set(Group.objects.all())
+    saga = asking(by="group:directors")
+    why = orchestrator.snapshot(saga)["why"]
+    assert why["kind"] == "unanswerable"
+    assert f"Nobody can answer: {says}." in why["text"]
+    assert f"Nobody can answer: {says}." in offered(desk, saga)[1]
+    assert f"1 approval waits for nobody</b>: {says}" in shown(desk)
+    get_user_model().objects.filter(pk=boss.pk).update(is_superuser=True)
+    assert f"It is up to you: {says}" in shown(desk)
+
+
+def test_an_approval_that_somebody_can_give_says_nothing_of_the_kind(desk: Client) -> None:
+    dashboard.unanswered.forget()
+    saga = asking()
+    assert orchestrator.snapshot(saga)["why"]["kind"] == "waiting"
+    assert "waits for nobody" not in shown(desk)
+    assert "It is up to you" not in shown(desk)

@@ -4,17 +4,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.core.checks import WARNING, CheckMessage
 from django.db import connection
 
 from sagas import bell, soundness
+from sagas.clock import database_now
 from sagas.management.commands._saga import upkeep
+from sagas.models import Process
 
 ON_SQLITE = connection.vendor == "sqlite"
 
@@ -29,6 +33,12 @@ def options() -> Iterator[dict[str, Any]]:
     """The database's options, which a test may change."""
     with mock.patch.dict(connection.settings_dict["OPTIONS"]):
         yield connection.settings_dict["OPTIONS"]
+
+
+@pytest.fixture
+def groups(db: None) -> None:
+    """Those that the tests' and the demos' definitions ask."""
+    Group.objects.bulk_create([Group(name="managers"), Group(name="x")])
 
 
 def test_our_own_settings_are_sound(db: None) -> None:
@@ -129,9 +139,48 @@ def test_a_deployment_as_it_is_documented_has_no_findings(tmp_path: Path) -> Non
     assert "no issues" in done.stdout
 
 
-def test_saga_check_asks_the_servers(db: None) -> None:
+def test_saga_check_asks_the_servers(groups: None) -> None:
     assert list(upkeep._server_problems()) == []
     evicting = {"maxmemory": 1, "maxmemory_policy": "allkeys-lru", "aof_enabled": 1}
     with mock.patch.object(bell, "brief", return_value=evicting):
         (problem,) = upkeep._server_problems()
     assert "noeviction" in problem
+
+
+def test_a_group_that_is_asked_and_is_not_there_is_a_problem(groups: None) -> None:
+    Group.objects.filter(name="managers").delete()
+    (problem,) = upkeep._server_problems()
+    assert "RefundApproval: step large_refund asks the group managers, and there is no such group" in problem
+
+
+@pytest.mark.parametrize(
+    ("room", "alive", "says"),
+    [
+        (64, (1, 1), None),
+        (63, (1, 1), "63 connections, and 64 may be wanted at once: 1 worker of 32 handlers"),
+        (197, (4, 2), None),
+        (97, (4, 2), "176 may be wanted at once: 4 workers of 32 handlers and 4 more each, 2 clocks of 4"),
+    ],
+)
+def test_connections_are_counted_against_what_the_database_takes(
+    room: int, alive: tuple[int, int], says: str | None
+) -> None:
+    messages = list(soundness._too_many(room, *alive))
+    assert ids(messages) == (["sagas.W015"] if says else [])
+    assert not says or says in messages[0].msg
+
+
+def test_the_workers_that_are_alive_are_counted_and_one_at_least(db: None) -> None:
+    assert soundness._alive() == (1, 1)
+    now = database_now()
+    for name, seen in (("a", now), ("b", now), ("gone", now - timedelta(hours=1))):
+        process = {"kind": Process.WORKER, "host": "h", "pid": 1, "started_at": now, "seen_at": seen}
+        Process.objects.create(name=name, **process)
+    assert soundness._alive() == (2, 1)
+
+
+def test_postgresql_is_asked_how_many_it_takes(db: None) -> None:
+    with mock.patch.object(soundness, "_too_many", return_value=[]) as judged:
+        assert soundness.check_connections(["default"]) == []
+        assert soundness.check_connections() == []
+    assert judged.call_args_list == ([] if ON_SQLITE else [mock.call(200 - 3, 1, 1)])

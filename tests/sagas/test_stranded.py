@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core import checks
 from django.db import OperationalError
 from django.test import Client
@@ -217,7 +218,7 @@ def test_a_participant_with_workers_of_its_own_is_not_missed_unless_asked_to(
 
 
 @pytest.fixture
-def run_check(capsys: Any, monkeypatch: Any) -> Callable[..., tuple[int, str]]:
+def run_check(capsys: Any, monkeypatch: Any, db: None) -> Callable[..., tuple[int, str]]:
     """Run ``saga check``."""
     from sagas.management.commands.saga import Command
 
@@ -225,6 +226,7 @@ def run_check(capsys: Any, monkeypatch: Any) -> Callable[..., tuple[int, str]]:
     monkeypatch.setattr(
         upkeep, "system_problems", lambda _: []
     )  # the types' own samples are checked elsewhere
+    Group.objects.bulk_create([Group(name="managers"), Group(name="x")])  # whom the definitions ask
 
     def run(*words: str) -> tuple[int, str]:
         try:

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from sagas import orchestrator
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.log import LONGEST, older_log
-from sagas.dashboard.regions import may, saga_contexts
+from sagas.dashboard.regions import saga_contexts
 from sagas.models import Saga
 
 
@@ -19,7 +19,7 @@ def saga_detail(request: HttpRequest, saga_id: UUID) -> HttpResponse:
     """Show the saga."""
     saga = get_object_or_404(Saga, pk=saga_id)
     barred = orchestrator.bars([request.user], [saga.pk]).get((request.user.pk, saga.pk), frozenset())
-    (context,) = saga_contexts([saga], may(request.user), barred)
+    (context,) = saga_contexts([saga], orchestrator.permitted(request.user), barred)
     return page(request, "sagas/saga_detail.html", context)
 
 
