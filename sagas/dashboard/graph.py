@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from sagas.core.words import FORWARD
 from sagas.dashboard.nodes import Said, said
 
 #: Pixels: a node's width and height, and the gaps between nodes.
@@ -173,7 +174,7 @@ def _node(
         undo_row=rows + row + 1,
         reached=reached,
         undo=undo_state(step, state, reached=reached, passed=way == "passed"),
-        said=said(step),
+        said=said(step, forward=state in FORWARD),
         after=_after(step["needs"], previous),
         here=step["name"] == here,
     )

@@ -20,17 +20,17 @@ class Said:
     undo_told: str
 
 
-def said(step: Mapping[str, Any]) -> Said:
-    """Put a step of a snapshot into words."""
+def said(step: Mapping[str, Any], *, forward: bool = True) -> Said:
+    """Put a step of a snapshot into words; once its saga does not go ``forward``, what is pending never will run."""
     undoing = step["status"] == "compensating"
     progress = _progress(step) if step.get("direction") else _resting(step)
     word = _word(step, undoing=undoing)
     return Said(
-        glyph=STATUS_GLYPHS.get(word, "info"),
-        word=word,
+        glyph=word if word == "waiting" else STATUS_GLYPHS.get(word, "info"),
+        word="never ran" if word == "pending" and not forward else word,
         note=_took(step) if undoing else progress or _took(step),
         told=_told(step, undoing=undoing),
-        undo_note=progress if undoing else "",
+        undo_note=f"{'waits ' if step.get('waiting') else ''}{progress}" if undoing else "",
         undo_told=(step.get("error") or "") if undoing else "",
     )
 
@@ -39,7 +39,7 @@ def _word(step: Mapping[str, Any], *, undoing: bool) -> str:
     """An undo under way says nothing new about the action, except that it may not have happened."""
     if undoing or step["status"] == "compensated":
         return "completed" if step.get("executed_at") else "unknown"
-    return str(step["status"])
+    return "waiting" if step.get("waiting") else str(step["status"])
 
 
 def _progress(step: Mapping[str, Any]) -> str:
@@ -49,7 +49,7 @@ def _progress(step: Mapping[str, Any]) -> str:
     if step.get("waiting"):
         until = f" until {{{step['due_at']}}}" if step.get("due_at") else ""
         what = "its child" if step.get("awaits") else WAITS[step["waiting"]]
-        return f"waits for {what}{until}"
+        return f"for {what}{until}"
     tries = f"try {step['attempt']} of {step['budget']}" if step["attempt"] > 1 else ""
     if step.get("claimed"):
         return ", ".join(filter(None, [tries, "running"]))

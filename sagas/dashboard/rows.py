@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -37,6 +36,7 @@ class Row:
 
     saga: Saga
     glance: str
+    """A time in it stands in braces."""
     seconds: float | None
     """How long it took, once it is finished."""
     dots: tuple[str, ...]
@@ -93,8 +93,7 @@ def glance(saga: Saga, steps: Sequence[StepLine]) -> str:
 
 
 def _waits(waiting: Mapping[str, Any]) -> str:
-    until = datetime.fromisoformat(waiting["until"]) if waiting["until"] else None
-    end = f" until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+    end = f" until {{{waiting['until']}}}" if waiting["until"] else ""
     if waiting["step"] is None:
         return f"begins{end.replace('until', 'at')}"
     return f"{waiting['step']}: waits for {WAITS[waiting['kind']]}{end}"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sagas import registry, stranded
+from sagas.core.definition import step_from
+from sagas.dashboard.outline import waits_text
 from sagas.models import Definition
 
 #: Definitions that stand side by side; a type whose steps depend on its data may have very many.
@@ -13,7 +15,7 @@ MOST = 4
 
 @dataclass(frozen=True)
 class Command:
-    """What a step calls, and whether anybody here handles it."""
+    """What a step calls, and whether anybody here handles it; or what it waits for, which nobody has to."""
 
     role: str
     name: str
@@ -58,4 +60,7 @@ def _row(name: str, steps: Sequence[Mapping[str, Any] | None]) -> Row:
 
 
 def _cell(step: Mapping[str, Any]) -> list[Command]:
+    pinned = step_from(step)
+    if waits := waits_text(pinned.timer, pinned.approval):
+        return [Command("action", waits, handled=True)]
     return [Command(role, name, registry.handler(name) is not None) for role, name in stranded.commands(step)]

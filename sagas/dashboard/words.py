@@ -45,6 +45,11 @@ def approver_text(approver: str | None) -> str:
     return f"the group {name}" if kind == "group" else f"whoever has the permission {name}"
 
 
+def asked_text(approver: str | None, people: int) -> str:
+    """Say who is asked, and how many of them."""
+    return f"asks {f'{people} people of ' if people > 1 else ''}{approver_text(approver)}"
+
+
 def attention_text(code: str | None) -> str:
     """Say what is the matter."""
     return ATTENTION.get(code or "", ((code or "").replace("_", " "), ""))[0]

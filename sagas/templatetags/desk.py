@@ -32,6 +32,7 @@ _TIME = r"\{(\d{4}-\d\d-\d\dT[^{}\s]+)\}"
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SAGA = rf"\bsaga ({_ID})\b"
 _TOLD = re.compile(f"{_TIME}|{_SAGA}")
+_WORD = re.compile(r"(?<=_)(?!$)|(?<=[a-z0-9])(?=[A-Z])")
 
 
 @register.simple_tag
@@ -96,9 +97,12 @@ def ago(value: Any) -> SafeString | str:
 
 @register.filter
 def clock(value: Any) -> SafeString | str:
-    """Show a time exactly; the browser turns it into its own zone."""
+    """Show a time of today, or a day and its time; the browser turns it into its own zone."""
     at = moment(value)
-    return "–" if at is None else _time(at, at.astimezone(UTC).isoformat()[11:19], "clock")
+    if at is None:
+        return "–"
+    told, today = at.astimezone(UTC), timezone.now().astimezone(UTC).date()
+    return _time(at, f"{told:%H:%M:%S}" if told.date() == today else f"{told:%Y-%m-%d %H:%M:%S} UTC", "clock")
 
 
 @register.filter
@@ -185,8 +189,8 @@ def operation(command: str) -> str:
 
 @register.filter
 def breakable(name: str) -> SafeString:
-    """Let a long name break behind its underscores."""
-    return format_html_join(mark_safe("_<wbr>"), "{}", ((part,) for part in name.split("_")))
+    """Let a long name break between its words: behind underscores, before capitals."""
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in _WORD.split(name)))
 
 
 #: Characters of a document that a page shows. A page must fit into one frame of the live socket, too.

@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 from django.utils.html import conditional_escape
 
+from sagas import CANNOT_UNDO, SagaStep, approval, timer
+from sagas.core.definition import SagaDefinition
 from sagas.core.events import EVENT_TYPES
 from sagas.core.ids import uuid7
 from sagas.core.words import Attention, SagaState, StepStatus
 from sagas.dashboard import words
 from sagas.dashboard.filters import Filters, first_id_at
 from sagas.dashboard.graph import GAP_X, WIDTH, draw
+from sagas.dashboard.outline import Line, lines_of
 from sagas.dashboard.overview import _percentile
 from sagas.dashboard.rows import StepLine, row
 from sagas.dashboard.sentences import SENTENCES, sentence
@@ -309,6 +313,8 @@ def test_times_in_sentences_become_elements_and_the_rest_stays_text() -> None:
 def test_names_break_behind_underscores_and_stay_text() -> None:
     assert desk.breakable("a_b") == "a_<wbr>b"
     assert conditional_escape(desk.breakable("<_>")) == "&lt;_<wbr>&gt;"
+    assert desk.breakable("SendCancellationNotice") == "Send<wbr>Cancellation<wbr>Notice"
+    assert desk.breakable("HTTPService_") == "HTTPService_"
 
 
 def test_percentiles_are_values_that_occurred() -> None:
@@ -341,3 +347,38 @@ def test_of_a_document_that_no_person_would_read_the_beginning_is_shown() -> Non
     shown = desk.pretty({"text": "x" * 500_000})
     assert len(shown) < 101_000
     assert "more characters" in shown
+
+
+@pytest.mark.parametrize(
+    ("state", "word"), [("pending", "pending"), ("compensating", "never ran"), ("failed", "never ran")]
+)
+def test_what_a_rollback_found_waiting_never_ran(state: str, word: str) -> None:
+    assert draw([step("a"), step("b", "a")], state).nodes[1].said.word == word
+
+
+def test_a_time_of_another_day_says_which_without_javascript_too() -> None:
+    now = timezone.now()
+    assert f">{now:%H:%M:%S}<" in desk.clock(now)
+    later = now + timedelta(days=7)
+    assert f">{later:%Y-%m-%d %H:%M:%S} UTC<" in desk.clock(later)
+
+
+def line(step: SagaStep) -> Line:
+    (found,) = lines_of(SagaDefinition("Trial", (step,)))
+    return found
+
+
+def test_a_type_says_of_each_step_what_it_has_and_nothing_else() -> None:
+    called = line(SagaStep("pay", "PayService.Pay", "PayService.Refund"))
+    assert (called.tries, called.undo_tries, called.limit, called.fails) == (5, 10, "5 min", "rolls back")
+    rests = line(timer("rest", wait=timedelta(days=3)))
+    assert (rests.action, rests.limit, rests.fails) == ("waits 3 d", "", "")
+    assert (rests.tries, rests.undo_tries) == (None, None)
+    assert line(timer("rest", until="contract.begins")).action == "waits until contract.begins of the data"
+    assert line(timer("rest", until=NOON)).action == "waits until 2026-01-01 12:00 UTC"
+    asks = line(approval("ok", by="group:boss", people=2, deadline=timedelta(days=7), otherwise="reject"))
+    assert asks.action == "asks 2 people of the group boss"
+    assert (asks.tries, asks.limit) == (None, "7 d, then rejected")
+    assert line(approval("ok", by="perm:shop.refund")).limit == ""
+    stuck = line(SagaStep("fly", "FlightService.Fly", CANNOT_UNDO))
+    assert (stuck.undo, stuck.undo_tries) == ("cannot be undone", None)

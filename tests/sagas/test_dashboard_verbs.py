@@ -61,6 +61,16 @@ def test_a_verb_is_done_once_with_its_reason_and_leads_back(desk: Client, held: 
     )  # fmt: skip
 
 
+def test_what_was_done_and_what_comes_of_it_is_said_where_it_leads(desk: Client, held: Saga) -> None:
+    page = text(desk.post(at(held, "retry"), form(held, step="pay"), follow=True))
+    assert (
+        "It is tried again. PayService.Pay is called for pay, under a new key. If every call succeeds" in page
+    )
+    saga = Saga.objects.get()
+    page = text(desk.post(at(saga, "pause"), form(saga), follow=True))
+    assert "The saga is paused. Nothing more is claimed for this saga, in either direction" in page
+
+
 def test_a_double_click_counts_once(desk: Client, held: Saga) -> None:
     sent = form(held, step="pay")
     desk.post(at(held, "retry"), sent)

@@ -9,10 +9,11 @@ from django.views.decorators.http import require_safe
 from sagas import orchestrator, registry
 from sagas.clock import database_now
 from sagas.core.cron import InvalidExpression
-from sagas.core.definition import CANNOT_UNDO, SagaDefinition
+from sagas.core.definition import SagaDefinition
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.drilled import drill_of
 from sagas.dashboard.graph import draw
+from sagas.dashboard.outline import as_steps, lines_of
 from sagas.dashboard.versions import versions_of
 from sagas.engine.periodic import cron_of, schedule_of
 from sagas.models import Definition, Saga
@@ -55,7 +56,7 @@ def _active() -> dict[str, Any]:
 def type_detail(request: HttpRequest, name: str) -> HttpResponse:
     """Show a type's steps as its newest saga was started with them."""
     author = registry.saga_type(name)
-    pinned = list(Definition.objects.filter(saga_type=name).order_by("-created_at")[:10])
+    pinned = list(Definition.objects.filter(saga_type=name).order_by("-created_at")[:1])
     if author is None and not pinned:
         raise Http404(f"No saga type is called {name}.")
     definition = SagaDefinition.from_document(pinned[0].document) if pinned else _sample(author)
@@ -63,8 +64,10 @@ def type_detail(request: HttpRequest, name: str) -> HttpResponse:
         "name": name,
         "author": author,
         "doc": (type(author).__doc__ or "").strip() if author else "",
-        "pinned": pinned,
-        "graph": draw(_as_steps(definition), "started") if definition else None,
+        "pinned": pinned[0] if pinned else None,
+        "definitions": Definition.objects.filter(saga_type=name).count(),
+        "graph": draw(as_steps(definition), "started") if definition else None,
+        "lines": lines_of(definition) if definition else (),
         "definition": definition,
         "versions": versions_of(name),
         "drilled": drill_of(name, author),
@@ -93,33 +96,3 @@ def _sample(author: Any) -> SagaDefinition | None:
         return orchestrator.make_definition(author, author.define_steps(dict(sample)))
     except Exception:  # an author's code, asked without real data
         return None
-
-
-def _as_steps(definition: SagaDefinition) -> list[dict[str, Any]]:
-    """Describe a definition's steps as a snapshot would those of a saga that has not begun."""
-    blank = {
-        "outline": True,
-        "status": "pending",
-        "attention": None,
-        "standing": False,
-        "dispatched_at": None,
-        "attempt": 0,
-    }
-    return [
-        {
-            **blank,
-            "name": step.name,
-            "position": place,
-            "action": step.action,
-            "compensation": step.compensation,
-            "child_type": step.child.saga_type if step.child else None,
-            "cannot_undo": step.compensation == CANNOT_UNDO,
-            "pivot": step.pivot,
-            "retriable": step.retriable,
-            "hold": step.hold,
-            "needs": list(definition.needs(step.name)),
-            "event": None,
-            "function": definition.growing,
-        }
-        for place, step in enumerate(definition.steps)
-    ]

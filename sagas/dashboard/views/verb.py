@@ -21,6 +21,8 @@ from sagas.orchestrator import VERBS, Answer, Conflict, Forbidden, Invalid, NotF
 #: The page that answers lead back to, if they were given from there.
 INBOX = "approvals"
 
+#: Sentences of the preview that are repeated once it is done: what comes first of it.
+COMES = 2
 #: Verb -> what became of it, for the message on the next page.
 DONE = {
     "retry": "It is tried again.",
@@ -91,6 +93,7 @@ def _preview(saga: Saga, asking: Asking) -> tuple[Plan | None, str, Invalid | No
 def _do(request: HttpRequest, saga: Saga, asking: Asking) -> HttpResponse:
     if asking.problem:
         return _show(request, saga, asking, status=422)
+    plan = _preview(saga, asking)[0] if saga.version == asking.version else None
     try:
         answer = orchestrator.act(saga.pk, asking.verb, asking.asked(version=asking.version))
     except NotFound as no:
@@ -103,7 +106,7 @@ def _do(request: HttpRequest, saga: Saga, asking: Asking) -> HttpResponse:
         saga.refresh_from_db()
         faster = {"mover": _mover(no), "seen": asking.version}
         return _show(request, saga, asking.afresh(saga.version), conflict=no, status=409, **faster)
-    return _done(request, saga, answer)
+    return _done(request, saga, answer, plan)
 
 
 def _mover(conflict: Conflict) -> dict[str, Any] | None:
@@ -117,9 +120,13 @@ def _origin(request: HttpRequest) -> str:
     return INBOX if fields.get("from") == INBOX else ""
 
 
-def _done(request: HttpRequest, saga: Saga, answer: Answer) -> HttpResponse:
-    text = f"{VERBS[answer.verb]}: this was already done." if answer.repeated else DONE[answer.verb]
-    messages.success(request, text)
+def _done(request: HttpRequest, saga: Saga, answer: Answer, plan: Plan | None) -> HttpResponse:
+    """Say what was done and what comes of it, where the operator finds himself next."""
+    if answer.repeated:
+        told = [f"{VERBS[answer.verb]}: this was already done."]
+    else:
+        told = [DONE[answer.verb], *(plan.sentences[:COMES] if plan and not answer.created else ())]
+    messages.success(request, " ".join(told))
     if _origin(request) == INBOX:
         return redirect(INBOX)
     return redirect("saga-detail", saga_id=answer.created or saga.pk)
