@@ -252,7 +252,9 @@ def _let_go(score: Score, message: Any, event: Any) -> None:
 def _late_found(score: Score, message: Any, event: Any) -> None:
     demand(name_of(message) == "Completed", "C4: only a success tells of an effect", message)
     score.found.add(message.number)
-    score.given_up[event.step] = score.place[event.step]
+    place = score.place[event.step]
+    # That it is late stands for the no that was asked about.
+    score.given_up[event.step] = "failed" if place == "refused" else place
     score.place[event.step] = "late"
 
 
