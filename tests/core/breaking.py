@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sagas import replay
 from sagas.core import choreography, draft, growth, machine, progress, replies, verbs, waiting
 
 from .breaking_choreographies import BUGS as CHOREOGRAPHIES
@@ -28,6 +29,12 @@ BUGS: Mapping[str, Bug] = {
     ),
     "a function is run again without an end": Bug(
         growth, "_again", "if function.attempt >= function.budget:", "if False:"
+    ),
+    "a function is held against the names of before": Bug(
+        replay, "_today", "former_names().get(name, name)", "name"
+    ),
+    "a function has steps that keep their old names": Bug(
+        machine, "_renamed", "names[step[role]]", "step[role]"
     ),
     "an action is tried again when its time is over": Bug(
         draft.Draft, "out_of_time", "return late or", "return"

@@ -43,17 +43,17 @@ class GiveUp(NamedTuple):
 Script = tuple[Do | Both | Wait | GiveUp, ...]
 
 
-def function(script: Script, retry: Retry) -> Callable[[Any, Any], Any]:
-    """Return the function that does what a script says."""
+def function(script: Script, retry: Retry, names: Mapping[str, str]) -> Callable[[Any, Any], Any]:
+    """Return the function that does what a script says; ``names`` says what its commands are called by now."""
 
     def play(saga: Any, part: Script) -> Any:
         for each in part:
             match each:
                 case Do(otherwise=None):
-                    _do(saga, each, retry)
+                    _do(saga, each, retry, names)
                 case Do(otherwise=another):
                     try:
-                        _do(saga, each, retry)
+                        _do(saga, each, retry, names)
                     except Rejected:
                         play(saga, another or ())
                 case Both(branches=branches):
@@ -69,14 +69,15 @@ def function(script: Script, retry: Retry) -> Callable[[Any, Any], Any]:
     return lambda saga, data: play(saga, script)
 
 
-def _do(saga: Any, step: Do, retry: Retry) -> None:
+def _do(saga: Any, step: Do, retry: Retry, names: Mapping[str, str]) -> None:
     same: dict[str, Any] = {"hold": step.hold, "pivot": step.pivot, "retriable": step.retriable}
     same |= {"retry": retry, "undo_retry": retry, "deadline": step.deadline}
     if step.child:
         saga.child(step.name, "Child", **same)
         return
     probe = f"{step.name}.ask" if step.probe else None
-    saga.step(step.name, f"{step.name}.do", undo=step.undo, probe=probe, probe_retry=retry, **same)
+    action, undo = (names.get(name, name) if name else None for name in (f"{step.name}.do", step.undo))
+    saga.step(step.name, action, undo=undo, probe=probe, probe_retry=retry, **same)
 
 
 def script_document(script: Script) -> list[dict[str, Any]]:

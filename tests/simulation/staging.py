@@ -46,8 +46,9 @@ def _world(case: Case, delay: timedelta | None) -> World:
 
 def _growing(case: Case, script: Script, delay: timedelta | None) -> World:
     crew = Crew(lambda name: case.minds.get(name, Mind()).participant())
-    does = function(script, case.definition.step(FUNCTION).retry)
-    return GrowingWorld(case.definition, crew, delay=delay, function=does)
+    names: dict[str, str] = {}
+    does = function(script, case.definition.step(FUNCTION).retry, names)
+    return GrowingWorld(case.definition, crew, delay=delay, function=does, names=names)
 
 
 class Inboxes(dict[str, bool]):
