@@ -42,7 +42,7 @@ class SagaAdmin(ReadOnlyAdmin):
     """Sagas, the newest first."""
 
     list_display = (
-        "short_id", "saga_type", "correlation_id", "state", "attention", "paused", "version", "updated_at"
+        "short_id", "saga_type", "correlation_id", "state", "attention", "is_paused", "updated_at"
     )  # fmt: skip
     list_filter = ("state", "attention", "paused", "saga_type", "created_at", "updated_at")
     search_fields = ("correlation_id", "idempotency_key")
@@ -53,7 +53,7 @@ class SagaAdmin(ReadOnlyAdmin):
     inlines = (StepInline,)
     actions = ("retry_selected", "compensate_selected")
     _shown = (
-        "id", "saga_type", "state", "attention", "waiting", "paused", "version", "correlation_id",
+        "id", "saga_type", "state", "attention", "waiting", "is_paused", "version", "correlation_id",
         "idempotency_key", "error", "origin", "origin_kind", "definition", "created_at", "updated_at",
         "finished_at", "records",
     )  # fmt: skip
@@ -62,6 +62,15 @@ class SagaAdmin(ReadOnlyAdmin):
     def short_id(self, saga: Saga) -> str:
         """Show the end of the id, which differs most; the row's page shows all of it."""
         return f"…{str(saga.pk)[-8:]}"
+
+    @admin.display(description="paused", ordering="paused")
+    def is_paused(self, saga: Saga) -> str:
+        """Say so in a word: a red cross for each saga that runs would shout that all is well."""
+        return "paused" if saga.paused else "-"
+
+    def view_on_site(self, saga: Saga) -> str:
+        """Lead to the saga's page on the desk, where it can be acted on."""
+        return reverse("saga-detail", args=[saga.pk])
 
     @admin.display(description="more")
     def records(self, saga: Saga) -> SafeString:

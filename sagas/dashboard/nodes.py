@@ -27,7 +27,7 @@ def said(step: Mapping[str, Any], *, forward: bool = True) -> Said:
     word = _word(step, undoing=undoing)
     return Said(
         glyph=word if word == "waiting" else STATUS_GLYPHS.get(word, "info"),
-        word="never ran" if word == "pending" and not forward else word,
+        word=_unreached(step) if word == "pending" and not forward else word,
         note=_took(step) if undoing else progress or _took(step),
         told=_told(step, undoing=undoing),
         undo_note=f"{'waits ' if step.get('waiting') else ''}{progress}" if undoing else "",
@@ -40,6 +40,11 @@ def _word(step: Mapping[str, Any], *, undoing: bool) -> str:
     if undoing or step["status"] == "compensated":
         return "completed" if step.get("executed_at") else "unknown"
     return "waiting" if step.get("waiting") else str(step["status"])
+
+
+def _unreached(step: Mapping[str, Any]) -> str:
+    """Say what became of a step that nobody began with before the saga turned back."""
+    return "withdrawn" if step["dispatched_at"] else "never ran"
 
 
 def _progress(step: Mapping[str, Any]) -> str:

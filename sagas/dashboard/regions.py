@@ -102,7 +102,7 @@ def _context(
         "graph": draw(latest(snapshot["steps"]), saga.state),
         "sequence": sequence(snapshot["steps"], log.raw),
         "timeline": timeline(_begun(snapshot["steps"]), log.raw, saga.created_at, drawn_to),
-        "verbs": verb_buttons(snapshot["verbs"], over=over),
+        "verbs": _still(snapshot) if over else verb_buttons(snapshot["verbs"]),
         "log": log.entries,
         "log_begins": log.begins,
         "commands": _commands(saga.pk, snapshot["steps"]),
@@ -119,16 +119,22 @@ def _begun(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return [s["name"] for s in steps if s["on"] is None or s["event"]]
 
 
-def verb_buttons(verbs: Sequence[Mapping[str, Any]], *, over: bool = False) -> list[dict[str, Any]]:
-    """Return one entry per verb: where it applies, or why it does not.
+def _still(snapshot: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the buttons of a saga that is over: the other verbs never will apply again.
 
-    Of a saga that is over only the verbs that still apply, or would for somebody else: the others never will again.
+    What still does, or would for somebody else, is there once: here, unless the line above the buttons has it.
     """
+    above = {verb["verb"] for verb in snapshot["why"]["verbs"]}
+    buttons = [button for button in verb_buttons(snapshot["verbs"]) if button["verb"] not in above]
+    return [button for button in buttons if button["targets"] or button["personal"]]
+
+
+def verb_buttons(verbs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return one entry per verb: where it applies, or why it does not."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for entry in verbs:
         found.setdefault(entry["verb"], []).append(entry)
-    buttons = [_button(found[verb]) for verb in VERBS if verb in found]
-    return [button for button in buttons if not over or button["targets"] or button["personal"]]
+    return [_button(found[verb]) for verb in VERBS if verb in found]
 
 
 def _button(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

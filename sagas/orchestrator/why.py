@@ -97,7 +97,8 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
         own = _OF_FUNCTIONS if step["function"] else _OF_DELIVERIES if step["by"] else {}
         meaning, verbs = own.get(step["attention"], _MEANING[step["attention"]])
         error = f": “{step['error']}”" if step["error"] else ""
-        return "attention", f"{_called(step)}{error}. {meaning}.", step["name"], verbs
+        paused = " It is paused, too: nothing is called until it is resumed." if saga["paused"] else ""
+        return "attention", f"{_called(step)}{error}. {meaning}.{paused}", step["name"], verbs
     if saga["state"] == "completed" and _ended_by(saga):
         text = f"It is completed: {_ended_by(saga)} was published, and everything is delivered."
         return "over", text, None, ()

@@ -356,6 +356,11 @@ def test_what_a_rollback_found_waiting_never_ran(state: str, word: str) -> None:
     assert draw([step("a"), step("b", "a")], state).nodes[1].said.word == word
 
 
+def test_what_was_due_and_nobody_had_begun_with_was_withdrawn() -> None:
+    (node,) = draw([{**step("a"), "dispatched_at": NOON}], "failed").nodes
+    assert node.said.word == "withdrawn"
+
+
 def test_a_time_of_another_day_says_which_without_javascript_too() -> None:
     now = timezone.now()
     assert f">{now:%H:%M:%S}<" in desk.clock(now)

@@ -71,6 +71,24 @@ def test_what_was_done_and_what_comes_of_it_is_said_where_it_leads(desk: Client,
     assert "The saga is paused. Nothing more is claimed for this saga, in either direction" in page
 
 
+def test_who_did_what_last_stands_by_the_line_that_says_why(desk: Client, held: Saga, pump: Pump) -> None:
+    def why() -> str:
+        page = text(desk.get(reverse("saga-detail", args=[held.pk])))
+        return page[page.index('data-region="why"') : page.index('data-region="verbs"')]
+
+    assert "why__last" not in why()
+    desk.post(at(held, "retry"), form(held, step="pay", reason="the card works"))
+    assert "<b>olga</b> chose retry pay <q>the card works</q>." in why()
+    rest(pump, held)
+    assert "<q>the card works</q>; the saga has gone on since" in why()
+    assert "held for your decision" in why()
+
+
+def test_a_saga_that_asks_and_is_paused_says_both(desk: Client, held: Saga) -> None:
+    page = text(desk.post(at(held, "pause"), form(held), follow=True))
+    assert "It is held for your decision. It is paused, too" in page
+
+
 def test_a_double_click_counts_once(desk: Client, held: Saga) -> None:
     sent = form(held, step="pay")
     desk.post(at(held, "retry"), sent)
