@@ -80,6 +80,14 @@ class Filters:
         """The filters as a query string."""
         return urlencode(self.active)
 
+    @property
+    def in_admin(self) -> str:
+        """The query string with which the admin, where verbs act on many at once, lists what asks for a person here."""
+        asking = (
+            {"attention__isnull": "False"} if self.attention == ANY else {"attention__exact": self.attention}
+        )
+        return urlencode({**asking, **({"saga_type": self.type} if self.type else {})})
+
     def without(self, *names: str) -> str:
         """The query string with some filters taken away."""
         return urlencode({k: v for k, v in self.active.items() if k not in names})

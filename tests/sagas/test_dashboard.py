@@ -1,5 +1,7 @@
 """The desk's pages: who may see them, what they show, and that looking changes nothing."""
 
+import html
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -169,6 +171,21 @@ def test_the_overview_says_when_nobody_works(desk: Client, db: None) -> None:
 def test_the_list_filters(desk: Client, done: Saga, held: Saga, query: str, shows: set[str]) -> None:
     page = text(desk.get(reverse("saga-list") + "?" + query))
     assert {name for name, saga in {"held": held, "done": done}.items() if str(saga.pk) in page} == shows
+
+
+@pytest.mark.parametrize("query", ["attention=any", "attention=held", "attention=held&type=Errand"])
+def test_what_asks_for_a_person_is_acted_on_in_the_admin_where_it_is_several(
+    desk: Client, held: Saga, done: Saga, errand: Any, pump: Pump, query: str
+) -> None:
+    page = desk.get(reverse("saga-list") + f"?{query}").content.decode()
+    assert "in the admin" not in page, "for one there is its own page"
+    other = rest(pump, errand(hold=True))
+    page = html.unescape(desk.get(reverse("saga-list") + f"?{query}").content.decode())
+    (address,) = re.findall(r'href="([^"]*)">in the admin', page)
+    listed = text(desk.get(address))
+    assert f"…{str(held.pk)[-8:]}" in listed
+    assert f"…{str(other.pk)[-8:]}" in listed
+    assert f"…{str(done.pk)[-8:]}" not in listed
 
 
 def test_the_list_finds_by_how_a_correlation_id_begins(desk: Client, errand: Any) -> None:
