@@ -125,6 +125,8 @@ class Feed:
                 await self._look(now)
             except Exception:  # no database, say: pages hear nothing, and say so
                 log.exception("The live feed could not look.")
+                for viewer in self.viewers:
+                    viewer.doubt()
 
     def _rest(self, now: float) -> float:
         """Return the seconds until the next round is to begin."""
@@ -178,14 +180,15 @@ class Feed:
         return frames
 
     async def _sagas(self, frames: dict[Viewer, list[str]]) -> None:
-        barred = await self._barred(frames)
+        asked = {viewer: viewer.take() for viewer in frames}  # what changes from now on is for the next round
+        barred = await self._barred(asked)
 
         def seen(viewer: Viewer, saga_id: UUID) -> tuple[Variant, Bars]:
             return viewer.variant, barred.get((viewer.person, saga_id), frozenset())
 
         wanted: dict[tuple[Variant, Bars], set[UUID]] = {}
-        for viewer in frames:
-            for saga_id in viewer.changed:
+        for viewer, changed in asked.items():
+            for saga_id in changed:
                 wanted.setdefault(seen(viewer, saga_id), set()).add(saga_id)
         rendered = {
             (variant, bars): {
@@ -194,16 +197,15 @@ class Feed:
             for (variant, bars), ids in wanted.items()
         }
         for viewer, frame in frames.items():
-            told_of = {i: rendered[seen(viewer, i)].get(i) for i in viewer.changed}
+            told_of = {i: rendered[seen(viewer, i)].get(i) for i in asked[viewer]}
             news = [viewer.news_of(i, found) for i, found in told_of.items() if found is not None]
-            viewer.changed = set()
             if said := ",".join(filter(None, news)):
                 frame.append(f'"sagas":[{said}]')
 
-    async def _barred(self, frames: Iterable[Viewer]) -> Mapping[tuple[Any, UUID], Bars]:
+    async def _barred(self, changed: Mapping[Viewer, set[UUID]]) -> Mapping[tuple[Any, UUID], Bars]:
         """Return what those who look may not answer, of all that they would be offered otherwise."""
-        asked = [v for v in frames if v.person is not None and v.changed and "approve" in v.variant[1]]
-        ids = {saga_id for viewer in asked for saga_id in viewer.changed}
+        asked = [v for v in changed if v.person is not None and changed[v] and "approve" in v.variant[1]]
+        ids = {saga_id for viewer in asked for saga_id in changed[viewer]}
         return await self.fragments.barred({v.person for v in asked}, ids) if ids else {}
 
     async def _overview(self, frames: dict[Viewer, list[str]]) -> None:

@@ -58,6 +58,16 @@ class Viewer:
         self.changed.add(saga_id)
         return True
 
+    def take(self) -> set[UUID]:
+        """Return the sagas that changed; what changes from now on is remembered anew."""
+        taken, self.changed = self.changed, set()
+        return taken
+
+    def doubt(self) -> None:
+        """Believe no longer that what was prepared for this page has reached it: it is sent all of it again."""
+        self.shows, self.marks, self.greeted, self.new = dict.fromkeys(self.shows, -1), {}, False, -1
+        self.changed, self.final = set(self.shows), set()
+
     @property
     def ready(self) -> bool:
         """Whether it has room for another frame."""

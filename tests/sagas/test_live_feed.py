@@ -225,6 +225,53 @@ def test_a_database_that_does_not_answer_is_outlived(monkeypatch: pytest.MonkeyP
     play(story)
 
 
+def test_what_changes_while_others_are_rendered_is_told_by_the_next_round() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        listed, opened = uuid4(), uuid4()
+        fragments.truth = {listed: 1, opened: 1}
+        row, page = Page(), Page(variant=("page", frozenset()))
+        show(played, page, {opened: 1})
+        show(played, row, {listed: 1})
+        await until(lambda: bool(row.frames and page.frames))
+        real = fragments.render
+
+        async def meanwhile(*asked: Any) -> Any:
+            fragments.render = real  # type: ignore[method-assign]
+            fragments.truth[listed] = 2
+            played.hint({listed: 2})
+            return await real(*asked)
+
+        fragments.render = meanwhile  # type: ignore[method-assign]
+        fragments.truth[opened] = 2
+        played.hint({opened: 2})
+        await until(lambda: row.rows == ["v2"] and page.told(opened) == 2)
+
+    play(story)
+
+
+def test_what_a_round_prepared_before_it_failed_is_not_taken_for_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed, "BEAT_WITHOUT_HINTS", 0.02)
+
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth, real = {saga: 2}, fragments.banner
+
+        async def broken() -> str:
+            fragments.banner = real  # type: ignore[method-assign]
+            raise OSError("no database")
+
+        fragments.banner = broken  # type: ignore[method-assign]
+        row, page = Page(), Page(variant=("page", frozenset()))
+        show(played, row, {saga: 1})
+        show(played, page, {saga: 1})
+        await until(lambda: row.rows == ["v2"])
+        await until(lambda: any(s["regions"] for frame in page.frames for s in frame.get("sagas", [])))
+
+    play(story)
+
+
 def test_with_the_last_page_the_feed_rests() -> None:
     async def story(played: Feed, fragments: Fragments) -> None:
         page = Page()
