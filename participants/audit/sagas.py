@@ -28,6 +28,8 @@ from sagas.models import IMPORT, OperatorAction, Saga, Step
 _BY_HAND = ("resolve", "skip")
 #: The action of a step that a person answers, as saga rows name it.
 APPROVAL = "sagas.Approval"
+#: The step that waits for a choreography's end: who says how that ends speaks for all of it.
+END = Q(name="end", action="sagas.Timer")
 #: What is paid for.
 _PRICED = (GOODS, *BOOKINGS)
 
@@ -144,10 +146,10 @@ def _months_paid_for_nothing() -> Iterator[Finding]:
 
 
 def _untouched(*trades: Trade) -> QuerySet[Any]:
-    """Return the sagas in which nobody settled such a step by hand, and that ran here."""
+    """Return the sagas in which nobody settled such a step, or its undo, by hand, and that ran here."""
     acts = OperatorAction.objects.filter(saga=OuterRef("saga"), step=OuterRef("name"), verb__in=_BY_HAND)
-    actions = [action for trade in trades for action in trade.actions]
-    by_hand = Step.objects.filter(Exists(acts), saga=OuterRef("pk"), action__in=actions)
+    actions = [action for trade in trades for action in (*trade.actions, *trade.undos)]
+    by_hand = Step.objects.filter(Q(action__in=actions) | END, Exists(acts), saga=OuterRef("pk"))
     # What ran elsewhere has its effects there.
     return Saga.objects.filter(~Exists(by_hand), ~Q(origin_kind=IMPORT))
 

@@ -41,6 +41,8 @@ class Trade:
     effects: type[Any]
     inbox: type[Any]
     actions: tuple[str, ...]
+    undos: tuple[str, ...] = ()
+    """Commands of steps of their own that undo it, as a choreography has them."""
 
     def in_force(self) -> QuerySet[Any]:
         """Return the effects that stand."""
@@ -59,9 +61,14 @@ GOODS = Trade(
     Reservation,
     InventoryInbox,
     ("InventoryService.ReserveItems", "InventoryService on ReserveInventory"),
+    ("InventoryService on ReleaseInventory",),
 )
 CHARGES = Trade(
-    "charge", LedgerEntry, PaymentInbox, ("PaymentService.ProcessPayment", "PaymentService on ProcessPayment")
+    "charge",
+    LedgerEntry,
+    PaymentInbox,
+    ("PaymentService.ProcessPayment", "PaymentService on ProcessPayment"),
+    ("PaymentService on RefundPayment",),
 )
 TICKETS = Trade("ticket", Ticket, TicketingInbox, ("TicketingService.IssueTicket",))
 CLAIMS = Trade("claim", Claim, ClaimsInbox, ("ClaimsService.OpenClaim",))
@@ -78,6 +85,7 @@ TRADES = (
         Shipment,
         ShippingInbox,
         ("ShippingService.CreateShipment", "ShippingService on CreateShipment"),
+        ("ShippingService on CancelShipment",),
     ),
     Trade(
         "confirmation",

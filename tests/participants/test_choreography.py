@@ -138,6 +138,29 @@ def test_an_order_that_is_called_off_at_any_moment_takes_everything_back(
     assert audit().offences == []
 
 
+@pytest.mark.parametrize(
+    ("outcome", "result"), [("done", {"event": "PaymentRefunded", "data": {}}), ("none", None)]
+)
+def test_what_an_operator_says_of_an_undo_or_of_the_end_is_no_offence(
+    order: Callable[..., Saga], rest: Callable[[], None], admin_user: Any, outcome: str, result: Any
+) -> None:
+    saga = order("refund_fails_forever")
+    word = {"operator": admin_user, "via": "desk", "reason": "paid in cash"}
+    orchestrator.act(
+        saga.pk, "resolve", orchestrator.Asked(**word, step="refund_payment", outcome=outcome, result=result)
+    )
+    rest()
+    saga.refresh_from_db()
+    if saga.state == "compensating":
+        end = orchestrator.Asked(**word, step="end", outcome="done", result={"event": "OrderFailed"})
+        orchestrator.act(saga.pk, "resolve", end)
+        saga.refresh_from_db()
+    assert saga.state == "failed"
+    assert LedgerEntry.objects.in_force().exists()
+    assert audit().offences == []
+    assert {finding.check for finding in audit().settled} == {"settled_by_hand"}
+
+
 def test_a_held_order_goes_on_when_the_operator_mends_its_card(
     order: Callable[..., Saga], rest: Callable[[], None], admin_user: Any
 ) -> None:
