@@ -1,8 +1,9 @@
-"""The Content-Security-Policy of every page."""
+"""What is true of every page: its Content-Security-Policy, and that its address makes sense."""
 
 from collections.abc import Callable
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
@@ -35,4 +36,21 @@ def content_security_policy(get_response: Callable):
         def middleware(request: HttpRequest) -> HttpResponse:
             return with_policy(request, get_response(request))
 
+    return middleware
+
+
+@sync_and_async_middleware
+def no_nul(get_response: Callable):
+    """Refuse an address with a NUL character in it: PostgreSQL has no room for one, so looking it up would be an error.
+
+    The API says itself which of its parameters holds it.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if "%00" in request.get_full_path() and not request.path.startswith("/api/"):
+            raise BadRequest("There is a NUL character in the address.")
+        return get_response(request)
+
+    if iscoroutinefunction(get_response):
+        markcoroutinefunction(middleware)
     return middleware

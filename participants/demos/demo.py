@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django.db import transaction
@@ -95,9 +96,9 @@ class Demo:
         if not seeded():
             seed()
         batch = batch or self.new_batch()
-        ids = [batch] if n == 1 else [f"{batch}-{i:0{len(str(n))}}" for i in range(1, n + 1)]
-        for at in range(0, n, GROUP):
-            group = [self.make(scenario, pace=pace, id=i, **choices) for i in ids[at : at + GROUP]]
+        names = (batch if n == 1 else f"{batch}-{i:0{len(str(n))}}" for i in range(1, n + 1))
+        while ids := list(islice(names, GROUP)):
+            group = [self.make(scenario, pace=pace, id=i, **choices) for i in ids]
             yield from self._start(group, by)
 
     def _start(self, group: Sequence[Mapping[str, Any]], by: Any) -> list[Saga]:

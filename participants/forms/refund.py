@@ -1,5 +1,6 @@
 """The refund form: how much, to whom, why."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -15,7 +16,7 @@ class RefundForm(DemoForm):
 
     amount = forms.DecimalField(
         required=False,
-        min_value=0,
+        min_value=Decimal("0.01"),
         max_value=10**9,
         decimal_places=2,
         help_text="From 100.00 a manager is asked, from 1000.00 two; empty: as the scenario needs it.",

@@ -16,6 +16,8 @@ from sagas.models import Saga
 
 #: More than that nobody reads before pressing the button.
 MOST = 50
+#: The digits of a version, at most; Python itself reads no number of thousands of digits.
+LONGEST_VERSION = 18
 
 
 @dataclass
@@ -95,7 +97,7 @@ def _ask(
 
 def _act(admin: ModelAdmin, request: HttpRequest, saga: Saga, verb: str, reason: str) -> None:
     version = request.POST.get(f"version-{saga.pk}", "")
-    if not version.isdecimal():
+    if not version.isdecimal() or len(version) > LONGEST_VERSION:
         return  # the page had said that nothing would happen to this one
     try:
         state = _carry_out(request, saga, verb, reason, int(version))

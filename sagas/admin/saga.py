@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -90,6 +91,14 @@ class SagaAdmin(ReadOnlyAdmin):
     def compensate_selected(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
         """Roll the selected sagas back."""
         return act_on_selected(self, request, queryset, "compensate")
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Saga]) -> HttpResponse | None:
+        """Tell of what was selected that it cannot be a saga: the admin itself would fall over it."""
+        try:
+            return super().response_action(request, queryset)
+        except ValidationError as wrong:
+            self.message_user(request, " ".join(wrong.messages), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         """Whether the action is offered; the orchestrator asks again."""

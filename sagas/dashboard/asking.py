@@ -9,7 +9,7 @@ from uuid import uuid4
 from django.http import HttpRequest
 
 from sagas.models import Saga
-from sagas.orchestrator import STEP_VERBS, VERBS, Asked, Invalid
+from sagas.orchestrator import LONGEST_REASON, STEP_VERBS, VERBS, Asked, Invalid
 
 #: What an action, or an undo, can be settled as -> what that says.
 ACTION_OUTCOMES = {
@@ -20,7 +20,6 @@ UNDO_OUTCOMES = {
     "done": "It is undone: you saw to it, or somebody did.",
     "waived": "Let it stand: what the action did stays, on your word.",
 }
-LONGEST_REASON = 2_000
 
 
 @dataclass(frozen=True)

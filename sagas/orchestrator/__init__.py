@@ -16,6 +16,7 @@ from sagas.orchestrator.approvals import (
     unanswered,
 )
 from sagas.orchestrator.asked import (
+    LONGEST_REASON,
     STEP_VERBS,
     VERBS,
     Answer,
@@ -57,6 +58,7 @@ from sagas.orchestrator.start import (
 )
 
 __all__ = [
+    "LONGEST_REASON",
     "STEP_VERBS",
     "VERBS",
     "Affected",

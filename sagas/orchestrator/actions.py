@@ -17,6 +17,7 @@ from sagas.models import OperatorAction, Saga
 from sagas.orchestrator import ledger, loading
 from sagas.orchestrator.approvals import check_answerer
 from sagas.orchestrator.asked import (
+    LONGEST_REASON,
     NOT_RESTARTED,
     STEP_VERBS,
     VERBS,
@@ -108,6 +109,9 @@ def _check(pk: UUID, verb: str, asked: Asked, *, reason: bool = True) -> None:
         raise Invalid("reason", "is required: say why, for whoever reads the audit trail")
     for field in ("reason", "evidence", "action_id", "step"):
         plain(getattr(asked, field), field)
+    for field in ("reason", "evidence"):
+        if len(getattr(asked, field) or "") > LONGEST_REASON:
+            raise Invalid(field, f"must be at most {LONGEST_REASON} characters")
     if verb in STEP_VERBS and not asked.step:
         raise Invalid("step", f"is required: {verb} is about one step")
     for field in ("outcome", "result", "evidence", "data"):

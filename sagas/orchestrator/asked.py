@@ -29,6 +29,8 @@ NOT_RESTARTED: Mapping[str, str] = {
 }
 #: The verbs that are about one step.
 STEP_VERBS = frozenset({"retry", "skip", "resolve", "approve", "reject"})
+#: Characters of a reason, and of the evidence, at most: people are to read them in a table.
+LONGEST_REASON = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -224,7 +224,7 @@ def test_the_page_starts_a_refund_in_the_name_of_who_pressed_the_button(
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("amount", "-1"), ("amount", "1.234"), ("payment_method", "shells")]
+    ("field", "value"), [("amount", "-1"), ("amount", "0"), ("amount", "1.234"), ("payment_method", "shells")]
 )
 def test_the_form_says_which_field_is_wrong(field: str, value: str, shop: None) -> None:
     form = RefundForm({"scenario": "happy", "pace": "0", "count": "1", field: value})

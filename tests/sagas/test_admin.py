@@ -323,6 +323,26 @@ def test_a_double_click_is_one_action(desk: Client, held: Saga) -> None:
     assert OperatorAction.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("field", "nonsense", "says"),
+    [
+        ("_selected_action", "<b>", "is not a valid UUID"),
+        ("version-{}", "9" * 5000, ""),
+        ("reason", "x" * 2001, "2000"),
+        ("reason", "a\x00b", "NUL"),
+        ("step-{}", "a\x00b", "NUL"),
+        ("action-{}", "x" * 200, "action_id"),
+    ],
+)
+def test_nonsense_for_selected_sagas_is_told_and_changes_nothing(
+    desk: Client, held: Saga, field: str, nonsense: str, says: str
+) -> None:
+    asked = fields(choose(desk, "retry_selected", held))
+    sent = {**asked, "reason": "x", field.format(held.pk): nonsense}
+    assert says in said(desk.post(LIST, sent, follow=True))
+    assert not OperatorAction.objects.exists()
+
+
 def test_too_many_are_not_acted_on(desk: Client, held: Saga, errand: Callable[..., Saga]) -> None:
     with mock.patch("sagas.admin.acting.MOST", 1):
         response = choose(desk, "compensate_selected", held, errand())
