@@ -75,6 +75,14 @@ class Asking:
             self.verb not in STEP_VERBS or bool(self.step)
         )
 
+    @property
+    def fenced(self) -> bool:
+        """Whether the saga must still be as the operator saw it.
+
+        Not for a pause: it means the same of any version, and a saga in motion would always be one ahead.
+        """
+        return self.verb != "pause"
+
     def asked(self, version: int | None) -> Asked:
         """Return the request."""
         return Asked(
@@ -102,7 +110,10 @@ def outcomes(step: Mapping[str, Any] | None) -> Mapping[str, str]:
     undoing = step and (
         step["status"] == "compensating" or step["attention"] in {"cannot_undo", "late_effect"}
     )
-    return UNDO_OUTCOMES if undoing else ACTION_OUTCOMES
+    if undoing:
+        return UNDO_OUTCOMES
+    known_to_have_failed = step and step["status"] == "failed"
+    return {k: v for k, v in ACTION_OUTCOMES.items() if k != "none" or not known_to_have_failed}
 
 
 def _checked(asking: Asking, version: str | None) -> dict[str, Any]:

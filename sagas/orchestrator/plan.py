@@ -1,11 +1,11 @@
 """A preview in sentences: what a verb will do, for people, before it does it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from sagas.core import messages as m
-from sagas.core.definition import FUNCTION
+from sagas.core.definition import FUNCTION, SagaDefinition, SagaStep
 from sagas.core.preview import PlannedCommand, Preview
 from sagas.core.waits import CHILD, OF_CHILDREN
 from sagas.core.words import FORWARD, Attention, SagaState
@@ -35,7 +35,7 @@ def plan_of(verb: str, step: str | None, held: Held, message: m.Message, planned
 
 def plan_of_new(verb: str, held: Held, opening: Opening) -> Plan:
     """Put into words what a verb would do that starts another saga."""
-    first = [step for step in opening.pin.steps if not opening.pin.needs(step.name)]
+    first, known = _course(opening.pin)
     names = ", ".join(step.action for step in first)
     what = "the late effect's undo" if verb == "compensate" else "the same type, data and correlation id"
     return Plan(
@@ -49,9 +49,17 @@ def plan_of_new(verb: str, held: Held, opening: Opening) -> Plan:
         ),
         then=tuple(
             {"step": s.name, "direction": "do", "command": s.action, "key": "", "repeated": False}
-            for s in opening.pin.steps
+            for s in known
         ),
     )
+
+
+def _course(pin: SagaDefinition) -> tuple[Sequence[SagaStep], Sequence[SagaStep]]:
+    """Return the steps that a new saga begins with, and all that are known to come if all goes well."""
+    if pin.flow is None:
+        return [step for step in pin.steps if not pin.needs(step.name)], pin.steps
+    first = [pin.step(name) for name in pin.flow.reacting(pin.flow.first)]
+    return first, first  # what follows from an event is for its subscribers to say
 
 
 def _sentences(

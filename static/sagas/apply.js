@@ -51,9 +51,9 @@ export function applySaga(place, saga) {
   if (saga.title) document.title = saga.title;
 }
 
-// A verb's page keeps what is being typed, and only says that its preview is old.
+// A verb's page keeps what is being typed, and only says that its preview is old, where that matters.
 export function movedOn(place, saga) {
-  if (saga.version > +place.dataset.version) document.getElementById("moved-on").hidden = false;
+  if (saga.version > +place.dataset.version) document.getElementById("moved-on")?.removeAttribute("hidden");
 }
 
 export function applyRegions(place, regions, moved = false) {

@@ -319,6 +319,15 @@ def test_an_operator_rolls_back_by_the_event_that_the_author_declared(
     assert saga.state == "failed"
 
 
+def test_a_restart_begins_with_the_first_event_and_with_no_undo(
+    world: trade.World, deal: Callable[..., Saga], asked: Any
+) -> None:
+    world.behaviour["MoneyAsked"] = trade.tells("MoneyRefused", reason="broke")
+    plan = orchestrator.preview(deal().pk, "restart", asked())
+    assert "it begins with clerk on TradeAgreed, under" in plan.sentences[0]
+    assert [call["command"] for call in plan.then] == ["clerk on TradeAgreed"]
+
+
 def test_a_paused_choreography_delivers_nothing(
     world: trade.World, pump: Pump, asked: Callable[..., Asked]
 ) -> None:

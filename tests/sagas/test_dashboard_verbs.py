@@ -132,6 +132,17 @@ def test_after_a_conflict_the_same_words_can_be_sent_for_the_saga_as_it_is_now(
     assert desk.post(at(held, "compensate"), again).status_code == 302
 
 
+def test_a_saga_that_moves_on_all_the_time_can_be_paused(desk: Client, held: Saga, pump: Pump) -> None:
+    assert 'id="moved-on"' not in desk.get(at(held, "pause")).content.decode()
+    seen = form(held, reason="let me look")
+    desk.post(at(held, "retry"), form(held, step="pay"))
+    rest(pump, held)
+    assert desk.post(at(held, "pause"), seen).status_code == 302
+    held.refresh_from_db()
+    assert held.paused
+    assert desk.post(at(held, "pause"), form(held)).status_code == 409, "it is already"
+
+
 def test_a_verb_that_does_not_apply_says_why(desk: Client, held: Saga) -> None:
     response = desk.get(at(held, "resume"))
     assert response.status_code == 409
@@ -191,12 +202,23 @@ def test_a_preview_of_typed_data_changes_nothing_and_keeps_it(desk: Client, held
 def test_settling_by_hand_offers_only_what_can_be(
     desk: Client, held: Saga, pump: Pump, world: shop.World
 ) -> None:
-    assert list(desk.get(at(held, "resolve", "pay")).context["outcomes"]) == ["done", "none"]
+    page = desk.get(at(held, "resolve", "pay"))
+    assert list(page.context["outcomes"]) == ["done"], "that it had no effect is known"
+    assert 'name="result"' in page.content.decode()
     sent = form(held, step="pay", outcome="done", result='{"receipt": 7}', evidence="ticket 12")
     assert desk.post(at(held, "resolve"), sent).status_code == 302
     assert rest(pump, held).state == "completed"
     assert held.steps.get(name="pay").result == {"receipt": 7}
     assert "ticket 12" in text(desk.get(reverse("audit")))
+
+
+def test_what_became_of_an_unknown_action_can_be_told_either_way(
+    desk: Client, errand: Any, pump: Pump, world: shop.World
+) -> None:
+    world.behaviour["PayService.Pay"] = shop.fail()
+    unknown = rest(pump, errand(hold=True))
+    assert list(desk.get(at(unknown, "resolve", "pay")).context["outcomes"]) == ["done", "none"]
+    assert desk.post(at(unknown, "resolve"), form(unknown, step="pay", outcome="none")).status_code == 302
 
 
 def test_a_restart_leads_to_the_new_saga(desk: Client, held: Saga, pump: Pump) -> None:

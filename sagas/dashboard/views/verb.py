@@ -95,7 +95,9 @@ def _do(request: HttpRequest, saga: Saga, asking: Asking) -> HttpResponse:
         return _show(request, saga, asking, status=422)
     plan = _preview(saga, asking)[0] if saga.version == asking.version else None
     try:
-        answer = orchestrator.act(saga.pk, asking.verb, asking.asked(version=asking.version))
+        answer = orchestrator.act(
+            saga.pk, asking.verb, asking.asked(version=asking.version if asking.fenced else None)
+        )
     except NotFound as no:
         raise Http404(str(no)) from no
     except Forbidden as no:
