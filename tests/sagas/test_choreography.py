@@ -465,7 +465,7 @@ def test_the_desk_shows_which_delivery_is_parked(
     page = admin_client.get(f"/sagas/{saga.pk}/").content.decode()
     assert "message--attention" in page
     assert "store: held" in page
-    assert "store on GoodsAsked of take (unreadable)" in page
+    assert "store on GoodsAsked of take: “unreadable”" in page
 
 
 def test_a_choreographys_type_has_a_page(admin_client: Any) -> None:
