@@ -52,7 +52,8 @@ def once(inbox: type[Inbox]) -> Callable[[Callable[..., Any]], Callable[..., Any
     """Wrap a handler so that its effect happens once per key, together with its remembered reply.
 
     The handler runs inside a transaction of the inbox' database: its own writes belong there, and
-    whatever is slow or reaches outside does not. An undo is only called when there is an effect to undo.
+    whatever is slow or reaches outside does not. An undo is only called when there is an effect to undo;
+    where it was to publish an event, that is published all the same (``Reaction.compensates``).
     Raises TypeError for an ``async def`` handler: a transaction cannot be held across an await.
     """
 

@@ -24,7 +24,10 @@ class Reaction:
     within: float = 300.0
     """Seconds, from its delivery, in which one of ``publishes`` is expected."""
     compensates: str | None = None
-    """The reaction whose effect it undoes; it gets that one's key, as an undo does."""
+    """The reaction whose effect it undoes; it gets that one's key, as an undo does.
+
+    Where its inbox finds nothing to undo, it is not called, and the first of ``publishes`` is published for it.
+    """
     timeout: float = 300.0
     """Seconds one delivery may take, from its claim."""
     retry: Retry = ACTION_RETRY

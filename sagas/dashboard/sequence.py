@@ -136,9 +136,15 @@ def _look(step: Step) -> str:
 def _word(step: Step) -> str:
     if step["attention"]:
         return str(step["attention"]).replace("_", " ")
-    return {"executing": "is taking it", "pending": "comes next", "completed": "took it"}.get(
-        step["status"], str(step["status"])
-    )
+    return _WORDS.get(step["status"], str(step["status"]))
+
+
+_WORDS = {
+    "executing": "is taking it",
+    "pending": "comes next",
+    "completed": "took it",
+    "compensated": "is undone",
+}
 
 
 def _path(start: int, end: int) -> str:

@@ -12,8 +12,8 @@ def no_tombstone() -> None:
     """An undo that finds no effect leaves no trace, so the action that it overtook has its effect after all."""
     rewrite(
         "sagas.inbox:_decide",
-        "if undoes and _take(inbox, undoes, command.name, Inbox.CANCELLED).outcome not in _DONE:",
-        "if undoes and not inbox._default_manager.filter(key=undoes, outcome__in=_DONE).exists():",
+        "undone = _take(inbox, undoes, command.name, Inbox.CANCELLED) if undoes else None",
+        "undone = inbox._default_manager.filter(key=undoes).first() or inbox() if undoes else None",
     )
 
 
