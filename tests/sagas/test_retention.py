@@ -1,5 +1,6 @@
 """Pruning: what is long over goes, with all that hangs on it; what anybody may still need stays."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -472,6 +473,23 @@ def test_export_and_import_on_the_command_line(
         1,
     ]
     assert run("export", saga.pk, "--output", tmp_path / "none" / "x").code == 1
+
+
+def test_an_export_puts_no_file_in_the_place_of_a_pipe_or_a_link(
+    run: Run, world: shop.World, tmp_path: Path
+) -> None:
+    saga = shop.Errand().start({"item": "book"})
+    pipe, kept, link = tmp_path / "pipe", tmp_path / "kept", tmp_path / "link"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert run("export", saga.pk, "--output", pipe).code == 0
+    told = os.read(reader, 65_536)
+    os.close(reader)
+    assert pipe.is_fifo()
+    kept.write_text("what was there before")
+    link.symlink_to(kept)
+    assert run("export", saga.pk, "--output", link).code == 0
+    assert (link.is_symlink(), kept.read_bytes()) == (True, told)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"format": NaN}', "[" * 100_000, '"\\ud800"'])

@@ -41,6 +41,10 @@ def export(desk: Desk, options: dict[str, Any]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    if path.exists() and not path.is_file():  # a device or a pipe is written to, never replaced by a file
+        path.write_text(text, encoding="utf-8")
+        return
+    path = path.resolve()  # a link stays one: what it leads to is replaced
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
         try:
             file.write(text)
