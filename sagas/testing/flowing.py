@@ -4,6 +4,7 @@ from typing import Any
 
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand
+from sagas.core.context import SagaContext
 from sagas.core.flow import END, Flow, Part
 from sagas.core.progress import StepProgress
 from sagas.core.words import FORWARD, Attention, Direction, StepStatus, Verdict
@@ -12,7 +13,7 @@ from sagas.models import Definition, Due, Saga
 from sagas.orchestrator.intake import SAGA
 from sagas.testing.calling import Called, Death
 from sagas.testing.play import Line, Play
-from sagas.testing.points import Fate, Kind
+from sagas.testing.points import Act, Fate, Kind
 from sagas.testing.run import Run
 
 
@@ -25,6 +26,8 @@ class FlowRun(Run):
         super().__init__(*given, **options)
         assert self.play.definition.flow is not None
         self.flow: Flow = self.play.definition.flow
+        self._taken_on: dict[str, Work] = {}
+        """Step -> the delivery that its subscriber has promised to answer later."""
         _stand_in(self.play)
 
     @property
@@ -67,6 +70,8 @@ class FlowRun(Run):
 
     def _call(self, work: Work, line: Line, death: Death | None = None) -> Called:
         called = super()._call(work, line, death)
+        if isinstance(called.reply, m.Later) and isinstance(work.command, SagaContext):
+            self._taken_on[work.command.step] = work
         if Due._meta.db_table in called.watch.tables:
             self._take_in()
         return called
@@ -81,11 +86,29 @@ class FlowRun(Run):
             self.play.say(by or "", f"publishes {event}")
             self._tell(m.Published(event or "", data or {}, by))
 
+    def _from_outside(self, work: Work) -> m.Reply | None:
+        """What comes from outside is an event, once it comes."""
+        return m.Completed(work.number)
+
     def _keep_promise(self, work: Work, answer: m.Reply | None) -> None:
-        """What comes from outside, an author publishes in ``drill_reply``; a delivery is over when it is taken."""
+        """Have what was promised published, if anybody still waits for it."""
+        if self.play.progress.awaiting(work.number) is not None:
+            self._publish_from_outside(work)
+
+    def _publish_from_outside(self, work: Work) -> None:
+        """Let the author publish what comes from outside; he is told where the saga stands by then."""
+        told: Any = work.command
+        now = SagaContext(told.name, dict(told), told.meta, self.play.definition, self.play.progress)
+        self.author.drill_reply(now)
         self._take_in()
 
     # Who settles what is parked
+
+    def intervene(self, act: Act, step: str) -> None:
+        """Let an operator do what is planned; what he finds done that was promised, is published, too."""
+        super().intervene(act, step)
+        if act.outcome is Verdict.DONE and step in self._taken_on:
+            self._publish_from_outside(self._taken_on[step])
 
     def let_people_answer(self) -> bool:
         """Nobody is asked here: let the time pass in which an event is expected, if one is."""
@@ -107,9 +130,11 @@ class FlowRun(Run):
         return m.Retry(step.name)
 
     def _how_it_ends(self, end: StepProgress) -> m.Verb | None:
-        if end.event is not None:
-            return m.Resolve(END, Verdict.DONE, {"event": end.event["name"]}, "it is as it says")
-        if self.play.progress.state in FORWARD:
+        told = end.event["name"] if end.event is not None else ""
+        back = self.play.progress.state not in FORWARD
+        if told in (self.flow.failed if back else self.flow.endings):
+            return m.Resolve(END, Verdict.DONE, {"event": told}, "it is as it says")
+        if not back:
             return m.Compensate("an operator calls it off") if self.flow.compensation is not None else None
         return m.Resolve(END, Verdict.DONE, {"event": self.flow.failed[0]}, "nothing more will come")
 

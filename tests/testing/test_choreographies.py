@@ -145,16 +145,39 @@ def test_a_choreography_that_cannot_be_called_off_is_drilled_by_its_noes_alone()
     assert verdicts(report)["wrap: skip"] == "asks"
 
 
+class Slow(GiftRound):
+    """What its subscribers take on for later, somebody does, unless it is undone by then."""
+
+    saga_type = "DrilledGiftsSlow"
+
+    def drill_reply(self, command: Any) -> None:
+        off = "DrilledGiftCalledOff" in command.published
+        refused = "DrilledGiftRefused" if off else "DrilledGiftDelivered"
+        publish("DrilledGiftWrapped" if command.step == "wrap" else refused, saga_id=command.saga_id)
+
+
+@once(PaymentInbox)
+def _promises(context: SagaContext) -> Later:
+    return Later(within=60)
+
+
+@once(PaymentInbox)
+def _calls_it_off(context: SagaContext) -> None:
+    publish("DrilledGiftUnwrapped")
+
+
 @only_on_sqlite
 def test_what_is_published_from_outside_in_answer_to_a_promise_goes_on() -> None:
-    class Slow(GiftRound):
-        saga_type = "DrilledGiftsSlow"
+    with reacting(deliver=_promises):
+        assert drill(Slow, only="deliver").ok
 
-        def drill_reply(self, command: Any) -> None:
-            publish("DrilledGiftDelivered", saga_id=command.saga_id)
 
-    with reacting(deliver=lambda context: Later(within=60)):
-        assert drill(Slow, only="deliver", check=False).drilled
+@only_on_sqlite
+def test_a_promise_that_is_undone_is_kept_no_more() -> None:
+    with reacting(wrap=_promises, deliver=_promises, unwrap=_calls_it_off):
+        became = verdicts(drill(Slow))
+    assert became["wrap: crash after the commit"] == became["unwrap: late success"] == "restored"
+    assert became["wrap: resolve done"] == became["deliver: resolve done"] == "completed"
 
 
 @only_on_sqlite
