@@ -107,7 +107,9 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
     if saga["state"] == "completed":
         return "over", "It is completed: every step is done, or was skipped by a named operator.", None, ()
     if saga["state"] == "failed":
-        return "over", f"It was rolled back: {saga['error']}.", None, ("restart",)
+        why = str(saga["error"])  # an operator's rollback says so itself
+        told = why if why.startswith("rolled back") else f"rolled back: {why}"
+        return "over", f"It was {told}.", None, ("restart",)
     if saga["paused"]:
         return "paused", "An operator paused it: nothing is claimed until it is resumed.", None, ("resume",)
     return _moving(saga, now)

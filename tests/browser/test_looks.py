@@ -86,9 +86,11 @@ def test_a_list_of_sagas_shows_all_of_its_columns_on_a_laptop(chromium: Browser)
         for name in ("tokens", "base", "parts", "tables")
     )
     table = render_to_string("sagas/_table.html", {"rows": [row]})
-    page = chromium.new_page(viewport={"width": 1060, "height": 800})  # what the rail leaves of 1280
+    page = chromium.new_page()
     page.set_content(f"<style>{styles}</style>{table}")
-    assert page.locator(".table-box").evaluate("box => box.scrollWidth - box.clientWidth") == 0
+    for width in (1060, 793):  # what rail and scroll bar leave of 1280, and of 1024
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.locator(".table-box").evaluate("box => box.scrollWidth - box.clientWidth") == 0, width
     page.close()
 
 

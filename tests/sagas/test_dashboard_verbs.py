@@ -84,6 +84,12 @@ def test_who_did_what_last_stands_by_the_line_that_says_why(desk: Client, held: 
     assert "held for your decision" in why()
 
 
+def test_who_rolled_it_back_is_said_once(desk: Client, held: Saga, pump: Pump) -> None:
+    desk.post(at(held, "compensate"), form(held, reason="gone"))
+    page = text(desk.get(reverse("saga-detail", args=[rest(pump, held).pk])))
+    assert "<span>It was rolled back by olga: gone.</span>" in page
+
+
 def test_a_saga_that_asks_and_is_paused_says_both(desk: Client, held: Saga) -> None:
     page = text(desk.post(at(held, "pause"), form(held), follow=True))
     assert "It is held for your decision. It is paused, too" in page
