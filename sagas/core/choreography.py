@@ -158,10 +158,11 @@ def _answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:
         # This attempt did nothing, but an earlier one may have: its no does not speak for that one.
         reply = m.Unknown(reply.number, reply.reason, inbox=False)
     match reply:
-        case m.Completed(result=result) if _keeps_its_limit(part, step, result):
-            draft.add(e.EventAwaited, step=step.name, due_at=step.due_at, result=result)
-        case m.Completed():
-            _delivered(draft, flow, part, step, reply)
+        case m.Completed(result=result):
+            if _keeps_its_limit(part, step, result):
+                draft.add(e.EventAwaited, step=step.name, due_at=step.due_at, result=result)
+            else:
+                _delivered(draft, flow, part, step, reply)
             if part is not None and part.compensates is not None and reply.inbox:
                 _settle_undone(draft, draft.step(part.compensates), reply.number)
         case m.Later():  # it has taken the event on; what it leads to is expected, if anything is

@@ -331,7 +331,7 @@ def test_an_undo_that_finds_nothing_leads_on_with_what_it_was_told() -> None:
     assert not world.tell(m.Published("Released", {}))
 
 
-def undone(*, inbox: bool = True, undo_inbox: bool = True) -> World:
+def undone(*, inbox: bool = True, undo_inbox: bool = True, later: bool = False) -> World:
     """A saga that was called off, whose promised reservation is undone before the promise is kept."""
     world = World(random.Random(1))
     world.tell(m.Start({}))
@@ -340,12 +340,15 @@ def undone(*, inbox: bool = True, undo_inbox: bool = True) -> World:
     world.tell(m.Later(number(world, "reserve"), 60.0, inbox))
     world.tell(m.Published("CalledOff", {}))
     world.tell(m.Published("Release", {}))
+    if later:
+        world.tell(m.Later(number(world, "release"), 60.0))
     world.tell(m.Completed(number(world, "release"), None, undo_inbox))
     return world
 
 
-def test_nobody_is_asked_about_a_promise_that_its_undo_has_met() -> None:
-    world = undone()
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "as the undo had promised"])
+def test_nobody_is_asked_about_a_promise_that_its_undo_has_met(later: bool) -> None:
+    world = undone(later=later)
     step = world.progress.steps["reserve"]
     assert (step.status, step.attention, step.open) == (StepStatus.COMPENSATED, None, None)
     assert "reserve" not in world.due()
