@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime, timedelta
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from sagas import rows
 
@@ -15,6 +15,7 @@ _heard: tuple[datetime, float] | None = None
 
 def database_now() -> datetime:
     """Return the time of the database, aware, in UTC."""
+    connection = connections[DEFAULT_DB_ALIAS]
     if connection.vendor == "postgresql":
         with rows.prepared(connection) as cursor:
             return cursor.execute("SELECT clock_timestamp()").fetchone()[0].astimezone(UTC)  # type: ignore[no-any-return]
@@ -29,7 +30,7 @@ def about_now() -> datetime:
     Late by what an answer takes to arrive. So nothing becomes due, by this clock, that is not by the database's.
     """
     global _heard
-    if connection.vendor != "postgresql":
+    if connections[DEFAULT_DB_ALIAS].vendor != "postgresql":
         return database_now()  # on our own machine: asking costs next to nothing
     heard = _heard
     if heard is None or time.monotonic() - heard[1] > FRESH:

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import orjson
 from django.db import DataError, connections, models, router, transaction
@@ -134,16 +135,25 @@ def array(keys: Iterable[Any]) -> str:
     return "{" + ",".join(map(str, keys)) + "}"
 
 
+#: A connection's cursor: one that is new costs more than a whole statement does on its way, since it has to learn
+#: anew how each parameter is written.
+_cursors: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
 @contextmanager
 def prepared(connection: Any) -> Iterator[Any]:
-    """A cursor of PostgreSQL whose statements are planned once, where the connection's settings allow it."""
+    """A cursor of PostgreSQL whose statements are planned once, where the connection's settings allow it.
+
+    A connection has one for all: what a statement found is to be read before the next.
+    """
     import psycopg  # only here is it sure to be there
 
-    with (
-        connection.cursor() as guard,
-        connection.wrap_database_errors,
-        psycopg.Cursor(guard.connection) as cursor,
-    ):
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    cursor = _cursors.get(connection)
+    if cursor is None or cursor.connection is not connection.connection:
+        cursor = _cursors[connection] = psycopg.Cursor(connection.connection)
+    with connection.wrap_database_errors:
         yield cursor
 
 

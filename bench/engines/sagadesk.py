@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import django
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
 from bench.engines import driver
 
@@ -103,7 +103,7 @@ def has_ended(pk: UUID) -> bool:
         return bool(rows(statement, pk.hex)[0][0])
     from sagas.rows import prepared
 
-    with prepared(connection) as cursor:
+    with prepared(connections[connection.alias]) as cursor:
         return bool(cursor.execute(statement, [pk]).fetchone()[0])
 
 
