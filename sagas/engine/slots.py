@@ -77,8 +77,8 @@ class Slots:
                 if self._is_spare():
                     connections.close_all()
                     return
+                close_old_connections()
                 continue
-            close_old_connections()
             result, fault = None, None
             try:
                 result = function()
