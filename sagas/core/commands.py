@@ -85,6 +85,11 @@ def changed(
         old = before.steps.get(name)
         if old is step:
             continue
-        was, now = old and due_command(definition, old), due_command(definition, step)
+        now = due_command(definition, step)
+        if now is None and old is not None:
+            if old.scheduled:  # how it was to be sent no longer matters
+                yield old.number, None
+            continue
+        was = old and due_command(definition, old)
         if was != now:
             yield (was.number if was else None), now

@@ -14,6 +14,8 @@ from sagas.core.words import FORWARD, TERMINAL, Attention, SagaState, StepStatus
 
 #: Seconds; a participant that asks us to wait longer is asked again then.
 LONGEST_WAIT = 3600.0
+#: What stands on such a step may begin.
+_PASSED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 
 class Refused(Exception):
@@ -73,8 +75,8 @@ class Draft:
         if self.definition.growing:
             self._hear()
             return
-        for name in self.definition.names:
-            if self.step(name).status is StepStatus.PENDING and self._passed(self.definition.needs(name)):
+        for name, step in self.progress.steps.items():  # as they are now: dispatching one changes no other
+            if step.status is StepStatus.PENDING and self._passed(self.definition.needs(name)):
                 self.dispatch_action(name)
         if self._passed(self.definition.names):
             self.add(e.SagaCompleted)
@@ -89,7 +91,8 @@ class Draft:
 
     def _passed(self, names: Iterable[str]) -> bool:
         """Whether what stands on these steps may begin."""
-        return all(self.step(name).status in (StepStatus.COMPLETED, StepStatus.SKIPPED) for name in names)
+        steps = self.progress.steps
+        return all(steps[name].status in _PASSED for name in names)
 
     def dispatch_action(self, name: str) -> None:
         """Make the step's action due, as a new generation."""

@@ -138,7 +138,7 @@ class Progress(NamedTuple):
     def attention(self) -> Attention | None:
         """The most urgent of the steps' codes."""
         codes = [step.attention for step in self.steps.values() if step.attention]
-        return max(codes, key=lambda code: URGENCY[code], default=None)
+        return max(codes, key=lambda code: URGENCY[code]) if codes else None
 
     @property
     def waiting(self) -> dict[str, Any] | None:

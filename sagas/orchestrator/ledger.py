@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from operator import attrgetter
+from operator import is_, itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -48,29 +48,50 @@ SAGA_COLUMNS = (
 )
 
 
-class _Shape:
-    """A choice of a row's columns: what most changes touch costs less on the way, and in the database, than all."""
-
-    def __init__(self, columns: tuple[str, ...], every: tuple[str, ...]) -> None:
-        self.columns = columns
-        self.values = attrgetter(*(name.rstrip("=") for name in columns))
-        left = [name for name in every if name not in columns]
-        self._left = attrgetter(*left) if left else lambda _: None
-
-    def fits(self, before: Any, after: Any) -> bool:
-        """Whether nothing else has changed."""
-        return bool(self._left(before) == self._left(after))
+#: What identifies a row, and what of it was and is.
+_Changed = tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]
 
 
-_SAGA_SHAPES = [
-    _Shape(chosen, SAGA_COLUMNS) for chosen in (("version=", "sequence", "updated_at"), SAGA_COLUMNS)
-]
+class _Shapes:
+    """Choices of a row's columns: what most changes touch costs less on the way, and in the database, than all."""
+
+    def __init__(self, every: tuple[str, ...], *choices: tuple[str, ...]) -> None:
+        """Take what the values of a row are called, and the choices of them; the last must have all that changes."""
+        self._every = every
+        self._choices = choices
+        self._picks = [itemgetter(*map(every.index, choice)) for choice in choices]
+        self._fitting: dict[tuple[bool, ...], frozenset[int]] = {}
+        """Which values are as they were -> which choices have the others."""
+
+    def sort(self, changes: Sequence[_Changed]) -> Iterable[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """Yield columns and rows: each change by the first choice that has all of it; a few by one that they share."""
+        fitting = [self._choices_for(before, after) for _, before, after in changes]
+        chosen = [min(those) for those in fitting]
+        if len(changes) <= FEW and len(set(chosen)) > 1:
+            chosen = [min(frozenset.intersection(*fitting))] * len(changes)
+        found: dict[int, list[tuple[Any, ...]]] = {}
+        for n, (key, _, after) in zip(chosen, changes, strict=True):
+            found.setdefault(n, []).append((*key, *self._picks[n](after)))
+        return [(self._choices[n], found[n]) for n in sorted(found)]
+
+    def _choices_for(self, before: tuple[Any, ...], after: tuple[Any, ...]) -> frozenset[int]:
+        """Return the choices that have all that changed. Sagas change in few ways: each is looked at once."""
+        same = tuple(map(is_, before, after))
+        found = self._fitting.get(same)
+        if found is None:
+            moved = {name for name, kept in zip(self._every, same, strict=True) if not kept}
+            fitting = (n for n, choice in enumerate(self._choices) if moved.issubset(choice))
+            found = self._fitting[same] = frozenset(fitting)
+        return found
+
+
+_SAGA_SHAPES = _Shapes(SAGA_COLUMNS, ("version=", "sequence", "updated_at"), SAGA_COLUMNS)
 _DISPATCHED = (
     "status", "open", "scheduled", "action_number", "generation", "attempt", "budget", "due_at", "dispatched_at",
 )  # fmt: skip
 _COMPLETED = ("status", "open", "scheduled", "due_at", "outcome", "action_outcome", "result", "executed_at")
 _MOVED = tuple(dict.fromkeys(_DISPATCHED + _COMPLETED))
-_STEP_SHAPES = [_Shape(chosen, STEP_COLUMNS) for chosen in (_DISPATCHED, _COMPLETED, _MOVED, STEP_COLUMNS)]
+_STEP_SHAPES = _Shapes(StepProgress._fields, _DISPATCHED, _COMPLETED, _MOVED, STEP_COLUMNS)
 #: So few rows share one shape, if a wider one: a part of a statement costs as much as some rows more in another.
 FEW = 8
 EVENT_COLUMNS = ("saga_id", "sequence", "version", "type", "step", "data", "at")
@@ -191,8 +212,11 @@ class Group:
         transaction.on_commit(lambda: _tell(changes, self.queues))
 
     def _add_sagas(self, moved: Sequence[Held]) -> None:
-        changes = [((held.id, held.before.version), held.before, held.progress) for held in moved]
-        for shape, known in _by_shape(_SAGA_SHAPES, changes):
+        changes = [
+            ((held.id, held.before.version), _saga_values(held.before), _saga_values(held.progress))
+            for held in moved
+        ]
+        for shape, known in _SAGA_SHAPES.sort(changes):
             self.batch.update(Saga, ("id", "version"), shape, known)
 
     def _add_steps(self, moved: Sequence[Held]) -> None:
@@ -208,7 +232,7 @@ class Group:
                     changes.append(((held.step_ids[pinned.name],), held.before.steps[pinned.name], step))
         columns = ("saga_id", "position", "name", "action", "compensation", *STEP_COLUMNS)
         self.batch.insert(Step, columns, new)
-        for shape, known in _by_shape(_STEP_SHAPES, changes):
+        for shape, known in _STEP_SHAPES.sort(changes):
             self.batch.update(Step, ("id",), shape, known)
 
     def _add_commands(self, moved: Sequence[Held]) -> None:
@@ -275,31 +299,6 @@ class Group:
 def _queue(command: DueCommand) -> str:
     """Return the queue of what is due: whoever serves a participant may call it, anybody tell that a time is up."""
     return registry.WAITS_QUEUE if command.waits else registry.queue_for(command.name)
-
-
-#: What identifies a row, and what of it was and is.
-_Changed = tuple[tuple[Any, ...], Any, Any]
-
-
-def _by_shape(
-    shapes: Sequence[_Shape], changes: Sequence[_Changed]
-) -> Iterable[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
-    """Yield rows by the first shape that has all that changed of them; the last one always has."""
-    chosen = [_first(shapes, before, after) for _, before, after in changes]
-    if len(changes) <= FEW and len(set(chosen)) > 1:
-        fits = (n for n, shape in enumerate(shapes) if all(shape.fits(b, a) for _, b, a in changes))
-        chosen = [next(fits)] * len(changes)
-    found: dict[int, list[tuple[Any, ...]]] = {}
-    for n, (key, _, after) in zip(chosen, changes, strict=True):
-        found.setdefault(n, []).append((*key, *shapes[n].values(after)))
-    return [(shapes[n].columns, found[n]) for n in sorted(found)]
-
-
-def _first(shapes: Sequence[_Shape], before: Any, after: Any) -> int:
-    for n, shape in enumerate(shapes):
-        if shape.fits(before, after):
-            return n
-    raise AssertionError("the last shape has every column")
 
 
 def saga_row_values(held: Held) -> tuple[Any, ...]:

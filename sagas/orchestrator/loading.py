@@ -5,6 +5,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -29,7 +31,7 @@ PROGRESS_COLUMNS = Progress._fields[1:]
 _SAGA = ("id", "saga_type", "correlation_id", "definition_id", "origin_kind", *PROGRESS_COLUMNS)
 #: Why nothing is decided about a saga that ran elsewhere.
 IMPORTED = "It was imported: it ran, or runs, elsewhere, and is only a record here."
-_STEP = ("id", "saga_id", *StepProgress._fields)
+_STEP = ("id", *StepProgress._fields)
 _DUE = ("id", "saga_id", "number", "lease_token", "kind")
 
 
@@ -202,8 +204,8 @@ def _rows(ids: Sequence[UUID]) -> Iterable[_Rows]:
         yield from (from_text(text) for (text,) in found)
         return
     steps_of: dict[UUID, list[Mapping[str, Any]]] = {}
-    for row in rows.select(Step, _STEP, "saga_id", ids, "position"):
-        steps_of.setdefault(row[1], []).append(dict(zip(_STEP, row, strict=True)))
+    for saga_id, *step in rows.select(Step, ("saga_id", *_STEP), "saga_id", ids, "position"):
+        steps_of.setdefault(saga_id, []).append(dict(zip(_STEP, step, strict=True)))
     for row in rows.select(Saga, _SAGA, "id", ids, "id"):
         yield dict(zip(_SAGA, row, strict=True)), steps_of.get(row[0], ())
 
@@ -250,7 +252,7 @@ def due_of(ids: Sequence[UUID]) -> dict[UUID, dict[int, DueRow]]:
     return found
 
 
-_STEP_TYPES = {
+_STEP_WORDS: Mapping[str, type[StrEnum]] = {
     "status": StepStatus,
     "attention": Attention,
     "open": Direction,
@@ -258,11 +260,17 @@ _STEP_TYPES = {
     "action_outcome": Outcome,
     "waiting": Waiting,
 }
+#: Where a step's words stand among its values, and which there are.
+_WORDS = [
+    (StepProgress._fields.index(name), {word.value: word for word in words})
+    for name, words in _STEP_WORDS.items()
+]
+_step_values = itemgetter(*StepProgress._fields)
 
 
 def _step_progress(row: Mapping[str, Any]) -> StepProgress:
-    values = {name: row[name] for name in StepProgress._fields}
-    for name, kind in _STEP_TYPES.items():
-        if values[name] is not None:
-            values[name] = kind(values[name])
-    return StepProgress(**values)
+    values = list(_step_values(row))
+    for index, words in _WORDS:
+        if values[index] is not None:
+            values[index] = words[values[index]]
+    return StepProgress._make(values)
