@@ -20,7 +20,7 @@ from inspect import isawaitable, iscoroutine, iscoroutinefunction, unwrap
 from typing import Any
 
 from sagas.core import messages as m
-from sagas.core.context import Meta
+from sagas.core.context import CommandInput, Meta
 from sagas.core.definition import (
     FUNCTION,
     InvalidDefinition,
@@ -64,26 +64,13 @@ class Astray(Exception):
     """The function does not match its record, or does what a durable function cannot. Its text says what."""
 
 
-class Record(Mapping[str, Any]):
+class Record(CommandInput):
     """What a run is made of: the saga's data, as a mapping, and where the saga stood when it was claimed."""
 
     def __init__(self, name: str, meta: Meta, definition: SagaDefinition, progress: Progress) -> None:
-        self.name = name
-        """The function's command."""
-        self.meta = meta
-        """The envelope, as commands have it."""
-        self.input: Any = None
+        super().__init__(name, progress.data or {}, meta)
         self.definition = definition
         self.progress = progress
-
-    def __getitem__(self, key: str) -> Any:
-        return (self.progress.data or {})[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.progress.data or {})
-
-    def __len__(self) -> int:
-        return len(self.progress.data or {})
 
 
 def run(function: Callable[..., Any], record: Record, *, hold: bool = False) -> m.Ran | m.Unserved:

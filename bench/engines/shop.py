@@ -31,10 +31,10 @@ def bare_loop() -> Callable[[str, int], None]:
 def fulfil(order: dict[str, Any], commands: dict[str, str]) -> None:
     """Call an order's handlers as a worker calls them; the results go from each to those after it."""
     from sagas.core.commands import idempotency_key
-    from sagas.core.context import Meta
+    from sagas.core.context import CommandInput, Meta
     from sagas.core.words import Direction
     from sagas.engine.call import function_of
-    from sagas.engine.work import CommandInput, Work
+    from sagas.engine.work import Work
 
     saga_id, deadline = uuid4(), timezone.now() + timedelta(seconds=30)
     results: dict[str, Any] = {}

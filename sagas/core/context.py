@@ -1,4 +1,4 @@
-"""What comes with a command, and what a subscriber of a choreography gets: the event, and where the saga stands."""
+"""What participants are called with: a command's input and its envelope; and the event, where one is delivered."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -27,37 +27,17 @@ class Meta(NamedTuple):
     """In a probe, the command that it asks about: number, key, direction and undoes are that one's."""
 
 
-class SagaContext(Mapping[str, Any]):
-    """The event's data, laid over the saga's, as a mapping; and where the saga stood when it was claimed."""
+class CommandInput(Mapping[str, Any]):
+    """What a handler gets: the saga's data on top, and ``saga_id``, ``step_name``, ``results`` with it."""
 
-    def __init__(
-        self, name: str, values: Mapping[str, Any], meta: Meta, definition: SagaDefinition, progress: Progress
-    ) -> None:
-        at = progress.steps[meta.step]
-        told = at.event or {}
+    def __init__(self, name: str, values: Mapping[str, Any], meta: Meta) -> None:
         self.name = name
-        """The delivery's, such as ``PaymentService on ProcessPayment``."""
+        """The command's, such as ``PaymentService.ProcessPayment``."""
         self.meta = meta
-        """The envelope, as commands have it: number, key, undoes, attempt, deadline, correlation_id."""
+        """The envelope."""
         self.input: Any = None
-        """The validated model, where the subscriber asked for one."""
-        self.saga_id: str = meta.saga_id
-        self.step: str = meta.step
-        self.event: str = told.get("name", "")
-        """The event's name."""
-        self.number: int = told.get("number", 0)
-        """The event's number in its saga."""
-        self.data: dict[str, Any] = dict(told.get("data", {}))
-        """The event's data."""
-        self.completed_steps: tuple[str, ...] = tuple(
-            name for name in definition.names if progress.steps[name].status is StepStatus.COMPLETED
-        )
-        """The steps that were completed by then; of the same subscriber, all that came before."""
-        self.published: dict[str, dict[str, Any]] = _published(progress)
-        """The events that were published by then, in their order, with their data."""
-        self.undelivered: tuple[str, ...] = _undelivered(progress)
-        """Those of them that a subscriber did not take, and will not: it refused, and nobody insists."""
-        self._values = {**values, **self.data}
+        """The validated model, where the handler asked for one."""
+        self._values = values
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
@@ -70,6 +50,36 @@ class SagaContext(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.meta.key} attempt {self.meta.attempt}>"
+
+
+class SagaContext(CommandInput):
+    """What a subscriber gets: the event's data, laid over the saga's; and where the saga stood when it was claimed.
+
+    Its name is the delivery's, such as ``PaymentService on ProcessPayment``.
+    """
+
+    def __init__(
+        self, name: str, values: Mapping[str, Any], meta: Meta, definition: SagaDefinition, progress: Progress
+    ) -> None:
+        at = progress.steps[meta.step]
+        told = at.event or {}
+        self.data: dict[str, Any] = dict(told.get("data", {}))
+        """The event's data."""
+        super().__init__(name, {**values, **self.data}, meta)
+        self.saga_id: str = meta.saga_id
+        self.step: str = meta.step
+        self.event: str = told.get("name", "")
+        """The event's name."""
+        self.number: int = told.get("number", 0)
+        """The event's number in its saga."""
+        self.completed_steps: tuple[str, ...] = tuple(
+            name for name in definition.names if progress.steps[name].status is StepStatus.COMPLETED
+        )
+        """The steps that were completed by then; of the same subscriber, all that came before."""
+        self.published: dict[str, dict[str, Any]] = _published(progress)
+        """The events that were published by then, in their order, with their data."""
+        self.undelivered: tuple[str, ...] = _undelivered(progress)
+        """Those of them that a subscriber did not take, and will not: it refused, and nobody insists."""
 
 
 def _published(progress: Progress) -> dict[str, dict[str, Any]]:

@@ -1,39 +1,16 @@
 """A piece of due work as a handler gets it: its input, and the envelope around it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sagas.core.commands import idempotency_key
-from sagas.core.context import Meta, SagaContext
+from sagas.core.context import CommandInput, Meta, SagaContext
 from sagas.core.definition import FUNCTION
 from sagas.core.words import Direction
 from sagas.orchestrator.loading import Held
 from sagas.replay import Record
-
-
-class CommandInput(Mapping[str, Any]):
-    """What a handler gets: the saga's data on top, and ``saga_id``, ``step_name``, ``results`` with it."""
-
-    def __init__(self, name: str, values: Mapping[str, Any], meta: Meta) -> None:
-        self.name = name
-        self.meta = meta
-        self.input: Any = None
-        """The validated model, where the handler asked for one."""
-        self._values = values
-
-    def __getitem__(self, key: str) -> Any:
-        return self._values[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __repr__(self) -> str:
-        return f"<{self.name} {self.meta.key} attempt {self.meta.attempt}>"
 
 
 class DomainEvent(dict[str, Any]):
@@ -56,7 +33,7 @@ class Work(NamedTuple):
     """Seconds it may take, from now."""
     number: int = 0
     """The command's number; 0 for a delivery."""
-    command: CommandInput | SagaContext | Record | None = None
+    command: CommandInput | None = None
     event: DomainEvent | None = None
     wakes: bool = False
     """Nobody is called: a time is up."""
@@ -127,9 +104,7 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
     return Work(*which, command, held=held, claimed_at=claimed_at)
 
 
-def _told(
-    held: Held, sent: Sent, values: Mapping[str, Any], meta: Meta
-) -> CommandInput | SagaContext | Record:
+def _told(held: Held, sent: Sent, values: Mapping[str, Any], meta: Meta) -> CommandInput:
     """Return what the handler is called with: a subscriber and a function are told where the saga stands."""
     if held.definition.flow is not None:
         return SagaContext(sent.name, values, meta, held.definition, held.progress)

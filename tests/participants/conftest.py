@@ -16,10 +16,10 @@ from django.utils import timezone
 
 from participants import faults, opening
 from participants.demos import ORDER, REFUND, SUBSCRIPTION, TRIP
-from sagas.core.context import Meta
+from sagas.core.context import CommandInput, Meta
 from sagas.core.flow import END
 from sagas.engine import Pump, call
-from sagas.engine.work import CommandInput, Work
+from sagas.engine.work import Work
 from sagas.models import Due, Saga
 from tests.waiting import until
 
