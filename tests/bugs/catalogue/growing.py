@@ -3,7 +3,8 @@
 from tests.bugs.bug import bug
 from tests.bugs.planting import rewrite
 
-FUNCTIONS, CHILDREN = "tests/core/test_growing.py", "tests/sagas/test_children.py"
+FUNCTIONS = "tests/core/test_growing.py"
+STARTING, UNDOING = "tests/sagas/children/test_starting.py", "tests/sagas/children/test_undoing.py"
 
 
 @bug(FUNCTIONS, chaos=True)
@@ -16,7 +17,7 @@ def verdicts_during_a_run_unheard() -> None:
     )
 
 
-@bug(CHILDREN)
+@bug(STARTING)
 def a_child_for_each_attempt() -> None:
     """Nobody looks whether a command has its child already: who repeats it starts another one."""
     rewrite("sagas.orchestrator.children:begin", "Child.objects.filter(pk=sent.meta.key).first() or", "")
@@ -28,7 +29,7 @@ def a_child_for_each_attempt() -> None:
     )
 
 
-@bug(CHILDREN, chaos=True)
+@bug(UNDOING, chaos=True)
 def undone_children_not_awaited() -> None:
     """A parent goes on with its rollback as soon as the undoing of a completed child has begun."""
     rewrite("sagas.orchestrator.children:_undo_completed", "return UnderWay()", "return None")
