@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sagas import replay
-from sagas.core import choreography, draft, growth, machine, progress, replies, verbs, waiting
+from sagas.core import changes, choreography, draft, growth, progress, replies, verbs, waiting
 
 from .breaking_choreographies import BUGS as CHOREOGRAPHIES
 from .bug import Bug
@@ -34,7 +34,7 @@ BUGS: Mapping[str, Bug] = {
         replay, "_today", "former_names().get(name, name)", "name"
     ),
     "a function has steps that keep their old names": Bug(
-        machine, "_renamed", "names[step[role]]", "step[role]"
+        changes, "_renamed", "names[step[role]]", "step[role]"
     ),
     "an action is tried again when its time is over": Bug(
         draft.Draft, "out_of_time", "return late or", "return"
@@ -142,13 +142,13 @@ BUGS: Mapping[str, Bug] = {
         replies, "_may_be_tried", "step.attempt < step.budget", "step.attempt <= step.budget"
     ),
     "an unknown outcome is forgotten": Bug(
-        machine,
-        "_step_changes",
+        changes,
+        "_at_rest",
         '"outcome": Outcome.UNKNOWN,\n                "unresolved": True,\n                "inbox"',
         '"outcome": Outcome.UNKNOWN,\n                "unresolved": False,\n                "inbox"',
     ),
     "a closed command stays open": Bug(
-        machine,
+        changes,
         "_verdict",
         "return _CLOSED | found\n        case e.StepFailed",
         "return found\n        case e.StepFailed",

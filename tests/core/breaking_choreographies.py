@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sagas.core import choreography, machine
+from sagas.core import changes, choreography
 
 from .bug import Bug
 
@@ -109,8 +109,8 @@ BUGS: Mapping[str, Bug] = {
         "if event in flow.endings and draft.step(END).event is None else []",
     ),
     "what turns it back drops what is parked": Bug(
-        machine,
-        "_saga_changes",
+        changes,
+        "of_saga",
         "s.attention is Attention.HELD and s.event is None",
         "s.attention is Attention.HELD",
     ),
