@@ -174,16 +174,7 @@ def _answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:
         case m.Unknown(error=error) if step.attempt < step.budget:
             retry = draft.definition.step(step.name).retry
             due_at = draft.next_try(retry, step.attempt, reply.retry_after)
-            draft.add(
-                e.DeliveryRescheduled,
-                step=step.name,
-                attempt=step.attempt + 1,
-                budget=step.budget,
-                due_at=due_at,
-                error=error,
-                unresolved=True,
-                inbox=reply.inbox,
-            )
+            draft.reschedule(step, due_at=due_at, error=error, inbox=reply.inbox)
         case m.Unknown(error=error, inbox=inbox):
             draft.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=inbox)
             _park(draft, step, Attention.RETRIES_SPENT, error)
@@ -362,17 +353,7 @@ def _retry(draft: Draft, flow: Flow, verb: m.Retry) -> None:
     elif step.status is StepStatus.FAILED:
         _dispatch(draft, step.name)
     else:
-        attempt = step.attempt if step.scheduled else step.attempt + 1
-        draft.add(
-            e.DeliveryRescheduled,
-            step=step.name,
-            attempt=attempt,
-            budget=attempt + draft.definition.step(step.name).retry.max_attempts - 1,
-            due_at=draft.now.at,
-            error=step.error,
-            unresolved=step.unresolved,
-            inbox=step.inbox,
-        )
+        draft.start_over(step, draft.definition.step(step.name).retry.max_attempts)
 
 
 def _compensate(draft: Draft, flow: Flow, verb: m.Compensate) -> None:

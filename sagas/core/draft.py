@@ -10,7 +10,7 @@ from sagas.core.definition import CANNOT_UNDO, FUNCTION, Retry, SagaDefinition, 
 from sagas.core.machine import evolve
 from sagas.core.progress import Progress, StepProgress
 from sagas.core.waits import shown, wake_at
-from sagas.core.words import FORWARD, TERMINAL, Attention, SagaState, StepStatus, Waiting
+from sagas.core.words import FORWARD, TERMINAL, Attention, Direction, SagaState, StepStatus, Waiting
 
 #: Seconds; a participant that asks us to wait longer is asked again then.
 LONGEST_WAIT = 3600.0
@@ -144,6 +144,43 @@ class Draft:
             budget=step.budget if error else attempts,
             due_at=due_at or self.now.at,
             error=error,
+        )
+
+    def reschedule(
+        self,
+        step: StepProgress,
+        *,
+        due_at: datetime,
+        error: str | None,
+        inbox: bool,
+        unresolved: bool = True,
+        attempt: int | None = None,
+        budget: int | None = None,
+    ) -> None:
+        """Make the step's open command due again, under the same key: as the next attempt, unless one is given."""
+        way_back = e.UndoRescheduled if step.open is Direction.UNDO else e.StepRescheduled
+        self.add(
+            e.DeliveryRescheduled if self.definition.flow is not None else way_back,
+            step=step.name,
+            attempt=step.attempt + 1 if attempt is None else attempt,
+            budget=step.budget if budget is None else budget,
+            due_at=due_at,
+            error=error,
+            unresolved=unresolved,
+            inbox=inbox,
+        )
+
+    def start_over(self, step: StepProgress, attempts: int, due_at: datetime | None = None) -> None:
+        """Make the step's open command due, now or then, with so many attempts; one that is due keeps its number."""
+        attempt = step.attempt if step.scheduled else step.attempt + 1
+        self.reschedule(
+            step,
+            attempt=attempt,
+            budget=attempt + attempts - 1,
+            due_at=due_at or self.now.at,
+            error=step.error,
+            unresolved=step.unresolved,
+            inbox=step.inbox,
         )
 
     def turn_back(self, error: str, step: str | None = None) -> None:

@@ -69,16 +69,9 @@ def _again(draft: Draft, function: StepProgress, error: str, retry_after: float 
     if function.attempt >= function.budget:
         _hold(draft, error, Attention.RETRIES_SPENT)
         return
-    draft.add(
-        e.StepRescheduled,
-        step=FUNCTION,
-        attempt=function.attempt + 1,
-        budget=function.budget,
-        due_at=draft.next_try(draft.definition.step(FUNCTION).retry, function.attempt, retry_after),
-        error=error,
-        unresolved=False,  # a run has no effect that could have to be undone
-        inbox=True,
-    )
+    due_at = draft.next_try(draft.definition.step(FUNCTION).retry, function.attempt, retry_after)
+    # A run has no effect that could have to be undone.
+    draft.reschedule(function, due_at=due_at, error=error, inbox=True, unresolved=False)
 
 
 def _hold(draft: Draft, error: str, code: Attention = Attention.MISCONFIGURED) -> None:

@@ -149,16 +149,7 @@ def _try_again(
     pinned = draft.definition.step(step.name)
     due_at = draft.next_try(pinned.retry, step.attempt, retry_after)
     if _may_be_tried(draft, step, due_at):
-        draft.add(
-            e.StepRescheduled,
-            step=step.name,
-            attempt=step.attempt + 1,
-            budget=step.budget,
-            due_at=due_at,
-            error=error,
-            unresolved=True,
-            inbox=inbox,
-        )
+        draft.reschedule(step, due_at=due_at, error=error, inbox=inbox)
         return
     draft.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=inbox)
     if draft.progress.state is SagaState.COMPENSATING:
@@ -217,16 +208,8 @@ def _undo_again(
 ) -> None:
     retry = draft.definition.step(step.name).undo_retry
     if step.attempt < step.budget:
-        draft.add(
-            e.UndoRescheduled,
-            step=step.name,
-            attempt=step.attempt + 1,
-            budget=step.budget,
-            due_at=draft.next_try(retry, step.attempt, retry_after),
-            error=error,
-            unresolved=True,
-            inbox=inbox,
-        )
+        due_at = draft.next_try(retry, step.attempt, retry_after)
+        draft.reschedule(step, due_at=due_at, error=error, inbox=inbox)
     else:
         _undo_failed(draft, step, error, Outcome.UNKNOWN)
 

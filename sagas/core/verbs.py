@@ -28,6 +28,7 @@ _WAITS = {
 
 
 def a_step(draft: Draft, name: str) -> StepProgress:
+    """Return the step that a verb is about; :class:`Refused` if there is none of that name."""
     if name not in draft.progress.steps:
         known = ", ".join(draft.definition.names)
         raise Refused(f"This saga has no step {name!r}; it has {known}.")
@@ -39,6 +40,7 @@ def _has_child(draft: Draft, step: StepProgress) -> bool:
 
 
 def unclaimed(draft: Draft, step: StepProgress) -> None:
+    """Refuse if a worker holds the step's open command: what comes of it is not known yet."""
     if draft.claimed(step):
         what = "undo" if step.open is Direction.UNDO else "action"
         raise Refused(
@@ -47,6 +49,7 @@ def unclaimed(draft: Draft, step: StepProgress) -> None:
 
 
 def not_over(draft: Draft) -> None:
+    """Refuse if the saga is terminal."""
     if draft.over:
         raise Refused(f"The saga is {draft.progress.state}; that is final.")
 
@@ -75,31 +78,21 @@ def _retry(draft: Draft, verb: m.Retry) -> None:
     elif step.status is StepStatus.FAILED:
         draft.dispatch_action(step.name)
     else:
-        _reschedule(draft, step, e.StepRescheduled, draft.definition.step(step.name).retry.max_attempts)
+        _reschedule(draft, step, draft.definition.step(step.name).retry.max_attempts)
 
 
 def _retry_undo(draft: Draft, step: StepProgress) -> None:
     if step.open is None:  # rejected: the participant closed that key
         draft.dispatch_undo(step)
     else:
-        _reschedule(draft, step, e.UndoRescheduled, draft.definition.step(step.name).undo_retry.max_attempts)
+        _reschedule(draft, step, draft.definition.step(step.name).undo_retry.max_attempts)
 
 
-def _reschedule(draft: Draft, step: StepProgress, event: type[e.Event], attempts: int) -> None:
+def _reschedule(draft: Draft, step: StepProgress, attempts: int) -> None:
     """Make the step's command due now, with a fresh budget; what may be there already is asked about first."""
     if step.unresolved and draft.ask(step, step.error, budget=step.attempt + attempts):
         return
-    attempt = step.attempt if step.scheduled else step.attempt + 1
-    draft.add(
-        event,
-        step=step.name,
-        attempt=attempt,
-        budget=attempt + attempts - 1,
-        due_at=draft.approval_ends(draft.definition.step(step.name)) or draft.now.at,
-        error=step.error,
-        unresolved=step.unresolved,
-        inbox=step.inbox,
-    )
+    draft.start_over(step, attempts, draft.approval_ends(draft.definition.step(step.name)))
 
 
 def _compensate(draft: Draft, verb: m.Compensate) -> None:

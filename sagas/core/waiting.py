@@ -37,16 +37,7 @@ def _may_look(draft: Draft, step: StepProgress) -> bool:
 
 def _look_again(draft: Draft, step: StepProgress) -> None:
     """Have the child looked at, and told that its time is over if it is; that costs none of the attempts."""
-    draft.add(
-        e.StepRescheduled if step.open is Direction.DO else e.UndoRescheduled,
-        step=step.name,
-        attempt=step.attempt + 1,
-        budget=step.budget + 1,
-        due_at=draft.now.at,
-        error=step.error,
-        unresolved=True,
-        inbox=step.inbox,
-    )
+    draft.reschedule(step, budget=step.budget + 1, due_at=draft.now.at, error=step.error, inbox=step.inbox)
 
 
 def _own_time_is_up(draft: Draft, number: int) -> None:
