@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from sagas.choreography import Choreography as Choreography
     from sagas.choreography import apublish as apublish
     from sagas.choreography import publish as publish
+    from sagas.core.built_in import approval as approval
+    from sagas.core.built_in import child as child
+    from sagas.core.built_in import timer as timer
     from sagas.core.context import SagaContext as SagaContext
     from sagas.core.definition import CANNOT_UNDO as CANNOT_UNDO
     from sagas.core.definition import Retry as Retry
     from sagas.core.definition import SagaStep as SagaStep
-    from sagas.core.definition import approval as approval
-    from sagas.core.definition import child as child
-    from sagas.core.definition import timer as timer
     from sagas.core.reactions import Reaction as Reaction
     from sagas.core.words import SagaState as SagaState
     from sagas.functions import durable_saga as durable_saga
@@ -66,15 +66,15 @@ _HOME = {
     "SagaState": "sagas.core.words",
     "SagaStep": "sagas.core.definition",
     "TimeoutSagaOrchestrator": "sagas.author",
-    "approval": "sagas.core.definition",
-    "child": "sagas.core.definition",
+    "approval": "sagas.core.built_in",
+    "child": "sagas.core.built_in",
     "Unavailable": "sagas.registry",
     "apublish": "sagas.choreography",
     "command": "sagas.registry",
     "durable_saga": "sagas.functions",
     "publish": "sagas.choreography",
     "subscribe": "sagas.registry",
-    "timer": "sagas.core.definition",
+    "timer": "sagas.core.built_in",
 }
 
 

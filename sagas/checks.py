@@ -11,7 +11,7 @@ from django.db import OperationalError, ProgrammingError, router
 
 from sagas import SagaOrchestrator, conf, orchestrator, registry
 from sagas.core.cron import InvalidExpression
-from sagas.core.definition import CANNOT_UNDO, InvalidDefinition, SagaDefinition, SagaStep
+from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
 from sagas.engine.periodic import cron_of
 from sagas.models import Saga
 from sagas.orchestrator.start import check_data
@@ -169,8 +169,8 @@ def _unborn(pinned: SagaDefinition, where: str) -> Iterator[CheckMessage]:
 def _commands(step: SagaStep) -> Iterator[tuple[str, str]]:
     if step.timer is None and step.approval is None:
         yield "action", step.action
-    if step.compensation is not None and step.compensation != CANNOT_UNDO:
-        yield "compensation", step.compensation
+    if step.undo is not None:
+        yield "compensation", step.undo
     if step.probe is not None:
         yield "probe", step.probe
     if step.undo_probe is not None:

@@ -8,28 +8,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from math import log2
 from typing import Any, Final
 
 from sagas.core.flow import Flow
-from sagas.core.flow import problems as flow_problems
-from sagas.core.waits import (
-    APPROVAL,
-    CHILD,
-    LONGEST,
-    TIMER,
-    UNDO_CHILD,
-    Approval,
-    Child,
-    Timer,
-    approval_problems,
-    child_problems,
-    is_span,
-    seconds,
-    timer_problems,
-)
+from sagas.core.problems import problems
+from sagas.core.waits import APPROVAL, OF_CHILDREN, TIMER, Approval, Child, Timer, seconds
 from sagas.core.words import Direction
 
 #: ``compensation=CANNOT_UNDO``: a rollback stops at this step and asks an operator.
@@ -38,6 +24,8 @@ CANNOT_UNDO: Final = "CANNOT_UNDO"
 FUNCTION: Final = "function"
 #: The fields of a step that name commands.
 COMMANDS: Final = ("action", "compensation", "probe", "undo_probe")
+#: What may stand in those, and is no participant's command.
+NO_COMMANDS: Final = frozenset({CANNOT_UNDO, TIMER, APPROVAL, *OF_CHILDREN})
 
 
 class InvalidDefinition(ValueError):
@@ -118,6 +106,11 @@ class SagaStep:
         if self.needs is not None:
             needs = (self.needs,) if isinstance(self.needs, str) else tuple(self.needs)
             object.__setattr__(self, "needs", needs)
+
+    @property
+    def undo(self) -> str | None:
+        """The command that undoes it; None: there is nothing to undo, or no command can."""
+        return None if self.compensation == CANNOT_UNDO else self.compensation
 
     def command(self, direction: Direction) -> str | None:
         """Return the name of the step's command in that direction."""
@@ -284,174 +277,6 @@ def step_from(document: Mapping[str, Any]) -> SagaStep:
     if values.get("child"):
         values["child"] = Child(**values["child"])
     return SagaStep(**values)
-
-
-def timer(
-    name: str,
-    *,
-    wait: timedelta | float | None = None,
-    until: datetime | str | None = None,
-    **options: Any,
-) -> SagaStep:
-    """Return a step that waits: for a while from its dispatch, or until a moment.
-
-    ``wait`` is a timedelta or seconds; ``until`` is a moment, or where in the data one stands:
-    ``"contract.ends_at"``. A moment that has gone by goes on at once. Options are those of
-    :class:`SagaStep` that make sense without an action, such as ``needs``.
-    """
-    at = until.isoformat() if isinstance(until, datetime) else None
-    path = until if isinstance(until, str) else None
-    return SagaStep(name, action=TIMER, timer=Timer(seconds(wait), at, path), **options)
-
-
-def approval(
-    name: str,
-    *,
-    by: str,
-    people: int = 1,
-    show: Iterable[str] | str = (),
-    deadline: timedelta | float | None = None,
-    otherwise: str | None = None,
-    self_approval: bool = False,
-    **options: Any,
-) -> SagaStep:
-    """Return a step that waits for people: as many different ones as ``people``, who are all ``by``.
-
-    ``by`` is ``"group:managers"`` or ``"perm:app.codename"``. They see what ``show`` names: paths in the
-    data, or a text with paths in braces; ``results.step.key`` is there as well. At the ``deadline`` the answer
-    is ``otherwise``, approve or reject; None asks an operator. A rejection rolls the saga back, or with
-    ``hold=True`` waits for an operator. Its result is ``{"approved": true, "by": [...], "comment": ...}``.
-    """
-    seen = show if isinstance(show, str) else tuple(show)
-    asked = Approval(by, people, seen, seconds(deadline), otherwise, self_approval)
-    return SagaStep(name, action=APPROVAL, approval=asked, **options)
-
-
-def child(
-    name: str, saga_type: str, *, data: Mapping[str, Any] | str | None = None, **options: Any
-) -> SagaStep:
-    """Return a step that starts a saga of another type, once, and waits for its end.
-
-    ``data`` is what the child is started with: plain values, or a text that says where in this saga's data they
-    stand, or in the results of the steps it needs: ``"parcel"``, ``"results.pack.parcel"``. The child has this saga's
-    correlation id, and whoever started this one has started that.
-
-    Its result is ``{"saga_id": …, "state": "completed", "results": {step: result}}``; a child that fails is a
-    rejection, with its error. Undoing the step undoes the child: one under way is rolled back, of one that is
-    completed another saga undoes every effect; where that cannot be, a person is asked (``cannot_undo``).
-    Options are those of :class:`SagaStep`; at the step's ``deadline`` the child is told to roll back.
-    """
-    options.setdefault("compensation", UNDO_CHILD)
-    given = Child(saga_type, {} if data is None else data)
-    return SagaStep(name, action=CHILD, child=given, **options)
-
-
-def problems(definition: SagaDefinition) -> Iterable[str]:
-    """Yield everything that is wrong with a definition, a sentence each."""
-    if not definition.steps:
-        yield "it has no steps; define_steps must return at least one SagaStep."
-        return
-    if definition.deadline is not None and not is_span(definition.deadline):
-        yield f"its deadline must be more than 0 seconds, up to a hundred years, not {definition.deadline!r}."
-    names = [step.name for step in definition.steps]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        yield f"step names must be unique; used twice: {', '.join(twice)}."
-        return
-    shape = [*_malformed(definition), *_unknown_needs(definition)]
-    yield from shape
-    if shape:
-        return
-    circle = _circle(definition)
-    if circle:
-        yield f"its steps need each other in a circle: {' → '.join(circle)}."
-        return
-    yield from _pivot_problems(definition)
-    if definition.flow is not None:
-        yield from flow_problems(definition.flow)
-
-
-def _malformed(definition: SagaDefinition) -> Iterable[str]:
-    for step in definition.steps:
-        if not isinstance(step.name, str) or not step.name or len(step.name) > 100:
-            yield f"a step's name must be a text of 1 to 100 characters, not {step.name!r}."
-        if not isinstance(step.action, str) or not step.action:
-            yield f"step {step.name} has no action; name the command that it sends."
-        if step.compensation is not None and not (isinstance(step.compensation, str) and step.compensation):
-            yield f"step {step.name}: compensation must be a command's name, None or CANNOT_UNDO."
-        if not is_span(step.timeout):
-            yield f"step {step.name}: timeout must be more than 0 seconds, up to a hundred years, not {step.timeout!r}."
-        yield from _malformed_probes(step)
-        if step.deadline is not None and not is_span(step.deadline):
-            what = "deadline must be more than 0 seconds, up to a hundred years"
-            yield f"step {step.name}: {what}, not {step.deadline!r}."
-        waits = [
-            *(timer_problems(step.timer) if step.timer else ()),
-            *(approval_problems(step.approval) if step.approval else ()),
-            *(child_problems(step.child) if step.child else ()),
-        ]
-        yield from (f"step {step.name}: {problem}." for problem in waits)
-        for label in ("retry", "undo_retry", "probe_retry"):
-            retry = getattr(step, label)
-            if retry.max_attempts < 1 or retry.first < 0 or retry.factor < 1 or not 0 <= retry.cap <= LONGEST:
-                yield (
-                    f"step {step.name}: {label} needs max_attempts ≥ 1, first ≥ 0, factor ≥ 1 and cap ≥ 0, "
-                    "up to a hundred years."
-                )
-
-
-def _malformed_probes(step: SagaStep) -> Iterable[str]:
-    for label, probe in (("probe", step.probe), ("undo_probe", step.undo_probe)):
-        if probe is not None and not (isinstance(probe, str) and probe):
-            yield f"step {step.name}: {label} must be a command's name or None."
-        elif probe is not None and probe in (step.action, step.compensation):
-            yield f"step {step.name}: {label} must be a command of its own, not {probe}, which has an effect."
-    if step.undo_probe is not None and step.compensation in (None, CANNOT_UNDO):
-        yield f"step {step.name} has an undo_probe and no undo that it could ask about."
-
-
-def _unknown_needs(definition: SagaDefinition) -> Iterable[str]:
-    names = {step.name for step in definition.steps}
-    for step in definition.steps:
-        for need in definition.needs(step.name):
-            if need not in names:
-                yield f"step {step.name} needs {need}, which is not a step of this saga."
-
-
-def _circle(definition: SagaDefinition) -> list[str]:
-    """Return one circle as a path that ends where it began, or nothing."""
-    left, before = dict.fromkeys(definition.names), -1
-    while len(left) != before:
-        before = len(left)
-        for name in [*left]:  # in their order each comes after what it needs, most often: one round is enough
-            if not any(need in left for need in definition.needs(name)):
-                del left[name]
-    if not left:
-        return []
-    path: list[str] = []
-    here = next(iter(left))
-    while here not in path:  # each that is left needs another that is left
-        path.append(here)
-        here = next(need for need in definition.needs(here) if need in left)
-    return [*path[path.index(here) :], here]
-
-
-def _pivot_problems(definition: SagaDefinition) -> Iterable[str]:
-    pivots = [step.name for step in definition.steps if step.pivot]
-    if len(pivots) > 1:
-        yield f"it has more than one pivot: {', '.join(pivots)}."
-        return
-    if not pivots:
-        return
-    pivot = pivots[0]
-    before, after = _reach(definition.needs, pivot), _reach(definition.dependents, pivot)
-    for step in definition.steps:
-        if step.name == pivot:
-            continue
-        if step.name not in before and step.name not in after:
-            yield f"step {step.name} stands beside the pivot {pivot}; it must come before or after it."
-        elif step.name in after and not step.retriable:
-            yield f"step {step.name} comes after the pivot {pivot} and is not retriable; set retriable=True."
 
 
 def _reach(neighbours: Any, start: str) -> set[str]:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand, due_command, idempotency_key
 from sagas.core.decide import decide, drafted
-from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition
+from sagas.core.definition import FUNCTION, SagaDefinition
 from sagas.core.machine import fold
 from sagas.core.progress import BEGINNING, Progress
 from sagas.core.words import TERMINAL, Attention, SagaState, StepStatus, Waiting
@@ -142,7 +142,7 @@ def _standing(definition: SagaDefinition, end: Progress) -> tuple[str, ...]:
         if (
             step.status is StepStatus.COMPLETED
             and not (definition.step(name).timer or definition.step(name).approval)  # they have no effect
-            and (step.standing or definition.step(name).compensation in {None, CANNOT_UNDO})
+            and (step.standing or definition.step(name).undo is None)
         )
         or step.attention is Attention.CANNOT_UNDO
     )

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sagas.core.definition import ACTION_RETRY, InvalidDefinition, Retry, SagaDefinition, SagaStep, timer
+from sagas.core.built_in import timer
+from sagas.core.definition import ACTION_RETRY, InvalidDefinition, Retry, SagaDefinition, SagaStep
 from sagas.core.flow import END, Flow, Part, delivery
 
 

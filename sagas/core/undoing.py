@@ -1,6 +1,6 @@
 """What undoes a saga as a whole once it is completed: another saga, whose steps undo its effects in reverse order."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from uuid import UUID
 
 from sagas.core.commands import idempotency_key
@@ -28,7 +28,7 @@ def obstacle(definition: SagaDefinition, progress: Progress) -> str | None:
 
 def reverse(definition: SagaDefinition, progress: Progress, saga_id: UUID) -> SagaDefinition | None:
     """Return the definition of the saga that undoes a completed one; None if it has left nothing to undo."""
-    owed = list(_owed(definition, progress))
+    owed = dict.fromkeys(_owed(definition, progress))
     steps = [_undo(definition, progress, saga_id, name, owed) for name in reversed(owed)]
     return SagaDefinition(definition.saga_type, tuple(steps)) if steps else None
 
@@ -46,7 +46,7 @@ def _compensation(definition: SagaDefinition, name: str) -> str | None:
 
 
 def _undo(
-    definition: SagaDefinition, progress: Progress, saga_id: UUID, name: str, owed: list[str]
+    definition: SagaDefinition, progress: Progress, saga_id: UUID, name: str, owed: Container[str]
 ) -> SagaStep:
     """Return the step that undoes a step: it is called as that, and gets what its undo would have got."""
     pinned, step = definition.step(name), progress.steps[name]
@@ -55,7 +55,7 @@ def _undo(
     return SagaStep(
         name=name,
         action=pinned.compensation or "",
-        needs=tuple(dict.fromkeys(_above(definition, name, owed))),
+        needs=tuple(_above(definition, name, owed)),
         hold=True,
         timeout=pinned.timeout,
         retry=pinned.undo_retry,
@@ -66,10 +66,16 @@ def _undo(
     )
 
 
-def _above(definition: SagaDefinition, name: str, owed: list[str]) -> Iterator[str]:
+def _above(definition: SagaDefinition, name: str, owed: Container[str]) -> Iterator[str]:
     """Yield what has to be undone before: of what stands on the step, the nearest that has something to undo."""
-    for other in definition.dependents(name):
+    seen: set[str] = set()  # the ways up may be very many, the steps on them are not
+    todo = [*definition.dependents(name)]
+    while todo:
+        other = todo.pop(0)
+        if other in seen:
+            continue
+        seen.add(other)
         if other in owed:
             yield other
         else:
-            yield from _above(definition, other, owed)
+            todo[:0] = definition.dependents(other)

@@ -6,13 +6,9 @@ from typing import Any, NamedTuple
 
 from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
 
-from sagas.core.definition import CANNOT_UNDO, COMMANDS
-from sagas.core.waits import APPROVAL, OF_CHILDREN, TIMER
+from sagas.core.definition import COMMANDS, NO_COMMANDS
 from sagas.core.words import FORWARD, SagaState, StepStatus, Waiting
 from sagas.models import IMPORT, Definition, Saga, Step
-
-#: What stands where a command's name would, and is none.
-NO_COMMANDS = frozenset({CANNOT_UNDO, TIMER, APPROVAL, *OF_CHILDREN})
 
 _FORWARD = [state.value for state in FORWARD]
 _BACK = SagaState.COMPENSATING.value

@@ -7,10 +7,10 @@ from django.db.models import Count, F, Min
 from django.db.models.fields.json import KT
 
 from sagas import registry
-from sagas.core.definition import COMMANDS
+from sagas.core.definition import COMMANDS, NO_COMMANDS
 from sagas.models import Process
 from sagas.stranded.finding import Finding
-from sagas.stranded.flight import NEEDED, NO_COMMANDS, Flying, Need, called, grown_steps, needs, pinned_steps
+from sagas.stranded.flight import NEEDED, Flying, Need, called, grown_steps, needs, pinned_steps
 
 
 def missing(flying: Sequence[Flying]) -> Iterator[Finding]:

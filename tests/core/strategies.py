@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep, approval, child, timer
+from sagas.core.built_in import approval, child, timer
+from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep
 from sagas.core.waits import ANSWERS
 from tests.simulation.faults import BAD_CLICKS, CLICKS, DELIVERY, DEPLOYMENTS, Fault
 from tests.simulation.participants import Answer, Participant

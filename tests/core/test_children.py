@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 
 from sagas.core import messages as m
+from sagas.core.built_in import child
 from sagas.core.decide import Refused
-from sagas.core.definition import CANNOT_UNDO, SagaDefinition, SagaStep, child
+from sagas.core.definition import CANNOT_UNDO, SagaDefinition, SagaStep
 from sagas.core.ids import uuid7
 from sagas.core.progress import Progress, StepProgress
 from sagas.core.undoing import obstacle, reverse
@@ -216,3 +217,16 @@ def test_what_was_skipped_or_let_stand_is_not_undone() -> None:
     undoing = reverse(definition, progress._replace(steps=steps), uuid7())
     assert undoing is not None
     assert undoing.names == ("c",)
+
+
+def test_what_stands_on_a_step_by_very_many_ways_is_found_once() -> None:
+    """Two branches, joined, forty times over: a million million ways, and a hundred and twenty steps on them."""
+    steps = [step("join-0")]
+    for n in range(40):
+        branches = [SagaStep(f"{side}-{n}", "Tell", needs=(f"join-{n}",)) for side in ("left", "right")]
+        undo = UNDO if n == 39 else None
+        steps += [*branches, SagaStep(f"join-{n + 1}", "Do", undo, needs=(f"left-{n}", f"right-{n}"))]
+    definition = SagaDefinition("lattice", tuple(steps))
+    undoing = reverse(definition, completed(definition), uuid7())
+    assert undoing is not None
+    assert undoing.step("join-0").needs == ("join-40",)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sagas.core.built_in import child
 from sagas.core.definition import (
     ACTION_RETRY,
     CANNOT_UNDO,
@@ -16,9 +17,8 @@ from sagas.core.definition import (
     Retry,
     SagaDefinition,
     SagaStep,
-    child,
-    problems,
 )
+from sagas.core.problems import problems
 
 from .story import step
 from .strategies import definitions

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from sagas.core import messages as m
+from sagas.core.built_in import approval, timer
 from sagas.core.commands import own_wake
 from sagas.core.decide import Refused, decide
-from sagas.core.definition import InvalidDefinition, Retry, SagaDefinition, SagaStep, approval, timer
+from sagas.core.definition import InvalidDefinition, Retry, SagaDefinition, SagaStep
 from sagas.core.ids import uuid7
 from sagas.core.machine import fold
 from sagas.core.preview import preview

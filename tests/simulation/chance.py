@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep, approval, child, timer
+from sagas.core.built_in import approval, child, timer
+from sagas.core.definition import CANNOT_UNDO, Retry, SagaDefinition, SagaStep
 from sagas.core.waits import ANSWERS
 
 from . import scripts
