@@ -13,7 +13,7 @@ from typing import Any
 from django.db import models, router, transaction
 from django.db.models.functions import Now
 
-from sagas.registry import Later, NoSuchCommand, Rejected, Unavailable, _is_async
+from sagas.registry import Later, NoSuchCommand, Rejected, Unavailable, is_async
 
 
 class Inbox(models.Model):
@@ -58,7 +58,7 @@ def once(inbox: type[Inbox]) -> Callable[[Callable[..., Any]], Callable[..., Any
     """
 
     def wrap(handler: Callable[..., Any]) -> Callable[..., Any]:
-        if _is_async(handler):
+        if is_async(handler):
             raise TypeError(f"{handler.__qualname__}: a handler with an inbox must be a plain function.")
 
         @wraps(handler)

@@ -142,7 +142,8 @@ def service_queue(command: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", stem).lower()
 
 
-def _is_async(function: Handler) -> bool:
+def is_async(function: Handler) -> bool:
+    """Whether a handler is an ``async def``, whatever it is wrapped in."""
     return inspect.iscoroutinefunction(inspect.unwrap(function))
 
 
@@ -171,7 +172,7 @@ def command(
 
     def register(function: Handler) -> Handler:
         has_inbox = getattr(function, "saga_inbox", False) if inbox is None else inbox
-        entry = Command(name, function, queue or service_queue(name), has_inbox, model, _is_async(function))
+        entry = Command(name, function, queue or service_queue(name), has_inbox, model, is_async(function))
         present = _commands.get(name)
         if present and not _same(present.function, function):
             raise AlreadyRegistered(f"The command {name} is already handled by {_where(present.function)}.")
@@ -224,7 +225,7 @@ def subscribe(
     def register(function: Handler) -> Handler:
         label = name or _where(function)
         command(delivery(event, label), queue=queue, model=model, inbox=inbox)(function)
-        entry = Subscriber(label, event, function, queue, _is_async(function))
+        entry = Subscriber(label, event, function, queue, is_async(function))
         _subscribers.setdefault(event, {})[label] = entry
         return function
 

@@ -16,6 +16,7 @@ from sagas.models.reply import LateReply as LateReply
 from sagas.models.saga import CHILD as CHILD
 from sagas.models.saga import IMPORT as IMPORT
 from sagas.models.saga import REPAIR as REPAIR
+from sagas.models.saga import RESTART as RESTART
 from sagas.models.saga import UNDO as UNDO
 from sagas.models.saga import Saga as Saga
 from sagas.models.saga import SagaQuerySet as SagaQuerySet

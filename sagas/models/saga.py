@@ -14,6 +14,8 @@ from sagas.models.definition import Definition
 FINISHED = Q(state__in=sorted(s.value for s in TERMINAL))
 #: The ``origin_kind`` of a saga that ran elsewhere, and is only a record here.
 IMPORT = "import"
+#: That of one which begins anew what its origin, which failed, was to do.
+RESTART = "restart"
 #: That of one which undoes a late effect of its origin.
 REPAIR = "repair"
 #: That of one which answers a step of its origin, its parent.

@@ -3,7 +3,7 @@
 The only writer of saga state. It knows neither RQ nor Channels: it records due work, and sends a signal.
 """
 
-from sagas.orchestrator.actions import act, permission, preview
+from sagas.orchestrator.actions import act, preview
 from sagas.orchestrator.approvals import (
     ApprovalPage,
     Bars,
@@ -35,6 +35,7 @@ from sagas.orchestrator.callbacks import call_back
 from sagas.orchestrator.children import CannotUndo, UnderWay
 from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import Imported, import_saga
+from sagas.orchestrator.operators import permission
 from sagas.orchestrator.personal import permitted, personal, seen_by
 from sagas.orchestrator.remapping import Affected, Remapped, affected, remap
 from sagas.orchestrator.replies import (

@@ -10,25 +10,24 @@ from sagas.clock import database_now
 from sagas.core import messages as m
 from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused
-from sagas.core.definition import CANNOT_UNDO, SagaDefinition, SagaStep
+from sagas.core.definition import SagaDefinition, SagaStep
 from sagas.core.preview import preview as preview_of
-from sagas.core.words import TERMINAL, Attention, Direction, SagaState, Verdict
-from sagas.models import OperatorAction, Saga
-from sagas.orchestrator import ledger, loading
+from sagas.core.words import TERMINAL, Attention, Direction, Verdict
+from sagas.models import REPAIR, RESTART, OperatorAction, Saga
+from sagas.orchestrator import ledger, loading, restarting
 from sagas.orchestrator.approvals import check_answerer
 from sagas.orchestrator.asked import (
     LONGEST_REASON,
-    NOT_RESTARTED,
     STEP_VERBS,
     VERBS,
     Answer,
     Asked,
     Conflict,
-    Forbidden,
     Invalid,
     NotFound,
     Plan,
 )
+from sagas.orchestrator.operators import check_operator, check_reason
 from sagas.orchestrator.plan import plan_of, plan_of_new
 from sagas.orchestrator.replies import as_uuid
 from sagas.orchestrator.snapshot import snapshot
@@ -36,13 +35,6 @@ from sagas.orchestrator.start import Opening, check_data, definition_for, plain,
 
 #: Verb -> what it takes beside a step, a reason and the fences.
 _TAKES = {"resolve": {"outcome", "result", "evidence"}, "edit": {"data"}}
-#: Verbs that share a permission with another.
-_PERMISSIONS = {"resume": "pause", "reject": "approve", "remap": "edit"}
-
-
-def permission(verb: str) -> str:
-    """Return the permission that a verb needs."""
-    return f"sagas.{_PERMISSIONS.get(verb, verb)}_saga"
 
 
 def act(saga_id: UUID | str, verb: str, asked: Asked) -> Answer:
@@ -97,16 +89,11 @@ def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
 def _check(pk: UUID, verb: str, asked: Asked, *, reason: bool = True) -> None:
     if verb not in VERBS:
         raise Invalid("verb", f"{verb!r} is not a verb; there are {', '.join(VERBS)}")
-    if asked.operator is None and asked.via != "command":
-        raise Forbidden("Nobody is logged in.")
-    if asked.operator is not None and not asked.operator.has_perm(permission(verb)):
-        raise Forbidden(
-            f"You may not {VERBS[verb].lower()} sagas; it needs the permission {permission(verb)}."
-        )
+    check_operator(asked, verb, f"{VERBS[verb].lower()} sagas")
     if not Saga.objects.filter(pk=pk).exists():
         raise NotFound(f"There is no saga {pk}.")
-    if reason and (not isinstance(asked.reason, str) or not asked.reason.strip()):
-        raise Invalid("reason", "is required: say why, for whoever reads the audit trail")
+    if reason:
+        check_reason(asked)
     for field in ("reason", "evidence", "action_id", "step"):
         plain(getattr(asked, field), field)
     for field in ("reason", "evidence"):
@@ -154,7 +141,7 @@ def _message(held: loading.Held, verb: str, asked: Asked) -> m.Message:
         case "skip":
             return m.Skip(step)
         case "resolve":
-            return m.Resolve(step, _verdict(asked), _result(asked), asked.reason)
+            return m.Resolve(step, _verdict(asked), plain(asked.result, "result"), asked.reason)
         case "edit":
             return m.Edit(_edited(held, asked))
         case "pause":
@@ -178,10 +165,6 @@ def _verdict(asked: Asked) -> Verdict:
         return Verdict(asked.outcome)
     except ValueError:
         raise Invalid("outcome", f"must be done, none or waived, not {asked.outcome!r}") from None
-
-
-def _result(asked: Asked) -> Any:
-    return plain(asked.result, "result")
 
 
 def _edited(held: loading.Held, asked: Asked) -> dict[str, Any]:
@@ -213,11 +196,11 @@ def _repair(held: loading.Held) -> tuple[str, Opening]:
     """Return the step with a late effect, and a one-step saga that undoes it (DESIGN 4, rule 1)."""
     step = next(s for s in held.progress.steps.values() if s.attention is Attention.LATE_EFFECT)
     pinned = held.definition.step(step.name)
-    if pinned.compensation is None or pinned.compensation == CANNOT_UNDO:
+    if pinned.undo is None:
         raise Refused(f"{step.name} names no compensation; settle its late effect with resolve.")
     undo = SagaStep(
         name=f"undo_{step.name}"[:100],
-        action=pinned.compensation,
+        action=pinned.undo,
         retry=pinned.undo_retry,
         timeout=pinned.timeout,
         hold=True,
@@ -226,25 +209,22 @@ def _repair(held: loading.Held) -> tuple[str, Opening]:
     )
     pin = SagaDefinition(held.saga_type, (undo,))
     return step.name, Opening(
-        pin, held.progress.data or {}, held.correlation_id, origin=held.id, origin_kind="repair"
+        pin, held.progress.data or {}, held.correlation_id, origin=held.id, origin_kind=REPAIR
     )
 
 
 def _opening(held: loading.Held, asked: Asked) -> Opening:
-    if held.progress.state is not SagaState.FAILED:
-        raise Refused(f"The saga is {held.progress.state}; only one that failed can be restarted.")
-    if held.origin_kind in NOT_RESTARTED:
-        raise Refused(NOT_RESTARTED[held.origin_kind])
-    successor = Saga.objects.filter(origin_id=held.id, origin_kind="restart").first()
-    if successor is not None:
-        raise Refused(f"The saga was already restarted, as {successor.id}; if that failed, restart that.")
+    successors = Saga.objects.filter(origin_id=held.id, origin_kind=RESTART)
+    reason = restarting.obstacle(held, successors.values_list("pk", flat=True).first())
+    if reason is not None:
+        raise Refused(reason)
     author = registry.saga_type(held.saga_type)
     if author is None:
         raise Refused(f"The saga type {held.saga_type} is no longer defined.")
     data = check_data(author, held.progress.data)
     pin = definition_for(author, data)
     return Opening(
-        pin, data, held.correlation_id, origin=held.id, origin_kind="restart", started_by=asked.operator
+        pin, data, held.correlation_id, origin=held.id, origin_kind=RESTART, started_by=asked.operator
     )
 
 

@@ -21,12 +21,6 @@ VERBS: Mapping[str, str] = {
     "reject": "Reject",
     "restart": "Restart",
 }
-#: Kind of saga -> why one that failed is not restarted by itself.
-NOT_RESTARTED: Mapping[str, str] = {
-    "child": "It is a child saga, and its parent would not undo another one: retry the parent's step, if that is held.",
-    "repair": "It undoes what another saga did, and is no new start of its type: settle that other saga.",
-    "undo": "It undoes what another saga did, and is no new start of its type: retry the undo that waits for it.",
-}
 #: The verbs that are about one step.
 STEP_VERBS = frozenset({"retry", "skip", "resolve", "approve", "reject"})
 #: Characters of a reason, and of the evidence, at most: people are to read them in a table.

@@ -15,7 +15,7 @@ from sagas.core.words import Direction
 from sagas.models import Callback, Event
 from sagas.orchestrator import ledger, loading
 from sagas.orchestrator.asked import NotFound
-from sagas.orchestrator.replies import Answered, _late, _take, as_uuid
+from sagas.orchestrator.replies import Answered, as_uuid, late_reply, take
 
 _DISPATCHES = {"StepDispatched": Direction.DO, "UndoDispatched": Direction.UNDO}
 
@@ -40,8 +40,8 @@ def call_back(saga_id: UUID | str, service: str, reply: m.Completed | m.Rejected
         if told is not None:
             return told.late
         answer, late = Answered(pk, reply), held.progress.awaiting(reply.number) is None
-        if not _take(group, held, answer):
-            _late(held, answer).save()
+        if not take(group, held, answer):
+            late_reply(held, answer).save()
         group.write()
         Callback.objects.create(saga_id=pk, number=reply.number, digest=digest, late=late)
     return late

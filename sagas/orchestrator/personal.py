@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from sagas.core.words import Waiting
-from sagas.orchestrator.actions import permission
 from sagas.orchestrator.approvals import Bars, bars
 from sagas.orchestrator.asked import VERBS
+from sagas.orchestrator.operators import permission
 
 
 def permitted(user: Any) -> frozenset[str]:

@@ -18,22 +18,18 @@ from django.db.models import Count, Q, QuerySet
 from sagas import registry
 from sagas.core import messages as m
 from sagas.core.decide import Refused
-from sagas.core.definition import CANNOT_UNDO, COMMANDS, SagaDefinition
-from sagas.core.waits import APPROVAL, OF_CHILDREN, TIMER
+from sagas.core.definition import COMMANDS, NO_COMMANDS, SagaDefinition
 from sagas.core.words import Attention
 from sagas.models import Definition, Due, OperatorAction, Process, Saga, SagaQuerySet, Step
 from sagas.orchestrator import ledger, loading, pins
-from sagas.orchestrator.actions import permission
-from sagas.orchestrator.asked import Asked, Forbidden, Invalid
+from sagas.orchestrator.asked import Asked, Invalid
+from sagas.orchestrator.operators import check_operator, check_reason
 from sagas.orchestrator.start import plain
 
 #: Sagas that are decided and written in one transaction.
 BATCH = 100
 #: How many of them are named in a preview.
 EXAMPLES = 3
-
-#: What stands where a command's name would, and is none.
-_WORDS = frozenset({CANNOT_UNDO, TIMER, APPROVAL, *OF_CHILDREN})
 
 Names = Mapping[str, str]
 """Old name -> new name."""
@@ -90,7 +86,9 @@ def remap(names: Names, asked: Asked, saga_type: str | None = None) -> Iterator[
     command is left: ask again. May be stopped, and repeated, at any time. Raises Forbidden and Invalid.
     """
     _check_names(names)
-    _check_asked(asked)
+    check_operator(asked, "remap", "have commands called by other names")
+    check_reason(asked)
+    plain(asked.reason, "reason")
     digests = [definition.pk for definition in _in_flight(names, saga_type)]
     grown = [_naming(role, list(names), saga_type).values("saga") for role in COMMANDS]
     chosen = reduce(or_, (Q(pk__in=some) for some in grown), Q(definition__in=digests))
@@ -106,7 +104,7 @@ def _check_names(names: Names) -> None:
         raise Invalid("old", "no command has a former name; say which is to be called by which other name")
     for old, new in names.items():
         for field, name in (("old", old), ("new", new)):
-            if not isinstance(name, str) or not 0 < len(name) <= 200 or name in _WORDS:
+            if not isinstance(name, str) or not 0 < len(name) <= 200 or name in NO_COMMANDS:
                 raise Invalid(field, f"must be a command's name, not {name!r}")
         if old == new:
             raise Invalid("new", f"{old} is called so already")
@@ -120,17 +118,6 @@ def _check_names(names: Names) -> None:
 def _served(queue: str) -> bool:
     told = Process.objects.filter(kind=Process.WORKER).values_list("queues", flat=True)
     return any(queue in queues for queues in told)
-
-
-def _check_asked(asked: Asked) -> None:
-    needed = permission("remap")
-    if asked.operator is None and asked.via != "command":
-        raise Forbidden("Nobody is logged in.")
-    if asked.operator is not None and not asked.operator.has_perm(needed):
-        raise Forbidden(f"You may not have commands called by other names; it needs the permission {needed}.")
-    if not asked.reason.strip():
-        raise Invalid("reason", "is required: say why, for whoever reads the audit trail")
-    plain(asked.reason, "reason")
 
 
 def _in_flight(names: Names, saga_type: str | None) -> list[Definition]:

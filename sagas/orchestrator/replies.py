@@ -86,7 +86,7 @@ def _deliver(group: ledger.Group, answers: Sequence[Answered], *, sure: bool) ->
         if answer.saga_id in broken:
             continue
         try:
-            taken = held is not None and _take(group, held, answer)
+            taken = held is not None and take(group, held, answer)
         except Exception as fault:  # one saga's fault is not its neighbours'
             log.exception("saga %s cannot be decided", answer.saga_id)
             broken.add(answer.saga_id)
@@ -96,7 +96,7 @@ def _deliver(group: ledger.Group, answers: Sequence[Answered], *, sure: bool) ->
         if not taken and not sure:
             raise rows.Stale
         if not taken and isinstance(answer.reply, m.Completed | m.Rejected):
-            late.append(_late(held, answer))
+            late.append(late_reply(held, answer))
     late += intake.remove()
     group.write()
     if late:
@@ -104,7 +104,7 @@ def _deliver(group: ledger.Group, answers: Sequence[Answered], *, sure: bool) ->
     return Delivered(group.sagas, group.claimed, group.queues, undecided)
 
 
-def _take(group: ledger.Group, held: loading.Held, answer: Answered) -> bool:
+def take(group: ledger.Group, held: loading.Held, answer: Answered) -> bool:
     """Decide a reply; False if it is late, or about a saga that is not ours to decide."""
     if held.imported:
         return False
@@ -129,7 +129,8 @@ def _superseded(held: loading.Held, answer: Answered) -> bool:
     return True
 
 
-def _late(held: loading.Held | None, answer: Answered) -> LateReply:
+def late_reply(held: loading.Held | None, answer: Answered) -> LateReply:
+    """Return the row of a reply that changed nothing."""
     reply = answer.reply
     steps = held.progress.steps.values() if held else ()
     step = next((s.name for s in steps if reply.number in (s.action_number, s.undo_number)), "")
@@ -174,11 +175,11 @@ def _outside(saga_id: UUID | str, step_name: str, direction: Direction, reply: A
         if held is None or step is None:
             kind = type(reply(0)).__name__.lower()
             LateReply.objects.create(saga_id=pk, step=str(step_name)[:100], kind=kind)
-        elif _take(group, held, Answered(pk, reply(_open_number(held, step, direction)))):
+        elif take(group, held, Answered(pk, reply(_open_number(held, step, direction)))):
             group.write()
             return True
         else:
-            _late(held, Answered(pk, reply(step.number_of(direction) or 0))).save()
+            late_reply(held, Answered(pk, reply(step.number_of(direction) or 0))).save()
     if held is None:
         raise NotFound(f"There is no saga {saga_id}; the reply is recorded among the late ones.")
     if step is None:

@@ -14,11 +14,11 @@ from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused, decide
 from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
 from sagas.core.waits import UNDO_CHILD
-from sagas.core.words import TERMINAL, Attention, Direction, SagaState, StepStatus, Verdict, Waiting
-from sagas.models import CHILD, Due, Event, OperatorAction, Saga, Step
-from sagas.orchestrator import loading, why
+from sagas.core.words import TERMINAL, Attention, Direction, StepStatus, Verdict, Waiting
+from sagas.models import CHILD, RESTART, Due, Event, OperatorAction, Saga, Step
+from sagas.orchestrator import loading, restarting, why
 from sagas.orchestrator.approvals import unanswerable
-from sagas.orchestrator.asked import NOT_RESTARTED, VERBS
+from sagas.orchestrator.asked import VERBS
 from sagas.orchestrator.family import Family, family_of
 
 _STEP_FIELDS = (
@@ -58,7 +58,7 @@ def snapshots(sagas: Iterable[Saga]) -> list[dict[str, Any]]:
             still, belongings = _held_still(saga)
             listed = [still if each.pk == pk else each for each in listed]
             steps, due = steps | belongings[0], due | belongings[1]
-    again = Saga.objects.filter(origin_id__in=[saga.pk for saga in listed], origin_kind="restart")
+    again = Saga.objects.filter(origin_id__in=[saga.pk for saga in listed], origin_kind=RESTART)
     restarted = {origin: str(pk) for origin, pk in again.values_list("origin_id", "id")}
     family = family_of(_child_keys(saga, steps[saga.pk]) for saga in listed)
     nobody = unanswerable(by for those in steps.values() for step in those if (by := _asked(step)))
@@ -277,12 +277,7 @@ def _applies(
     if held.imported:
         reason = loading.IMPORTED
     elif verb == "restart":
-        if held.progress.state is not SagaState.FAILED:
-            reason = f"The saga is {held.progress.state}; only one that failed can be restarted."
-        elif held.origin_kind in NOT_RESTARTED:
-            reason = NOT_RESTARTED[held.origin_kind]
-        elif restarted:
-            reason = f"The saga was already restarted, as {restarted}."
+        reason = restarting.obstacle(held, restarted)
     elif verb == "compensate" and _has_late_effect(held) and held.definition.flow is None:
         pass  # it starts a repair saga
     elif message is not None:
