@@ -10,8 +10,6 @@ from sagas.management.commands._saga.arguments import count
 from sagas.management.commands._saga.speaking import Desk
 from sagas.models import Saga
 
-#: Times stand in braces in the line for people, so that a page can show them in the reader's zone.
-
 
 def add_subcommands(subcommands: Any) -> None:
     """Add ``show`` and ``list``."""
