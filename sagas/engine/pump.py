@@ -242,34 +242,22 @@ class Pump:
         try:
             delivered = self.room.insist(lambda: self._attempt(answers, known))
         except (OperationalError, InterfaceError) as fault:
-            self._reserved = 0
             log.error("the database was away for longer than a lease; the clock says what is lost: %s", fault)
+            self._forget(ids)
             return
         except Exception as fault:  # not the database's absence: one of them cannot be written
-            self._reserved = 0
             self._deliver_apart(outcomes, fault)
             return
+        finally:
+            self._reserved = 0
         self._sagas.update(delivered.sagas)
         for held, due, lease in delivered.claimed:
-            sent = Sent(
-                due.step,
-                due.direction,
-                due.name,
-                due.number,
-                due.generation,
-                due.attempt,
-                due.timeout,
-                due.waits,
-            )
-            self._begin(command_work(held, sent, lease.token, lease.timeout_at))
-        self._reserved = 0
+            self._begin(command_work(held, Sent.of(due), lease.token, lease.timeout_at))
         self._forget(ids)
         self._more = self._more or not self.queues.isdisjoint(delivered.queues)
         for answer, why in delivered.undecided:
             if answer.lease_token is not None:
-                claims.keep_apart(
-                    answer.saga_id, answer.lease_token, f"could not be decided: {type(why).__name__}: {why}"
-                )
+                self._keep_apart(answer.saga_id, answer.lease_token, "could not be decided", why)
 
     def _forget(self, ids: set[UUID]) -> None:
         """Forget sagas of which nothing runs here any more."""
@@ -283,9 +271,13 @@ class Pump:
                 self._deliver([outcome])
             return
         log.error("what became of %s cannot be written", outcomes[0].work.name, exc_info=fault)
-        error = f"could not be written: {type(fault).__name__}: {fault}"
         work = outcomes[0].work
-        self.room.insist(lambda: claims.keep_apart(work.saga_id, work.token, error))
+        self._keep_apart(work.saga_id, work.token, "could not be written", fault)
+        self._forget({work.saga_id})
+
+    def _keep_apart(self, saga_id: UUID, token: UUID, what: str, why: Exception) -> None:
+        error = f"{what}: {type(why).__name__}: {why}"
+        self.room.insist(lambda: claims.keep_apart(saga_id, token, error))
 
     def _attempt(
         self, answers: list[orchestrator.Answered], known: dict[UUID, loading.Held]

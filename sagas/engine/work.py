@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sagas.core.commands import idempotency_key
+from sagas.core.commands import DueCommand, idempotency_key
 from sagas.core.context import CommandInput, Meta, SagaContext
 from sagas.core.definition import FUNCTION
 from sagas.core.words import Direction
@@ -59,6 +59,12 @@ class Sent(NamedTuple):
     timeout: float
     wakes: bool
     """Nobody is called: a time is up."""
+
+    @classmethod
+    def of(cls, due: DueCommand) -> "Sent":
+        """Return a command that is sent as soon as it is due."""
+        same = (due.step, due.direction, due.name, due.number, due.generation, due.attempt, due.timeout)
+        return cls(*same, wakes=due.waits)
 
 
 def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Work:

@@ -156,6 +156,7 @@ def test_an_outcome_that_cannot_be_written_does_not_spoil_its_group(
     healthy.refresh_from_db()
     assert healthy.state == "completed"
     assert "no room for it" in (Due.objects.get(saga=spoilt).error or "")
+    assert not pump._sagas, "what nothing runs of any more is not kept"
 
 
 def test_a_saga_that_cannot_be_decided_does_not_hold_up_the_others(
