@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sagas import replay
 from sagas.core import changes, choreography, draft, growth, progress, replies, verbs, waiting
+from sagas.replay import replaying
 
 from .breaking_choreographies import BUGS as CHOREOGRAPHIES
 from .bug import Bug
@@ -31,7 +31,7 @@ BUGS: Mapping[str, Bug] = {
         growth, "_again", "if function.attempt >= function.budget:", "if False:"
     ),
     "a function is held against the names of before": Bug(
-        replay, "_today", "former_names().get(name, name)", "name"
+        replaying, "_today", "former_names().get(name, name)", "name"
     ),
     "a function has steps that keep their old names": Bug(
         changes, "_renamed", "names[step[role]]", "step[role]"
