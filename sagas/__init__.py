@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from sagas.choreography import Choreography as Choreography
     from sagas.choreography import apublish as apublish
     from sagas.choreography import publish as publish
+    from sagas.core.answers import Later as Later
+    from sagas.core.answers import NoSuchCommand as NoSuchCommand
+    from sagas.core.answers import Rejected as Rejected
+    from sagas.core.answers import Unavailable as Unavailable
     from sagas.core.built_in import approval as approval
     from sagas.core.built_in import child as child
     from sagas.core.built_in import timer as timer
@@ -22,10 +26,6 @@ if TYPE_CHECKING:
     from sagas.core.reactions import Reaction as Reaction
     from sagas.core.words import SagaState as SagaState
     from sagas.functions import durable_saga as durable_saga
-    from sagas.registry import Later as Later
-    from sagas.registry import NoSuchCommand as NoSuchCommand
-    from sagas.registry import Rejected as Rejected
-    from sagas.registry import Unavailable as Unavailable
     from sagas.registry import command as command
     from sagas.registry import subscribe as subscribe
 
@@ -55,11 +55,11 @@ __all__ = [
 
 _HOME = {
     "CANNOT_UNDO": "sagas.core.definition",
-    "Later": "sagas.registry",
-    "NoSuchCommand": "sagas.registry",
+    "Later": "sagas.core.answers",
+    "NoSuchCommand": "sagas.core.answers",
     "Choreography": "sagas.choreography",
     "Reaction": "sagas.core.reactions",
-    "Rejected": "sagas.registry",
+    "Rejected": "sagas.core.answers",
     "Retry": "sagas.core.definition",
     "SagaContext": "sagas.core.context",
     "SagaOrchestrator": "sagas.author",
@@ -68,7 +68,7 @@ _HOME = {
     "TimeoutSagaOrchestrator": "sagas.author",
     "approval": "sagas.core.built_in",
     "child": "sagas.core.built_in",
-    "Unavailable": "sagas.registry",
+    "Unavailable": "sagas.core.answers",
     "apublish": "sagas.choreography",
     "command": "sagas.registry",
     "durable_saga": "sagas.functions",

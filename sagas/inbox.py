@@ -13,7 +13,8 @@ from typing import Any
 from django.db import models, router, transaction
 from django.db.models.functions import Now
 
-from sagas.registry import Later, NoSuchCommand, Rejected, Unavailable, is_async
+from sagas.core.answers import Later, NoSuchCommand, Rejected, Unavailable
+from sagas.registry import is_async
 
 
 class Inbox(models.Model):

@@ -4,14 +4,12 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
 from sagas.conf import settings
 from sagas.core.flow import delivery
-from sagas.core.waits import LONGEST
 
 Handler = Callable[..., Any]
 
@@ -21,47 +19,6 @@ DEFAULT_QUEUE = "default"
 EVENTS_QUEUE = "events"
 #: The queue for what comes due because a time is up; every worker serves it, whatever else it serves.
 WAITS_QUEUE = "waits"
-
-
-class Rejected(Exception):
-    """A participant's explicit no: the command had no effect. Its text is the reason."""
-
-
-class NoSuchCommand(Exception):
-    """A probe's answer: nothing of the command has arrived so far. Its text may say more."""
-
-
-@dataclass(frozen=True)
-class Later:
-    """A handler's promise: the command is taken on, and will be answered from outside.
-
-    By ``handle_step_completed``, ``handle_step_failed`` or ``handle_compensation_completed``, or a signed
-    callback. Whoever has not answered ``within`` that time, a timedelta or seconds, is treated as one whose
-    outcome is unknown: the command is sent again, under the same key.
-    """
-
-    within: float
-
-    def __post_init__(self) -> None:
-        within = self.within.total_seconds() if isinstance(self.within, timedelta) else self.within
-        if isinstance(within, bool) or not isinstance(within, int | float) or not 0 < within <= LONGEST:
-            raise ValueError(
-                f"Later(within=…) takes a timedelta or seconds, more than 0, not {self.within!r}"
-            )
-        object.__setattr__(self, "within", float(within))
-
-
-class Unavailable(Exception):
-    """Whether a command was carried out is not known; its participant may say how long to wait before asking again."""
-
-    def __init__(self, text: str, retry_after: float | None = None) -> None:
-        super().__init__(text)
-        self.retry_after = retry_after
-        """Seconds."""
-
-
-class Misconfigured(Exception):
-    """A command was not carried out, and will not be until somebody mends how it is sent."""
 
 
 class SagaType(Protocol):
@@ -159,7 +116,7 @@ def command(
 
     The function takes one argument, a mapping: the saga's data, ``saga_id``, ``step_name``,
     ``results`` and, in an undo, ``original_result``; ``.meta`` is the envelope, and ``.input``
-    the validated ``model``. Raising :class:`Rejected` says that nothing was done.
+    the validated ``model``. Raising :class:`sagas.Rejected` says that nothing was done.
 
     ``inbox`` says that repeating it has no second effect; handlers made with
     :func:`sagas.inbox.once` say so by themselves.

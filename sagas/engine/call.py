@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from sagas import orchestrator, registry
+from sagas.core import answers
 from sagas.core import messages as m
 from sagas.core.context import SagaContext
 from sagas.core.plain import NotPlain, plain, printable
@@ -76,7 +77,7 @@ def _validate(handler: registry.Command, work: Work) -> None:
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise registry.Rejected(f"{where}: {first['msg']}") from wrong
+        raise answers.Rejected(f"{where}: {first['msg']}") from wrong
 
 
 def _subscriber(work: Work) -> Any:
@@ -101,22 +102,22 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
     match fault:
         case None if isinstance(work.command, Record) and isinstance(result, m.Ran | m.Unserved):
             return result
-        case None if isinstance(result, registry.Later):
+        case None if isinstance(result, answers.Later):
             return m.Later(work.number, result.within, inbox)
         case None if isinstance(result, children.UnderWay):
             return m.Later(work.number, result.within, inbox)
         case None:
             return _completed(work, result, inbox)
-        case registry.Rejected():
+        case answers.Rejected():
             # A probe's no is about the command, whichever of its attempts arrived: it is as good as an inbox'.
             return m.Rejected(work.number, _text(fault) or "rejected", inbox or work.probes is not None)
         case children.CannotUndo():
             return m.Unserved(work.number, _text(fault), Attention.CANNOT_UNDO)
-        case registry.Misconfigured():
+        case answers.Misconfigured():
             return m.Unserved(work.number, _text(fault), Attention.MISCONFIGURED)
-        case registry.Unavailable(retry_after=wait):
+        case answers.Unavailable(retry_after=wait):
             return m.Unknown(work.number, _text(fault), inbox, wait)
-        case registry.NoSuchCommand() if work.probes is not None:
+        case answers.NoSuchCommand() if work.probes is not None:
             return m.NoSuchCommand(work.number, _text(fault) or m.NoSuchCommand.error)
         case Unserved():
             return m.Unserved(work.number, _text(fault))

@@ -14,6 +14,7 @@ from django.db import transaction
 
 from sagas import registry
 from sagas.clock import database_now
+from sagas.core import answers
 from sagas.core import messages as m
 from sagas.core.definition import SagaStep
 from sagas.core.undoing import obstacle, reverse
@@ -53,12 +54,12 @@ def begin(sent: Any) -> Any:
     assert parent is not None  # it is not removed while it waits
     link = Child.objects.filter(pk=sent.meta.key).first() or _begin(parent, sent)
     if link.child_id is None:
-        raise registry.Rejected(link.refused)
+        raise answers.Rejected(link.refused)
     child = _look(link.child_id)
     if child.progress.state is SagaState.COMPLETED:
         return _outcome(child)
     if child.progress.state is SagaState.FAILED:
-        raise registry.Rejected(_error(child))
+        raise answers.Rejected(_error(child))
     left = _time_left(parent, sent.meta.step)
     if left is None or left > 0:
         return UnderWay(left)
@@ -77,7 +78,7 @@ def _begin(parent: Held, sent: Any) -> Child:
     else:
         try:
             opening = _opening(parent, parent.definition.step(sent.meta.step), sent)
-        except registry.Rejected as no:
+        except answers.Rejected as no:
             refused = str(no)
     with transaction.atomic():
         link, new = _link(sent.meta.key, parent.id, parent.id, sent.meta.number, refused)
@@ -99,22 +100,20 @@ def _opening(parent: Held, pinned: SagaStep, sent: Any) -> Opening:
     author = registry.saga_type(pinned.child.saga_type)
     if author is None:
         known = ", ".join(sorted(registry.saga_types()))
-        raise registry.Misconfigured(
-            f"there is no saga type {pinned.child.saga_type!r}; defined are: {known}"
-        )
+        raise answers.Misconfigured(f"there is no saga type {pinned.child.saga_type!r}; defined are: {known}")
     if len(list(_line(parent.id))) >= DEEPEST:
-        raise registry.Misconfigured(
+        raise answers.Misconfigured(
             f"{DEEPEST} sagas are each the child of the one before; does {author.saga_type} end?"
         )
     try:
         data = check_data(author, child_data(pinned.child, sent))
         pin = definition_for(author, data)
     except NoData as wrong:
-        raise registry.Misconfigured(f"its data, {pinned.child.data}, {wrong}") from wrong
+        raise answers.Misconfigured(f"its data, {pinned.child.data}, {wrong}") from wrong
     except Invalid as wrong:
         if wrong.field == "type":
-            raise registry.Misconfigured(wrong.reason.rstrip(".")) from wrong
-        raise registry.Rejected(f"{author.saga_type} refuses its data: {wrong}") from wrong
+            raise answers.Misconfigured(wrong.reason.rstrip(".")) from wrong
+        raise answers.Rejected(f"{author.saga_type} refuses its data: {wrong}") from wrong
     by = Saga.objects.select_related("started_by").get(pk=parent.id).started_by
     kin: dict[str, Any] = {"origin": parent.id, "origin_kind": KIND, "started_by": by}
     return Opening(pin, data, parent.correlation_id, sent.meta.key, **kin)
@@ -140,7 +139,7 @@ def _time_left(parent: Held, step: str) -> float | None:
 def _look(saga_id: UUID) -> Held:
     found = loading.look(saga_id)
     if found is None:
-        raise registry.Misconfigured(f"the child saga {saga_id} is not there any more")
+        raise answers.Misconfigured(f"the child saga {saga_id} is not there any more")
     return found
 
 
@@ -243,7 +242,7 @@ def _undo_completed(link: Child, child: Held, key: str) -> Any:
         case SagaState.COMPLETED:
             return None
         case SagaState.FAILED:
-            return registry.Rejected(_was_stopped(undoing.pk, undoing.error))
+            return answers.Rejected(_was_stopped(undoing.pk, undoing.error))
     return UnderWay()
 
 

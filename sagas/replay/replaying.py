@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from sagas.core.answers import Rejected
 from sagas.core.definition import (
     FUNCTION,
     InvalidDefinition,
@@ -16,7 +17,7 @@ from sagas.core.definition import (
 from sagas.core.plain import NotPlain, plain
 from sagas.core.progress import StepProgress
 from sagas.core.words import StepStatus
-from sagas.registry import Rejected, former_names
+from sagas.registry import former_names
 from sagas.replay.record import Record
 
 #: More steps than a saga should have: a loop that never ends is found here, and not when the disk is full.

@@ -6,9 +6,9 @@ from copy import deepcopy
 from typing import Any
 
 from sagas.core import messages as m
+from sagas.core.answers import Rejected
 from sagas.core.plain import NotPlain, plain, printable
 from sagas.core.words import Attention
-from sagas.registry import Rejected
 from sagas.replay import faces
 from sagas.replay.record import Record
 from sagas.replay.replaying import Astray, Replay, Suspended

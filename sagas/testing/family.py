@@ -10,6 +10,7 @@ from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from sagas import registry
+from sagas.core import answers
 from sagas.core import messages as m
 from sagas.core.decide import Refused
 from sagas.core.undoing import obstacle, reverse
@@ -127,7 +128,7 @@ class Family:
         result, fault = None, None
         try:
             result = self._begin(run, work) if work.name == CHILD else self._undo(run, work)
-        except (registry.Rejected, registry.Misconfigured, children.CannotUndo) as raised:
+        except (answers.Rejected, answers.Misconfigured, children.CannotUndo) as raised:
             fault = raised
         return call.reply_to(work, result, fault)
 
@@ -138,12 +139,12 @@ class Family:
             link = self._links[sent.meta.key] = Link(run, run, work.number)
             self._start(link, run, sent)
         if link.child is None:
-            raise registry.Rejected(link.refused)
+            raise answers.Rejected(link.refused)
         play = link.child.play
         if play.progress.state is SagaState.COMPLETED:
             return _outcome(play)
         if play.progress.state is SagaState.FAILED:
-            raise registry.Rejected(_error(play))
+            raise answers.Rejected(_error(play))
         left = _time_left(run.play, sent.meta.step)
         if left is None or left > 0:
             return children.UnderWay(left)
@@ -161,16 +162,16 @@ class Family:
         assert pinned is not None  # its action says so
         author = registry.saga_type(pinned.saga_type)
         if author is None:
-            raise registry.Misconfigured(f"there is no saga type {pinned.saga_type!r}")
+            raise answers.Misconfigured(f"there is no saga type {pinned.saga_type!r}")
         try:
             data = child_data(pinned, sent)
             child_id = uuid5(NAMESPACE_OID, sent.meta.key)
             play = Play(author, data, saga_id=child_id, within=run.play, path=f"{run.full(sent.meta.step)}/")
         except NoData as wrong:
-            raise registry.Misconfigured(f"its data, {pinned.data}, {wrong}") from wrong
+            raise answers.Misconfigured(f"its data, {pinned.data}, {wrong}") from wrong
         except Invalid as wrong:
             if wrong.field == "type":
-                raise registry.Misconfigured(wrong.reason) from wrong
+                raise answers.Misconfigured(wrong.reason) from wrong
             link.refused = f"{author.saga_type} refuses its data: {wrong}"
             return
         run.play.say(sent.meta.step, f"its child {author.saga_type} begins")
@@ -226,7 +227,7 @@ class Family:
         if undo.play.progress.state is SagaState.COMPLETED:
             return None
         if undo.play.progress.state is SagaState.FAILED:
-            raise registry.Rejected(_was_stopped(undo.play))
+            raise answers.Rejected(_was_stopped(undo.play))
         return children.UnderWay()
 
     def ended(self, run: Run) -> None:

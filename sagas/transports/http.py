@@ -14,8 +14,8 @@ from urllib.parse import quote, urlsplit
 
 from sagas import registry
 from sagas.conf import HttpService, settings
+from sagas.core.answers import Later, Misconfigured, NoSuchCommand, Rejected, Unavailable
 from sagas.core.plain import printable
-from sagas.registry import Later, Misconfigured, NoSuchCommand, Rejected, Unavailable
 from sagas.transports import signing, wire
 
 #: Answers that say: not now, and nobody knows whether it was begun.

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sagas.core.answers import Rejected
 from sagas.core.definition import Retry
-from sagas.registry import Rejected
 
 
 class Do(NamedTuple):

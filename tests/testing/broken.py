@@ -8,6 +8,7 @@ from django.db.models import F
 
 from participants.models import Account, ClosedRegion, PaymentInbox
 from sagas import SagaOrchestrator, SagaStep, command, registry
+from sagas.core import answers
 from sagas.inbox import once
 
 PRICE = 100
@@ -44,7 +45,7 @@ def is_charged(probe: Any) -> None:
     """What the inbox remembers; or that nothing has arrived."""
     entry = PaymentInbox.objects.filter(key=probe.meta.key).first()
     if entry is None:
-        raise registry.NoSuchCommand
+        raise answers.NoSuchCommand
     return entry.answer()
 
 
