@@ -37,7 +37,7 @@ EXEMPT = {
     "engine.room._can_grow:": "it is rolled back, whatever happens",
     "fuse.Fuse._client:": "it changes a setting of the client's, and calls nobody",
     "live.ears.Ears.": "a web process listens for hints; whoever misses one looks into the database",
-    "models.Token.issue:": "a single row that stands for itself, and no part of a saga",
+    "models.token.Token.issue:": "a single row that stands for itself, and no part of a saga",
     "orchestrator.importing.": "one transaction, and the same import again changes nothing (test_portable)",
     "orchestrator.retention.": "what is removed was over for long; acceptance/test_pruning kills it at any moment",
     "rows.select:": "it only reads",
