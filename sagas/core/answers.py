@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sagas.core.waits import LONGEST
+from sagas.core.waits import is_span, seconds
 
 
 class Rejected(Exception):
@@ -26,20 +26,28 @@ class Later:
     within: float
 
     def __post_init__(self) -> None:
-        within = self.within.total_seconds() if isinstance(self.within, timedelta) else self.within
-        if isinstance(within, bool) or not isinstance(within, int | float) or not 0 < within <= LONGEST:
+        within = seconds(self.within)
+        if not is_span(within):
             raise ValueError(
                 f"Later(within=…) takes a timedelta or seconds, more than 0, not {self.within!r}"
             )
-        object.__setattr__(self, "within", float(within))
+        object.__setattr__(self, "within", within)
 
 
 class Unavailable(Exception):
-    """Whether a command was carried out is not known; its participant may say how long to wait before asking again."""
+    """Whether a command was carried out is not known; its participant may say how long to wait before asking again.
 
-    def __init__(self, text: str, retry_after: float | None = None) -> None:
+    ``retry_after`` is a timedelta or seconds; what is longer than an hour is asked again after an hour.
+    """
+
+    def __init__(self, text: str, retry_after: timedelta | float | None = None) -> None:
         super().__init__(text)
-        self.retry_after = retry_after
+        wait = seconds(retry_after)
+        if wait is not None and not (isinstance(wait, float) and wait >= 0):
+            raise ValueError(
+                f"Unavailable(retry_after=…) takes a timedelta or seconds, 0 or more, not {retry_after!r}"
+            )
+        self.retry_after: float | None = wait
         """Seconds."""
 
 

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from sagas import Later, orchestrator, registry, worker
+from sagas import Later, Unavailable, orchestrator, registry, worker
 from sagas.clock import database_now
 from sagas.core.words import StepStatus
 from sagas.engine import Pump, claims, hold_unserved, reap
@@ -208,6 +208,13 @@ def test_an_undo_may_promise_too(pump: Pump, asked: Any) -> None:
 def test_a_promise_says_within_what_time(within: Any) -> None:
     with pytest.raises(ValueError, match="takes a timedelta or seconds, more than 0"):
         Later(within=within)
+
+
+@pytest.mark.parametrize("wait", [-1, True, "soon", float("nan")])
+def test_who_is_unavailable_says_for_how_long(wait: Any) -> None:
+    assert Unavailable("busy", retry_after=timedelta(minutes=1)).retry_after == 60.0
+    with pytest.raises(ValueError, match="takes a timedelta or seconds, 0 or more"):
+        Unavailable("busy", retry_after=wait)
 
 
 # Beginning later, and having to end
