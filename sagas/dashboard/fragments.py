@@ -81,9 +81,7 @@ def rendered_rows(ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
     }
 
 
-def rendered_pages(
-    ids: Iterable[UUID], allowed: frozenset[str], barred: Bars = frozenset()
-) -> dict[UUID, dict[str, Any]]:
+def rendered_pages(ids: Iterable[UUID], allowed: frozenset[str], barred: Bars) -> dict[UUID, dict[str, Any]]:
     """Render sagas as the regions of their pages."""
     sagas = list(Saga.objects.filter(pk__in=list(ids)))
     return {

@@ -22,6 +22,8 @@ from sagas.models import IMPORT, Saga, SagaQuerySet, Step
 MOST = 10_000
 #: Sagas whose durations make the percentiles.
 SAMPLE = 2_000
+#: Rows of a list on it.
+LISTED = 12
 MINUTES = 60
 T = TypeVar("T")
 
@@ -44,14 +46,14 @@ class Group:
         return urlencode({"attention": self.code, "type": self.saga_type, "step": self.step})
 
 
-def attention_groups(most: int = 12) -> list[Group]:
+def attention_groups() -> list[Group]:
     """Return what needs a person, the largest group first."""
     found = (
         Step.objects.filter(attention__isnull=False)
         .exclude(saga__origin_kind=IMPORT)
         .values("attention", "saga__saga_type", "name")
         .annotate(count=Count("saga_id"), since=Min("saga__updated_at"))
-        .order_by("-count", "since")[:most]
+        .order_by("-count", "since")[:LISTED]
     )
     return [
         Group(
@@ -173,11 +175,11 @@ def _percentile(values: list[float], percent: int) -> float | None:
     return values[-(-len(values) * percent // 100) - 1] if values else None
 
 
-def recent(most: int = 12) -> list[Row]:
+def recent() -> list[Row]:
     """Return the sagas that changed last, of the newest that run and those that ended last.
 
     The change itself is in no index: one would have to be moved with every step of every saga.
     """
     ended = Saga.objects.filter(finished_at__isnull=False).order_by("-finished_at")
-    found = [*for_rows(Saga.objects.active().order_by("-pk"))[:most], *for_rows(ended)[:most]]
-    return rows(sorted(found, key=lambda saga: saga.updated_at, reverse=True)[:most])
+    found = [*for_rows(Saga.objects.active().order_by("-pk"))[:LISTED], *for_rows(ended)[:LISTED]]
+    return rows(sorted(found, key=lambda saga: saga.updated_at, reverse=True)[:LISTED])

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from django.db.models import Model, QuerySet
 
+#: Rows on a page.
+SIZE = 50
+
 
 @dataclass(frozen=True)
 class Page:
@@ -20,18 +23,18 @@ class Page:
     """Whether it is the newest page, where new rows would appear."""
 
 
-def keyset(rows: QuerySet[Any], query: Mapping[str, Any], kept: Mapping[str, str], size: int = 50) -> Page:
+def keyset(rows: QuerySet[Any], query: Mapping[str, Any], kept: Mapping[str, str]) -> Page:
     """Return the page that a query string's ``after`` (older than) or ``before`` (newer than) asks for."""
     after, before = cursor(rows.model, query.get("after")), cursor(rows.model, query.get("before"))
     if before is not None:
-        found = list(rows.filter(pk__gt=before).order_by("pk")[: size + 1])
-        more_newer, more_older = len(found) > size, True
-        found = found[:size][::-1]
+        found = list(rows.filter(pk__gt=before).order_by("pk")[: SIZE + 1])
+        more_newer, more_older = len(found) > SIZE, True
+        found = found[:SIZE][::-1]
     else:
         rows = rows.filter(pk__lt=after) if after is not None else rows
-        found = list(rows.order_by("-pk")[: size + 1])
-        more_newer, more_older = after is not None, len(found) > size
-        found = found[:size]
+        found = list(rows.order_by("-pk")[: SIZE + 1])
+        more_newer, more_older = after is not None, len(found) > SIZE
+        found = found[:SIZE]
     return Page(
         rows=found,
         newer=_link(kept, "before", _key(found[0]) if found else after) if more_newer else None,
