@@ -1,5 +1,6 @@
 """Pinned definitions: each is stored once, by its digest, and read once per process."""
 
+import threading
 import time
 from datetime import timedelta
 from functools import lru_cache
@@ -21,8 +22,12 @@ def definition(digest: str) -> SagaDefinition:
     return SagaDefinition.from_document(Definition.objects.values_list("document", flat=True).get(pk=digest))
 
 
-#: Digest -> until when, by our own clock, it is known to be stored, and committed.
+#: So many definitions a process is sure of. A type whose steps depend on its data may have one for each saga; of one
+#: that is forgotten it is made sure again.
+REMEMBERED = 4096
+#: Digest -> until when, by our own clock, it is known to be stored, and committed. The latest stand last.
 _stored: dict[str, float] = {}
+_lock = threading.Lock()
 
 
 def pin(pinned: SagaDefinition) -> None:
@@ -36,7 +41,15 @@ def pin(pinned: SagaDefinition) -> None:
             Definition.objects.bulk_create([row], ignore_conflicts=True)
         # Only once it is committed: the caller may yet roll back.
         until = time.monotonic() + SURE
-        transaction.on_commit(lambda: _stored.__setitem__(digest, until))
+        transaction.on_commit(lambda: _remember(digest, until))
+
+
+def _remember(digest: str, until: float) -> None:
+    with _lock:
+        _stored.pop(digest, None)
+        _stored[digest] = until
+        if len(_stored) > REMEMBERED:
+            del _stored[next(iter(_stored))]
 
 
 def forget_definitions() -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, PositiveInt
 
 from sagas import SagaOrchestrator, SagaStep, orchestrator
 from sagas.models import Definition, Due, Event, Saga, Step
+from sagas.orchestrator import pins
 from sagas.signals import committed
 from tests.sagas import shop
 
@@ -56,6 +57,19 @@ def test_equal_definitions_are_stored_once(errand: Any) -> None:
     errand()
     errand(item="pen")
     assert Definition.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_definitions_that_each_saga_has_for_itself_are_not_remembered_for_ever(
+    errand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pins, "REMEMBERED", 2)
+    pins.forget_definitions()
+    for more in ({}, {"hold": True}, {"branches": True}, {"pivot": True}, {"hold": True}):
+        errand(**more)
+    digests = [Saga.objects.order_by("-pk")[n].definition_id for n in (1, 0)]
+    assert list(pins._stored) == digests, "the latest two"
+    assert Definition.objects.count() == 4
 
 
 def test_one_key_starts_one_saga(world: Any) -> None:
