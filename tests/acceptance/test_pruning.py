@@ -9,6 +9,7 @@ from sagas.management.commands._saga import archive
 from sagas.models import Event, Saga, Step
 from tests.acceptance import errands
 from tests.acceptance.conftest import Processes
+from tests.archives import documents_in
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
@@ -19,7 +20,7 @@ WORDS = ("prune", "--older-than", "0d", "--batch", "5", "--export")
 def in_file(path: Path) -> set[str]:
     """Return the ids in the file; the next one that opens it sees to a frame that was cut off."""
     with archive.Archive(path):
-        return {document["saga"]["id"] for document in archive.read(path)}
+        return {document["saga"]["id"] for document in documents_in(path)}
 
 
 def in_database() -> set[str]:

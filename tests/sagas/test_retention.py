@@ -19,6 +19,7 @@ from sagas.engine import Pump
 from sagas.management.commands._saga import archive, keeping
 from sagas.models import Definition, Due, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, pins
+from tests.archives import documents_in
 from tests.sagas import shop
 from tests.shell import Run
 
@@ -331,7 +332,7 @@ def test_each_saga_is_in_the_file_before_it_is_gone(done: Callable[..., Saga], t
     path = tmp_path / "old.jsonl.zst"
     with archive.Archive(path) as file:
         prune(batch=2, keep=file.keep)
-    assert {d["saga"]["id"]: d for d in archive.read(path)} == whole
+    assert {d["saga"]["id"]: d for d in documents_in(path)} == whole
     assert path.stat().st_mode & 0o777 == 0o600
     assert not left()
 
@@ -347,11 +348,11 @@ def test_a_crash_between_file_and_database_leaves_the_saga_in_both(
         archive.Archive(path) as file,
     ):
         prune(batch=2, keep=file.keep)
-    assert len(archive.read(path)) == 2
+    assert len(documents_in(path)) == 2
     assert len(left()) == 4
     with archive.Archive(path) as file:
         prune(batch=2, keep=file.keep)
-    assert {d["saga"]["id"] for d in archive.read(path)} == sagas
+    assert {d["saga"]["id"] for d in documents_in(path)} == sagas
     assert not left()
 
 
@@ -368,7 +369,7 @@ def test_a_frame_that_a_crash_cut_off_is_moved_aside(
     second = done()
     with archive.Archive(path) as file:
         prune(keep=file.keep)
-    assert [d["saga"]["id"] for d in archive.read(path)][1:] == [str(second.pk)]
+    assert [d["saga"]["id"] for d in documents_in(path)][1:] == [str(second.pk)]
     assert (tmp_path / "old.jsonl.zst.torn").read_bytes() == before[:cut]
 
 
@@ -410,7 +411,7 @@ def test_prune_prints_ids_and_says_how_many(run: Run, done: Callable[..., Saga],
     ended = run("prune", "--older-than", "720h", "--export", path)
     assert (ended.code, ended.out) == (0, f"{saga.pk}\n")
     assert "1 saga removed" in ended.err
-    assert [d["saga"]["id"] for d in archive.read(path)] == [str(saga.pk)]
+    assert [d["saga"]["id"] for d in documents_in(path)] == [str(saga.pk)]
     assert (run("prune", "--older-than", "30d").code, left()) == (0, set())
 
 

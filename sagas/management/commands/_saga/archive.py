@@ -87,11 +87,6 @@ class Archive:
         os.fsync(self._file)
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return the documents in an archive."""
-    return [orjson.loads(line) for line in zstd.decompress(path.read_bytes()).splitlines()]
-
-
 def _line(document: Mapping[str, Any]) -> bytes:
     return orjson.dumps(document) + b"\n"
 
