@@ -49,7 +49,7 @@ def test_what_a_participant_says_is_repeated_as_it_is_whatever_stands_in_its_bra
     pump.run(30)
     client.force_login(operator)
     saga.refresh_from_db()
-    assert f"({text})" in orchestrator.snapshot(saga)["why"]["text"]
+    assert text in orchestrator.snapshot(saga)["why"]["text"]
     assert text in client.get(reverse("saga-detail", args=[saga.pk])).content.decode()
 
 
