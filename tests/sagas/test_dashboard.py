@@ -219,7 +219,7 @@ def test_paging_visits_every_saga_once_and_comes_back(desk: Client, errand: Any)
     assert [str(row.saga.pk) for row in back.context["rows"]] == pages[1]
 
 
-@pytest.mark.parametrize("query", ["after=nonsense", "before=%00", "after=" + "9" * 50])
+@pytest.mark.parametrize("query", ["after=nonsense", "before=nonsense", "after=" + "9" * 50])
 def test_a_cursor_that_makes_no_sense_shows_the_newest(desk: Client, done: Saga, query: str) -> None:
     response = desk.get(reverse("saga-list") + "?" + query)
     assert response.status_code == 200
