@@ -82,6 +82,7 @@ def test_who_did_what_last_stands_by_the_line_that_says_why(desk: Client, held: 
     rest(pump, held)
     assert "<q>the card works</q>; the saga has gone on since" in why()
     assert "held for your decision" in why()
+    assert "why__text--attention" in why(), "within what is replaced while the page is open"
 
 
 def test_who_rolled_it_back_is_said_once(desk: Client, held: Saga, pump: Pump) -> None:
