@@ -79,7 +79,7 @@ class SagaContext(CommandInput):
         self.published: dict[str, dict[str, Any]] = _published(progress)
         """The events that were published by then, in their order, with their data."""
         self.undelivered: tuple[str, ...] = _undelivered(progress)
-        """Those of them that a subscriber did not take, and will not: it refused, and nobody insists."""
+        """Those of them of which nothing more comes: a subscriber refused, and nobody insists, or they are undone."""
 
 
 def _published(progress: Progress) -> dict[str, dict[str, Any]]:
@@ -88,6 +88,6 @@ def _published(progress: Progress) -> dict[str, dict[str, Any]]:
 
 
 def _undelivered(progress: Progress) -> tuple[str, ...]:
-    over = {StepStatus.FAILED, StepStatus.SKIPPED}
+    over = {StepStatus.FAILED, StepStatus.SKIPPED, StepStatus.COMPENSATED}
     given_up = (step for step in progress.steps.values() if step.status in over and not step.attention)
     return tuple(step.event["name"] for step in given_up if step.event is not None)

@@ -189,13 +189,15 @@ class Run:
         if self.world.elsewhere.serves(work.name):
             reply = self.world.elsewhere.answer_to(work)
             return self._compared(work, reply) if reply is not None else None
-        return m.Completed(work.number, self.author.drill_reply(work.command), _inbox(work.name))
+        inbox = _inbox(work.probes or work.name)  # a probe tells of a promise that is the command's
+        return m.Completed(work.number, self.author.drill_reply(work.command), inbox)
 
     def _keep_promise(self, work: Work, answer: m.Reply | None) -> None:
         if answer is None or work.command is None:
             return
         meta = work.command.meta
-        self.play.say(meta.step, work.name, "answered from outside", undo=meta.direction == "undo")
+        name = work.probes or work.name
+        self.play.say(meta.step, name, "answered from outside", undo=meta.direction == "undo")
         self._tell(answer)
 
     def _die(self, work: Work, fate: Fate | None, line: Line) -> None:

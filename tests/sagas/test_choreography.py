@@ -204,6 +204,7 @@ def test_a_promise_that_its_undo_has_cancelled_asks_nobody(
     saga.refresh_from_db()
     assert (saga.state, saga.attention, step(saga, "take").status) == ("failed", None, "compensated")
     assert not Due.objects.exists()
+    assert world.heard[-1].undelivered == ("GoodsAsked",)
     assert not orchestrator.step_completed(saga.pk, "take")  # and that comes to nothing
     with pytest.raises(Rejected, match="cancelled"):
         take(next(c for c in world.heard if c.event == "GoodsAsked"))

@@ -346,6 +346,23 @@ def test_a_promise_that_is_kept_from_outside_is_one_effect() -> None:
         assert drill(Lease, only="charge").ok
 
 
+class Apart(Lease):
+    """Beside what is promised, something else has to be undone, and that takes long."""
+
+    saga_type = "BookingApart"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        place, charge, _ = Booking.define_steps(self, data)
+        return [replace(charge, probe="BookingService.IsCharged"), replace(place, needs=())]
+
+
+def test_a_promise_of_which_a_probe_tells_is_the_commands_own() -> None:
+    """What comes when it is undone is met by that undo: nobody is asked."""
+    with broken.participants(Charge=_charges_later):
+        report = drill(Apart, only="place")
+    assert next(each for each in report.drilled if each.point.name == "undo place: fails for ever").ok
+
+
 def test_an_undo_that_forgets_what_was_promised_is_found() -> None:
     with broken.participants(Charge=_charges_later, Refund=_does_nothing):
         report = drill(Lease, only="charge", check=False)
