@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 PACE = 0.35
 #: Seconds between two comparisons with the database; without Redis these are all there is.
 BEAT, BEAT_WITHOUT_HINTS = 2.5, 1.0
+#: Seconds between two looks at sagas that are over: a restart or a late reply may still come to stand beside one.
+EPILOGUE = 10.0
 #: Seconds between two renderings of the overview, and two looks for new rows.
 FIGURES = 0.7
 
@@ -75,7 +77,7 @@ class Feed:
         self._urgent, self._stirred = False, True
         """Whether a page waits for a round; whether anything changed since the last figures."""
         self._running: list[asyncio.Task[None]] = []
-        self._beat_at = self._figures_at = 0.0
+        self._beat_at = self._figures_at = self._epilogue_at = 0.0
 
     def join(self, viewer: Viewer) -> None:
         """Bring a page up to date from now on, with what it shows now."""
@@ -143,7 +145,7 @@ class Feed:
         beat, figures = now >= self._beat_at, now >= self._figures_at
         if beat:
             self._beat_at = now + (BEAT if self._ears.hearing else BEAT_WITHOUT_HINTS)
-            await self._compare()
+            await self._compare(now)
         figures = figures and (beat or self._stirred or any(not v.greeted for v in self.viewers))
         if figures:
             self._figures_at, self._stirred = now + FIGURES, False
@@ -155,15 +157,18 @@ class Feed:
         for viewer in [v for v in self.viewers if v.lost]:
             await viewer.close()
 
-    async def _compare(self) -> None:
+    async def _compare(self, now: float) -> None:
         """Find what changed without our hearing of it: one query for all that anybody sees."""
         shown = list(self.viewers.sagas)
         for saga_id, version in (await self.fragments.versions(shown) if shown else {}).items():
             for viewer in self.viewers.of(saga_id):
                 viewer.hint(saga_id, version)
+        epilogue = now >= self._epilogue_at
+        if epilogue:
+            self._epilogue_at = now + EPILOGUE
         for viewer in self.viewers:
             if viewer.variant[0] == "page":  # leases and clocks change what a page says, but no version
-                viewer.changed.update(viewer.shows.keys() - viewer.final)
+                viewer.changed.update(viewer.shows.keys() - (set() if epilogue else viewer.final))
 
     async def _frames(self, ready: list[Viewer], *, beat: bool, figures: bool) -> dict[Viewer, list[str]]:
         """Return the members of each page's frame, none for a page that has nothing to hear."""

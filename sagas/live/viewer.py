@@ -29,7 +29,7 @@ class Viewer:
     """Region -> mark of what was sent."""
     changed: set[UUID] = field(default_factory=set)
     final: set[UUID] = field(default_factory=set)
-    """Sagas of which nothing changes any more unless their version does."""
+    """Sagas of which hardly anything changes any more unless their version does."""
     person: Any = None
     """The key of the user who looks at it; None: nobody whom approvals could wait for."""
     overview: bool = False

@@ -154,6 +154,9 @@ def test_a_verb_that_does_not_apply_says_why(desk: Client, held: Saga) -> None:
     response = desk.get(at(held, "resume"))
     assert response.status_code == 409
     assert "not paused" in text(response)
+    assert f'<a href="{at(held, "resume")}">Look again</a>' in text(response), (
+        "there is no form to send again"
+    )
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,27 @@ def test_regions_go_out_only_when_they_say_something_else(monkeypatch: pytest.Mo
     play(story)
 
 
+def test_what_comes_to_stand_beside_a_saga_that_is_over_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "BEAT_WITHOUT_HINTS", 0.02)
+    monkeypatch.setattr(feed, "EPILOGUE", 0.05)
+
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth, real = {saga: 1}, fragments.render
+
+        async def over(*asked: Any) -> Any:
+            return {i: {**page, "final": True} for i, page in (await real(*asked)).items()}
+
+        fragments.render = over  # type: ignore[method-assign]
+        page = Page(variant=("page", frozenset()))
+        show(played, page, {saga: 1})
+        await until(lambda: page.viewer.final == {saga})
+        fragments.text = "restarted"
+        await until(lambda: page.frames[-1].get("sagas", [{}])[0].get("regions") == {"why": "restarted"})
+
+    play(story)
+
+
 def test_a_page_is_rendered_once_for_all_who_may_answer_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(played: Feed, fragments: Fragments) -> None:
         saga = uuid4()
