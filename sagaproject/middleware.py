@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import BadRequest
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
@@ -41,16 +42,19 @@ def content_security_policy(get_response: Callable):
 
 @sync_and_async_middleware
 def no_nul(get_response: Callable):
-    """Refuse an address with a NUL character in it: PostgreSQL has no room for one, so looking it up would be an error.
+    """Answer that an address makes no sense where a NUL character in it is what the database has no room for.
 
-    The API says itself which of its parameters holds it.
+    PostgreSQL says so when it is asked; who gives such a value another meaning, as the API does, is not asked here.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if "%00" in request.get_full_path() and not request.path.startswith("/api/"):
-            raise BadRequest("There is a NUL character in the address.")
         return get_response(request)
 
+    def process_exception(request: HttpRequest, wrong: Exception) -> None:
+        if isinstance(wrong, DataError) and "%00" in request.get_full_path():
+            raise BadRequest("There is a NUL character in the address.") from wrong
+
+    middleware.process_exception = process_exception
     if iscoroutinefunction(get_response):
         markcoroutinefunction(middleware)
     return middleware
