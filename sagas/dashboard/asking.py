@@ -16,6 +16,10 @@ ACTION_OUTCOMES = {
     "done": "It was done: it had its effect, with the result below.",
     "none": "It had no effect: the step counts as failed.",
 }
+#: What "done" says of a delivery.
+DELIVERED = (
+    'Its subscriber did its part. A result of {"event": …, "data": {…}} publishes what it should have.'
+)
 UNDO_OUTCOMES = {
     "done": "It is undone: you saw to it, or somebody did.",
     "waived": "Let it stand: what the action did stays, on your word.",
@@ -112,8 +116,11 @@ def outcomes(step: Mapping[str, Any] | None) -> Mapping[str, str]:
     )
     if undoing:
         return UNDO_OUTCOMES
+    if step and step["expects"] and not step["by"]:
+        return {"done": f'It ends so: the result names the event, {{"event": "{step["expects"][-1]}"}}.'}
+    told = {**ACTION_OUTCOMES, "done": DELIVERED} if step and step["by"] else ACTION_OUTCOMES
     known_to_have_failed = step and step["status"] == "failed"
-    return {k: v for k, v in ACTION_OUTCOMES.items() if k != "none" or not known_to_have_failed}
+    return {k: v for k, v in told.items() if k != "none" or not known_to_have_failed}
 
 
 def _checked(asking: Asking, version: str | None) -> dict[str, Any]:

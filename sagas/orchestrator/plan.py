@@ -7,7 +7,7 @@ from typing import Any
 from sagas.core import messages as m
 from sagas.core.definition import FUNCTION, SagaDefinition, SagaStep
 from sagas.core.preview import PlannedCommand, Preview
-from sagas.core.waits import CHILD, OF_CHILDREN
+from sagas.core.waits import APPROVAL, CHILD, OF_CHILDREN
 from sagas.core.words import FORWARD, Attention, SagaState
 from sagas.orchestrator import rehearsal
 from sagas.orchestrator.asked import Plan
@@ -102,6 +102,8 @@ def _call(held: Held, call: PlannedCommand, paused: bool) -> str:
         )
     if call.command in OF_CHILDREN:
         return _of_child(call)
+    if call.command == APPROVAL:
+        return f"{call.step} asks, and waits for an answer."
     again = "the same key as before, so a participant with an inbox answers what it remembers"
     key = again if call.repeated else "a new key"
     return f"{call.command} {when} for {call.step}, under {key}."

@@ -13,8 +13,9 @@ from sagas.core import messages as m
 from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused, decide
 from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
+from sagas.core.flow import END
 from sagas.core.waits import UNDO_CHILD
-from sagas.core.words import TERMINAL, Attention, Direction, StepStatus, Verdict, Waiting
+from sagas.core.words import TERMINAL, Attention, Direction, SagaState, StepStatus, Verdict, Waiting
 from sagas.models import CHILD, RESTART, Due, Event, OperatorAction, Saga, Step
 from sagas.orchestrator import loading, restarting, why
 from sagas.orchestrator.approvals import unanswerable
@@ -262,7 +263,17 @@ def _questions(held: loading.Held) -> Iterable[tuple[str, str | None, m.Message 
         done = (
             undoing or held.definition.step(step.name).child is not None
         )  # a child is not said to be nothing
-        yield "resolve", step.name, m.Resolve(step.name, Verdict.DONE if done else Verdict.NONE)
+        verdict = Verdict.DONE if done else Verdict.NONE
+        yield "resolve", step.name, m.Resolve(step.name, verdict, _an_end(held, step.name))
+
+
+def _an_end(held: loading.Held, step: str) -> dict[str, str] | None:
+    """Return what ends a choreography, as whoever settles its end by hand has to name it; None for other steps."""
+    flow = held.definition.flow
+    if flow is None or step != END or held.progress.steps[step].event:
+        return None
+    ends = flow.failed if held.progress.state is SagaState.COMPENSATING else flow.endings
+    return {"event": ends[0]} if ends else None
 
 
 def _applies(

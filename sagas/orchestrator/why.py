@@ -229,11 +229,13 @@ def _works(step: dict[str, Any]) -> bool:
 
 
 def _called(step: dict[str, Any]) -> str:
-    return "A run of its function" if step["function"] else f"{_command(step)} of {step['name']}"
+    if step["function"]:
+        return "A run of its function"
+    if step["expects"] and not step["by"]:
+        return "Its end"
+    return f"The approval {step['name']}" if step["approval"] else f"{_command(step)} of {step['name']}"
 
 
 def _command(step: dict[str, Any]) -> str:
-    if step["expects"] and not step["by"]:
-        return "The last step"
     undoing = step["direction"] == "undo" or step["status"] == "compensating"
     return str(step["compensation"] if undoing else step["action"])

@@ -202,6 +202,20 @@ def test_each_tampering_is_found(shop: None, settle: Any, subtests: pytest.Subte
             transaction.set_rollback(True)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_approval_that_nobody_answered_is_called_one(shop: None, settle: Any, admin_user: Any) -> None:
+    (saga,) = REFUND.start("nobody_answers_held")
+    settle()
+    settle(saga)
+    saga.refresh_from_db()
+    why = orchestrator.snapshot(saga)["why"]
+    assert why["text"].startswith("The approval large_refund: “nobody answered in time”.")
+    again = orchestrator.Asked(operator=admin_user, via="desk", reason="ask again", step="large_refund")
+    assert orchestrator.preview(saga.pk, "retry", again).sentences[0] == (
+        "large_refund asks, and waits for an answer."
+    )
+
+
 # Started from the desk
 
 

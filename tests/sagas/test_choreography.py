@@ -286,6 +286,24 @@ def test_a_choreography_that_goes_nowhere_asks_at_its_end(
     assert (saga.state, saga.attention) == ("completed", None)
 
 
+def test_the_end_of_a_choreography_that_goes_nowhere_is_settled_on_the_desk(
+    world: trade.World, deal: Callable[..., Saga], admin_client: Any
+) -> None:
+    world.behaviour["GoodsTaken"] = lambda _: None
+    saga = deal()
+    page = admin_client.get(f"/sagas/{saga.pk}/").content.decode()
+    assert "Its end: “everything is delivered, and no TradeDone or TradeOff was published”" in page
+    assert 'id="why-resolve"' in page
+    settle = f"/sagas/{saga.pk}/resolve/?step=end"
+    asked = admin_client.get(settle)
+    assert list(asked.context["outcomes"]) == ["done"]
+    assert "{&quot;event&quot;: &quot;TradeOff&quot;}" in asked.content.decode()
+    word = {"step": "end", "outcome": "done", "result": '{"event": "TradeDone"}', "reason": "it came by post"}
+    assert admin_client.post(settle, {**word, "version": saga.version}).status_code == 302
+    saga.refresh_from_db()
+    assert saga.state == "completed"
+
+
 def test_failed_is_believed_only_when_what_was_done_is_undone(
     world: trade.World, deal: Callable[..., Saga], pump: Pump, asked: Callable[..., Asked]
 ) -> None:
