@@ -35,7 +35,7 @@ from sagas.models import Process
 log = logging.getLogger(__name__)
 
 #: Objects that a worker makes before Python looks for circles among them. A group of sagas is thousands that go
-#: with it, and without being looked for: at Python's 700 a tenth of the time went by in vain.
+#: with it, and without being looked for: at Python's 700 up to a tenth of the time went by in vain.
 YOUNG = 50_000
 #: How many times the clock reaps before it does something else.
 ROUNDS = 20

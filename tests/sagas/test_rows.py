@@ -1,13 +1,14 @@
 """Rows by the hundred: what is written together is what was told, whatever the rows share."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from sagas.models import Event
-from sagas.rows import MANY, Batch, Stale
+from sagas.rows import MANY, Batch, Stale, select
 
 pytestmark = pytest.mark.django_db
 
@@ -61,3 +62,17 @@ def test_of_many_rows_none_is_updated_if_one_was_moved(errand: Any) -> None:
     with pytest.raises(Stale), transaction.atomic():
         batch.write()
     assert read(saga.pk) == ROWS
+
+
+def test_what_is_read_after_a_connection_was_closed_comes_over_another() -> None:
+    found: list[Any] = []
+
+    def look() -> None:
+        for _ in range(2):
+            found.append(select(Event, ("id",), "id", [1], "id"))
+            connection.close()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [[], []]
