@@ -1,6 +1,7 @@
 """The overview's figures. Each is bounded: none reads a whole table, however many sagas there are."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ SAMPLE = 2_000
 #: Rows of a list on it.
 LISTED = 12
 MINUTES = 60
+#: Of those, the last ones: whoever ended a saga before them has committed it by now.
+OPEN = 2
 T = TypeVar("T")
 
 
@@ -132,33 +135,58 @@ class Hour:
     p95: float | None
 
 
+class Ended:
+    """How many sagas ended in each minute, by state; of a minute that is past that is counted once."""
+
+    def __init__(self) -> None:
+        self._past: dict[datetime, Counter[str]] = {}
+
+    def since(self, first: datetime) -> list[Counter[str]]:
+        """Return one count for each minute of the hour that begins with this one."""
+        minutes = [first + timedelta(minutes=n) for n in range(MINUTES)]
+        known = {minute: count for minute, count in self._past.items() if minute >= first}
+        begin = max(known) + timedelta(minutes=1) if known else first
+        ended = Saga.objects.filter(finished_at__gte=begin).annotate(minute=TruncMinute("finished_at"))
+        found = {minute: Counter[str]() for minute in minutes if minute >= begin}
+        for minute, state, n in ended.values_list("minute", "state").annotate(n=Count("pk")).order_by():
+            found.setdefault(minute, Counter())[state] = n
+        all_of_it = known | found
+        self._past = {minute: all_of_it[minute] for minute in minutes[:-OPEN]}
+        return [all_of_it[minute] for minute in minutes]
+
+    def forget(self) -> None:
+        """Count all of them anew."""
+        self._past = {}
+
+
+ended = Ended()
+
+
 @kept_for(3)
 def hour() -> Hour:
-    """Look at the last hour."""
-    since = timezone.now() - timedelta(minutes=MINUTES)
-    ended = Saga.objects.filter(finished_at__gte=since)
-    by_minute = ended.annotate(minute=TruncMinute("finished_at")).values_list("minute", "state")
-    per_minute = {(m, s): n for m, s, n in by_minute.annotate(n=Count("pk")).order_by()}
+    """Look at the last hour: this minute, and those before it."""
+    this = timezone.now().replace(second=0, microsecond=0)
+    since = this - timedelta(minutes=MINUTES - 1)
+    per_minute = ended.since(since)
+    latest = Saga.objects.filter(finished_at__gte=since).order_by("-finished_at")
     took = sorted(
         (end - begin).total_seconds()
-        for begin, end in ended.order_by("-finished_at").values_list("created_at", "finished_at")[:SAMPLE]
+        for begin, end in latest.values_list("created_at", "finished_at")[:SAMPLE]
         if end
     )
+    done = [count[SagaState.COMPLETED.value] for count in per_minute]
+    back = [count[SagaState.FAILED.value] for count in per_minute]
     return Hour(
         started=_count(id__gte=first_id_at(since)),
-        completed=sum(n for (_, s), n in per_minute.items() if s == SagaState.COMPLETED),
-        failed=sum(n for (_, s), n in per_minute.items() if s == SagaState.FAILED),
-        bars=_bars(per_minute, since),
+        completed=sum(done),
+        failed=sum(back),
+        bars=_bars(done, back),
         p50=_percentile(took, 50),
         p95=_percentile(took, 95),
     )
 
 
-def _bars(per_minute: dict[tuple[datetime, str], int], since: datetime) -> list[tuple[int, int, int, int]]:
-    first = since.replace(second=0, microsecond=0)
-    minutes = [first + timedelta(minutes=n + 1) for n in range(MINUTES)]
-    done = [per_minute.get((m, "completed"), 0) for m in minutes]
-    back = [per_minute.get((m, "failed"), 0) for m in minutes]
+def _bars(done: list[int], back: list[int]) -> list[tuple[int, int, int, int]]:
     tallest = max(max((d + b for d, b in zip(done, back, strict=True)), default=0), 1)
 
     def scaled(n: int) -> int:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -29,6 +30,7 @@ PAGES = ["overview", "saga-list", "audit", "type-list", "queues"]
 @pytest.fixture(autouse=True)
 def fresh_figures() -> None:
     overview.hour.forget()  # type: ignore[attr-defined]
+    overview.ended.forget()
 
 
 @pytest.fixture
@@ -137,6 +139,25 @@ def test_the_overview_groups_what_needs_a_person(desk: Client, held: Saga) -> No
     page = text(desk.get(reverse("overview")))
     assert "<b>1</b> needs you" in page
     assert "attention=held&amp;type=Errand&amp;step=pay" in page
+
+
+def test_the_hour_counts_a_past_minute_once_and_this_one_anew(world: shop.World, pump: Pump) -> None:
+    ids = [shop.Errand().start({"item": "book"}).pk for _ in range(3)]
+    pump.run(budget=30)
+    long_ago = timezone.now() - timedelta(minutes=30)
+    Saga.objects.filter(pk=ids[0]).update(finished_at=long_ago)
+    assert overview.hour().completed == 3
+    Saga.objects.filter(pk=ids[1]).update(finished_at=long_ago)
+    shop.Errand().start({"item": "book"})
+    pump.run(budget=30)
+    overview.hour.forget()  # type: ignore[attr-defined]
+    assert (
+        overview.hour().completed == 3
+    )  # one of the past, which is not looked at again, and two of this minute
+    overview.ended.forget()
+    overview.hour.forget()  # type: ignore[attr-defined]
+    hour = overview.hour()
+    assert (hour.completed, hour.failed, hour.started, len(hour.bars)) == (4, 0, 4, 60)
 
 
 def test_the_overview_says_when_nobody_works(desk: Client, db: None) -> None:

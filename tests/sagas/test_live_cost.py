@@ -47,6 +47,7 @@ def queries_of_a_round(pages: list[Viewer]) -> int:
         await played._round(time.monotonic())
 
     overview.hour.forget()  # type: ignore[attr-defined]
+    overview.ended.forget()
     with CaptureQueriesContext(connection) as asked:
         async_to_sync(round_once)()
     assert all(page.sent for page in pages)
