@@ -93,7 +93,7 @@ def test_a_killed_web_process_makes_pages_stale_and_its_return_heals_them(desk: 
     desk.start("web")
     live(page)
     expect(page.locator(".saga-head .chip--failed")).to_be_visible(timeout=5_000)
-    expect(page.locator("#verb-restart")).not_to_have_attribute("aria-disabled", "true")
+    expect(page.locator("#why-restart")).not_to_have_attribute("aria-disabled", "true")
 
 
 def test_pages_follow_while_redis_is_gone_and_after_it_is_back(desk: Desk, page: Page) -> None:
