@@ -17,6 +17,8 @@ from sagas.models import Saga
 from sagas.orchestrator.start import check_data
 
 TAG = "sagas"
+#: Of an approval that asks a group which is not there.
+ASKS_NOBODY = "sagas.W014"
 #: What define_steps may well raise only because it was called without data.
 _MISSES_DATA = (LookupError, TypeError, ValueError, AttributeError)
 #: What Python says of a call with wrong arguments, which is as wrong with any data.
@@ -76,7 +78,7 @@ def _approvals(author: Any) -> Iterator[tuple[str, str, str]]:
 def _asks_nobody(step: str, by: str, where: str) -> CheckMessage:
     text = f"{step} asks the {by.replace(':', ' ')}, and there is no such group: only a superuser can answer."
     hint = "Make it in the admin and put people into it, or name another one in approval(by=…)."
-    return Warning(text, hint=hint, obj=where, id="sagas.W014")
+    return Warning(text, hint=hint, obj=where, id=ASKS_NOBODY)
 
 
 def _unusable_classes() -> Iterator[CheckMessage]:

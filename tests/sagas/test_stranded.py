@@ -6,7 +6,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.contrib.auth.models import Group
 from django.core import checks
 from django.db import OperationalError
 from django.test import Client
@@ -226,7 +225,6 @@ def run_check(capsys: Any, monkeypatch: Any, db: None) -> Callable[..., tuple[in
     monkeypatch.setattr(
         upkeep, "system_problems", lambda _: []
     )  # the types' own samples are checked elsewhere
-    Group.objects.bulk_create([Group(name="managers"), Group(name="x")])  # whom the definitions ask
 
     def run(*words: str) -> tuple[int, str]:
         try:

@@ -365,7 +365,8 @@ def test_open_approvals_come_by_their_end_and_by_the_page(person: Person, pump: 
     assert orchestrator.approvals_for(person("eve", manager=False)).items == []
 
 
-def test_the_snapshot_says_who_may_answer_and_offers_it(pump: Pump) -> None:
+def test_the_snapshot_says_who_may_answer_and_offers_it(pump: Pump, person: Person) -> None:
+    person("mia")
     saga = run(pump, begin("ok", "hand"))
     told = orchestrator.snapshot(saga)
     assert told["why"]["kind"] == "waiting"

@@ -8,6 +8,7 @@ from django.core import checks
 from django.db import router
 
 from sagas import orchestrator, registry, soundness, stranded
+from sagas.checks import ASKS_NOBODY
 from sagas.management.commands._saga.speaking import Desk, refused
 from sagas.models import Saga, Schedule, Token
 
@@ -45,9 +46,9 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
     found = stranded.findings()
     uncertain = [finding for finding in found if finding.elsewhere and not options["alone"]]
     lost = [finding for finding in found if finding not in uncertain]
-    problems = [*system_problems(checks.WARNING), *_server_problems(), *map(str, lost), *_unstarted()]
-    for problem in problems:
-        desk.say(problem)
+    problems = [*system_problems(checks.WARNING), *server_problems(), *map(str, lost), *_unstarted()]
+    for said in (*problems, *advice()):
+        desk.say(said)
     for finding in uncertain:
         desk.say(f"To be sure of: {finding} If this code shall replace that process, say --alone.")
     for each in orchestrator.affected(registry.former_names()) if registry.former_names() else ():
@@ -79,9 +80,18 @@ def system_problems(level: int) -> Iterator[str]:
             yield str(message)
 
 
-def _server_problems() -> Iterator[str]:
+def server_problems() -> Iterator[str]:
     """Yield what the database and Redis have to say of themselves."""
+    yield from (str(message) for message in _of_servers() if message.id != ASKS_NOBODY)
+
+
+def advice() -> Iterator[str]:
+    """Yield what the database lacks for approvals. It strands nothing: what waits goes on once that is there."""
+    yield from (str(message) for message in _of_servers() if message.id == ASKS_NOBODY)
+
+
+def _of_servers() -> Iterator[checks.CheckMessage]:
     asked = checks.run_checks(tags=[checks.Tags.database], databases=[router.db_for_write(Saga)])
     for message in [*asked, *soundness.check_redis()]:
         if message.level >= checks.WARNING and not message.is_silenced():
-            yield str(message)
+            yield message
