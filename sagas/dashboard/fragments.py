@@ -17,7 +17,7 @@ from sagas.dashboard.chrome import chrome
 from sagas.dashboard.filters import Filters
 from sagas.dashboard.paging import keyset
 from sagas.dashboard.regions import OVERVIEW_REGIONS, SAGA_REGIONS, overview_context, saga_contexts
-from sagas.dashboard.rows import rows_of
+from sagas.dashboard.rows import newer_rows
 from sagas.models import Saga
 from sagas.orchestrator import Bars
 
@@ -37,11 +37,11 @@ class DeskFragments:
 
     @sync_to_async
     def render(
-        self, variant: tuple[str, frozenset[str]], ids: Iterable[UUID], barred: Bars
+        self, variant: tuple[str, frozenset[str]], known: Mapping[UUID, int], barred: Bars
     ) -> Mapping[UUID, dict[str, Any]]:
-        """Return the rows, or the pages' regions, of sagas."""
+        """Return the rows of sagas that are newer than known, or the regions of sagas' pages."""
         kind, allowed = variant
-        return rendered_rows(ids) if kind == "row" else rendered_pages(ids, allowed, barred)
+        return rendered_rows(known) if kind == "row" else rendered_pages(known, allowed, barred)
 
     @sync_to_async
     def overview(self) -> dict[str, str]:
@@ -73,11 +73,11 @@ class DeskFragments:
         """Give the database connection back, as after a request: what is asked in one round shares one."""
 
 
-def rendered_rows(ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
-    """Render sagas as lines of a table."""
+def rendered_rows(known: Mapping[UUID, int]) -> dict[UUID, dict[str, Any]]:
+    """Render sagas as lines of a table, those whose version is higher than known."""
     return {
         row.saga.pk: {"version": row.saga.version, "row": render_to_string("sagas/_row.html", {"row": row})}
-        for row in rows_of(ids)
+        for row in newer_rows(known)
     }
 
 

@@ -58,9 +58,10 @@ def rows(sagas: Iterable[Saga]) -> list[Row]:
     return [row(saga, steps[saga.pk]) for saga in listed]
 
 
-def rows_of(ids: Iterable[UUID]) -> list[Row]:
-    """Return the lines of these sagas, in no order."""
-    return rows(for_rows(Saga.objects.filter(pk__in=list(ids))))
+def newer_rows(known: Mapping[UUID, int]) -> list[Row]:
+    """Return the lines of those of these sagas whose version is higher than known, in no order."""
+    found = for_rows(Saga.objects.filter(pk__in=list(known)))
+    return rows(saga for saga in found if saga.version > known[saga.pk])
 
 
 def row(saga: Saga, steps: Sequence[StepLine]) -> Row:

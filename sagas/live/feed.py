@@ -26,8 +26,9 @@ PACE = 0.35
 BEAT, BEAT_WITHOUT_HINTS = 2.5, 1.0
 #: Seconds between two looks at sagas that are over: a restart or a late reply may still come to stand beside one.
 EPILOGUE = 10.0
-#: Seconds between two renderings of the overview, and two looks for new rows.
-FIGURES = 0.7
+#: Seconds between two renderings of the overview, and two looks for new rows: so many at least, and so many times
+#: what the latest took. Figures over large tables must not keep sagas' own pages waiting.
+FIGURES, FIGURES_REST = 0.3, 4
 
 Variant = tuple[str, frozenset[str]]
 Bars = frozenset[tuple[str, str, str]]
@@ -45,9 +46,12 @@ class Fragments(Protocol):
         """Return what people may not answer of what these sagas ask; nothing where they may, or nobody is asked."""
 
     async def render(
-        self, variant: Variant, ids: Iterable[UUID], barred: Bars
+        self, variant: Variant, known: Mapping[UUID, int], barred: Bars
     ) -> Mapping[UUID, dict[str, Any]]:
-        """Return what pages need to show these sagas to those who may not answer that."""
+        """Return what pages need to show these sagas to those who may not answer that.
+
+        ``known`` says which version of each is shown already; of a row that is still true nothing need be returned.
+        """
 
     async def overview(self) -> dict[str, str]:
         """Return the overview's regions."""
@@ -150,10 +154,11 @@ class Feed:
         if figures:
             self._figures_at, self._stirred = now + FIGURES, False
         frames = await self._frames([v for v in self.viewers if v.ready], beat=beat, figures=figures)
-        for viewer, frame in frames.items():
-            if frame or beat or not viewer.greeted:
-                viewer.greeted = True
-                await self._push(viewer, ",".join(frame))
+        if hearing := {v: f for v, f in frames.items() if f or beat or not v.greeted}:
+            self._pace.sent(time.monotonic())
+        for viewer, frame in hearing.items():
+            viewer.greeted = True
+            await self._push(viewer, ",".join(frame))
         for viewer in [v for v in self.viewers if v.lost]:
             await viewer.close()
 
@@ -175,8 +180,11 @@ class Feed:
         frames: dict[Viewer, list[str]] = {viewer: [] for viewer in ready}
         await self._sagas(frames)
         if figures:
+            began = time.monotonic()
             await self._overview(frames)
             await self._new(frames)
+            ended = time.monotonic()
+            self._figures_at = max(self._figures_at, ended + FIGURES_REST * (ended - began))
         await self._approvals(frames, beat=beat, figures=figures)
         if beat and frames:
             banner = marked({"banner": await self.fragments.banner()})
@@ -191,15 +199,16 @@ class Feed:
         def seen(viewer: Viewer, saga_id: UUID) -> tuple[Variant, Bars]:
             return viewer.variant, barred.get((viewer.person, saga_id), frozenset())
 
-        wanted: dict[tuple[Variant, Bars], set[UUID]] = {}
+        wanted: dict[tuple[Variant, Bars], dict[UUID, int]] = {}
         for viewer, changed in asked.items():
             for saga_id in changed:
-                wanted.setdefault(seen(viewer, saga_id), set()).add(saga_id)
+                known, shown = wanted.setdefault(seen(viewer, saga_id), {}), viewer.shows.get(saga_id, -1)
+                known[saga_id] = min(shown, known.get(saga_id, shown))
         rendered = {
             (variant, bars): {
-                i: told(i, found) for i, found in (await self.fragments.render(variant, ids, bars)).items()
+                i: told(i, found) for i, found in (await self.fragments.render(variant, known, bars)).items()
             }
-            for (variant, bars), ids in wanted.items()
+            for (variant, bars), known in wanted.items()
         }
         for viewer, frame in frames.items():
             told_of = {i: rendered[seen(viewer, i)].get(i) for i in asked[viewer]}

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django import template
 from django.urls import reverse
 from django.utils import timezone
@@ -200,7 +201,10 @@ LONGEST_TEXT = 100_000
 @register.filter
 def pretty(value: Any) -> str:
     """Show JSON indented, keys in their order; of what no person would read to the end, the beginning."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    try:
+        text = orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:  # a number that does not fit into 64 bits
+        text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     if len(text) <= LONGEST_TEXT:
         return text
     return f"{text[:LONGEST_TEXT]}\n… {len(text) - LONGEST_TEXT:,} more characters; the API has all of it."

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,8 @@ class Fragments:
     def __init__(self) -> None:
         self.truth: dict[UUID, int] = {}
         self.rendered: list[set[UUID]] = []
+        self.known: dict[UUID, int] = {}
+        """Which version of each saga was said to be shown when it was last rendered."""
         self.text = "nothing"
         self.released = 0
         self.bars: dict[tuple[Any, UUID], Bars] = {}
@@ -25,13 +27,14 @@ class Fragments:
         return {i: self.truth[i] for i in ids if i in self.truth}
 
     async def render(
-        self, variant: tuple[str, frozenset[str]], ids: Iterable[UUID], barred: Bars
+        self, variant: tuple[str, frozenset[str]], known: Mapping[UUID, int], barred: Bars
     ) -> dict[UUID, dict[str, Any]]:
-        self.rendered.append(set(ids))
+        self.rendered.append(set(known))
+        self.known.update(known)
         self.kept_from += [step for _, step, _ in barred]
         if variant[0] == "row":
-            return {i: {"version": self.truth[i], "row": f"v{self.truth[i]}"} for i in ids}
-        return {i: {"version": self.truth[i], "final": False, "regions": {"why": self.text}} for i in ids}
+            return {i: {"version": self.truth[i], "row": f"v{self.truth[i]}"} for i in known}
+        return {i: {"version": self.truth[i], "final": False, "regions": {"why": self.text}} for i in known}
 
     async def barred(self, people: Iterable[Any], ids: Iterable[UUID]) -> dict[tuple[Any, UUID], Bars]:
         return {key: bars for key, bars in self.bars.items() if key[0] in people and key[1] in ids}

@@ -349,6 +349,13 @@ def test_of_a_document_that_no_person_would_read_the_beginning_is_shown() -> Non
     assert "more characters" in shown
 
 
+def test_a_document_is_shown_indented_and_its_numbers_whole() -> None:
+    assert desk.pretty({"b": [1, {"ä": None}], "a": {}}) == (
+        '{\n  "b": [\n    1,\n    {\n      "ä": null\n    }\n  ],\n  "a": {}\n}'
+    )
+    assert desk.pretty({"cents": 10**30}) == f'{{\n  "cents": {10**30}\n}}'
+
+
 @pytest.mark.parametrize(
     ("state", "word"), [("pending", "pending"), ("compensating", "never ran"), ("failed", "never ran")]
 )

@@ -1,6 +1,8 @@
 """What a round of the feed costs: it must not depend on how many pages are open."""
 
+import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -8,9 +10,11 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sagas.dashboard import overview
-from sagas.dashboard.fragments import DeskFragments
+from sagas.dashboard.fragments import DeskFragments, rendered_rows
 from sagas.live import Feed, channel, feed, texts
 from sagas.live.audience import Audience
 from sagas.live.pace import Pace
@@ -108,6 +112,48 @@ def test_a_first_hint_after_silence_is_pushed_without_waiting(monkeypatch: pytes
         await until(lambda: page.rows == ["v2"])
 
     play(story)
+
+
+@pytest.mark.django_db
+def test_a_row_that_is_still_true_is_not_rendered_again(errand: Any) -> None:
+    old, moved = errand(), errand()
+    rendered = rendered_rows({old.pk: old.version, moved.pk: moved.version - 1})
+    assert set(rendered) == {moved.pk}
+    assert rendered[moved.pk]["version"] == moved.version
+
+
+@given(st.lists(st.floats(0, 1.5), min_size=8, max_size=40))
+def test_in_a_storm_no_second_sees_more_than_four_updates_however_long_rounds_take(
+    lasting: list[float],
+) -> None:
+    pace, now, sent = Pace(feed.PACE), 100.0, []
+    for seconds in lasting:
+        now += pace.wait(now)
+        pace.take(now)
+        now += seconds
+        pace.sent(now)
+        sent.append(now)
+    assert max(sum(a <= b < a + A_SECOND for b in sent) for a in sent) <= 4
+
+
+def test_figures_that_take_long_are_asked_for_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(feed, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    class Slow(Fragments):
+        async def overview(self) -> dict[str, str]:
+            clock.now += 2.0
+            return await super().overview()
+
+    async def rest_after_a_round(fragments: Fragments) -> float:
+        played, page = Feed(fragments), Page().viewer
+        page.show({}, overview=True, listing=None)
+        played.viewers.seat(page)
+        await played._round(clock.now)
+        return played._figures_at - clock.now
+
+    assert asyncio.run(rest_after_a_round(Fragments())) == pytest.approx(feed.FIGURES)
+    assert asyncio.run(rest_after_a_round(Slow())) == pytest.approx(feed.FIGURES_REST * 2.0)
 
 
 def test_in_a_storm_no_second_sees_more_than_four_rounds() -> None:

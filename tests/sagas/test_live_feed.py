@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from sagas.live import Feed, channel, feed
+from sagas.live import Feed, channel, feed, pace
 from sagas.live.texts import marked
 from tests.sagas.feeding import Fragments, Page, play, show, until
 
@@ -16,6 +16,7 @@ def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hints come from the test; the pace is quick."""
     monkeypatch.setattr(channel, "url", lambda: "unix:///nowhere/redis.sock")
     monkeypatch.setattr(feed, "PACE", 0.01)
+    monkeypatch.setattr(pace, "SECOND", 0.05)
     monkeypatch.setattr(feed, "FIGURES", 0.02)
     monkeypatch.setattr(feed, "BEAT_WITHOUT_HINTS", 60)
 
@@ -54,6 +55,20 @@ def test_a_hint_reaches_every_page_and_is_rendered_once() -> None:
         played.hint({saga: 2})
         await until(lambda: all(page.rows for page in pages))
         assert fragments.rendered == [{saga}]
+
+    play(story)
+
+
+def test_what_is_rendered_is_told_the_oldest_version_that_a_page_shows() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth = {saga: 5}
+        behind, current = Page(), Page()
+        show(played, current, {saga: 5})
+        show(played, behind, {saga: 3})
+        await until(lambda: bool(behind.rows))
+        assert fragments.known == {saga: 3}
+        assert not current.rows
 
     play(story)
 
