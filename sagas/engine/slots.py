@@ -2,14 +2,17 @@
 
 A thread that hangs cannot be ended; it is left behind, and its slot is given to another. One that has nothing to do
 for a while ends, and its connections with it: they are wanted elsewhere.
+
+One thread at a time is called for what waits, and calls the next before it runs anything. So a handler that takes its
+time keeps nobody waiting, and a hundred quick ones wake a few threads, not a hundred.
 """
 
 import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from django.db import close_old_connections, connections
@@ -28,9 +31,11 @@ class Slots:
     """Runs functions, and tells for each what it returned or raised."""
 
     def __init__(self) -> None:
-        self._todo: SimpleQueue[tuple[Callable[[], Any], Done]] = SimpleQueue()
-        self._idle = self._threads = 0
-        self._lock = threading.Lock()
+        self._todo: deque[tuple[Callable[[], Any], Done]] = deque()
+        self._called = False
+        """Whether a thread is on its way to what waits."""
+        self._busy = self._idle = self._threads = 0
+        self._news = threading.Condition(threading.Lock())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked: float | None = None
         """When the loop was asked whether it still turns, and has not said so since."""
@@ -38,17 +43,13 @@ class Slots:
     @property
     def busy(self) -> int:
         """How many threads run a function at this moment."""
-        return self._threads - self._idle
+        return self._busy
 
     def run(self, function: Callable[[], Any], done: Done) -> None:
         """Run a plain function in a thread."""
-        with self._lock:
-            spare = self._idle > 0
-            self._idle -= 1 if spare else 0
-            self._threads += 0 if spare else 1
-        self._todo.put((function, done))
-        if not spare:
-            threading.Thread(target=self._serve, name="saga-handler", daemon=True).start()
+        with self._news:
+            self._todo.append((function, done))
+            self._call()
 
     def watch(self) -> None:
         """Leave an event loop behind in which a handler blocks, so that the next ones get a fresh one."""
@@ -69,33 +70,48 @@ class Slots:
         """Run a coroutine in the event loop; it is cancelled when its time is over."""
         asyncio.run_coroutine_threadsafe(self._await(make, timeout, done), self._running_loop())
 
+    def _call(self) -> None:
+        """Call a thread to what waits, if none is on its way. The lock is held."""
+        if self._called or not self._todo:
+            return
+        if self._idle:
+            self._news.notify()
+        else:
+            threading.Thread(target=self._serve, name="saga-handler", daemon=True).start()
+            self._threads += 1
+        self._called = True
+
     def _serve(self) -> None:
-        while True:
-            try:
-                function, done = self._todo.get(timeout=SPARE)
-            except Empty:
-                if self._is_spare():
-                    connections.close_all()
-                    return
-                close_old_connections()
-                continue
+        with self._news:
+            self._called = False
+        while (taken := self._next()) is not None:
+            function, done = taken
             result, fault = None, None
             try:
                 result = function()
             except BaseException as raised:  # whatever a handler raises is its outcome, not our end
                 fault = raised
             close_old_connections()
-            with self._lock:
-                self._idle += 1
+            with self._news:
+                self._busy -= 1
             done(result, fault)
+        connections.close_all()
 
-    def _is_spare(self) -> bool:
-        """Let a thread go, unless all that wait are awaited: whoever is given work is no longer counted as idle."""
-        with self._lock:
-            spare = self._idle > 0
-            self._idle -= 1 if spare else 0
-            self._threads -= 1 if spare else 0
-        return spare
+    def _next(self) -> tuple[Callable[[], Any], Done] | None:
+        """Wait for something to run, and call another thread if there is more; None after a while without."""
+        with self._news:
+            while not self._todo:
+                self._idle += 1
+                in_time = self._news.wait(SPARE)
+                self._idle -= 1
+                self._called = False  # also if the call came just as it gave up waiting
+                if not in_time and not self._todo:
+                    self._threads -= 1
+                    return None
+            self._busy += 1
+            taken = self._todo.popleft()
+            self._call()
+            return taken
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:

@@ -51,3 +51,15 @@ def test_a_thread_stays_for_work_that_it_is_given(monkeypatch: pytest.MonkeyPatc
     until(lambda: len(ended) == 500)
     until(lambda: pool._threads == 0)
     assert (pool._idle, pool.busy) == (0, 0)
+
+
+def test_a_call_that_comes_just_as_a_thread_gives_up_waiting_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool, ended = Slots(), []
+    wait = pool._news.wait
+    monkeypatch.setattr(pool._news, "wait", lambda seconds: wait(seconds) and False)
+    for count in range(1, 4):
+        pool.run(lambda: None, lambda result, fault: ended.append(fault))
+        until(lambda: len(ended) == count)  # noqa: B023 - it is called before the next round
+        until(lambda: pool._idle == pool._threads)
