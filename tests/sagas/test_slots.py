@@ -56,6 +56,7 @@ def test_a_thread_stays_for_work_that_it_is_given(monkeypatch: pytest.MonkeyPatc
 def test_a_call_that_comes_just_as_a_thread_gives_up_waiting_is_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(slots, "SPARE", 600.0)
     pool, ended = Slots(), []
     wait = pool._news.wait
     monkeypatch.setattr(pool._news, "wait", lambda seconds: wait(seconds) and False)
