@@ -4,6 +4,7 @@ What a subscriber does is its own affair: no step is undone by us. But an event 
 of a saga's events one by one and in order, a poisonous one is parked, and what was promised is expected in time.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -71,9 +72,13 @@ def _late(draft: Draft, flow: Flow, reply: m.Reply) -> None:
 
 def _known(draft: Draft, flow: Flow, event: str) -> bool:
     """Whether the event was published before. One that is repeated has told all that it has to tell."""
+    return any(event in (each["name"], *each.get("also", ())) for each in _heard(draft, flow, event))
+
+
+def _heard(draft: Draft, flow: Flow, event: str) -> list[Mapping[str, Any]]:
+    """Return what those who listen to the event have heard first, be it this one or another."""
     listening = (*flow.reacting(event), *([END] if event in flow.endings else []))
-    told = (draft.step(name).event for name in listening)
-    return any(each is not None and event in (each["name"], *each.get("also", ())) for each in told)
+    return [heard for name in listening if (heard := draft.step(name).event) is not None]
 
 
 def _publish(draft: Draft, flow: Flow, event: str, data: Any, by: str | None = None) -> None:
@@ -296,10 +301,19 @@ def _still_stands(draft: Draft, flow: Flow, name: str) -> bool:
 
 
 def _had_effect(draft: Draft, flow: Flow, name: str) -> bool:
-    """Whether the step did something: what turns the saga back, or ends it as failed, says that it did not."""
-    part = flow.part(name)
+    """Whether the step did something: what turns the saga back, or ends it as failed, says that it did not.
+
+    One of those that was published before the step heard of anything is not its word, whoever published it.
+    """
+    part, since = flow.part(name), _number(draft.step(name))
     told = {event for event in (part.publishes if part else ()) if _known(draft, flow, event)}
-    return not told or bool(told - flow.turns - {*flow.failed})
+    denials = told & (flow.turns | {*flow.failed})
+    return told > denials or all(_before(draft, flow, event, since) for event in denials)
+
+
+def _before(draft: Draft, flow: Flow, event: str, number: int) -> bool:
+    """Whether an event is known to have been published before that number."""
+    return any(each["name"] == event and each["number"] < number for each in _heard(draft, flow, event))
 
 
 def _conclude(draft: Draft, flow: Flow, event: str) -> None:

@@ -8,7 +8,7 @@ from .bug import Bug
 
 BUGS: Mapping[str, Bug] = {
     "a repeated event is told again": Bug(
-        choreography, "_known", "return any(each is not None and event in", "return False and any(event in"
+        choreography, "_known", "return any(event in", "return False and any(event in"
     ),
     "a subscriber gets two events at a time": Bug(
         choreography,

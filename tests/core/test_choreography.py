@@ -519,6 +519,17 @@ def test_who_told_nothing_may_have_done_something_and_is_to_be_undone() -> None:
     assert end.error == "Off was published, but nothing has undone reserve"
 
 
+def test_what_was_published_before_a_step_heard_of_anything_does_not_say_that_it_did_nothing() -> None:
+    world = World(random.Random(1))
+    world.tell(m.Start({}))
+    for event in ("SoldOut", "Reserve"):
+        world.tell(m.Published(event, {}))
+    for name in ("created", "sold_out", "reserve"):
+        world.tell(m.Completed(world.progress.steps[name].number or 0))
+    world.tell(m.Published("Off", {}))
+    assert world.progress.steps[END].error == "Off was published, but nothing has undone reserve"
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
