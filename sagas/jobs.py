@@ -20,7 +20,7 @@ from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.engine import Pump
 from sagas.models import Due
-from sagas.signals import committed, no_room
+from sagas.signals import committed, left_over, no_room
 from sagas.soon import Soon
 
 log = logging.getLogger(__name__)
@@ -152,12 +152,13 @@ def _wake(queues: Iterable[Any]) -> None:
 _soon = Soon(PACE, _wake)
 
 
-def _on_committed(*, queues: set[str], **_: Any) -> None:
+def _on_due(*, queues: set[str], **_: Any) -> None:
     if queues:
         _soon.add(dict.fromkeys(queues, 1))
 
 
-committed.connect(_on_committed, dispatch_uid="sagas.jobs")
+committed.connect(_on_due, dispatch_uid="sagas.jobs")
+left_over.connect(_on_due, dispatch_uid="sagas.jobs")
 
 
 def _on_no_room(*, full: bool, **_: Any) -> None:

@@ -21,6 +21,9 @@ class Change(NamedTuple):
 #: queues on which work became due that nobody holds yet.
 committed = Signal()
 
+#: More may be due than a worker could take. Argument: ``queues``, where.
+left_over = Signal()
+
 #: The database refused to write because its disk is full, again and again while it is; or has room again.
 #: Argument: ``full``.
 no_room = Signal()

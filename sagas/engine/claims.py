@@ -23,6 +23,7 @@ from sagas.engine.work import DomainEvent, Sent, Work, command_work
 from sagas.models import Due, Process, Saga
 from sagas.orchestrator import loading
 from sagas.orchestrator.loading import DueRow, Held
+from sagas.signals import left_over
 
 #: Seconds to wait before a saga that could not be read or decided is tried again.
 POISONED = 60.0
@@ -57,12 +58,18 @@ _TOLD = Taken._fields[:-2]
 
 
 def claim(queues: Collection[str], limit: int, worker: str) -> list[Work]:
-    """Take up to so many pieces of work that are due on these queues, the longest due first."""
+    """Take up to so many pieces of work that are due on these queues, the longest due first.
+
+    Who gets as much as that calls the next one to what may be left: a burst is everybody's within a moment.
+    """
     if connections[router.db_for_write(Due)].vendor == "postgresql":
         taken, known = _take(sorted(queues), limit, worker)
     else:
         with transaction.atomic(savepoint=False):
             taken, known = _take_one_by_one(sorted(queues), limit, worker)
+    if len(taken) == limit:
+        queue = taken[-1].queue
+        transaction.on_commit(lambda: left_over.send_robust(sender=Due, queues={queue}))
     readable = [row for row in taken if row.kind == Due.DELIVERY or row.saga_id in known]
     _put_off_unreadable([row.id for row in taken if row not in readable])
     for row in readable:

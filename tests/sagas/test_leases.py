@@ -15,6 +15,7 @@ from sagas.core.messages import Completed
 from sagas.engine import Pump, claims, reap
 from sagas.models import Due, LateReply, Saga, Step
 from sagas.orchestrator import ledger
+from sagas.signals import left_over
 from tests.sagas import shop
 from tests.sagas.running import rest, run
 from tests.waiting import until
@@ -42,6 +43,24 @@ def test_a_worker_that_stays_hears_the_ring(errand: Any, pump: Pump, world: shop
         pump.ring()
         thread.join(20)
     assert not thread.is_alive(), "told to stop, it does not use up its budget"
+
+
+def test_who_takes_all_that_it_can_calls_the_next_one(errand: Any) -> None:
+    called: list[set[str]] = []
+
+    def hear(queues: set[str], **_: Any) -> None:
+        called.append(queues)
+
+    for _ in range(3):
+        errand()
+    left_over.connect(hear)
+    try:
+        assert len(claims.claim(["fetch"], 2, "one")) == 2
+        assert called == [{"fetch"}]
+        assert len(claims.claim(["fetch"], 2, "another")) == 1
+        assert called == [{"fetch"}], "nothing is left"
+    finally:
+        left_over.disconnect(hear)
 
 
 def test_a_claim_takes_what_others_have_not_and_waits_for_nobody(errand: Any) -> None:
