@@ -115,7 +115,8 @@ class Operator:
             self.over.set()
 
     def lost(self, socket: Socket) -> None:
-        if socket.opened.done() and not socket.opened.exception() and not self.leaving:
+        opened = socket.opened.done() and not socket.opened.cancelled() and not socket.opened.exception()
+        if opened and not self.leaving:
             self.written.lost += 1
 
     async def overview(self) -> None:

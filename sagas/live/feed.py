@@ -26,9 +26,9 @@ PACE = 0.35
 BEAT, BEAT_WITHOUT_HINTS = 2.5, 1.0
 #: Seconds between two looks at sagas that are over: a restart or a late reply may still come to stand beside one.
 EPILOGUE = 10.0
-#: Seconds between two renderings of the overview, and two looks for new rows: so many at least, and so many times
-#: what the latest took. Figures over large tables must not keep sagas' own pages waiting.
-FIGURES, FIGURES_REST = 0.3, 4
+#: Seconds between two renderings of the overview, and two looks for new rows; at least as many as the latest took:
+#: figures over large tables must not keep sagas' own pages waiting.
+FIGURES = 0.3
 
 Variant = tuple[str, frozenset[str]]
 Bars = frozenset[tuple[str, str, str]]
@@ -184,7 +184,7 @@ class Feed:
             await self._overview(frames)
             await self._new(frames)
             ended = time.monotonic()
-            self._figures_at = max(self._figures_at, ended + FIGURES_REST * (ended - began))
+            self._figures_at = max(self._figures_at, ended + (ended - began))
         await self._approvals(frames, beat=beat, figures=figures)
         if beat and frames:
             banner = marked({"banner": await self.fragments.banner()})

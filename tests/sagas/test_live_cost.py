@@ -153,7 +153,7 @@ def test_figures_that_take_long_are_asked_for_less_often(monkeypatch: pytest.Mon
         return played._figures_at - clock.now
 
     assert asyncio.run(rest_after_a_round(Fragments())) == pytest.approx(feed.FIGURES)
-    assert asyncio.run(rest_after_a_round(Slow())) == pytest.approx(feed.FIGURES_REST * 2.0)
+    assert asyncio.run(rest_after_a_round(Slow())) == pytest.approx(2.0)
 
 
 def test_in_a_storm_no_second_sees_more_than_four_rounds() -> None:
