@@ -30,6 +30,8 @@ WORK = "sagas.jobs.work"
 
 #: Seconds between two rings of one process: whoever makes work due in a burst rings once for all of it.
 PACE = 0.005
+#: Seconds between two calls of a process that has its hands full. One is enough to wake the next, who calls on.
+CALL_PACE = 0.1
 #: The pump of this process, while it is a worker.
 _pump: Pump | None = None
 
@@ -158,7 +160,15 @@ def _on_due(*, queues: set[str], **_: Any) -> None:
 
 
 committed.connect(_on_due, dispatch_uid="sagas.jobs")
-left_over.connect(_on_due, dispatch_uid="sagas.jobs")
+
+_later = Soon(CALL_PACE, _wake)
+
+
+def _on_left_over(*, queues: set[str], **_: Any) -> None:
+    _later.add(dict.fromkeys(queues, 1))
+
+
+left_over.connect(_on_left_over, dispatch_uid="sagas.jobs")
 
 
 def _on_no_room(*, full: bool, **_: Any) -> None:

@@ -4,7 +4,8 @@ A thread that hangs cannot be ended; it is left behind, and its slot is given to
 for a while ends, and its connections with it: they are wanted elsewhere.
 
 One thread at a time is called for what waits, and calls the next before it runs anything. So a handler that takes its
-time keeps nobody waiting, and a hundred quick ones wake a few threads, not a hundred.
+time keeps nobody waiting, and a hundred quick ones wake a few threads, not a hundred. It is the one that rested last:
+the others may end.
 """
 
 import asyncio
@@ -34,8 +35,10 @@ class Slots:
         self._todo: deque[tuple[Callable[[], Any], Done]] = deque()
         self._called = False
         """Whether a thread is on its way to what waits."""
-        self._busy = self._idle = self._threads = 0
-        self._news = threading.Condition(threading.Lock())
+        self._busy = self._threads = 0
+        self._resting: list[threading.Lock] = []
+        """The bells of the threads that wait to be called; who is called is taken from it."""
+        self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked: float | None = None
         """When the loop was asked whether it still turns, and has not said so since."""
@@ -47,7 +50,7 @@ class Slots:
 
     def run(self, function: Callable[[], Any], done: Done) -> None:
         """Run a plain function in a thread."""
-        with self._news:
+        with self._lock:
             self._todo.append((function, done))
             self._call()
 
@@ -74,17 +77,19 @@ class Slots:
         """Call a thread to what waits, if none is on its way. The lock is held."""
         if self._called or not self._todo:
             return
-        if self._idle:
-            self._news.notify()
+        if self._resting:
+            self._resting.pop().release()
         else:
             threading.Thread(target=self._serve, name="saga-handler", daemon=True).start()
             self._threads += 1
         self._called = True
 
     def _serve(self) -> None:
-        with self._news:
+        bell = threading.Lock()
+        bell.acquire()
+        with self._lock:
             self._called = False
-        while (taken := self._next()) is not None:
+        while (taken := self._next(bell)) is not None:
             function, done = taken
             result, fault = None, None
             try:
@@ -92,26 +97,36 @@ class Slots:
             except BaseException as raised:  # whatever a handler raises is its outcome, not our end
                 fault = raised
             close_old_connections()
-            with self._news:
+            with self._lock:
                 self._busy -= 1
             done(result, fault)
         connections.close_all()
 
-    def _next(self) -> tuple[Callable[[], Any], Done] | None:
+    def _next(self, bell: threading.Lock) -> tuple[Callable[[], Any], Done] | None:
         """Wait for something to run, and call another thread if there is more; None after a while without."""
-        with self._news:
-            while not self._todo:
-                self._idle += 1
-                in_time = self._news.wait(SPARE)
-                self._idle -= 1
-                self._called = False  # also if the call came just as it gave up waiting
-                if not in_time and not self._todo:
-                    self._threads -= 1
-                    return None
-            self._busy += 1
-            taken = self._todo.popleft()
-            self._call()
-            return taken
+        while True:
+            with self._lock:
+                if self._todo:
+                    self._busy += 1
+                    taken = self._todo.popleft()
+                    self._call()
+                    return taken
+                self._resting.append(bell)
+            if not self._is_called(bell):
+                return None
+
+    def _is_called(self, bell: threading.Lock) -> bool:
+        """Rest until somebody rings; false, and no longer among those that can be called, after a while."""
+        rung = bell.acquire(timeout=SPARE)
+        with self._lock:
+            if not rung and bell in self._resting:
+                self._resting.remove(bell)
+                self._threads -= 1
+                return False
+            self._called = False
+        if not rung:
+            bell.acquire()  # it was rung just as the rest was over
+        return True
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:

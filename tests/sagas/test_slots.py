@@ -1,6 +1,8 @@
 """Threads of handlers: as many as are wanted, and none that only keeps a connection from others."""
 
 import threading
+from threading import Lock
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,7 +52,21 @@ def test_a_thread_stays_for_work_that_it_is_given(monkeypatch: pytest.MonkeyPatc
         pool.run(lambda: None, lambda result, fault: ended.append(fault))
     until(lambda: len(ended) == 500)
     until(lambda: pool._threads == 0)
-    assert (pool._idle, pool.busy) == (0, 0)
+    assert (pool._resting, pool.busy) == ([], 0)
+
+
+class Slow:
+    """A lock whose waiting is over just as it is released."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.release = self._lock.release
+
+    def acquire(self, timeout: float = -1) -> bool:
+        got = self._lock.acquire(timeout=timeout)
+        if got and timeout > 0:
+            self._lock.release()
+        return got and timeout <= 0
 
 
 def test_a_call_that_comes_just_as_a_thread_gives_up_waiting_is_heard(
@@ -58,9 +74,8 @@ def test_a_call_that_comes_just_as_a_thread_gives_up_waiting_is_heard(
 ) -> None:
     monkeypatch.setattr(slots, "SPARE", 600.0)
     pool, ended = Slots(), []
-    wait = pool._news.wait
-    monkeypatch.setattr(pool._news, "wait", lambda seconds: wait(seconds) and False)
+    monkeypatch.setattr(slots, "threading", SimpleNamespace(Lock=Slow, Thread=threading.Thread))
     for count in range(1, 4):
         pool.run(lambda: None, lambda result, fault: ended.append(fault))
         until(lambda: len(ended) == count)  # noqa: B023 - it is called before the next round
-        until(lambda: pool._idle == pool._threads)
+        until(lambda: len(pool._resting) == pool._threads)
