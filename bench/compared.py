@@ -69,10 +69,16 @@ def report(figures: Figures, about: dict[str, Any], effort: Effort) -> Report:
     _settings(made, figures)
     for name, why in figures.skipped.items():
         made.say(f"{LABELS[name]}: skipped: {why}")
-    pages = [f"[`bench/{page.stem}`](performance/{page.name})" for page in sorted(PAGES.glob("*.md"))]
+    pages = [f"[{_label(page.stem)}](performance/{page.name})" for page in sorted(PAGES.glob("*.md"))]
     if pages:
         made.say(f"Sagadesk alone: {', '.join(pages)}.")
     return made
+
+
+def _label(page: str) -> str:
+    """Return how a page is called: by its command, and which of that command's pages it is if there are more."""
+    command, _, which = page.partition("-")
+    return f"`bench/{command}`" + (f", {which}" if which else "")
 
 
 def plots(figures: Figures) -> None:

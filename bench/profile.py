@@ -18,13 +18,13 @@ LOT = 500
 
 def main() -> int:
     parser = arguments("profile", str(__doc__))
-    told = "look at the workers of another checkout, with the same tables (as worker-before)"
+    told = "look at the workers of another checkout, with the same tables (as profile-before)"
     parser.add_argument("--checkout", type=Path, default=driver.ROOT, metavar="FOLDER", help=told)
     asked = parser.parse_args()
     checkout = asked.checkout.resolve()
     if not (checkout / "manage.py").exists():
         parser.error(f"there is no manage.py in {checkout}")
-    name = "worker" if checkout == driver.ROOT else "worker-before"
+    name = "profile" if checkout == driver.ROOT else "profile-before"
     picture = (PAGES if asked.write else FOLDER / "profile") / f"{name}.svg"
     seconds = 4 if asked.quick else 8
     try:

@@ -219,14 +219,16 @@ def test_a_forged_job_is_refused(processes: Processes, tmp_path: Path) -> None:
 
     redis = django_rq.get_connection()
     target = tmp_path / "touched"
-    Queue("default", connection=redis, serializer=JSONSerializer).enqueue_call(
+    forged = Queue("default", connection=redis, serializer=JSONSerializer).enqueue_call(
         "os.system", (f"touch {target}",)
     )
-    worker = processes.start("worker")
+    worker = processes.start("worker", SAGADESK_BUDGET="0.1")
     processes.start("clock")
+    until(lambda: forged.get_status(refresh=True) in {"failed", "finished"})
+    assert forged.is_failed
+    assert not target.exists()
     assert ended(start()) == "completed", "and the worker goes on"
     assert worker.poll() is None
-    assert not target.exists()
 
 
 def test_a_worker_that_starts_before_its_redis_waits_for_it(processes: Processes) -> None:
