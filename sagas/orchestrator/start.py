@@ -1,9 +1,11 @@
 """Starting sagas: check the data, pin the definition, record it all; one saga or a thousand."""
 
+import gc
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -90,10 +92,26 @@ def start(
 def start_many(saga_type: str, datas: Sequence[Mapping[str, Any]]) -> list[Saga]:
     """Record many sagas of a type in one transaction: all, or none. Raises as :func:`start` does."""
     author = _author(saga_type)
-    checked = [check_data(author, data) for data in datas]
-    openings = [Opening(definition_for(author, data), data) for data in checked]
-    with transaction.atomic():
-        return record(openings)
+    with _uncollected():
+        checked = [check_data(author, data) for data in datas]
+        openings = [Opening(definition_for(author, data), data) for data in checked]
+        with transaction.atomic():
+            return record(openings)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from looking for circles meanwhile: what many sagas are made of stays until it is written.
+
+    Looking through all of it again and again took a third of the time, and could find nothing.
+    """
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _record(opening: Opening) -> Saga:

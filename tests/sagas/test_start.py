@@ -1,7 +1,9 @@
 """Starting sagas: what is recorded, what is refused, and that one key starts one saga."""
 
+import gc
 import threading
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -142,6 +144,24 @@ def test_a_start_that_the_caller_rolls_back_never_was(errand: Any) -> None:
     assert not Saga.objects.exists()
     assert not Due.objects.exists()
     assert errand().definition.saga_type == "Errand", "nor was its definition, which is stored again"
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_many_sagas_are_made_without_looking_for_circles_and_what_was_set_stays_so(
+    monkeypatch: pytest.MonkeyPatch, on: bool
+) -> None:
+    seen: list[bool] = []
+    start = import_module("sagas.orchestrator.start")  # the package's own name for it is the function
+    record = start.record
+    monkeypatch.setattr(start, "record", lambda openings: seen.append(gc.isenabled()) or record(openings))
+    (gc.enable if on else gc.disable)()
+    try:
+        orchestrator.start_many("Errand", [{"item": "1"}, {"item": "2"}])
+        with pytest.raises(orchestrator.Invalid):
+            orchestrator.start_many("Checked", [{"count": 0}])
+        assert (seen, gc.isenabled()) == ([False], on)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.django_db(transaction=True)
