@@ -6,7 +6,7 @@ from datetime import timedelta
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 from django.test import override_settings
 
@@ -136,7 +136,10 @@ class Once:
 def be_called_by_the_bell(stage: Stage) -> None:
     staying = Event()
     staying.set()
-    with patch.object(bell.threading, "Thread"), patch.object(bell, "SIGN", 0.01):
+    no_threads = SimpleNamespace(
+        Event=Event, Thread=Mock()
+    )  # for the bell alone: the pump's handlers want theirs
+    with patch.object(bell, "threading", no_threads), patch.object(bell, "SIGN", 0.01):
         listener = bell.Listener(QUEUES, staying, lambda: stage.pump.run(30))
         listener._closed = Once()  # type: ignore[assignment]
         listener._say_so()
