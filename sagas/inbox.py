@@ -14,6 +14,7 @@ from django.db import models, router, transaction
 from django.db.models.functions import Now
 
 from sagas.core.answers import Later, NoSuchCommand, Rejected, Unavailable
+from sagas.core.plain import NotPlain, plain
 from sagas.registry import is_async
 
 
@@ -110,6 +111,15 @@ def _take(inbox: type[Inbox], key: str, command: str, outcome: str = "") -> Inbo
     return inbox._default_manager.select_for_update().get(key=key)
 
 
+def _to_keep(handler: Callable[..., Any], reply: Any) -> Any:
+    """Return an answer as it will be given again. Raises TypeError for one that cannot be; its effect goes with it."""
+    try:
+        return plain(reply)
+    except NotPlain as wrong:
+        told = f"{handler.__qualname__} returned what its inbox cannot keep: {wrong}"
+        raise TypeError(f"{told}. Return plain JSON, or nothing.") from None
+
+
 def _decide(inbox: type[Inbox], entry: Inbox, handler: Callable[..., Any], command: Any) -> None:
     undoes = command.meta.undoes
     undone = _take(inbox, undoes, command.name, Inbox.CANCELLED) if undoes else None
@@ -122,6 +132,8 @@ def _decide(inbox: type[Inbox], entry: Inbox, handler: Callable[..., Any], comma
             entry.outcome = Inbox.COMPLETED
             if isinstance(entry.reply, Later):
                 entry.outcome, entry.reply = Inbox.LATER, entry.reply.within
+            else:
+                entry.reply = _to_keep(handler, entry.reply)
         except Rejected as no:
             entry.outcome, entry.reply = Inbox.REJECTED, str(no)
     entry.save(update_fields=["outcome", "reply"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db.models.functions import Now
@@ -27,7 +28,7 @@ from participants.scenarios.refund import TOO_MUCH
 from participants.scenarios.subscription import WITHDRAWN_PLAN
 from participants.scenarios.trip import FULL_HOTEL
 from sagas import Rejected, SagaStep, Unavailable, registry
-from sagas.inbox import became_of
+from sagas.inbox import became_of, once
 
 NO = {
     "InventoryService.ReserveItems": {"items": [{"sku": SOLD_OUT, "quantity": 1}]},
@@ -309,3 +310,21 @@ def test_an_inbox_tells_of_a_promise_with_the_time_that_is_left() -> None:
     PaymentInbox.objects.update(at=Now() - timedelta(minutes=61))
     with pytest.raises(Unavailable, match="within 3600 s, and that time is over"):
         asks(asked)
+
+
+@pytest.mark.django_db
+def test_an_answer_that_could_not_be_given_again_leaves_nothing_and_is_told_in_a_sentence() -> None:
+    @once(PaymentInbox)
+    def pay(command: Any) -> Any:
+        PaymentInbox.objects.create(key="its effect", command="Pay")
+        return (uuid4(),) if command.input else (1, 2)
+
+    asked = SimpleNamespace(name="Pay", input=True, meta=SimpleNamespace(key="k", undoes=None))
+    with pytest.raises(
+        TypeError, match=r"pay returned what its inbox cannot keep: it is not plain JSON: .*Return plain"
+    ):
+        pay(asked)
+    assert not PaymentInbox.objects.exists()
+    asked.input = False
+    assert pay(asked) == pay(asked) == [1, 2]
+    assert PaymentInbox.objects.count() == 2
