@@ -45,9 +45,9 @@ LANES = (
         (
             ("postgres", "postgres", ON_BOTH),
             ("pg deaths", "postgres", DEATHS),
+            ("deaths", "sqlite", DEATHS),
         ),
     ),
-    (10, (("deaths", "sqlite", DEATHS),)),
 )
 SPEAKING = threading.Lock()
 
