@@ -80,7 +80,14 @@ class Slots:
         if self._resting:
             self._resting.pop().release()
         else:
-            threading.Thread(target=self._serve, name="saga-handler", daemon=True).start()
+            try:
+                threading.Thread(target=self._serve, name="saga-handler", daemon=True).start()
+            except (
+                RuntimeError
+            ):  # there are no more to be had: those that run take it on, one after the other
+                if not self._threads:
+                    raise
+                return
             self._threads += 1
         self._called = True
 

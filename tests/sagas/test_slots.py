@@ -79,3 +79,22 @@ def test_a_call_that_comes_just_as_a_thread_gives_up_waiting_is_heard(
         pool.run(lambda: None, lambda result, fault: ended.append(fault))
         until(lambda: len(ended) == count)  # noqa: B023 - it is called before the next round
         until(lambda: len(pool._resting) == pool._threads)
+
+
+def test_what_waits_is_run_by_the_threads_that_are_there_if_no_more_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool, ended, started = Slots(), [], []
+
+    class OneOnly(threading.Thread):
+        def start(self) -> None:
+            if started:
+                raise RuntimeError("can't start new thread")
+            started.append(self)
+            super().start()
+
+    monkeypatch.setattr(slots, "threading", SimpleNamespace(Lock=Lock, Thread=OneOnly))
+    for number in range(20):
+        pool.run(lambda: None, lambda result, fault, number=number: ended.append(number))
+    until(lambda: ended == [*range(20)])
+    assert pool.busy == 0
