@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,43 +61,36 @@ class Jumps:
         if abs(off) > JUMP or before is None:  # it may have been set while no clock of ours was running
             self._mended_at = at + MENDING
         if at < self._mended_at:
-            bring_forward(now)
+            bring_forward()
 
 
-def bring_forward(now: datetime) -> int:
+def bring_forward() -> int:
     """Let nothing wait for a time that the clock, set back, will only reach again; return how much did.
 
     What was due stays due, what had to wait waits for what was left of it, and a lease that
     nobody renews ends one lease from now. Doing it twice changes nothing.
     """
-    began = time.monotonic()
-
-    def moved_on() -> datetime:
-        """Return the time after a lock was waited for: who goes by the one before cuts short what was made since."""
-        waited = timedelta(seconds=time.monotonic() - began)
-        return now + waited if waited > JUMP / 2 else now  # less makes no difference
-
-    found = _shorten(moved_on)
-    stranded = list(_stranded(moved_on()).values_list("pk", flat=True))
+    found = _shorten()
+    stranded = list(_stranded(database_now()).values_list("pk", flat=True))
     for first in range(0, len(stranded), AT_ONCE):
-        found += _rewrite(stranded[first : first + AT_ONCE], moved_on)
+        found += _rewrite(stranded[first : first + AT_ONCE])
     return found
 
 
 @transaction.atomic
-def _shorten(moved_on: Callable[[], datetime]) -> int:
+def _shorten() -> int:
     """Let leases that nobody renews end one lease from now."""
-    now, lease = moved_on(), timedelta(seconds=settings().LEASE)
+    now, lease = database_now(), timedelta(seconds=settings().LEASE)
     leased = Due.objects.filter(lease_token__isnull=False, lease_until__gt=now + lease + JUMP)
     return leased.update(lease_until=now + lease)
 
 
 @transaction.atomic
-def _rewrite(ids: Sequence[int], moved_on: Callable[[], datetime]) -> int:
+def _rewrite(ids: Sequence[int]) -> int:
     """Make rows due after what was left of their wait; one that somebody holds meanwhile is left alone."""
-    now = moved_on()
-    free = _stranded(now).filter(pk__in=ids).select_related("saga").order_by("pk")
+    free = _stranded(database_now()).filter(pk__in=ids).select_related("saga").order_by("pk")
     listed = list(free.select_for_update(skip_locked=True, of=("self",)))
+    now = database_now()  # with the locks: a wait that began while we looked is not cut short by that
     for row in listed:
         planned = row.due_at if row.planned is None else row.planned
         row.due_at = now + max(timedelta(0), planned - (row.saga.updated_at or now))

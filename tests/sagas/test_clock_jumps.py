@@ -4,7 +4,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -48,6 +48,19 @@ def jump(monkeypatch: pytest.MonkeyPatch) -> Iterator[Jump]:
     yield make
     connection_created.disconnect(opened)
     connection.close()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
+    """What whoever mends a jump was told whenever it asked for the time, the latest at the end."""
+    told: list[datetime] = []
+
+    def now() -> datetime:
+        told.append(database_now())
+        return told[-1]
+
+    monkeypatch.setattr(jumps, "database_now", now)
+    return told
 
 
 def _set_postgres(connection: Any, off: float) -> None:
@@ -141,7 +154,7 @@ def test_what_a_saga_makes_due_is_due_by_the_clock_as_it_is_now(
     """Its own time does not run backwards; its work must not wait for the database to get there."""
     saga = errand()
     jump(-HOUR)
-    jumps.bring_forward(database_now())
+    jumps.bring_forward()
     run(Pump(["fetch"], "one participant's worker"))
     due = Due.objects.get(saga=saga)
     assert due.step == "pay"
@@ -149,18 +162,20 @@ def test_what_a_saga_makes_due_is_due_by_the_clock_as_it_is_now(
     assert Saga.objects.get(pk=saga.pk).updated_at > database_now()
 
 
-def test_a_wait_is_as_long_as_it_was_and_never_shorter(errand: Any, jump: Jump) -> None:
+def test_a_wait_is_as_long_as_it_was_and_never_shorter(
+    errand: Any, jump: Jump, asked: list[datetime]
+) -> None:
     saga = errand()
     step = Step.objects.get(saga=saga, name="fetch")
     later = saga.updated_at + timedelta(seconds=40)
     Due.objects.update(due_at=later)
     Step.objects.filter(pk=step.pk).update(due_at=later)
     jump(-HOUR)
-    now = database_now()
-    assert jumps.bring_forward(now) == 1
-    assert Due.objects.get().due_at == now + timedelta(seconds=40)
-    assert jumps.bring_forward(now + timedelta(seconds=5)) == 0, "another clock has done it already"
-    assert Due.objects.get().due_at == now + timedelta(seconds=40)
+    assert jumps.bring_forward() == 1
+    due_at = Due.objects.get().due_at
+    assert due_at == asked[-1] + timedelta(seconds=40), "from when nobody can have begun it later"
+    assert jumps.bring_forward() == 0, "another clock has done it already"
+    assert Due.objects.get().due_at == due_at
 
 
 def test_a_wait_until_a_moment_ends_at_that_moment_whatever_the_clock_was(pump: Pump, jump: Jump) -> None:
@@ -174,8 +189,8 @@ def test_a_wait_until_a_moment_ends_at_that_moment_whatever_the_clock_was(pump: 
         Pump(("default",), "one for functions").run(2)
     longer = waits.Permit().start({"steps": ["rest"], "wait": 20})
     jump(-HOUR)
+    assert jumps.bring_forward() == 2, "what is due at once, and what waits for a while"
     now = database_now()
-    assert jumps.bring_forward(now) == 2, "what is due at once, and what waits for a while"
     Pump(("filing", "default"), "one for filings").run(2)
     for saga in sagas:
         assert Due.objects.get(saga=saga, step="until").due_at.isoformat() == moment
@@ -183,16 +198,17 @@ def test_a_wait_until_a_moment_ends_at_that_moment_whatever_the_clock_was(pump: 
 
 
 @pytest.mark.parametrize("wait", [0.2, 40])
-def test_a_clock_that_is_set_back_twice_strands_nothing(errand: Any, jump: Jump, wait: float) -> None:
+def test_a_clock_that_is_set_back_twice_strands_nothing(
+    errand: Any, jump: Jump, asked: list[datetime], wait: float
+) -> None:
     saga = errand()
     later = saga.updated_at + timedelta(seconds=wait)
     Due.objects.update(due_at=later)
     Step.objects.filter(saga=saga, name="fetch").update(due_at=later)
     for seconds in (-300, -HOUR):
         jump(seconds)
-        now = database_now()
-        jumps.bring_forward(now)
-        assert Due.objects.get().due_at == now + timedelta(seconds=wait)
+        jumps.bring_forward()
+        assert Due.objects.get().due_at == asked[-1] + timedelta(seconds=wait)
 
 
 def test_who_waited_for_a_lock_cuts_nothing_short_that_was_made_meanwhile(
@@ -202,11 +218,24 @@ def test_who_waited_for_a_lock_cuts_nothing_short_that_was_made_meanwhile(
     wait = timedelta(seconds=4)
     Due.objects.update(due_at=saga.updated_at + wait)
     Step.objects.filter(saga=saga, name="fetch").update(due_at=saga.updated_at + wait)
-    monotonic = time.monotonic()
-    told = iter([monotonic])
-    monkeypatch.setattr(jumps.time, "monotonic", lambda: next(told, monotonic + 8))
-    assert jumps.bring_forward(saga.updated_at - timedelta(seconds=8)) == 0
+    before = iter([saga.updated_at - timedelta(seconds=8)] * 2)  # until it has found what is stranded
+    monkeypatch.setattr(jumps, "database_now", lambda: next(before, saga.updated_at))
+    assert jumps.bring_forward() == 0
     assert Due.objects.get().due_at == saga.updated_at + wait
+
+
+def test_what_began_to_wait_while_rows_were_looked_for_is_not_cut_short(
+    errand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saga = errand()
+    wait = timedelta(seconds=4)
+    Due.objects.update(due_at=saga.updated_at + wait)
+    Step.objects.filter(saga=saga, name="fetch").update(due_at=saga.updated_at + wait)
+    before, locked = saga.updated_at - timedelta(seconds=9), saga.updated_at - timedelta(seconds=8)
+    told = iter([before] * 3)  # for leases, to find what is stranded, and to find it again under locks
+    monkeypatch.setattr(jumps, "database_now", lambda: next(told, locked))
+    assert jumps.bring_forward() == 1
+    assert Due.objects.get().due_at == locked + wait
 
 
 def test_work_for_later_is_left_alone_when_no_clock_was_set(errand: Any) -> None:
@@ -214,7 +243,7 @@ def test_work_for_later_is_left_alone_when_no_clock_was_set(errand: Any) -> None
     later = database_now() + timedelta(hours=5)
     Due.objects.update(due_at=later)
     Step.objects.filter(name="fetch").update(due_at=later)
-    assert jumps.bring_forward(database_now()) == 0
+    assert jumps.bring_forward() == 0
 
 
 def test_a_clock_that_starts_after_the_jump_mends_it_too(errand: Any, jump: Jump) -> None:
