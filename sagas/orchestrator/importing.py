@@ -25,8 +25,8 @@ from sagas.models import IMPORT, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import pins, portable
 from sagas.orchestrator.asked import Asked, Invalid, OrchestratorError
 from sagas.orchestrator.exporting import ELSEWHERE, documents
-from sagas.orchestrator.ledger import EVENT_COLUMNS
 from sagas.orchestrator.loading import PROGRESS_COLUMNS, STEP_COLUMNS
+from sagas.orchestrator.shapes import EVENT_COLUMNS
 from sagas.orchestrator.start import fingerprint
 
 

@@ -9,7 +9,6 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from operator import is_, itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -23,78 +22,14 @@ from sagas.core import messages as m
 from sagas.core.commands import DueCommand, changed
 from sagas.core.decide import Refused, drafted
 from sagas.core.definition import SagaDefinition
-from sagas.core.progress import Progress, StepProgress
+from sagas.core.progress import Progress
 from sagas.models import Due, Event, Saga, Step
-from sagas.orchestrator import loading, outbox
+from sagas.orchestrator import loading, outbox, shapes
 from sagas.orchestrator.loading import STEP_COLUMNS, DueRow, Held, Known
 from sagas.signals import Change, committed
 
 log = logging.getLogger(__name__)
 
-SAGA_COLUMNS = (
-    "state",
-    "attention",
-    "waiting",
-    "begins_at",
-    "deadline_at",
-    "expired",
-    "paused",
-    "version=",
-    "sequence",
-    "data",
-    "error",
-    "updated_at",
-    "finished_at",
-)
-
-
-#: What identifies a row, and what of it was and is.
-_Changed = tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]
-
-
-class _Shapes:
-    """Choices of a row's columns: what most changes touch costs less on the way, and in the database, than all."""
-
-    def __init__(self, every: tuple[str, ...], *choices: tuple[str, ...]) -> None:
-        """Take what the values of a row are called, and the choices of them; the last must have all that changes."""
-        self._every = every
-        self._choices = choices
-        self._picks = [itemgetter(*map(every.index, choice)) for choice in choices]
-        self._fitting: dict[tuple[bool, ...], frozenset[int]] = {}
-        """Which values are as they were -> which choices have the others."""
-
-    def sort(self, changes: Sequence[_Changed]) -> Iterable[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
-        """Yield columns and rows: each change by the first choice that has all of it; a few by one that they share."""
-        fitting = [self._choices_for(before, after) for _, before, after in changes]
-        chosen = [min(those) for those in fitting]
-        if len(changes) <= FEW and len(set(chosen)) > 1:
-            chosen = [min(frozenset.intersection(*fitting))] * len(changes)
-        found: dict[int, list[tuple[Any, ...]]] = {}
-        for n, (key, _, after) in zip(chosen, changes, strict=True):
-            found.setdefault(n, []).append((*key, *self._picks[n](after)))
-        return [(self._choices[n], found[n]) for n in sorted(found)]
-
-    def _choices_for(self, before: tuple[Any, ...], after: tuple[Any, ...]) -> frozenset[int]:
-        """Return the choices that have all that changed. Sagas change in few ways: each is looked at once."""
-        same = tuple(map(is_, before, after))
-        found = self._fitting.get(same)
-        if found is None:
-            moved = {name for name, kept in zip(self._every, same, strict=True) if not kept}
-            fitting = (n for n, choice in enumerate(self._choices) if moved.issubset(choice))
-            found = self._fitting[same] = frozenset(fitting)
-        return found
-
-
-_SAGA_SHAPES = _Shapes(SAGA_COLUMNS, ("version=", "sequence", "updated_at"), SAGA_COLUMNS)
-_DISPATCHED = (
-    "status", "open", "scheduled", "action_number", "generation", "attempt", "budget", "due_at", "dispatched_at",
-)  # fmt: skip
-_COMPLETED = ("status", "open", "scheduled", "due_at", "outcome", "action_outcome", "result", "executed_at")
-_MOVED = tuple(dict.fromkeys(_DISPATCHED + _COMPLETED))
-_STEP_SHAPES = _Shapes(StepProgress._fields, _DISPATCHED, _COMPLETED, _MOVED, STEP_COLUMNS)
-#: So few rows share one shape, if a wider one: a part of a statement costs as much as some rows more in another.
-FEW = 8
-EVENT_COLUMNS = ("saga_id", "sequence", "version", "type", "step", "data", "at")
 COMMAND_COLUMNS = (
     "queue", "due_at", "paused", "name", "attempt", "step", "direction", "number", "generation", "timeout",
     "lease_token", "lease_until", "claimed_at", "timeout_at", "worker", "error",
@@ -201,7 +136,9 @@ class Group:
             return
         self._add_sagas([held for held in moved if not held.new])
         self._add_steps(moved)
-        self.batch.insert(Event, EVENT_COLUMNS, [row for held in moved for row in _event_rows(held)])
+        self.batch.insert(
+            Event, shapes.EVENT_COLUMNS, [row for held in moved for row in shapes.event_rows(held)]
+        )
         self._add_commands(moved)
         deliveries = [row for held in moved for row in outbox.deliveries(held, self.now)]
         self.batch.insert(Due, outbox.COLUMNS, deliveries)
@@ -213,26 +150,30 @@ class Group:
 
     def _add_sagas(self, moved: Sequence[Held]) -> None:
         changes = [
-            ((held.id, held.before.version), _saga_values(held.before), _saga_values(held.progress))
+            (
+                (held.id, held.before.version),
+                shapes.saga_values(held.before),
+                shapes.saga_values(held.progress),
+            )
             for held in moved
         ]
-        for shape, known in _SAGA_SHAPES.sort(changes):
+        for shape, known in shapes.SAGA.sort(changes):
             self.batch.update(Saga, ("id", "version"), shape, known)
 
     def _add_steps(self, moved: Sequence[Held]) -> None:
         new: list[tuple[Any, ...]] = []
-        changes: list[_Changed] = []
+        changes: list[shapes.Changed] = []
         for held in moved:
             for position, pinned in enumerate(held.definition.steps):
                 step = held.progress.steps[pinned.name]
                 if pinned.name not in held.step_ids:
                     fixed = (held.id, position, pinned.name, pinned.action, pinned.compensation)
-                    new.append((*fixed, *_step_values(step)))
+                    new.append((*fixed, *shapes.step_values(step)))
                 elif step is not held.before.steps[pinned.name]:
                     changes.append(((held.step_ids[pinned.name],), held.before.steps[pinned.name], step))
         columns = ("saga_id", "position", "name", "action", "compensation", *STEP_COLUMNS)
         self.batch.insert(Step, columns, new)
-        for shape, known in _STEP_SHAPES.sort(changes):
+        for shape, known in shapes.STEP.sort(changes):
             self.batch.update(Step, ("id",), shape, known)
 
     def _add_commands(self, moved: Sequence[Held]) -> None:
@@ -301,33 +242,6 @@ def _queue(command: DueCommand) -> str:
     return registry.WAITS_QUEUE if command.waits else registry.queue_for(command.name)
 
 
-def saga_row_values(held: Held) -> tuple[Any, ...]:
-    """Return the projected columns of a saga's row, in the order of SAGA_COLUMNS."""
-    return _saga_values(held.progress)
-
-
-def _step_values(step: StepProgress) -> tuple[Any, ...]:
-    return step[1:]  # all but the name
-
-
-def _saga_values(p: Progress) -> tuple[Any, ...]:
-    return (
-        p.state,
-        p.attention,
-        p.waiting,
-        p.begins_at,
-        p.deadline_at,
-        p.expired,
-        p.paused,
-        p.version,
-        p.sequence,
-        p.data,
-        p.error,
-        p.updated_at,
-        p.finished_at,
-    )
-
-
 def _due_changes(held: Held) -> tuple[dict[int, int], list[DueCommand]]:
     """Return the rows of commands that are no longer due, by number, and the commands that are due now.
 
@@ -341,12 +255,6 @@ def _due_changes(held: Held) -> tuple[dict[int, int], list[DueCommand]]:
         if command is not None:
             due.append(command)
     return over, sorted(due, key=lambda command: command.number not in over)
-
-
-def _event_rows(held: Held) -> Iterable[tuple[Any, ...]]:
-    for sequence, event in enumerate(held.events, start=held.before.sequence + 1):
-        step = getattr(event, "step", None)
-        yield held.id, sequence, event.version, type(event).__name__, step, e.event_data(event), event.at
 
 
 def _change(held: Held) -> Change:

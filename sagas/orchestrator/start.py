@@ -24,7 +24,7 @@ from sagas.core.plain import plain as as_plain
 from sagas.core.reactions import Reaction
 from sagas.core.waits import NoMoment, moment, seconds, wake_at
 from sagas.models import Saga
-from sagas.orchestrator import choreographed, ledger, loading, pins
+from sagas.orchestrator import choreographed, ledger, loading, pins, shapes
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
 from sagas.orchestrator.company import Company
 
@@ -153,7 +153,7 @@ _company: Company[Opening, Saga] = Company(record, most=64)
 
 _COLUMNS = (
     "id", "saga_type", "definition_id", "correlation_id", "idempotency_key", "fingerprint", "origin_id",
-    "origin_kind", "started_by_id", "created_at", *(c.rstrip("=") for c in ledger.SAGA_COLUMNS),
+    "origin_kind", "started_by_id", "created_at", *(c.rstrip("=") for c in shapes.SAGA_COLUMNS),
 )  # fmt: skip
 
 
@@ -161,7 +161,8 @@ def _saga_values(held: loading.Held, opening: Opening) -> tuple[Any, ...]:
     return (
         held.id, held.saga_type, opening.pin.digest, held.correlation_id, opening.idempotency_key,
         fingerprint(opening.data), opening.origin, opening.origin_kind,
-        opening.started_by.pk if opening.started_by else None, held.progress.created_at, *ledger.saga_row_values(held),
+        opening.started_by.pk if opening.started_by else None, held.progress.created_at,
+        *shapes.saga_values(held.progress),
     )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sagas.core import changes, choreography, draft, growth, progress, replies, verbs, waiting
+from sagas.core import changes, draft, growth, progress, replies, verbs, waiting
+from sagas.core.choreography import operators
 from sagas.replay import replaying
 
 from .breaking_choreographies import BUGS as CHOREOGRAPHIES
@@ -206,6 +207,6 @@ def break_core(patch: pytest.MonkeyPatch, name: str) -> None:
     made: dict[str, Any] = {}
     exec(compile(source.replace(line, instead), sound.__code__.co_filename, "exec"), sound.__globals__, made)  # noqa: S102
     patch.setattr(owner, function, made[function])
-    for table in (verbs._VERBS, choreography._VERBS):
+    for table in (verbs._VERBS, operators.VERBS):
         for verb in [verb for verb, acts in table.items() if acts is sound]:
             patch.setitem(table, verb, made[function])

@@ -3,108 +3,107 @@
 from collections.abc import Mapping
 
 from sagas.core import changes, choreography
+from sagas.core.choreography import delivering, ending, operators, publishing, turns
 
 from .bug import Bug
 
 BUGS: Mapping[str, Bug] = {
     "a repeated event is told again": Bug(
-        choreography, "_known", "return any(event in", "return False and any(event in"
+        publishing, "known", "return any(event in", "return False and any(event in"
     ),
     "a subscriber gets two events at a time": Bug(
-        choreography,
-        "_busy",
-        "return any(_untaken(s) and (s.scheduled or _number(s) < mine) for s in others)",
+        turns,
+        "busy",
+        "return any(_untaken(s) and (s.scheduled or publishing.number(s) < mine) for s in others)",
         "return False",
     ),
     "a subscriber gets the latest event first": Bug(
-        choreography, "_in_order", "key=_number", "key=lambda s: -_number(s)"
+        turns, "in_order", "key=publishing.number", "key=lambda s: -publishing.number(s)"
     ),
     "who waits behind a parked event is forgotten": Bug(
         choreography,
         "take",
-        "_answer(draft, flow, step, message)\n                _go_on(draft, flow)",
-        "_answer(draft, flow, step, message)",
+        "delivering.answer(draft, flow, step, message)\n                _go_on(draft, flow)",
+        "delivering.answer(draft, flow, step, message)",
     ),
-    "poison is not parked": Bug(
-        choreography, "_answer", "_park(draft, step, Attention.HELD, reason)", "pass"
-    ),
+    "poison is not parked": Bug(delivering, "answer", "_park(draft, step, Attention.HELD, reason)", "pass"),
     "a delivery that fails is given up": Bug(
-        choreography,
-        "_answer",
+        delivering,
+        "answer",
         "case m.Unknown(error=error) if step.attempt < step.budget:",
         "case m.Unknown(error=error) if step.attempt < step.budget - 1:",
     ),
     "what is expected is expected though it was told before": Bug(
-        choreography, "_delivered", "any(_known(draft, flow, event) for event in part.publishes)", "False"
+        delivering, "_delivered", "any(publishing.known(draft, flow, event) for event in expected)", "False"
     ),
     "an event does not end what was waited for": Bug(
-        choreography, "_publish", "step.expecting and event in part.publishes", "False"
+        publishing, "publish", "step.expecting and event in part.publishes", "False"
     ),
-    "an event does not turn it back": Bug(choreography, "_publish", "event in flow.turns", "False"),
+    "an event does not turn it back": Bug(publishing, "publish", "event in flow.turns", "False"),
     "it ends while something is on its way": Bug(
         choreography,
         "_go_on",
-        "not any(_open(step) for step in draft.progress.steps.values())",
+        "not any(turns.is_open(step) for step in draft.progress.steps.values())",
         "(not flow.endings or draft.step(END).event)",
     ),
     "it completes though it had turned back": Bug(
-        choreography, "_unkept", "if draft.progress.state is SagaState.COMPENSATING:", "if False:"
+        ending, "_unkept", "if draft.progress.state is SagaState.COMPENSATING:", "if False:"
     ),
     "it fails though something stands": Bug(
-        choreography, "_unkept", "if _still_stands(draft, flow, name)", "if False"
+        ending, "_unkept", "if _still_stands(draft, flow, name)", "if False"
     ),
     "what leads nowhere asks nobody": Bug(
-        choreography,
-        "_end",
-        "if end.event is None:\n        _miss",
-        "if end.event is None:\n        0 and _miss",
+        ending,
+        "end",
+        "if last.event is None:\n        wanted = publishing.either(flow.endings)\n        publishing.miss",
+        "if last.event is None:\n        wanted = publishing.either(flow.endings)\n        0 and publishing.miss",
     ),
     "what was promised is believed": Bug(
-        choreography,
-        "_answers",
+        delivering,
+        "answers",
         "step.promised and isinstance(reply, m.Completed | m.Rejected)",
         "False",
     ),
-    "a late effect is ignored": Bug(choreography, "_late", "undos and not to_come and not met", "False"),
+    "a late effect is ignored": Bug(delivering, "late", "undos and not to_come and not met", "False"),
     "what may be there is skipped": Bug(
-        choreography, "_skip", "if step.unresolved or step.expecting:", "if False:"
+        operators, "_skip", "if step.unresolved or step.expecting:", "if False:"
     ),
     "it is rolled back though it has ended": Bug(
-        choreography, "_compensate", "if ending is not None:", "if False:"
+        operators, "_compensate", "if ended is not None:", "if False:"
     ),
     "an undo that finds nothing leads nowhere": Bug(
-        choreography, "_delivered", "_found_nothing(part, result)", "False"
+        delivering, "_delivered", "_found_nothing(part, result)", "False"
     ),
     "a promise is awaited though it is undone": Bug(
-        choreography, "_settle_undone", "(moot or refused)", "refused"
+        delivering, "_settle_undone", "(moot or refused)", "refused"
     ),
     "a no behind the undo is parked": Bug(
-        choreography, "_answer", "if not _is_undone(draft, flow, step.name):", "if True:"
+        delivering, "answer", "if not _is_undone(draft, flow, step.name):", "if True:"
     ),
     # What was found by simulating them, and is mended
     "a new name is no remedy on the way back": Bug(
         choreography,
         "take",
-        "lambda step: _retry(draft, flow, m.Retry(step))",
+        "lambda step: operators.retry(draft, flow, m.Retry(step))",
         "lambda step: verbs._retry(draft, m.Retry(step))",
     ),
     "one attempt's no speaks for another delivery": Bug(
-        choreography, "_answer", "step.unresolved and not reply.inbox", "False"
+        delivering, "answer", "step.unresolved and not reply.inbox", "False"
     ),
     "what is taken on for later is waited for in vain": Bug(
-        choreography,
-        "_answer",
+        delivering,
+        "answer",
         "case m.Later():  # it has taken the event on; what it leads to is expected, if anything is\n            "
         "_delivered(draft, flow, part, step, reply)",
         "case m.Later(within=within):\n            "
         "draft.add(e.EventAwaited, step=step.name, due_at=draft.now.at + timedelta(seconds=within or 0))",
     ),
     "an end that is told already is settled by nothing": Bug(
-        choreography, "_resolve_end", "elif published is not None:", "elif False:"
+        operators, "_resolve_end", "elif published is not None:", "elif False:"
     ),
     "a second end is not told": Bug(
-        choreography,
-        "_publish",
+        publishing,
+        "publish",
         "if event in flow.endings else []",
         "if event in flow.endings and draft.step(END).event is None else []",
     ),
@@ -115,6 +114,6 @@ BUGS: Mapping[str, Bug] = {
         "s.attention is Attention.HELD",
     ),
     "an event that nobody hears is waited for": Bug(
-        choreography, "_publish", "if heard and flow.endings", "if flow.endings"
+        publishing, "publish", "if heard and flow.endings", "if flow.endings"
     ),
 }

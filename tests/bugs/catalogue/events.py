@@ -9,26 +9,26 @@ CORE, BUS = "tests/core/test_choreography.py", "tests/sagas/test_choreography.py
 @bug(CORE)
 def two_events_at_a_time() -> None:
     """A subscriber is called with an event while it is busy with an earlier one of the same saga."""
-    whole = "any(_untaken(s) and (s.scheduled or _number(s) < mine) for s in others)"
-    rewrite("sagas.core.choreography:_busy", whole, "False")
+    whole = "any(_untaken(s) and (s.scheduled or publishing.number(s) < mine) for s in others)"
+    rewrite("sagas.core.choreography.turns:busy", whole, "False")
 
 
 @bug(BUS)
 def poison_dropped() -> None:
     """An event that its subscriber refuses is written off, and nobody is told."""
-    rewrite("sagas.core.choreography:_answer", "_park(draft, step, Attention.HELD, reason)", "pass")
+    rewrite("sagas.core.choreography.delivering:answer", "_park(draft, step, Attention.HELD, reason)", "pass")
 
 
 @bug(CORE, BUS)
 def failed_is_believed() -> None:
     """A choreography that says it has failed is believed, though something that was done is not undone."""
-    rewrite("sagas.core.choreography:_unkept", "if _still_stands(draft, flow, name)", "if False")
+    rewrite("sagas.core.choreography.ending:_unkept", "if _still_stands(draft, flow, name)", "if False")
 
 
 @bug(CORE, BUS)
 def events_told_twice() -> None:
     """An event that is published twice is told twice: its subscribers do it all again, or the saga cannot go on."""
-    rewrite("sagas.core.choreography:_known", "return any(", "return False and any(")
+    rewrite("sagas.core.choreography.publishing:known", "return any(", "return False and any(")
 
 
 @bug(BUS)

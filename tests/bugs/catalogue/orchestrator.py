@@ -65,7 +65,7 @@ def answer_not_stored() -> None:
 def events_with_gaps() -> None:
     """To save room, retries are left out of the event log; folding it no longer gives the rows."""
     rewrite(
-        "sagas.orchestrator.ledger:_event_rows",
+        "sagas.orchestrator.shapes:event_rows",
         'step = getattr(event, "step", None)',
         'if type(event) is e.StepRescheduled:\n            continue\n        step = getattr(event, "step", None)',
     )
