@@ -30,6 +30,14 @@ RATIOS = {
     "sqlite_over_dbos_sqlite": (("sagadesk_sqlite", "happy"), ("dbos_sqlite", "happy")),
     "sqlite_drained_over_dbos_sqlite": (("sagadesk_sqlite", "drained"), ("dbos_sqlite", "happy")),
 }
+#: How a figure is called in a sentence.
+WORDS = {
+    "happy": "one by one",
+    "compensating": "compensating",
+    "drained": "drained",
+    "drained_50": "groups of 50",
+    "idle": "idle p50",
+}
 #: The same of the time that one saga takes while nothing else runs: here less is better.
 IDLE_RATIOS = {
     "idle_over_restate": ("sagadesk", "restate"),
@@ -72,6 +80,7 @@ def report(figures: Figures, about: dict[str, Any], effort: Effort) -> Report:
     pages = [f"[{_label(page.stem)}](performance/{page.name})" for page in sorted(PAGES.glob("*.md"))]
     if pages:
         made.say(f"Sagadesk alone: {', '.join(pages)}.")
+        made.say("Pictures: [rates](performance/rate.svg), [while idle](performance/idle.svg).")
     return made
 
 
@@ -163,7 +172,23 @@ def _ratio_table(made: Report) -> None:
     known = {name: ratio for name, ratio in made.numbers["ratios"].items() if ratio is not None}
     if known:
         made.say("Ratios, of the medians:")
-        made.table(("ratio", ""), [(name, number(ratio)) for name, ratio in known.items()])
+        made.table(
+            ("ratio", "of", "over", ""),
+            [(name, *map(_said, _parts(name)), number(ratio)) for name, ratio in known.items()],
+        )
+
+
+def _parts(ratio: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return what is divided by what: each an entrant and a figure."""
+    if ratio in RATIOS:
+        return RATIOS[ratio]
+    upper, lower = IDLE_RATIOS[ratio]
+    return (upper, "idle"), (lower, "idle")
+
+
+def _said(part: tuple[str, str]) -> str:
+    entrant, figure = part
+    return f"{LABELS[entrant]}, {WORDS[figure]}"
 
 
 def _settings(made: Report, figures: Figures) -> None:

@@ -52,7 +52,6 @@ directory={root}
 process_name=%(program_name)s-%(process_num)d
 numprocs={count}
 priority={priority}
-environment=SAGADESK_CONN_MAX_AGE="{conn_max_age}"
 autorestart=true
 startsecs=0
 stopwaitsecs=8
@@ -161,8 +160,8 @@ def _write_config(data: Path, port: int, carrier: int) -> None:
     saga = [python, str(ROOT / "manage.py"), "saga"]
     programs = [
         _program(data, "web", [python, *DAPHNE.format(port=port).split()]),
-        _program(data, "worker", [*saga, "worker"], count=2, conn_max_age=600),
-        _program(data, "clock", [*saga, "clock"], conn_max_age=600),
+        _program(data, "worker", [*saga, "worker"], count=2),
+        _program(data, "clock", [*saga, "clock"]),
         _program(data, "carrier", [python, *CARRIER.format(port=carrier).split()]),
     ]
     if not os.environ.get("REDIS_URL"):
@@ -178,15 +177,12 @@ def _write_config(data: Path, port: int, carrier: int) -> None:
     (data / "supervisor.conf").write_text(text)
 
 
-def _program(
-    data: Path, name: str, command: list[str], count: int = 1, priority: int = 9, conn_max_age: int = 0
-) -> str:
+def _program(data: Path, name: str, command: list[str], count: int = 1, priority: int = 9) -> str:
     return PROGRAM.format(
         name=name,
         command=_literal(shlex.join(command)),
         count=count,
         priority=priority,
-        conn_max_age=conn_max_age,
         root=_literal(ROOT),
         logs=_literal(_logs(data)),
     )

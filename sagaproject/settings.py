@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote
@@ -48,6 +49,8 @@ def document(name: str) -> dict[str, Any]:
     return found
 
 
+#: Whether this process serves until it is told to stop, as a worker or the clock.
+STAYS = sys.argv[1:3] in (["saga", "worker"], ["saga", "clock"])
 BASE_DIR = ROOT
 DATA_DIR = data_dir()
 DEBUG = switched_on("SAGADESK_DEBUG")
@@ -108,8 +111,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {
     "default": database(
         os.environ.get("DATABASE_URL") or "sqlite:///" + quote(str(DATA_DIR / "db.sqlite3")),
-        # 0 for web: under ASGI a request's connection belongs to its thread. Workers keep theirs.
-        max_age=int(os.environ.get("SAGADESK_CONN_MAX_AGE", "0")),
+        # 0 for web: under ASGI a request's connection belongs to its thread.
+        max_age=int(os.environ.get("SAGADESK_CONN_MAX_AGE") or (600 if STAYS else 0)),
     )
 }
 REDIS_URL = redis_url(DATA_DIR)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from importlib import import_module
 from typing import Any
@@ -16,6 +17,8 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 from sagas.live import Feed, Viewer
 from sagas.orchestrator import permitted
+
+log = logging.getLogger(__name__)
 
 SEE = "sagas.view_saga"
 SIGNED_OUT, NOT_ALLOWED, TOO_LARGE, TOO_MUCH = 4401, 4403, 4413, 4429
@@ -90,7 +93,11 @@ class ListConsumer(AsyncWebsocketConsumer):
     async def _recheck(self) -> None:
         while True:
             await asyncio.sleep(RECHECK)
-            code, _ = await self._may(await self._user_now())
+            try:
+                code, _ = await self._may(await self._user_now())
+            except Exception as fault:  # the database is away, say: the next look tells
+                log.warning("who still may see this page could not be looked up: %s", fault)
+                continue
             if code:
                 await self.close(code)
 

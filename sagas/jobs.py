@@ -96,8 +96,10 @@ def work(name: str) -> None:
     if _pump is None:
         Pump([name], "job").run(settings().BUDGET)
     else:
-        _pump.run(settings().BUDGET, stay=True)
-        _follow(_pump, name)
+        try:
+            _pump.run(settings().BUDGET, stay=True)
+        finally:
+            _follow(_pump, name)
 
 
 def _follow(pump: Pump, name: str) -> None:

@@ -273,6 +273,6 @@ class Clock:
             for _ in range(ROUNDS):
                 if reap() < REAPED_AT_ONCE:
                     break
-        self.periodic.look()
-        hold_unserved()
         jobs.ring_for_due()
+        hold_unserved()
+        self.periodic.look()  # last: an author's code may take its time

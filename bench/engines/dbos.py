@@ -49,7 +49,7 @@ def main() -> None:
         "settings",
         versions=f"dbos {version('dbos')}",
         durable="each step",
-        text=f"called directly, {PROCESSES} processes of {THREADS} threads; its queue polls every 50 ms",
+        text=f"called directly, processes: {PROCESSES}, threads in each: {THREADS}; its queue polls every 50 ms",
     )
     with launched("driver"):
         pass  # it makes its tables

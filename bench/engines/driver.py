@@ -190,9 +190,9 @@ def running(*commands: Sequence[Any], **environment: str) -> Iterator[list["subp
 
 
 @contextmanager
-def crew(module: str, size: int) -> Iterator[Callable[[str, int], None]]:
+def crew(module: str, size: int, **environment: str) -> Iterator[Callable[[str, int], None]]:
     """Run an engine's module so many times; yield what tells each to do its share of sagas, and waits for all."""
-    with running(*[(sys.executable, "-m", module, "crew")] * size) as members:
+    with running(*[(sys.executable, "-m", module, "crew")] * size, **environment) as members:
 
         def share(variant: str, count: int) -> None:
             shares = [(count + n) // size for n in range(size)]

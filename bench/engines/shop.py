@@ -33,7 +33,7 @@ def fulfil(order: dict[str, Any], commands: dict[str, str]) -> None:
     from sagas.core.commands import idempotency_key
     from sagas.core.context import CommandInput, Meta
     from sagas.core.words import Direction
-    from sagas.engine.call import function_of
+    from sagas.engine.call import call_of
     from sagas.engine.work import Work
 
     saga_id, deadline = uuid4(), timezone.now() + timedelta(seconds=30)
@@ -52,7 +52,7 @@ def fulfil(order: dict[str, Any], commands: dict[str, str]) -> None:
         )
         values = {**order, "saga_id": str(saga_id), "step_name": step, "results": dict(results)}
         command = CommandInput(name, values, meta)
-        function, argument = function_of(Work(uuid4(), saga_id, name, 1, 30.0, number, command))
+        function, argument, _ = call_of(Work(uuid4(), saga_id, name, 1, 30.0, number, command))
         results[step] = function(argument)
 
 

@@ -20,6 +20,7 @@ DELIVERY = "ChaosDelivery"
 TYPES = (
     *("ChaosChain",) * 6,
     *("ChaosFork",) * 3,
+    *("ChaosStairs",) * 3,
     *("ChaosParcel",) * 2,
     *("ChaosRound",) * 2,
     *("ChaosTour",) * 2,

@@ -37,8 +37,8 @@ def _late(draft: Draft, reply: m.Reply) -> None:
     if step is None or not isinstance(reply, m.Completed):
         return
     known = step.action_outcome is Outcome.COMPLETED or step.standing
-    # With an inbox the undo has met this effect, unless an operator denied it and nothing was undone.
-    met = reply.inbox and step.action_outcome is not Outcome.REJECTED
+    # With an inbox an undo has met this effect. There was none if an operator denied it, or it was withdrawn.
+    met = reply.inbox and step.undo_number is not None and step.action_outcome is not Outcome.REJECTED
     if not known and not met and draft.definition.step(step.name).compensation is not None:
         draft.add(e.LateEffectFound, step=step.name, result=reply.result)
 

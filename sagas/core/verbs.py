@@ -1,4 +1,4 @@
-"""What each of an operator's verbs decides, and when it is refused, with the reason (DESIGN 4, Verbs)."""
+"""What each of an operator's verbs decides, and when it is refused, with the reason."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What comes of waiting: a time is up, or a person has answered (DESIGN 5: one mechanism for all of it)."""
+"""What comes of waiting: a time is up, or a person has answered: one mechanism for all of it."""
 
 from sagas.core import events as e
 from sagas.core import messages as m

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -24,20 +24,25 @@ class Unserved(Exception):
     """Nobody handles the command here."""
 
 
-def function_of(work: Work) -> Any:
-    """Return the plain or asynchronous function to call for this work, ready to be called without arguments.
+class Call(NamedTuple):
+    """A function that is to be called with one argument."""
 
-    Raises :class:`Unserved` if there is none.
-    """
+    function: Callable[[Any], Any]
+    argument: Any
+    is_async: bool = False
+
+
+def call_of(work: Work) -> Call:
+    """Return what is to be called for this work. Raises :class:`Unserved` if there is nothing."""
     if work.command is not None:
         handler = registry.handler(work.name)
         if handler is None:
             raise Unserved(f"no handler is registered for {work.name}")
         _validate(handler, work)
         if isinstance(work.command, SagaContext):
-            return _delivering(work, handler), work.command
-        return handler.function, work.command
-    return _subscriber(work), work.event
+            return Call(_delivering(work, handler), work.command, handler.is_async)
+        return Call(handler.function, work.command, handler.is_async)
+    return _subscriber(work)
 
 
 def _delivering(work: Work, handler: registry.Command) -> Callable[[Any], Any]:
@@ -80,18 +85,18 @@ def _validate(handler: registry.Command, work: Work) -> None:
         raise answers.Rejected(f"{where}: {first['msg']}") from wrong
 
 
-def _subscriber(work: Work) -> Any:
+def _subscriber(work: Work) -> Call:
     event = work.event.name if work.event is not None else ""
     if work.name == outbox.HOOK:
-        return lambda _: outbox.call_hook(work.saga_id, event)
+        return Call(lambda _: outbox.call_hook(work.saga_id, event), work.event)
     if work.name == outbox.PARENT:
-        return lambda _: children.ended(work.saga_id)
+        return Call(lambda _: children.ended(work.saga_id), work.event)
     if work.name == intake.SAGA:
-        return lambda _: intake.take(work.saga_id)
+        return Call(lambda _: intake.take(work.saga_id), work.event)
     subscriber = registry.subscriber(event, work.name)
     if subscriber is None:
         raise Unserved(f"the subscriber {work.name} of {event} is no longer registered")
-    return subscriber.function
+    return Call(subscriber.function, work.event, subscriber.is_async)
 
 
 def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
@@ -124,7 +129,7 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
         case TimeoutError() | asyncio.CancelledError():
             return m.Unknown(work.number, _text(fault) or f"no reply within {work.timeout:g} s", inbox)
         case _:
-            return m.Unknown(work.number, f"{type(fault).__name__}: {_text(fault)}", inbox)
+            return m.Unknown(work.number, told(fault), inbox)
 
 
 def _remembers(work: Work) -> bool:
@@ -141,4 +146,12 @@ def _completed(work: Work, result: Any, inbox: bool) -> m.Reply:
 
 
 def _text(fault: BaseException) -> str:
-    return printable(str(fault))
+    try:
+        return printable(str(fault))
+    except Exception:  # a handler's own kind of exception may not know how to say it
+        return "it cannot say what"
+
+
+def told(fault: BaseException) -> str:
+    """Return what kind of exception it is, and what it says."""
+    return f"{type(fault).__name__}: {_text(fault)}"

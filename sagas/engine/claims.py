@@ -4,12 +4,13 @@ Taking is one statement on PostgreSQL, which skips what others are taking; SQLit
 """
 
 import json
+import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from django.db import connections, router, transaction
+from django.db import InterfaceError, OperationalError, connections, router, transaction
 from django.db.models import QuerySet
 
 from sagas import orchestrator, registry, rows
@@ -24,6 +25,8 @@ from sagas.models import Due, Process, Saga
 from sagas.orchestrator import loading
 from sagas.orchestrator.loading import DueRow, Held
 from sagas.signals import left_over
+
+log = logging.getLogger(__name__)
 
 #: Seconds to wait before a saga that could not be read or decided is tried again.
 POISONED = 60.0
@@ -247,10 +250,7 @@ def reap() -> int:
     lost = Due.objects.filter(lease_token__isnull=False, lease_until__lt=database_now())
     listed = list(lost.order_by("lease_until")[:REAPED_AT_ONCE])
     commands = [row for row in listed if row.kind == Due.COMMAND]
-    if commands:
-        for answer, fault in orchestrator.deliver([_lost(row) for row in commands]).undecided:
-            if answer.lease_token is not None:
-                keep_apart(answer.saga_id, answer.lease_token, f"could not be decided: {fault}")
+    _record([_lost(row) for row in commands])
     for row in listed:
         if row.kind == Due.DELIVERY:
             event = DomainEvent(row.event or "", {})
@@ -275,8 +275,28 @@ def hold_unserved() -> int:
     if not waiting:
         return 0
     work = claim(waiting, REAPED_AT_ONCE, "clock")
-    orchestrator.deliver([_unserved(each) for each in work if each.command is not None])
+    _record([_unserved(each) for each in work if each.command is not None])
     return len(work)
+
+
+def _record(answers: Sequence[orchestrator.Answered]) -> None:
+    """Record what became of commands, and keep those apart of which it cannot be: they must not hold up the others."""
+    if not answers:
+        return
+    try:
+        undecided = orchestrator.deliver(answers).undecided
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as fault:
+        if len(answers) > 1:
+            for answer in answers:
+                _record([answer])
+            return
+        log.error("what became of a command of saga %s cannot be written", answers[0].saga_id, exc_info=fault)
+        undecided = [(answers[0], fault)]
+    for answer, why in undecided:
+        if answer.lease_token is not None:
+            keep_apart(answer.saga_id, answer.lease_token, f"could not be recorded: {why}")
 
 
 def _unserved(work: Work) -> orchestrator.Answered:

@@ -67,7 +67,7 @@ def _see_to(name: str, author: Any) -> datetime:
         now = database_now()
         schedule = _schedule(name, cron, now)
         if cron.latest(schedule.tick, now) is not None:
-            return _start(schedule.pk, cron, author.periodic_data())
+            return _start(schedule.pk, cron, _data(author))
         return cron.next(max(schedule.tick, now))
     except DatabaseError:
         raise
@@ -78,6 +78,14 @@ def _see_to(name: str, author: Any) -> datetime:
         error = printable(f"{type(fault).__name__}: {fault}")
         Schedule.objects.filter(saga_type=name, every=author.every).update(error=error)
     return database_now() + AGAIN
+
+
+def _data(author: Any) -> Any:
+    """Ask an author's class for data. What goes wrong in its own questions to the database is its own affair."""
+    try:
+        return author.periodic_data()
+    except DatabaseError as fault:
+        raise RuntimeError(f"periodic_data: {fault}") from fault
 
 
 def _schedule(name: str, cron: Cron, now: datetime) -> Schedule:

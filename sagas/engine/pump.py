@@ -5,7 +5,6 @@ in the commit that makes them due, as long as they are on a queue that is served
 stays with one pump is read once: its commits compare its version instead of locking it.
 """
 
-import inspect
 import logging
 import threading
 import time
@@ -152,7 +151,8 @@ class Pump:
         self._more = False  # before we look: who rings from now on is heard
         wanted = self.free
         taken = claims.claim(self.queues, wanted, self.worker)
-        self._more = self._more or len(taken) == wanted
+        if len(taken) == wanted:
+            self._more = True
         return taken
 
     def _begin(self, work: Work) -> None:
@@ -171,14 +171,13 @@ class Pump:
             done(None, None)
             return
         try:
-            function, argument = call.function_of(work)
+            function, argument, is_async = call.call_of(work)
+            if is_async:
+                self._slots.run_async(lambda: function(argument), work.timeout, done)
+            else:
+                self._slots.run(lambda: function(argument), done)
         except Exception as fault:
             done(None, fault)
-            return
-        if inspect.iscoroutinefunction(inspect.unwrap(function)):
-            self._slots.run_async(lambda: function(argument), work.timeout, done)
-        else:
-            self._slots.run(lambda: function(argument), done)
 
     def _harvest(self, claiming: bool, end: float) -> None:
         """Wait for an outcome, a ring, a time-out or the next look, and commit what is ready."""
@@ -210,6 +209,7 @@ class Pump:
     def _commit(self, outcomes: list[_Outcome]) -> None:
         for outcome in outcomes:  # before the time-outs: what has answered is not left behind
             self.running.pop(outcome.work.token, None)
+            self.hung.pop(outcome.work.token, None)  # it answered in the very moment in which it was given up
         outcomes += self._timed_out()
         if not outcomes:
             return
@@ -254,7 +254,8 @@ class Pump:
         for held, due, lease in delivered.claimed:
             self._begin(command_work(held, Sent.of(due), lease.token, lease.timeout_at))
         self._forget(ids)
-        self._more = self._more or not self.queues.isdisjoint(delivered.queues)
+        if not self.queues.isdisjoint(delivered.queues):
+            self._more = True
         for answer, why in delivered.undecided:
             if answer.lease_token is not None:
                 self._keep_apart(answer.saga_id, answer.lease_token, "could not be decided", why)
@@ -305,7 +306,7 @@ class Pump:
         for o in outcomes:
             if o.fault is not None:
                 wait = min(settings().DELIVERY_RETRY_CAP, 2.0 ** min(o.work.attempt - 1, 16))
-                error = f"{type(o.fault).__name__}: {o.fault}"
+                error = call.told(o.fault)
                 self.room.insist(lambda o=o, wait=wait, error=error: claims.put_off(o.work, wait, error))  # type: ignore[misc]
 
     def _renew(self) -> None:

@@ -49,10 +49,14 @@ class Slots:
         return self._busy
 
     def run(self, function: Callable[[], Any], done: Done) -> None:
-        """Run a plain function in a thread."""
+        """Run a plain function in a thread. Raises RuntimeError if there is none, and none to be had."""
         with self._lock:
             self._todo.append((function, done))
-            self._call()
+            try:
+                self._call()
+            except RuntimeError:
+                self._todo.pop()  # nobody will come for it
+                raise
 
     def watch(self) -> None:
         """Leave an event loop behind in which a handler blocks, so that the next ones get a fresh one."""
@@ -64,6 +68,7 @@ class Slots:
             self._loop.call_soon_threadsafe(self._turns)
         elif now - self._asked > BLOCKED:
             log.error("an asynchronous handler blocks its event loop; the next ones get another loop")
+            asyncio.run_coroutine_threadsafe(_retire(), self._loop)
             self._loop, self._asked = None, None
 
     def _turns(self) -> None:
@@ -137,8 +142,9 @@ class Slots:
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, name="saga-async", daemon=True).start()
+            loop = asyncio.new_event_loop()
+            threading.Thread(target=_turn, args=(loop,), name="saga-async", daemon=True).start()
+            self._loop = loop
         return self._loop
 
     @staticmethod
@@ -149,3 +155,16 @@ class Slots:
             done(None, raised)
         else:
             done(result, None)
+
+
+def _turn(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
+async def _retire() -> None:
+    """End this event loop, once whatever runs in it has ended; it is given nothing more."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others)
+    asyncio.get_running_loop().stop()

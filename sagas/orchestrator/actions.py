@@ -193,7 +193,7 @@ def _is_repair(held: loading.Held, verb: str) -> bool:
 
 
 def _repair(held: loading.Held) -> tuple[str, Opening]:
-    """Return the step with a late effect, and a one-step saga that undoes it (DESIGN 4, rule 1)."""
+    """Return the step with a late effect, and a one-step saga that undoes it (docs/concepts, rule 1)."""
     step = next(s for s in held.progress.steps.values() if s.attention is Attention.LATE_EFFECT)
     pinned = held.definition.step(step.name)
     if pinned.undo is None:

@@ -78,12 +78,19 @@ class Held:
 
     @property
     def whole(self) -> bool:
-        """Whether we know the rows of all that is due of it: those are then ours to answer for, unlocked."""
-        scheduled = {step.number for step in self.progress.steps.values() if step.scheduled}
-        own = own_wake(self.definition, self.progress)
+        """Whether its version is all that need be compared: what is due of it cannot be claimed meanwhile unseen.
+
+        We know all its rows, and each command is held by somebody: a claim makes no version, so whoever withdraws a
+        command that is free must lock it. What waits for a time may be free, since nobody is called when that is up.
+        """
+        scheduled = [step for step in self.progress.steps.values() if step.scheduled]
+        numbers, own = {step.number for step in scheduled}, own_wake(self.definition, self.progress)
         if own is not None:
-            scheduled.add(own.number)
-        return scheduled == self.due.keys() and not self.progress.paused and self.rooted
+            numbers.add(own.number)
+        if numbers != self.due.keys() or self.progress.paused or not self.rooted:
+            return False
+        free = {row.number for row in self.due.values() if row.lease_token is None}
+        return free.isdisjoint(step.number for step in scheduled if step.waiting is None)
 
     @property
     def rooted(self) -> bool:

@@ -122,7 +122,7 @@ def _record(opening: Opening) -> Saga:
     try:
         return _company(opening)
     except DatabaseError as fault:
-        if isinstance(fault, OperationalError):
+        if isinstance(fault, OperationalError) and getattr(fault.__cause__, "sqlstate", None) != _TOO_LARGE:
             raise
         return record([opening])[0]  # one of those that were written together was at fault: this one?
 
@@ -150,6 +150,8 @@ def record(openings: Sequence[Opening]) -> list[Saga]:
 
 
 _company: Company[Opening, Saga] = Company(record, most=64)
+_TOO_LARGE = "54000"
+"""PostgreSQL's code for a value that is too large for an index, say: one start's fault, and not the database's."""
 
 _COLUMNS = (
     "id", "saga_type", "definition_id", "correlation_id", "idempotency_key", "fingerprint", "origin_id",

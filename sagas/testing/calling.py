@@ -9,7 +9,6 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.db import DatabaseError, connections, transaction
 
-from sagas import registry
 from sagas.core import messages as m
 from sagas.engine import call
 from sagas.engine.work import Work
@@ -125,9 +124,8 @@ def call_handler(work: Work, aliases: tuple[str, ...] = (), death: Death | None 
     result, fault = None, None
     with _kept_usable(aliases) as spoil, _watched(watch, aliases):
         try:
-            function, argument = call.function_of(work)
-            handler = registry.handler(work.name)
-            run = async_to_sync(function) if handler and handler.is_async else function
+            function, argument, is_async = call.call_of(work)
+            run = async_to_sync(function) if is_async else function
             result = run(argument)
         except Died as died:
             fault = died

@@ -206,7 +206,7 @@ class Play:
         """Run the saga's function, as the engine would; return what came of it."""
         work = self.work(due)
         try:
-            function, record = call.function_of(work)
+            function, record, _ = call.call_of(work)
         except call.Unserved as fault:
             return call.reply_to(work, None, fault)
         return call.reply_to(work, function(record), None)

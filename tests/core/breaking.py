@@ -101,7 +101,10 @@ BUGS: Mapping[str, Bug] = {
     ),
     "a late effect is ignored": Bug(replies, "_late", "if not known", "if False and not known"),
     "an operator's denial hides a late effect": Bug(
-        replies, "_late", "reply.inbox and step.action_outcome is not Outcome.REJECTED", "reply.inbox"
+        replies,
+        "_late",
+        "reply.inbox and step.undo_number is not None and step.action_outcome is not Outcome.REJECTED",
+        "reply.inbox",
     ),
     "one attempt's no speaks for another": Bug(
         replies, "_answer_action", "if step.unresolved and not inbox", "if False"

@@ -95,7 +95,7 @@ def send_command(
     work = Work(
         uuid4(), UUID(meta.saga_id), name, 1, 30.0, number=1, command=CommandInput(name, values, meta)
     )
-    function, argument = call.function_of(work)
+    function, argument, _ = call.call_of(work)
     return function(argument)
 
 

@@ -13,7 +13,7 @@ from participants.scenarios.order import SCENARIOS
 from sagas import orchestrator, registry
 from sagas.models import Saga
 
-#: DESIGN 8, word for word; insufficient_funds is ours.
+#: How each scenario ends, whatever becomes of the code: others rely on it.
 PROMISED = {
     "happy": ("completed", None),
     "carrier_down_twice": ("completed", None),

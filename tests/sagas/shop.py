@@ -24,7 +24,7 @@ class Errand(SagaOrchestrator):
         assert item
         common: dict[str, Any] = {"retry": QUICK, "undo_retry": QUICK, "hold": hold}
         branch = {"needs": ()} if data.get("branches") else {}
-        join = {"needs": ("fetch", "pay")} if data.get("branches") else {}
+        join = {"needs": data.get("join", ("fetch", "pay"))} if data.get("branches") else {}
         return [
             SagaStep("fetch", "FetchService.Fetch", undo, **common),
             SagaStep("pay", "PayService.Pay", "PayService.Refund", **common, **branch),

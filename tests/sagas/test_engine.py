@@ -139,6 +139,23 @@ def test_what_cannot_be_recorded_is_no_result(
     assert "cannot be recorded" in (step.error or "")
 
 
+class Speechless(Exception):
+    def __str__(self) -> str:
+        return None  # type: ignore[return-value]
+
+
+def test_an_error_that_cannot_say_what_it_is_is_one_all_the_same(
+    errand: Any, pump: Pump, world: shop.World
+) -> None:
+    def breaks(_: Any) -> None:
+        raise Speechless
+
+    world.behaviour["FetchService.Fetch"] = breaks
+    saga = rest(pump, errand())
+    assert (saga.state, saga.steps.get(name="fetch").status) == ("failed", "compensated")
+    assert saga.error == "Speechless: it cannot say what"
+
+
 def test_an_error_that_no_database_could_store_is_stored_without_that(
     errand: Any, pump: Pump, world: shop.World
 ) -> None:

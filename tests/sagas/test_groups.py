@@ -11,14 +11,15 @@ from django.db import DataError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from sagas import orchestrator, rows
+from sagas import Rejected, orchestrator, rows
 from sagas.core.messages import Completed
-from sagas.engine import Pump, reap
+from sagas.engine import Pump, claims, reap
 from sagas.models import Definition, Due, Saga, Step
 from sagas.orchestrator import ledger, loading, pins
 from sagas.signals import committed
 from tests.sagas import shop
 from tests.sagas.running import assert_rows_are_the_fold, at_once, rest, run
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -109,6 +110,36 @@ def test_a_saga_that_moved_on_unseen_is_locked_and_read_again(
         assert saga.state == "completed"
         assert_rows_are_the_fold(saga)
     assert set(moved.events.values_list("type", flat=True)) >= {"SagaPaused", "SagaResumed"}
+
+
+def test_what_another_worker_has_taken_meanwhile_is_not_withdrawn_unseen(
+    errand: Any, world: shop.World
+) -> None:
+    """A claim makes no version: the commit that turns the saga back must find out that somebody calls the step."""
+    saga = errand(branches=True, join=["fetch"])
+    taken: list[Any] = []
+
+    def post_is_taken() -> bool:
+        taken.extend(claims.claim(["post"], 1, "another worker"))
+        return bool(taken)
+
+    def pay(_: Any) -> None:
+        until(post_is_taken)
+        raise Rejected("no money")
+
+    world.behaviour["PayService.Pay"] = pay
+    run(Pump(["fetch", "pay"], "a worker"))
+    (work,) = taken
+    saga.refresh_from_db()
+    assert saga.state == "compensating"
+    assert Due.objects.get(saga=saga, step="post").lease_token == work.token
+    assert not saga.events.filter(type="StepWithdrawn").exists(), "it is awaited"
+    reply = Completed(work.number, None, inbox=True)
+    orchestrator.deliver([orchestrator.Answered(saga.pk, reply, work.token, work.claimed_at)])
+    rest(Pump(["fetch", "pay"], "a worker"), saga)
+    assert saga.state == "failed"
+    assert_rows_are_the_fold(saga)
+    assert Step.objects.get(saga=saga, name="post").status == "completed", "it has no undo, and stands"
 
 
 def test_two_replies_that_share_a_commit_are_two_transitions(

@@ -162,12 +162,14 @@ def test_an_asynchronous_handler_that_blocks_does_not_hold_up_those_that_come_af
     runs = threading.Thread(target=lambda: (run(pump), connection.close()))
     runs.start()
     assert blocking.wait(20)
-    until(lambda: pump._slots._loop is None)
+    left_behind = pump._slots._loop
+    until(lambda: pump._slots._loop is not left_behind)
     after = Asynchronous().start({})
     until(lambda: Saga.objects.get(pk=after.pk).state == "completed")
     release.set()
     runs.join(30)
     assert Saga.objects.get(pk=blocked.pk).state == "completed"
+    until(lambda: left_behind.is_closed())
 
 
 def test_what_an_asynchronous_handler_says_too_late_is_taken() -> None:

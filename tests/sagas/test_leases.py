@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from sagas import orchestrator
@@ -230,6 +230,25 @@ def test_a_lost_lease_that_cannot_be_decided_is_put_off(errand: Any, monkeypatch
     assert reap() == 1
     assert "poison" in (Due.objects.get(saga=saga).error or "")
     assert reap() == 0
+
+
+def test_a_lost_lease_that_cannot_be_written_holds_up_no_other(
+    errand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisoned, healthy = errand(), errand()
+    claims.claim(["fetch"], 2, "doomed")
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+    write = ledger.Group.write
+
+    def refuses(group: ledger.Group) -> None:
+        if poisoned.pk in group.sagas:
+            raise DataError("no room for that value")
+        write(group)
+
+    monkeypatch.setattr(ledger.Group, "write", refuses)
+    assert reap() == 2
+    assert "no room for that value" in (Due.objects.get(saga=poisoned).error or "")
+    assert healthy.steps.get(name="fetch").attempt == 2
 
 
 def test_work_is_not_begun_before_it_is_due(errand: Any, pump: Pump, world: shop.World) -> None:

@@ -18,6 +18,7 @@ from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.db import OperationalError
 from django.test import Client
 from redis import Redis
 
@@ -187,6 +188,34 @@ def test_a_log_out_or_a_lost_permission_ends_the_connection(db: None, monkeypatc
 
     run(story(cookie(reader), new_password, consumers.SIGNED_OUT))
     run(story(cookie(reader), reader.user_permissions.clear, consumers.NOT_ALLOWED))
+
+
+def test_a_database_that_is_away_for_a_moment_does_not_end_the_looking_after_permissions(
+    db: None, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(consumers, "RECHECK", 0.05)
+    reader = get_user_model().objects.create_user("reader")
+    reader.user_permissions.add(Permission.objects.get(codename="view_saga"))
+    looked: list[str] = []
+    may = consumers.ListConsumer._may
+
+    async def sometimes(consumer: Any, user: Any) -> Any:
+        looked.append("")
+        if len(looked) == 2:
+            raise OperationalError("the database is away")
+        return await may(consumer, user)
+
+    async def story(headers: list[tuple[bytes, bytes]]) -> None:
+        async with Socket("/ws/sagas/", headers) as socket:
+            await socket.say(type="show", sagas={})
+            await socket.hear()
+            while len(looked) < 2:
+                await asyncio.sleep(0)
+            await sync_to_async(reader.user_permissions.clear)()
+            assert await socket.closing() == consumers.NOT_ALLOWED
+
+    monkeypatch.setattr(consumers.ListConsumer, "_may", sometimes)
+    run(story(cookie(reader)))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 from django.core.checks import ERROR
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.test import Client
 from django.urls import reverse
 
@@ -164,6 +164,17 @@ def test_a_type_that_cannot_be_started_is_tried_again_and_named(nightly: Nightly
     clock.look()
     assert keys() == ["every 2026-01-02T03:00:00+00:00"]
     assert list(upkeep._unstarted()) == []
+
+
+def test_what_an_author_asks_the_database_in_vain_holds_up_nobody_else(nightly: Nightly, time: Time) -> None:
+    clock = Periodic()
+    clock.look()
+    time.now = at("2026-01-02T03:00")
+    with mock.patch.object(nightly, "periodic_data", side_effect=ProgrammingError("no such table: shop")):
+        clock.look()
+    assert list(upkeep._unstarted()) == [
+        "Nightly cannot be started at its tick: RuntimeError: periodic_data: no such table: shop"
+    ]
 
 
 def test_another_expression_is_another_schedule(nightly: Nightly, time: Time) -> None:

@@ -98,3 +98,20 @@ def test_what_waits_is_run_by_the_threads_that_are_there_if_no_more_can_be_start
         pool.run(lambda: None, lambda result, fault, number=number: ended.append(number))
     until(lambda: ended == [*range(20)])
     assert pool.busy == 0
+
+
+def test_what_no_thread_can_be_had_for_is_refused_and_not_run_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, ended = Slots(), []
+
+    class None_(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(slots, "threading", SimpleNamespace(Lock=Lock, Thread=None_))
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            pool.run(lambda: None, lambda *_: ended.append("refused"))
+    pool.run(lambda: None, lambda *_: ended.append("run"))
+    until(lambda: ended)
+    until(lambda: not pool.busy)
+    assert ended == ["run"]

@@ -1,4 +1,4 @@
-"""What a reply to an open command has to decide: DESIGN 4 as the oracle reads it."""
+"""What a reply to an open command has to decide, as the oracle reads it."""
 
 from typing import Any, NamedTuple
 

@@ -1,7 +1,7 @@
 """The oracle: checks each decision against its own books. It shares no code with ``decide`` or ``evolve``.
 
 It reads names, numbers and plain values of what was decided, and names the rule that did not hold:
-``rule`` is DESIGN 4's, C and I are RELIABILITY's.
+``rule`` numbers those of docs/concepts, C and I the rows of docs/reliability.
 """
 
 from collections.abc import Sequence

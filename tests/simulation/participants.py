@@ -1,4 +1,4 @@
-"""Participants as DESIGN 6 has them, in memory: with an inbox, or bare."""
+"""Participants in memory: with an inbox, or bare."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""When a verb applies: the table of DESIGN 4, as the oracle reads it."""
+"""When a verb applies, as the oracle reads docs/operating."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -53,6 +53,22 @@ class Fork(SagaOrchestrator):
         ]
 
 
+class Stairs(SagaOrchestrator):
+    """One branch goes on while the other may still be refused: what is due by then is somebody else's to call."""
+
+    saga_type = "ChaosStairs"
+    sample_data: ClassVar = {"order": "o-1"}
+
+    def define_steps(self, data: Mapping[str, Any]) -> list[SagaStep]:
+        """Book flight and hotel side by side, and a car and points as soon as there is a flight."""
+        return [
+            step("flight", "StockService", needs=()),
+            step("hotel", "ShipService", needs=()),
+            step("car", "MoneyService", needs=("flight",)),
+            step("points", "PointsService", needs=("flight",)),
+        ]
+
+
 class Courier(SagaOrchestrator):
     """A participant that remembers nothing stands in the middle."""
 

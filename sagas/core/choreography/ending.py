@@ -22,7 +22,7 @@ def end(draft: Draft, flow: Flow) -> None:
 
 
 def _unkept(draft: Draft, flow: Flow, event: str) -> str | None:
-    """Return what an ending event promises and is not so (DESIGN 4, rules 2 and 3); None if all is as it says."""
+    """Return what an ending event promises and is not so (docs/concepts, rules 2 and 3); None if all is as it says."""
     if event in flow.completed:
         if draft.progress.state is SagaState.COMPENSATING:
             return f"{event} was published, though it was on the way back ({draft.progress.error})"

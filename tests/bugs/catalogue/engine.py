@@ -30,8 +30,8 @@ def a_lost_attempt_never_was() -> None:
     """What a dead worker held is given to the next one as if it had never been tried."""
     rewrite(
         "sagas.engine.claims:reap",
-        "for answer, fault in orchestrator.deliver([_lost(row) for row in commands]).undecided:",
-        "Due.objects.filter(pk__in=[row.pk for row in commands]).update(**_FREE)\n        for answer, fault in ():",
+        "_record([_lost(row) for row in commands])",
+        "Due.objects.filter(pk__in=[row.pk for row in commands]).update(**_FREE)",
     )
 
 

@@ -16,6 +16,12 @@ def no_lease_fencing() -> None:
     )
 
 
+@bug(GROUPS)
+def claims_go_unseen() -> None:
+    """A saga that turns back withdraws a step that another worker has claimed since it was last seen."""
+    rewrite("sagas.orchestrator.loading:Held.whole", "if row.lease_token is None}", "if False}")
+
+
 @bug(GROUPS, chaos=True)
 def no_compare_and_set() -> None:
     """A saga's row is written whatever its version is by then: who wrote last, wins, and the other write is lost."""

@@ -39,7 +39,7 @@ def test_a_zombies_run_is_not_heard(play: Callable[..., Play], pump: Pump, world
     (zombie,) = claims.claim(["default"], 1, "zombie")
     Due.objects.update(lease_until=Now() - timedelta(seconds=1))
     claims.reap()
-    function, record = call.function_of(zombie)
+    function, record, _ = call.call_of(zombie)
     with functions.doing(other_order):
         reply = call.reply_to(zombie, function(record), None)
     assert isinstance(reply, m.Grown)

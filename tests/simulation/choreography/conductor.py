@@ -1,6 +1,7 @@
 """The oracle of choreographies: checks each decision against its own score.
 
-It shares no code with ``sagas.core.choreography``. ``rule`` is DESIGN 4's, C and I are RELIABILITY's.
+It shares no code with ``sagas.core.choreography``. ``rule`` numbers those of docs/concepts, C and I the rows of
+docs/reliability.
 """
 
 from collections.abc import Callable, Mapping, Sequence
