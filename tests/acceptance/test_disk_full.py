@@ -1,6 +1,7 @@
 """A disk that fills up under real workers: what they did is kept, and all goes on when there is room."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,14 @@ def fill(room: Room) -> None:
     connection.close()
 
 
+def refill() -> bool:
+    """Take what room the database has made since by tidying up, or they may find enough for what they have to say."""
+    with suppress(OperationalError):
+        start_many(200)
+    connection.close()
+    return health()["full"]
+
+
 def start_many(count: int) -> None:
     for _ in range(count):
         start()
@@ -56,7 +65,7 @@ def test_a_full_disk_is_survived(cramped: Room, processes: Processes) -> None:
     until(lambda: begun() >= 30, 60)
     fill(cramped)
     open_gate(processes)
-    until(lambda: health()["full"], 60)
+    until(refill, 60)
     until(lambda: "no room left" in processes.logs())
     cramped.free()
     assert {ended(saga, 60) for saga in running} == {"completed"}
