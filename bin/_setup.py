@@ -40,8 +40,10 @@ def virtual_environment(locks: tuple[str, ...]) -> None:
     """Make .venv hold what these lock files say; quick when it does already."""
     if _usable() and not _changed(locks):
         return
+    was_whole = _is_whole()
     with _one_at_a_time():
-        if not _usable():
+        # Whoever had the lock before us may have made it meanwhile, and runs from it by now.
+        if not _usable() and (was_whole or not _is_whole() or not _is_of(platform.python_version())):
             _make_venv()
         for lock in _changed(locks):
             say("packages", f"installing {lock} into .venv")
@@ -123,10 +125,20 @@ def _stamp(lock: str) -> Path:
 
 def _usable() -> bool:
     """Tell whether .venv runs, and has the version that PYTHON asks for."""
-    if VENV.exists() and VENV.samefile(sys.prefix):
+    if not _is_whole():
+        return False
+    if VENV.samefile(sys.prefix):
         return True  # it is running this
-    wanted = f"version = {platform.python_version()}\n"
-    return bool(os.environ.get("PYTHON")) and wanted in _text(VENV / "pyvenv.cfg") and VENV_PYTHON.exists()
+    return bool(os.environ.get("PYTHON")) and _is_of(platform.python_version())
+
+
+def _is_whole() -> bool:
+    """Tell whether .venv was made to its end; pip comes last, and takes the longest."""
+    return VENV_PYTHON.exists() and (VENV_PYTHON.parent / "pip").exists()
+
+
+def _is_of(version: str) -> bool:
+    return f"version = {version}\n" in _text(VENV / "pyvenv.cfg")
 
 
 def _make_venv() -> None:

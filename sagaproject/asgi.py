@@ -80,7 +80,11 @@ def _trusted(scope: Scope) -> bool:
     headers = {name: value.decode("latin1") for name, value in scope["headers"]}
     host, origin = headers.get(b"host", ""), headers.get(b"origin", "")
     allowed = validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
-    return allowed and (urlsplit(origin).netloc == host or origin in settings.CSRF_TRUSTED_ORIGINS)
+    try:
+        own = urlsplit(origin).netloc == host
+    except ValueError:  # no browser says that
+        return False
+    return allowed and (own or origin in settings.CSRF_TRUSTED_ORIGINS)
 
 
 application = without_root_path(

@@ -77,8 +77,17 @@ def _postgres(parts: SplitResult) -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,
         "HOST": asked.pop("host", "") or unquote(parts.hostname or ""),
-        "PORT": asked.pop("port", "") or str(parts.port or ""),
+        "PORT": asked.pop("port", "") or _port(parts),
         "USER": asked.pop("user", "") or unquote(parts.username or ""),
         "PASSWORD": asked.pop("password", "") or unquote(parts.password or ""),
         "OPTIONS": {**POSTGRES_OPTIONS, **asked, "options": f"{settings} {asked.get('options', '')}".strip()},
     }
+
+
+def _port(parts: SplitResult) -> str:
+    try:
+        return str(parts.port or "")
+    except ValueError:
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be read: in a name or a password, write / as %2F, : as %3A, @ as %40, # as %23"
+        ) from None

@@ -38,6 +38,14 @@ def switched_on(name: str) -> bool:
     return os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
 
 
+def number(name: str) -> float:
+    """Read a variable that is a number."""
+    try:
+        return float(os.environ[name])
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a number, as 30 or 0.5.") from None
+
+
 def document(name: str) -> dict[str, Any]:
     """Read a variable that is a JSON object."""
     try:
@@ -127,7 +135,7 @@ RQ_SHOW_ADMIN_LINK = False  # its pages in the admin would be open to all staff
 
 #: SAGADESK_LEASE and its like: see sagas.conf.Settings for what each means.
 SAGAS = {
-    name: float(os.environ[f"SAGADESK_{name}"])
+    name: number(f"SAGADESK_{name}")
     for name in ["LEASE", "CONCURRENCY", "BUDGET", "MAX_JOBS", "CLOCK", "ALIVE", "UNSERVED"]
     if os.environ.get(f"SAGADESK_{name}")
 } | {

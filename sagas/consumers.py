@@ -143,5 +143,5 @@ def _shown(sagas: dict[Any, Any]) -> dict[UUID, int] | None:
         return None
     try:
         return {UUID(saga_id): int(version) for saga_id, version in sagas.items()}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return None

@@ -73,6 +73,11 @@ class DataForm(forms.ModelForm):
         except orchestrator.Invalid as wrong:
             where, _, _ = wrong.field.partition(".")
             self.add_error(where if where in self.fields else None, f"{wrong.field} {wrong.reason}")
+        except orchestrator.Conflict as no:
+            # What was typed is asked again of the saga as it is now.
+            self.data = self.data.copy()
+            self.data["seen_version"], self.data["action_id"] = no.saga["version"], uuid4().hex
+            raise ValidationError(f"{no} Look at it; to save this all the same, save once more.") from no
         except orchestrator.OrchestratorError as no:
             raise ValidationError(str(no)) from no
         return cleaned

@@ -49,11 +49,12 @@ def due_command(definition: SagaDefinition, step: StepProgress) -> DueCommand | 
     attempt = step.probe if step.asking else step.attempt
     waits, timeout = step.waiting is not None, pinned.timeout
     limited = pinned.deadline is not None and pinned.child is None  # a child's deadline is no attempt's
-    if step.open is Direction.DO and limited and step.dispatched_at is not None:
+    if step.open is Direction.DO and limited and not step.asking and step.dispatched_at is not None:
         assert pinned.deadline is not None
-        # Though it is claimed late, it has a moment: work that nobody claims never times out.
         left = pinned.deadline - (step.due_at - step.dispatched_at).total_seconds()
-        timeout = max(1.0, min(timeout, left))
+        # Behind the deadline only a person has it tried again, who did not ask for an attempt that is cut short.
+        # Before it, though it is claimed late, it has a moment: work that nobody claims never times out.
+        timeout = max(1.0, min(timeout, left)) if left > 0 else timeout
     fixed = pinned.timer is not None and pinned.timer.seconds is None
     return DueCommand(
         step.name, step.open, name, step.number, generation, attempt, step.due_at, waits, timeout, fixed

@@ -93,9 +93,9 @@ def reject(draft: Draft, step: StepProgress, reason: str) -> None:
         draft.advance()
     elif draft.pivot_passed or draft.definition.step(step.name).hold:
         draft.add(e.StepHeld, step=step.name, code=Attention.HELD, error=reason)
-    elif draft.definition.growing and not draft.is_function(step):
+    elif draft.definition.growing and not draft.is_function(step) and not draft.progress.expired:
         draft.advance()
-    else:
+    else:  # also where a saga's time was over while its pivot was called: that answer has decided
         draft.turn_back(reason, step.name)
 
 

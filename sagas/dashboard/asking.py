@@ -56,7 +56,7 @@ class Asking:
             outcome=fields.get("outcome", ""),
             evidence=fields.get("evidence", "").strip(),
             result_text=fields.get("result", ""),
-            data_text=fields.get("data") or json.dumps(saga.data, indent=2, ensure_ascii=False),
+            data_text=fields.get("data", json.dumps(saga.data, indent=2, ensure_ascii=False)),
         )
         return replace(asking, **_checked(asking, fields.get("version")))
 

@@ -51,8 +51,8 @@ class Filters:
             "state": self.state in {"", *SagaState},
             "attention": self.attention in {"", ANY, *Attention},
             "waiting": self.waiting in {"", ANY, *Waiting},
-            "since": not self.since or _time(self.since) is not None,
-            "until": not self.until or _time(self.until) is not None,
+            "since": not self.since or moment_of(self.since) is not None,
+            "until": not self.until or moment_of(self.until) is not None,
         }
         wrong = {
             name: f"{getattr(self, name)!r} is not a value for {name}."
@@ -138,9 +138,9 @@ class Filters:
     def _in_time(self, sagas: SagaQuerySet) -> SagaQuerySet:
         """Ids sort by the time they were made, so a time is a range of the primary key."""
         if self.since:
-            sagas = sagas.filter(id__gte=first_id_at(_time(self.since)))
+            sagas = sagas.filter(id__gte=first_id_at(moment_of(self.since)))
         if self.until:
-            sagas = sagas.filter(id__lt=first_id_at(_time(self.until)))
+            sagas = sagas.filter(id__lt=first_id_at(moment_of(self.until)))
         return sagas
 
 
@@ -153,7 +153,7 @@ def first_id_at(at: datetime | None) -> UUID:
     return UUID(int=max(milliseconds, 0) << 80)
 
 
-def _time(text: str) -> datetime | None:
+def moment_of(text: str) -> datetime | None:
     """Read a time; without a zone it is UTC."""
     try:
         at = parse_datetime(text)

@@ -144,13 +144,15 @@ class Ended:
     def since(self, first: datetime) -> list[Counter[str]]:
         """Return one count for each minute of the hour that begins with this one."""
         minutes = [first + timedelta(minutes=n) for n in range(MINUTES)]
-        known = {minute: count for minute, count in self._past.items() if minute >= first}
+        known = {minute: count for minute, count in self._past.items() if minute in minutes}
         begin = max(known) + timedelta(minutes=1) if known else first
         ended = Saga.objects.filter(finished_at__gte=begin).annotate(minute=TruncMinute("finished_at"))
         found = {minute: Counter[str]() for minute in minutes if minute >= begin}
         for minute, state, n in ended.values_list("minute", "state").annotate(n=Count("pk")).order_by():
             found.setdefault(minute, Counter())[state] = n
-        all_of_it = known | found
+        all_of_it = (
+            {minute: Counter[str]() for minute in minutes} | known | found
+        )  # our clock may have been set back
         self._past = {minute: all_of_it[minute] for minute in minutes[:-OPEN]}
         return [all_of_it[minute] for minute in minutes]
 

@@ -243,9 +243,16 @@ class Feed:
 
     async def _new(self, frames: dict[Viewer, list[str]]) -> None:
         queries = {viewer.listing for viewer in frames if viewer.listing is not None}
-        listed = {query: await self.fragments.listed(query) for query in queries}
+        listed: dict[str, list[UUID]] = {}
+        for query in queries:
+            try:
+                listed[query] = await self.fragments.listed(query)
+            except Exception as fault:  # what one page asks must not cost the others their round
+                log.warning("what a list asks cannot be told: %s", fault)
+                for viewer in [each for each in frames if each.listing == query]:
+                    await viewer.close()
         for viewer in frames:
-            if viewer.listing is None:
+            if viewer.listing is None or viewer.listing not in listed:
                 continue
             new = sum(1 for saga_id in listed[viewer.listing] if saga_id not in viewer.shows)
             if new != viewer.new:

@@ -1,7 +1,7 @@
 """The operators' door: permission, reason, version, preview, decision and audit, once for every face."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 
@@ -250,7 +250,7 @@ def _record(
     if verb == "edit":
         request["before"] = held.before.data
     OperatorAction.objects.create(
-        action_id=asked.action_id or f"{held.id}:{before}:{verb}:{asked.step or ''}:{group.now.timestamp()}",
+        action_id=asked.action_id or uuid4().hex,
         saga_id=held.id,
         verb=verb,
         step=asked.step,

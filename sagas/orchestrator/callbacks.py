@@ -43,7 +43,9 @@ def call_back(saga_id: UUID | str, service: str, reply: m.Completed | m.Rejected
         if not take(group, held, answer):
             late_reply(held, answer).save()
         group.write()
-        Callback.objects.create(saga_id=pk, number=reply.number, digest=digest, late=late)
+        # One that leaves its command open, as a no that may not speak for an earlier attempt, is not the last word.
+        if late or held.progress.awaiting(reply.number) is None:
+            Callback.objects.create(saga_id=pk, number=reply.number, digest=digest, late=late)
     return late
 
 

@@ -193,8 +193,11 @@ def _obstacle(saga: Held) -> str | None:
     if reason is not None or saga.progress.state is not SagaState.COMPLETED:
         return reason
     for link in Child.objects.filter(parent_id=saga.id, child_id__isnull=False):
-        own = loading.look(link.child_id) if link.child_id else None
-        reason = _obstacle(own) if own is not None and own.progress.state is not SagaState.FAILED else None
+        assert link.child_id is not None  # as asked for
+        own = loading.look(link.child_id)
+        if own is None:
+            return f"its own child, saga {link.child_id}, is not there any more"
+        reason = _obstacle(own) if own.progress.state is not SagaState.FAILED else None
         if reason is not None:
             return f"its own child, saga {link.child_id}, cannot be undone: {reason}"
     return None

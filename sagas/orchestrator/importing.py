@@ -113,7 +113,7 @@ def _definition(document: portable.SagaDocument) -> SagaDefinition:
     given = plain(document.definition.model_dump(mode="json", exclude_unset=True))
     try:
         pinned = SagaDefinition.from_document(given)
-    except (InvalidDefinition, TypeError, ValueError) as wrong:
+    except (InvalidDefinition, TypeError, ValueError, LookupError, AttributeError) as wrong:
         raise Invalid("definition", str(wrong)) from wrong
     if plain(pinned.document()) != given or pinned.saga_type != document.saga.type:
         raise Invalid("definition", "it is not as definitions are written")

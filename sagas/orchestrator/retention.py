@@ -110,17 +110,31 @@ def _pages(before: datetime, batch: int) -> Iterator[list[Old]]:
     found = _prunable(before).order_by("finished_at", "pk").values_list(*Old._fields)
     page = [Old(*row) for row in found[:batch]]
     while page:
-        yield page
+        yield _with_family(page, before)
         last = page[-1]
         further = Q(finished_at__gt=last.finished_at) | Q(pk__gt=last.id)
         following = found.filter(further, finished_at__gte=last.finished_at)
         page = [Old(*row) for row in following[:batch]]
 
 
+def _with_family(olds: Sequence[Old], before: datetime) -> list[Old]:
+    """Leave out children of whose line upward one has to stay: when it rolls back, it may undo all that are below."""
+    above = {old.id: old.origin_id for old in olds if old.origin_kind in {CHILD, UNDO}}
+    staying: set[UUID] = set()
+    while above:
+        line = Saga.objects.filter(pk__in=set(above.values()))
+        known = {pk: (up, kind) for pk, up, kind in line.values_list("pk", "origin_id", "origin_kind")}
+        going = set(line.filter(_alone(before)).values_list("pk", flat=True))
+        staying |= {pk for pk, up in above.items() if up in known and up not in going}
+        further = {pk: known[up] for pk, up in above.items() if up in going}
+        above = {pk: up for pk, (up, kind) in further.items() if kind in {CHILD, UNDO}}
+    return [old for old in olds if old.id not in staying]
+
+
 def _with_origin(olds: Sequence[Old]) -> list[Old]:
     """Leave out whose origin would stay. An origin had finished before its successor began, and comes first.
 
-    A child may go before its parent: that is over, or neither would be here.
+    A child may go before its parent: its whole line is over, or it would not be here.
     """
     origins = {old.origin_id for old in olds if old.origin_id and old.origin_kind not in {CHILD, UNDO}}
     staying = set(Saga.objects.filter(pk__in=origins).values_list("pk", flat=True))

@@ -1,9 +1,11 @@
 // Forms: sent once, however often the button is pressed; times typed here are sent in UTC.
+const AGAIN = 5000; // who has stopped waiting for an answer may ask again
+
 export function onceForms() {
   for (const form of document.querySelectorAll("form[data-once]")) {
     form.addEventListener("submit", (event) => {
-      if (form.dataset.sent) event.preventDefault();
-      form.dataset.sent = "1";
+      if (Date.now() - (form.dataset.sent ?? 0) < AGAIN) event.preventDefault();
+      else form.dataset.sent = Date.now();
     });
   }
   addEventListener("pageshow", (event) => {

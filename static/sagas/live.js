@@ -29,7 +29,10 @@ function connect() {
   const url = new URL(place.dataset.live, location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   const ours = (socket = new WebSocket(url));
-  ours.onopen = () => ours.send(JSON.stringify({ type: "show", ...shown(place) }));
+  ours.onopen = () => {
+    heard = Date.now(); // it has as long as any other to say something
+    ours.send(JSON.stringify({ type: "show", ...shown(place) }));
+  };
   ours.onmessage = (event) => ours === socket && receive(JSON.parse(event.data));
   ours.onclose = (event) => ours === socket && lost(event.code);
 }
@@ -55,7 +58,7 @@ function lost(code) {
   socket = null;
   if (FINAL[code]) {
     place.dataset.ended = "1";
-    badge("stale", FINAL[code]);
+    badge("stale", FINAL[code], true);
     announce(code === 4401 ? "You are signed out. Load the page again to log in." : "You may not watch this any more.");
     return;
   }

@@ -1,5 +1,6 @@
 """What is due, and under which key."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from hypothesis import given
@@ -47,6 +48,23 @@ def test_a_retry_has_the_same_number_and_generation() -> None:
     assert again
     assert (again.number, again.generation, again.attempt) == (first.number, first.generation, 2)
     assert again.due_at > first.due_at
+
+
+def test_what_a_person_has_tried_again_behind_a_steps_deadline_has_its_whole_time() -> None:
+    story = Story(step("a", deadline=10, timeout=5))
+    story.unserved("a")
+    assert story.tell(m.Retry("a"), at=NOON + timedelta(seconds=60)) == ["StepRescheduled a"]
+    again = due(story, "a")
+    assert again
+    assert again.timeout == 5.0
+
+
+def test_a_probe_behind_a_steps_deadline_has_its_whole_time() -> None:
+    story = Story(step("a", deadline=10, timeout=8, probe="a.ask"))
+    assert story.tell(m.Unknown(2, "lost"), at=NOON + timedelta(seconds=9)) == ["ProbeDispatched a"]
+    asked = due(story, "a")
+    assert asked
+    assert (asked.name, asked.timeout) == ("a.ask", 8.0)
 
 
 def test_an_undo_is_a_command_of_its_own() -> None:

@@ -161,6 +161,16 @@ def test_a_deadline_is_over_once_a_pivot_is_passed_that_the_function_asked_for()
     assert (DEADLINE, None) in [*changed(story.definition, before, story.progress)]
 
 
+def test_a_deadline_that_awaited_the_pivots_answer_is_not_forgotten_if_that_is_a_no() -> None:
+    story = Story(saga_deadline=60.0)
+    story.grow("a", pivot=True)
+    held = m.Now(NOON, claimed=frozenset({story.number("a")}))
+    events = decide(story.definition, story.progress, m.TimeUp(DEADLINE), held)
+    story.progress = fold(story.progress, events)
+    assert story.progress.expired
+    assert story.tell(m.Rejected(story.number("a"), "no"))[:2] == ["StepFailed a", "SagaCompensating"]
+
+
 def test_new_names_reach_the_steps_that_a_function_asked_for() -> None:
     story = Story()
     story.grow("a")

@@ -2,6 +2,7 @@
 
 import threading
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 import pytest
@@ -9,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db import connection
 
-from sagas import orchestrator
+from sagas import SagaStep, orchestrator
 from sagas.core.messages import Unknown
 from sagas.engine import Pump, claims
 from sagas.models import Due, Event, OperatorAction, Saga, Step
@@ -254,6 +255,15 @@ def test_the_same_action_id_gives_the_stored_answer(held: Saga, asked: Any) -> N
     assert (first.repeated, again.repeated) == (False, True)
     assert first.saga == again.saga, "as it was then, though it has moved on"
     assert OperatorAction.objects.count() == 2
+
+
+def test_a_step_with_the_longest_name_can_be_acted_on_without_an_action_id(pump: Pump, asked: Any) -> None:
+    name = "x" * 100
+    step = SagaStep(name, "FetchService.Fetch", hold=True, retry=shop.QUICK)
+    with mock.patch.object(shop.Errand, "define_steps", return_value=[step]), shop.world() as world:
+        world.behaviour["FetchService.Fetch"] = shop.reject()
+        saga = rest(pump, shop.Errand().start({"item": "book"}))
+        assert orchestrator.act(saga.pk, "retry", asked(step=name)).saga["state"] == "pending"
 
 
 def test_an_action_id_cannot_be_used_for_something_else(held: Saga, asked: Any) -> None:

@@ -85,6 +85,19 @@ def test_a_no_rolls_back(taken: Saga, server: Elsewhere, pump: Pump) -> None:
     assert (saga.state, saga.error) == ("failed", "the van broke down")
 
 
+def test_a_no_that_may_not_speak_for_an_earlier_attempt_is_not_the_last_word(
+    server: Elsewhere, settings: Any, world: shop.World, pump: Pump
+) -> None:
+    server.behaviour = says(202)
+    configure(settings, server, inbox=False)
+    saga = Parcel().start({"weight": 3})
+    pump.run(budget=30)
+    assert call(path_of(server), {"outcome": "rejected", "reason": "not today"}).status_code == 200
+    pump.run(budget=30)
+    assert call(path_of(server)).json() == {"late": False}
+    assert rest(pump, saga).state == "completed"
+
+
 def test_a_repeated_callback_hears_the_same_and_does_nothing_more(taken: Saga, server: Elsewhere) -> None:
     path, at = path_of(server), time.time()
     first = call(path, at=at)

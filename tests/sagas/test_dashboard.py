@@ -160,6 +160,18 @@ def test_the_hour_counts_a_past_minute_once_and_this_one_anew(world: shop.World,
     assert (hour.completed, hour.failed, hour.started, len(hour.bars)) == (4, 0, 4, 60)
 
 
+def test_the_hour_can_be_told_though_our_clock_was_set_back(world: shop.World, pump: Pump) -> None:
+    shop.Errand().start({"item": "book"})
+    pump.run(budget=30)
+    now = timezone.now().replace(second=0, microsecond=0)
+    first = now - timedelta(minutes=59)
+    assert sum(count.total() for count in overview.ended.since(first)) == 1
+    for minutes in (1, 7, 90, 0):
+        counts = overview.ended.since(first - timedelta(minutes=minutes))
+        assert len(counts) == 60
+    assert sum(count.total() for count in counts) == 1
+
+
 def test_the_overview_says_when_nobody_works(desk: Client, db: None) -> None:
     assert "No worker and no clock is alive" in text(desk.get(reverse("overview")))
     now = timezone.now()

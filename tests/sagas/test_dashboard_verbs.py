@@ -139,6 +139,13 @@ def test_after_a_conflict_the_same_words_can_be_sent_for_the_saga_as_it_is_now(
     assert desk.post(at(held, "compensate"), again).status_code == 302
 
 
+def test_data_that_was_emptied_is_not_taken_for_the_saga_s_own(desk: Client, held: Saga) -> None:
+    response = desk.post(at(held, "edit"), form(held, data=""))
+    assert response.status_code == 422
+    held.refresh_from_db()
+    assert not OperatorAction.objects.filter(saga_id=held.pk, verb="edit").exists()
+
+
 def test_a_saga_that_moves_on_all_the_time_can_be_paused(desk: Client, held: Saga, pump: Pump) -> None:
     assert 'id="moved-on"' not in desk.get(at(held, "pause")).content.decode()
     seen = form(held, reason="let me look")
@@ -249,5 +256,10 @@ def test_the_audit_filters_and_pages(desk: Client, held: Saga) -> None:
     assert len(first.context["page"].rows) == 50
     assert len(desk.get(reverse("audit") + first.context["page"].older).context["page"].rows) == 10
     assert {a.verb for a in desk.get(reverse("audit"), {"verb": "pause"}).context["page"].rows} == {"pause"}
-    for nothing in ({"operator": "nobody"}, {"since": "nonsense"}, {"until": "2020-01-01T00:00"}):
+    for nothing in (
+        {"operator": "nobody"},
+        {"since": "nonsense"},
+        {"until": "2020-01-01T00:00"},
+        {"since": "0001-01-01T00:00:00+14:00"},
+    ):
         assert not desk.get(reverse("audit"), nothing).context["page"].rows

@@ -63,7 +63,10 @@ def test_what_the_url_says_comes_before_our_defaults() -> None:
     assert options["options"].endswith("-c lock_timeout=9s"), "the last one counts"
 
 
-@pytest.mark.parametrize("url", ["mysql://h/n", "h/n", "sqlite://relative", "sqlite:///", "postgresql://h"])
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://h/n", "h/n", "sqlite://relative", "sqlite:///", "postgresql://h", "postgresql://u:pa/ss@h/n"],
+)
 def test_a_url_that_names_no_database_is_refused(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL"):
         database(url, max_age=0)

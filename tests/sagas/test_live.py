@@ -221,6 +221,7 @@ def test_a_database_that_is_away_for_a_moment_does_not_end_the_looking_after_per
 @pytest.mark.parametrize(
     "text",
     [
+        '{"type": "show", "sagas": {"01a22333-7644-7651-9618-929f6f4c2596": 1e999}}',
         "{",
         "[]",
         '{"type": "retry"}',

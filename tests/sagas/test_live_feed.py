@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -39,6 +39,25 @@ def test_a_page_that_missed_nothing_is_greeted_too() -> None:
         show(played, page, {})
         await until(lambda: bool(page.frames))
 
+    play(story)
+
+
+def test_a_list_that_cannot_be_told_costs_nobody_else_their_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def listed(self: Fragments, query: str) -> list[UUID]:
+        if query == "broken":
+            raise ValueError("too many fields")
+        return list(self.truth)
+
+    async def story(played: Feed, fragments: Fragments) -> None:
+        fragments.truth = {uuid4(): 1}
+        broken, sound = Page(), Page()
+        broken.viewer.show({}, overview=False, listing="broken")
+        sound.viewer.show({}, overview=False, listing="")
+        played.join(broken.viewer)
+        played.join(sound.viewer)
+        await until(lambda: broken.closed and any("new" in frame for frame in sound.frames))
+
+    monkeypatch.setattr(Fragments, "listed", listed)
     play(story)
 
 

@@ -5,11 +5,10 @@ from typing import Any
 from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpRequest, HttpResponse
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive, make_aware
 from django.views.decorators.http import require_safe
 
 from sagas.dashboard.access import desk, page
+from sagas.dashboard.filters import moment_of
 from sagas.dashboard.paging import keyset
 from sagas.models import OperatorAction
 from sagas.orchestrator import VERBS
@@ -38,16 +37,9 @@ def matching(active: dict[str, str]) -> QuerySet[OperatorAction]:
         "until": "at__lt",
     }
     where = {
-        lookups[name]: _time(value) if "at__" in lookups[name] else value for name, value in active.items()
+        lookups[name]: moment_of(value) if "at__" in lookups[name] else value
+        for name, value in active.items()
     }
     actions = OperatorAction.objects.select_related("saga").defer("answer", "saga__data")
     actions = actions.annotate(pruned=KT("answer__pruned__correlation_id"), removed=KT("answer__removed"))
     return actions.none() if None in where.values() else actions.filter(**where)
-
-
-def _time(text: str) -> Any:
-    try:
-        at = parse_datetime(text)
-    except ValueError:
-        return None
-    return make_aware(at) if at and is_naive(at) else at

@@ -60,6 +60,19 @@ def test_neither_a_child_nor_its_parent_is_pruned_before_the_other_is_over(pump:
     assert not Child.objects.exists()
 
 
+def test_a_grandchild_stays_as_long_as_it_may_have_to_be_undone(pump: Pump) -> None:
+    keeper = Asked(operator=None, via="command", reason="old")
+    inner = of("plan")
+    saga = run(pump, begin("child", "ok", child=of("child", child=inner)))
+    every = set(Saga.objects.values_list("pk", flat=True))
+    assert len(every) == 3
+    assert [*orchestrator.prune(timedelta(0), 10, keeper)] in ([], [[]])
+    assert {pk for batch in orchestrator.old_sagas(timedelta(0), 10) for pk in batch} == set()
+    back(saga)
+    assert run(pump, saga).state == "failed"
+    assert not kin.standing
+
+
 def test_a_family_is_exported_and_imported_as_a_record(pump: Pump) -> None:
     saga = run(pump, begin("child", "ok", child=of("plan")))
     back(saga)

@@ -49,6 +49,8 @@ def prune(desk: Desk, options: dict[str, Any]) -> None:
         raise refused(f"Stopped. {_counted(removed, options)}; the rest is as it was.") from None
     except CannotKeep as no:
         raise refused(str(no)) from no
+    except BrokenPipeError:
+        raise  # of our own output, and not the archive's
     except OSError as fault:
         said = f"{options['export']} cannot be written: {fault.strerror or fault}."
         raise refused(
