@@ -96,10 +96,8 @@ def work(name: str) -> None:
     if _pump is None:
         Pump([name], "job").run(settings().BUDGET)
     else:
-        try:
-            _pump.run(settings().BUDGET, stay=True)
-        finally:
-            _follow(_pump, name)
+        _pump.run(settings().BUDGET, stay=True)
+        _follow(_pump, name)  # not after a fault, which would be met again at once: the clock calls in a second
 
 
 def _follow(pump: Pump, name: str) -> None:

@@ -168,7 +168,7 @@ def test_a_deadline_that_awaited_the_pivots_answer_is_not_forgotten_if_that_is_a
     events = decide(story.definition, story.progress, m.TimeUp(DEADLINE), held)
     story.progress = fold(story.progress, events)
     assert story.progress.expired
-    assert story.tell(m.Rejected(story.number("a"), "no"))[:2] == ["StepFailed a", "SagaCompensating"]
+    assert story.tell(m.Rejected(story.number("a"), "no"))[:2] == ["StepFailed a", "SagaCompensating a"]
 
 
 def test_new_names_reach_the_steps_that_a_function_asked_for() -> None:
