@@ -97,7 +97,7 @@ def work(name: str) -> None:
         Pump([name], "job").run(settings().BUDGET)
     else:
         _pump.run(settings().BUDGET, stay=True)
-        _follow(_pump, name)  # not after a fault, which would be met again at once: the clock calls in a second
+        _follow(_pump, name)  # not after a fault, which would be met again at once: the clock calls
 
 
 def _follow(pump: Pump, name: str) -> None:
