@@ -19,7 +19,7 @@ BUGS: Mapping[str, Bug] = {
         growth, "_grow", "    if _unheard(draft, reply):\n        draft.advance()\n", ""
     ),
     "a function does not hear of a no, and all is undone": Bug(
-        replies, "reject", "elif draft.definition.growing and not draft.is_function(step):", "elif False:"
+        replies, "reject", "draft.definition.growing and not draft.is_function(step)", "False"
     ),
     "a function that is being run holds up a rollback": Bug(
         draft.Draft, "_may_stop", "self.is_function(step) or (", "("
