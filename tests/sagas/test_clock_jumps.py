@@ -93,6 +93,14 @@ def ticking() -> Clock:
     return made
 
 
+def waiting(errand: Any, wait: timedelta) -> Saga:
+    """Return a saga whose first step has so long to wait."""
+    saga: Saga = errand()
+    Due.objects.update(due_at=saga.updated_at + wait)
+    Step.objects.filter(saga=saga, name="fetch").update(due_at=saga.updated_at + wait)
+    return saga
+
+
 def test_the_clock_of_these_tests_can_be_set(jump: Jump) -> None:
     before = database_now()
     jump(-HOUR)
@@ -165,11 +173,7 @@ def test_what_a_saga_makes_due_is_due_by_the_clock_as_it_is_now(
 def test_a_wait_is_as_long_as_it_was_and_never_shorter(
     errand: Any, jump: Jump, asked: list[datetime]
 ) -> None:
-    saga = errand()
-    step = Step.objects.get(saga=saga, name="fetch")
-    later = saga.updated_at + timedelta(seconds=40)
-    Due.objects.update(due_at=later)
-    Step.objects.filter(pk=step.pk).update(due_at=later)
+    waiting(errand, timedelta(seconds=40))
     jump(-HOUR)
     assert jumps.bring_forward() == 1
     due_at = Due.objects.get().due_at
@@ -201,10 +205,7 @@ def test_a_wait_until_a_moment_ends_at_that_moment_whatever_the_clock_was(pump: 
 def test_a_clock_that_is_set_back_twice_strands_nothing(
     errand: Any, jump: Jump, asked: list[datetime], wait: float
 ) -> None:
-    saga = errand()
-    later = saga.updated_at + timedelta(seconds=wait)
-    Due.objects.update(due_at=later)
-    Step.objects.filter(saga=saga, name="fetch").update(due_at=later)
+    waiting(errand, timedelta(seconds=wait))
     for seconds in (-300, -HOUR):
         jump(seconds)
         jumps.bring_forward()
@@ -214,10 +215,8 @@ def test_a_clock_that_is_set_back_twice_strands_nothing(
 def test_who_waited_for_a_lock_cuts_nothing_short_that_was_made_meanwhile(
     errand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saga = errand()
     wait = timedelta(seconds=4)
-    Due.objects.update(due_at=saga.updated_at + wait)
-    Step.objects.filter(saga=saga, name="fetch").update(due_at=saga.updated_at + wait)
+    saga = waiting(errand, wait)
     before = iter([saga.updated_at - timedelta(seconds=8)] * 2)  # until it has found what is stranded
     monkeypatch.setattr(jumps, "database_now", lambda: next(before, saga.updated_at))
     assert jumps.bring_forward() == 0
@@ -227,10 +226,8 @@ def test_who_waited_for_a_lock_cuts_nothing_short_that_was_made_meanwhile(
 def test_what_began_to_wait_while_rows_were_looked_for_is_not_cut_short(
     errand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saga = errand()
     wait = timedelta(seconds=4)
-    Due.objects.update(due_at=saga.updated_at + wait)
-    Step.objects.filter(saga=saga, name="fetch").update(due_at=saga.updated_at + wait)
+    saga = waiting(errand, wait)
     before, locked = saga.updated_at - timedelta(seconds=9), saga.updated_at - timedelta(seconds=8)
     told = iter([before] * 3)  # for leases, to find what is stranded, and to find it again under locks
     monkeypatch.setattr(jumps, "database_now", lambda: next(told, locked))

@@ -171,7 +171,7 @@ def test_what_an_author_asks_the_database_in_vain_holds_up_nobody_else(nightly: 
     clock.look()
     time.now = at("2026-01-02T03:00")
     with mock.patch.object(nightly, "periodic_data", side_effect=ProgrammingError("no such table: shop")):
-        clock.look()
+        clock.look()  # and raises nothing
     assert list(upkeep._unstarted()) == [
         "Nightly cannot be started at its tick: RuntimeError: periodic_data: no such table: shop"
     ]
