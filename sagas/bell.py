@@ -6,6 +6,7 @@ not is nudged by an RQ job. Both carry no state: a lost ring costs a second, unt
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from typing import Any
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 RING_AGAIN = 1000
 #: Milliseconds for which a worker counts as listening after it last said so.
 LISTENS = 2500
-#: Seconds between two such signs.
+#: Seconds after which it says so again; it waits as long for a ring, so that twice as many may pass.
 SIGN = 0.8
 #: Seconds that a ring may take: whoever makes work due must not wait for a Redis that does not answer.
 PATIENCE = 0.5
@@ -115,11 +116,16 @@ class Listener:
 
     def _listen(self) -> None:
         lists = [f"sagadesk:ring:{name}" for name in self._queues]
+        said = -SIGN
         while not self._closed.is_set():
             if not self._staying.wait(SIGN):
                 continue
             try:
-                self._say_so()
+                if (
+                    time.monotonic() - said >= SIGN
+                ):  # not after each bell: who is woken wants the processor now
+                    self._say_so()
+                    said = time.monotonic()
                 rung = connection().blpop(lists, timeout=SIGN)
             except (RedisError, OSError) as fault:
                 log.info("no bell is heard for a while: %s", fault)

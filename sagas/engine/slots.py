@@ -10,6 +10,7 @@ the others may end.
 
 import asyncio
 import logging
+import select
 import threading
 import time
 from collections import deque
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 BLOCKED = 1.0
 #: Seconds without work after which a thread ends.
 SPARE = 3.0
+
+#: Seconds after which a thread asks anew whether its connections are good: until then a server that ends one says so.
+LOOK_AFTER = 1.0
 
 Done = Callable[[Any, BaseException | None], None]
 
@@ -101,14 +105,19 @@ class Slots:
         bell.acquire()
         with self._lock:
             self._called = False
+        looked = -LOOK_AFTER
         while (taken := self._next(bell)) is not None:
             function, done = taken
             result, fault = None, None
+            if time.monotonic() - looked >= LOOK_AFTER or any(map(_has_news, _open_connections())):
+                close_old_connections()
+                looked = time.monotonic()
             try:
                 result = function()
             except BaseException as raised:  # whatever a handler raises is its outcome, not our end
                 fault = raised
-            close_old_connections()
+            if fault is not None or any(map(_is_out_of_order, _open_connections())):
+                close_old_connections()
             with self._lock:
                 self._busy -= 1
             done(result, fault)
@@ -155,6 +164,29 @@ class Slots:
             done(None, raised)
         else:
             done(result, None)
+
+
+def _open_connections() -> list[Any]:
+    return [each for each in connections.all(initialized_only=True) if each.connection is not None]
+
+
+def _has_news(connection: Any) -> bool:
+    """Whether a server has said something that nobody asked: that it has ended the session, as a rule.
+
+    It is no question to the server, so it can come before each handler.
+    """
+    if connection.vendor != "postgresql":
+        return False
+    if connection.connection.closed:
+        return True
+    news = select.poll()
+    news.register(connection.connection.fileno(), select.POLLIN)
+    return bool(news.poll(0))
+
+
+def _is_out_of_order(connection: Any) -> bool:
+    """Whether a handler left a connection as the next one must not find it."""
+    return bool(connection.errors_occurred or connection.autocommit != connection.settings_dict["AUTOCOMMIT"])
 
 
 def _turn(loop: asyncio.AbstractEventLoop) -> None:
