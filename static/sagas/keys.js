@@ -1,13 +1,20 @@
-// The keyboard: / finds, j and k walk a table's rows, g and a letter goes somewhere.
+// The keyboard: / finds, j and k walk a table's rows, g and a letter goes somewhere, ? tells.
 const PLACES = { o: "/", s: "/sagas/", q: "/queues/", a: "/audit/", t: "/types/" };
 let going = 0;
+let off = false;
 
 export function keys() {
+  const help = document.getElementById("keys");
+  if (!help) return;
+  helpOn(help);
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    if (!acting() || help.open) return;
     if (event.key === "/") {
       event.preventDefault();
       document.getElementById("search")?.select();
+    } else if (event.key === "?") {
+      help.showModal();
     } else if (event.key === "j" || event.key === "k") {
       walk(event.key === "j" ? 1 : -1);
     } else if (event.key === "g") {
@@ -16,6 +23,34 @@ export function keys() {
       location.assign(PLACES[event.key]);
     }
   });
+}
+
+// What the keys do can be read, and they can be switched off: who speaks to the browser says letters, too.
+function helpOn(help) {
+  const show = document.getElementById("keys-show");
+  show.hidden = false;
+  show.addEventListener("click", () => {
+    show.closest(".menu").open = false;
+    help.showModal();
+  });
+  const on = document.getElementById("keys-on");
+  on.checked = acting();
+  on.addEventListener("change", () => {
+    off = !on.checked;
+    try {
+      localStorage.setItem("sagadesk-keys", off ? "off" : "on");
+    } catch {
+      // then it holds for this page
+    }
+  });
+}
+
+function acting() {
+  try {
+    return !off && localStorage.getItem("sagadesk-keys") !== "off";
+  } catch {
+    return !off;
+  }
 }
 
 function typing(target) {
