@@ -6,6 +6,9 @@ import threading
 from bench.nemesis.faults import CATALOGUE, Fault
 from bench.nemesis.world import World
 
+#: Seconds until a fault that has not come at all so far is tried again.
+AGAIN = 1.0
+
 
 def rage(world: World, seconds: float) -> None:
     """Do every kind of fault that this machine allows, for so long; then undo what is left of them."""
@@ -36,4 +39,4 @@ def _haunt(world: World, fault: Fault, seconds: float, over: threading.Event) ->
             fault.do(world, chance)
         except Exception as no:  # what it wanted to break was broken already
             world.journal.write("missed", kind=fault.name, why=f"{type(no).__name__}: {no}")
-        wait = chance.uniform(0.5, 1.5) * fault.every
+        wait = chance.uniform(0.5, 1.5) * fault.every if world.doses[fault.name] else AGAIN

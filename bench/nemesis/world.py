@@ -128,6 +128,7 @@ class World:
             child.start()
             child.send(signal.SIGCONT)
         self.store.skew(0)
+        self.journal.write("mended")
 
     def stop(self) -> None:
         """End everything; the journals stay."""

@@ -86,6 +86,7 @@ class Drill:
         self._invariants = [*map(_function, _told_by(self.author.drill_invariants)), *invariants]
         self._aliases = aliases()
         self._unreached: tuple[str, ...] = ()
+        self._triggers = False
         self._saga_id: UUID = uuid7()  # the same in every run, so that what is made of it is, too
         self._sagas: dict[str, tuple[Any, SagaDefinition]] = {
             self.author.saga_type: (self.author, self.definition)
@@ -146,7 +147,7 @@ class Drill:
         commits = dict(smooth.world.commits)
         blind = self._point_of_return()
         if blind is not None:
-            back = self._played(blind.plans[0][0], blind, _itself)
+            back = self._played(blind.plans[0][0], blind, self._find_triggers)
             commits = {**back.world.commits, **commits}
         played = [(run.play.definition, run.play.path) for run in smooth.runs]
         # What a choreography's subscribers undo is drilled with its own type.
@@ -161,7 +162,7 @@ class Drill:
         """Try out all the ways that a choreography may go, and return its points on them."""
         runs = [smooth]
         for plan in deliveries.detours(self.definition, smooth.root.called):
-            runs.append(self._played(plan, None, _itself))
+            runs.append(self._played(plan, None, self._find_triggers))
         ways = [(run.world.plan, run.root.called) for run in runs]
         self._unreached = deliveries.unreached(self.definition, ways)
         commits = {where: n for run in reversed(runs) for where, n in run.world.commits.items()}
@@ -177,7 +178,7 @@ class Drill:
 
     def _find_triggers(self, run: Family) -> Family:
         """See whether the database writes by itself: then what a call wrote does not tell what it changed."""
-        self._triggers = bool(changes(run.world.now, self.books.snapshot()))
+        self._triggers = self._triggers or bool(changes(run.world.now, self.books.snapshot()))
         return run
 
     def _played(self, plan: Plan, point: Point | None, look: Callable[[Family], Result]) -> Result:
@@ -222,10 +223,6 @@ class Drill:
 
     def _judge(self) -> Judge:
         return Judge(self.books, self._before, self._invariants, self._aliases, self._effect, self._triggers)
-
-
-def _itself(run: Family) -> Family:
-    return run
 
 
 def subject(saga: Any, data: Mapping[str, Any] | None) -> tuple[Any, Mapping[str, Any], SagaDefinition]:

@@ -12,7 +12,7 @@ from sagas.testing.telling import told
 RESTORED, COMPLETED, ASKS, FAILS = "restored", "completed", "asks", "FAILS"
 LEGEND = {
     RESTORED: "rolled back, and every table is as it was before",
-    COMPLETED: "went on to its end, with one effect per command",
+    COMPLETED: "went on to its end, with one effect per command unless a step was left out",
     ASKS: "a person had to settle it, as is right there; what they settled held",
     FAILS: "it does not hold; see its trace",
 }

@@ -91,14 +91,13 @@ def test_what_was_found_once_is_mended(file: Path) -> None:
     play(Case.from_document(document(file)))
 
 
-@pytest.mark.parametrize("file", FOUND, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [f for f in FOUND if "bug" in document(f)], ids=lambda file: file.stem)
 def test_what_was_found_once_would_be_found_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = document(file)
-    if "bug" in kept:
-        break_core(monkeypatch, kept["bug"])
-        with pytest.raises(Found) as found:
-            play(Case.from_document(kept))
-        assert found.value.rule == kept["breaks"]
+    break_core(monkeypatch, kept["bug"])
+    with pytest.raises(Found) as found:
+        play(Case.from_document(kept))
+    assert found.value.rule == kept["breaks"]
 
 
 @pytest.mark.parametrize("bug", BUGS)

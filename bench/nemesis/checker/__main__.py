@@ -1,4 +1,4 @@
-"""Reads what a run has left, says of each invariant whether it held, and exits with 1 if one did not."""
+"""Reads what a run has left, says whether each invariant held, and exits with 1 if one did not, or was not tried."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.nemesis.checker import effects, history, operators, outside, times
 from bench.nemesis.checker.facts import Facts
-from bench.nemesis.checker.verdict import CHECKS, Verdict
+from bench.nemesis.checker.verdict import CHECKS, NOTHING, Verdict
 from bench.nemesis.faults.catalogue import CATALOGUE, NOT_DONE
 from bench.report import Table
 
@@ -18,6 +18,8 @@ ELSEWHERE = {
     "I7": "not applicable: semantic locks are the participants' own",
 }
 SHOWN = 3
+#: Minutes from which on every invariant must have been tried.
+LONG = 5
 
 
 def main(folder: str) -> int:
@@ -30,13 +32,24 @@ def main(folder: str) -> int:
         verdicts.append(verdict)
     doses = _doses(facts)
     _print(facts, verdicts, doses)
-    failed = [verdict for verdict in verdicts if verdict.violations]
+    wrong = {"FAIL"} if facts.plan.minutes < LONG else {"FAIL", NOTHING}
+    failed = [verdict for verdict in verdicts if verdict.word in wrong]
     for verdict in failed:
         _keep(facts, verdict)
     _write(facts, verdicts, doses)
-    if failed:
+    absent = _absent(facts, doses)
+    if absent:
+        print(f"  never came, though it could: {', '.join(absent)}")
+    if failed or absent:
         print(f"\n  repeat it: {facts.plan.again}\n  look into it: {folder}/violations", flush=True)
-    return 1 if failed else 0
+    return 1 if failed or absent else 0
+
+
+def _absent(facts: Facts, doses: list[dict[str, Any]]) -> list[str]:
+    """Return the kinds of faults that nothing kept from coming, and that did not come."""
+    came = {row["kind"] for row in doses if row["dose"]}
+    barred = {entry["kind"] for entry in facts.nemesis if entry["what"] == "barred"}
+    return [each.name for each in CATALOGUE if each.name not in came | barred]
 
 
 def _doses(facts: Facts) -> list[dict[str, Any]]:

@@ -22,6 +22,13 @@ SILENT = ("end", "sold_out")
 UNDOING = ("repair", "undo")
 #: So many pauses beyond a lease must have had something to say too late.
 BITES = 10
+#: What may make a process call after others have given it up, and for how many seconds that can last.
+GIVEN_UP = {"kill -9 of a worker", "worker paused beyond its lease", "worker short of memory, then killed"}
+LAG = 15.0
+
+
+Shaken = dict[int, list[float]]
+"""By process: when it was killed, paused or starved."""
 
 
 @invariant("I1", "every start that was answered is there, once, and has come to its end")
@@ -95,7 +102,7 @@ def _round(facts: Facts, saga: Saga, verdict: Verdict) -> None:
         verdict.expect(over, "an event was not delivered", saga=saga.id, step=step["name"])
 
 
-def _step(facts: Facts, saga: Saga, step: Row, shaken: set[int], verdict: Verdict) -> int:
+def _step(facts: Facts, saga: Saga, step: Row, shaken: Shaken, verdict: Verdict) -> int:
     """Compare one step; return 1 if it is off, and nobody could have known."""
     net = _net(facts, saga, step["name"])
     if saga.asks_nobody(step["name"]) or saga.row["origin_kind"] in UNDOING or saga.undone:
@@ -139,19 +146,26 @@ def _net(facts: Facts, saga: Saga, step: str) -> int:
     return sum(1 for effect in saga.effects[step] if effect["undone_at"] is None)
 
 
-def _shaken(facts: Facts) -> set[int]:
-    """Return the processes that were killed, paused or starved: they may have called after others had given them up."""
-    return {entry["pid"] for entry in facts.nemesis if entry["what"] == "fault" and entry.get("child")}
+def _shaken(facts: Facts) -> Shaken:
+    """Return when which process was killed, paused or starved: it may have called after others had given it up."""
+    found: Shaken = defaultdict(list)
+    for entry in facts.nemesis:
+        if entry["what"] == "fault" and entry["kind"] in GIVEN_UP:
+            found[entry["pid"]].append(entry["t"])
+    return found
 
 
-def _beyond_telling(facts: Facts, saga: Saga, shaken: set[int]) -> bool:
+def _beyond_telling(facts: Facts, saga: Saga, shaken: Shaken) -> bool:
     """Whether a participant without an inbox was called by a process that was given up: nothing ties that call down."""
+    calls = [call for call in facts.calls if call["saga"] == saga.id and call["step"] == PLAIN]
     return any(
-        call["saga"] == saga.id and call["step"] == PLAIN and call["pid"] in shaken for call in facts.calls
+        call["began"] - LAG <= at <= (call["ended"] or call["began"] + LAG)
+        for call in calls
+        for at in shaken.get(call["pid"], ())
     )
 
 
-@invariant("I5", "what comes from a lost lease is refused")
+@invariant("I5", "who has lost a lease and still speaks is heard too late")
 def stale(facts: Facts, verdict: Verdict) -> None:
     pauses = sum(1 for e in facts.nemesis if e.get("kind") == "worker paused beyond its lease")
     verdict.checked = len(facts.late)
@@ -162,7 +176,7 @@ def stale(facts: Facts, verdict: Verdict) -> None:
     verdict.figures = {"late replies refused": len(facts.late), "pauses": pauses}
 
 
-@invariant("I6", "what the ledger was asked was recorded before, and what is recorded as done the ledger did")
+@invariant("I6", "what the ledger was asked is recorded, and what is recorded as done the ledger did")
 def intents(facts: Facts, verdict: Verdict) -> None:
     recorded = {key for saga in facts.sagas.values() for key in _keys(saga)}
     for key in {call["key"] for call in facts.calls} | facts.books.replies.keys():
@@ -219,7 +233,7 @@ def _claims_nothing(facts: Facts, saga: Saga, effective: Collection[str], verdic
         known: dict[str, Any] = facts.replies.get(open_key.get(step, ""), {})
         if kind == "StepCompleted" and saga.row["origin_kind"] != "repair" and step not in SILENT:
             verdict.expect(
-                open_key[step] in effective,
+                open_key.get(step) in effective,
                 "completed, and the ledger knows nothing of it",
                 saga=saga.id,
                 step=step,

@@ -144,7 +144,8 @@ class Facts:
         for event in self._rows("sagas_event", "saga_id, sequence"):
             found[event["saga_id"]].events.append(event)
         for action in self._rows("sagas_operatoraction"):
-            found[action["saga_id"]].actions.append(action)
+            if action["saga_id"] in found:  # what was done to no saga, such as a prune, is nobody's
+                found[action["saga_id"]].actions.append(action)
         return found
 
     def _rows(self, table: str, order: str = "id") -> list[Row]:

@@ -179,7 +179,14 @@ def _undone_in_order(saga: Saga, verdict: Verdict) -> None:
 
 
 def _undone_at(saga: Saga, step: str) -> float:
-    """Return when the last of a step's effects was taken back, those of its children among them; 0 for never."""
-    own = (effect["undone_at"] or 0.0 for effect in saga.effects[step])
+    """Return when the last of a step's effects was taken back, those of its children among them; 0 for never.
+
+    What came too late for its saga's rollback is taken back by a saga of its own, in no order with the others.
+    """
+    own = (
+        effect["undone_at"] or 0.0
+        for effect in saga.effects[step]
+        if saga.undone or str(effect.get("undone_by") or saga.id).startswith(saga.id)
+    )
     theirs = (_undone_at(child, each) for child in saga.children[step] for each in child.definition)
     return max((*own, *theirs), default=0.0)

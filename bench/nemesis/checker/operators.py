@@ -31,7 +31,7 @@ def actions(facts: Facts, verdict: Verdict) -> None:
         )
         first = [entry for entry in done if not entry["repeated"]]
         verdict.expect(len(first) <= 1, "one action was done twice", action=action_id, given=done)
-        if done and done[0]["asked"] is not None:
+        if there and done and done[0]["asked"] is not None:
             before = recorded[action_id]["version_before"]
             verdict.expect(before == done[0]["asked"], "done to a version that nobody saw", action=action_id)
     statuses = Counter(entry["status"] for given in answers.values() for entry in given)

@@ -70,9 +70,10 @@ def _set(facts: Facts) -> list[float]:
     """Return when the clock was set, by itself as it was before."""
     off, found = 0.0, []
     for each in facts.nemesis:
-        if each["what"] == "fault" and each["kind"] == "the database's clock set":
+        set_ = each["what"] == "fault" and each["kind"] == "the database's clock set"
+        if set_ or each["what"] == "mended":
             found.append(each["t"] + off)
-            off = each["to"]
+            off = each.get("to", 0.0)
     return found
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from bench.nemesis.checker.facts import Facts
 
+#: The word where nothing could be compared: it speaks for nothing.
+NOTHING = "NOTHING"
+
 
 @dataclass
 class Verdict:
@@ -26,8 +29,10 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        """PASS or FAIL."""
-        return "FAIL" if self.violations else "PASS"
+        """PASS, FAIL, or that there was nothing to check."""
+        if self.violations:
+            return "FAIL"
+        return "PASS" if self.checked else NOTHING
 
 
 Check = Callable[[Facts, Verdict], None]
