@@ -120,6 +120,14 @@ def _to_keep(handler: Callable[..., Any], reply: Any) -> Any:
         raise TypeError(f"{told}. Return plain JSON, or nothing.") from None
 
 
+def _called(handler: Callable[..., Any], command: Any) -> Any:
+    """Call the handler, unless its model refuses: that counts only now, where no attempt before it was taken."""
+    refusal = getattr(command, "refusal", None)
+    if refusal is not None:
+        raise Rejected(refusal)
+    return handler(command)
+
+
 def _decide(inbox: type[Inbox], entry: Inbox, handler: Callable[..., Any], command: Any) -> None:
     undoes = command.meta.undoes
     undone = _take(inbox, undoes, command.name, Inbox.CANCELLED) if undoes else None
@@ -128,7 +136,7 @@ def _decide(inbox: type[Inbox], entry: Inbox, handler: Callable[..., Any], comma
     else:
         try:
             with transaction.atomic(using=router.db_for_write(inbox)):
-                entry.reply = handler(command)
+                entry.reply = _called(handler, command)
             entry.outcome = Inbox.COMPLETED
             if isinstance(entry.reply, Later):
                 entry.outcome, entry.reply = Inbox.LATER, entry.reply.within

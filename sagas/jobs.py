@@ -5,6 +5,7 @@ A worker stays in its job for a while and listens to the bell, since ringing cos
 """
 
 import logging
+import time
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -32,6 +33,8 @@ WORK = "sagas.jobs.work"
 PACE = 0.005
 #: Seconds between two calls of a process that has its hands full. One is enough to wake the next, who calls on.
 CALL_PACE = 0.1
+#: Seconds that a worker rests after a fault of its pump, if handlers still run whose answers it has to hear.
+AFTER_A_FAULT = 2.0
 #: The pump of this process, while it is a worker.
 _pump: Pump | None = None
 
@@ -96,8 +99,14 @@ def work(name: str) -> None:
     if _pump is None:
         Pump([name], "job").run(settings().BUDGET)
     else:
-        _pump.run(settings().BUDGET, stay=True)
-        _follow(_pump, name)  # not after a fault, which would be met again at once: the clock calls
+        try:
+            _pump.run(settings().BUDGET, stay=True)
+        except Exception:
+            if _pump.running:  # somebody has to hear what they answer; else the clock calls
+                time.sleep(AFTER_A_FAULT)  # which would be met again at once
+                _follow(_pump, name)
+            raise
+        _follow(_pump, name)
 
 
 def _follow(pump: Pump, name: str) -> None:

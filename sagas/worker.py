@@ -262,6 +262,11 @@ class Clock:
             self.room.noticed(fault)
             log.warning("the database did not answer the clock: %s", fault)
             database.close()
+
+    def _ring(self) -> None:
+        """Wake whoever serves what is due. Without Redis nobody can be, and the rest of a round has to go on."""
+        try:
+            jobs.ring_for_due()
         except Resting:
             pass  # it was said when it failed
         except RedisError as fault:
@@ -273,6 +278,6 @@ class Clock:
             for _ in range(ROUNDS):
                 if reap() < REAPED_AT_ONCE:
                     break
-        jobs.ring_for_due()
+        self._ring()
         hold_unserved()
         self.periodic.look()  # last: an author's code may take its time

@@ -42,7 +42,7 @@ class Step(BaseModel):
     approver: str | None = Field(description="Who may answer: group:name or perm:app.codename.")
     asked: dict[str, Any] | None = Field(description="What they see, and who has approved.")
     unanswerable: str | None = Field(
-        description="Why nobody but a superuser can answer: there is no such group, or nobody is in it."
+        description="Why nobody but a superuser can: there is no such group or permission, or nobody is in it."
     )
     dispatched_at: datetime | None
     claimed_at: datetime | None
@@ -50,6 +50,9 @@ class Step(BaseModel):
     executed_at: datetime | None
     compensated_at: datetime | None
     worker: str | None
+    unrecorded: str | None = Field(
+        description="Why what was answered, or that nothing was, could not be recorded: it is tried again."
+    )
     on: str | None = Field(description="In a choreography: the event that is delivered.")
     by: str | None = Field(description="In a choreography: the subscriber.")
     expects: list[str] = Field(description="In a choreography: one of these events is expected of it.")

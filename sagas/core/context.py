@@ -37,6 +37,8 @@ class CommandInput(Mapping[str, Any]):
         """The envelope."""
         self.input: Any = None
         """The validated model, where the handler asked for one."""
+        self.refusal: str | None = None
+        """Why that model does not take the input. An inbox is asked first: an earlier attempt may have been taken."""
         self._values = values
 
     def __getitem__(self, key: str) -> Any:

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+#: Characters of an expression at most: so many are kept of it.
+LONGEST = 100
 #: Missed ticks are counted up to here.
 COUNTED = 1000
 #: The first look back for the latest tick; each further one goes twice as far.
@@ -35,6 +37,11 @@ class Cron:
         )
         if not isinstance(self.expression, str) or len(self.expression.split()) != 5:
             raise InvalidExpression(f"{self.expression!r} has not five fields; {right}")
+        if len(self.expression) > LONGEST:
+            raise InvalidExpression(
+                f"{self.expression[:20]!r}… has {len(self.expression)} characters and may have {LONGEST};"
+                ' write ranges and steps: "*/5 8-17 * * *"'
+            )
         try:
             next(self._ticks(datetime.now(UTC)))
         except CronSimError as wrong:

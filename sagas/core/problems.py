@@ -1,7 +1,7 @@
 """What is wrong with a definition, in sentences: it could not run, or could not be rolled back."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from sagas.core.flow import problems as flow_problems
@@ -47,6 +47,8 @@ def _malformed(definition: "SagaDefinition") -> Iterable[str]:
             yield f"step {step.name}: compensation must be a command's name, None or CANNOT_UNDO."
         if not is_span(step.timeout):
             yield f"step {step.name}: timeout must be more than 0 seconds, up to a hundred years, not {step.timeout!r}."
+        if step.input is not None and not isinstance(step.input, Mapping):
+            yield f"step {step.name}: input must be a mapping or None, not {step.input!r}."
         yield from _malformed_probes(step)
         if step.deadline is not None and not is_span(step.deadline):
             what = "deadline must be more than 0 seconds, up to a hundred years"

@@ -20,8 +20,20 @@ from sagas.orchestrator import children, intake, outbox
 from sagas.replay import Record
 
 
+#: So often is a hook tried whose class is not here, in a project that has saga types: then it is gone from the code.
+LOOKED_FOR = 10
+
+
 class Unserved(Exception):
     """Nobody handles the command here."""
+
+
+class Unfit(answers.Rejected):
+    """The handler's model does not take the input. Of earlier attempts, which it may have taken, that says nothing."""
+
+
+class NoHook(Unserved):
+    """No class has such a hook, as far as we know: if no other worker's has, there is nothing to call."""
 
 
 class Call(NamedTuple):
@@ -34,6 +46,10 @@ class Call(NamedTuple):
 
 def call_of(work: Work) -> Call:
     """Return what is to be called for this work. Raises :class:`Unserved` if there is nothing."""
+    if work.broken is not None:
+        raise answers.Misconfigured(
+            f"what {work.name} is to be called with cannot be made: {told(work.broken)}"
+        )
     if work.command is not None:
         handler = registry.handler(work.name)
         if handler is None:
@@ -75,6 +91,7 @@ def _of_saga(saga_id: UUID, step: str) -> Iterator[None]:
 
 
 def _validate(handler: registry.Command, work: Work) -> None:
+    """Give a handler its model. Raises :class:`Unfit`, or leaves the refusal to the handler's inbox."""
     if handler.model is None or work.command is None:
         return
     try:
@@ -82,12 +99,19 @@ def _validate(handler: registry.Command, work: Work) -> None:
     except ValidationError as wrong:
         first = wrong.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise answers.Rejected(f"{where}: {first['msg']}") from wrong
+        refusal = f"{where}: {first['msg']}"
+        if work.probes is not None:
+            raise answers.Misconfigured(f"the model of {handler.name} refuses to ask: {refusal}") from wrong
+        if not getattr(handler.function, "saga_inbox", False):
+            raise Unfit(refusal) from wrong
+        work.command.refusal = refusal
 
 
 def _subscriber(work: Work) -> Call:
     event = work.event.name if work.event is not None else ""
     if work.name == outbox.HOOK:
+        if work.called not in outbox.hooks():
+            raise _no_hook(work, event)
         return Call(lambda _: outbox.call_hook(work.saga_id, event), work.event)
     if work.name == outbox.PARENT:
         return Call(lambda _: children.ended(work.saga_id), work.event)
@@ -97,6 +121,13 @@ def _subscriber(work: Work) -> Call:
     if subscriber is None:
         raise Unserved(f"the subscriber {work.name} of {event} is no longer registered")
     return Call(subscriber.function, work.event, subscriber.is_async)
+
+
+def _no_hook(work: Work, event: str) -> Unserved:
+    """Say that the saga's class has no such hook, or is not here: it may be with workers that are just away."""
+    here = registry.saga_type(outbox.type_of_end(event)) is not None
+    gone = work.attempt >= LOOKED_FOR and bool(registry.saga_types())
+    return (NoHook if here or gone else Unserved)(f"no class here has a hook for {event}")
 
 
 def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
@@ -113,6 +144,8 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
             return m.Later(work.number, result.within, inbox)
         case None:
             return _completed(work, result, inbox)
+        case Unfit():
+            return m.Rejected(work.number, _text(fault), inbox=False)
         case answers.Rejected():
             # A probe's no is about the command, whichever of its attempts arrived: it is as good as an inbox'.
             return m.Rejected(work.number, _text(fault) or "rejected", inbox or work.probes is not None)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from django.db import InterfaceError, OperationalError, connections, router, transaction
+from django.db import connections, router, transaction
 from django.db.models import QuerySet
 
 from sagas import orchestrator, registry, rows
@@ -20,6 +20,7 @@ from sagas.core import messages as m
 from sagas.core.commands import due_command, own_wake
 from sagas.core.plain import printable
 from sagas.core.words import Direction
+from sagas.engine.room import AWAY, is_unwritable
 from sagas.engine.work import DomainEvent, Sent, Work, command_work
 from sagas.models import Due, Process, Saga
 from sagas.orchestrator import loading
@@ -219,9 +220,13 @@ def pass_on(works: Collection[Work]) -> frozenset[UUID]:
         return frozenset()
     alive = database_now() - timedelta(seconds=settings().ALIVE)
     workers = Process.objects.filter(kind=Process.WORKER, seen_at__gte=alive)
-    told = workers.values_list("queues", "commands")
-    known = {name for queues, names in told for name in names if registry.queue_for(name) in queues}
-    passed = [work for work in works if work.name in known]
+    served = [(set(queues), set(names)) for queues, names in workers.values_list("queues", "commands")]
+    waits_on = dict(_held(works).values_list("lease_token", "queue"))
+    passed = [
+        work
+        for work in works
+        if any(waits_on.get(work.token) in queues and work.called in names for queues, names in served)
+    ]
     _held(passed).update(**_FREE, due_at=database_now() + timedelta(seconds=PASSED_ON))
     return frozenset(work.token for work in passed)
 
@@ -275,7 +280,7 @@ def hold_unserved() -> int:
     if not waiting:
         return 0
     work = claim(waiting, REAPED_AT_ONCE, "clock")
-    _record([_unserved(each) for each in work if each.command is not None])
+    _record([_unserved(each) for each in work if each.event is None and not each.wakes])
     return len(work)
 
 
@@ -285,12 +290,15 @@ def _record(answers: Sequence[orchestrator.Answered]) -> None:
         return
     try:
         undecided = orchestrator.deliver(answers).undecided
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as fault:
+        if isinstance(fault, AWAY) and not is_unwritable(fault, alone=False):
+            raise
         if len(answers) > 1:
             for answer in answers:
                 _record([answer])
+            return
+        if isinstance(fault, AWAY) and not is_unwritable(fault, alone=True):
+            log.warning("saga %s is locked by somebody; it is looked at again: %s", answers[0].saga_id, fault)
             return
         log.error("what became of a command of saga %s cannot be written", answers[0].saga_id, exc_info=fault)
         undecided = [(answers[0], fault)]

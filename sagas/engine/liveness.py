@@ -15,6 +15,7 @@ from sagas import registry
 from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.models import Process
+from sagas.orchestrator import outbox
 
 #: Silent processes are forgotten after so many seconds.
 FORGOTTEN = 3600
@@ -64,7 +65,7 @@ class Life:
                 name=self.name,
                 kind=self.kind,
                 queues=self.queues,
-                commands=sorted(registry.names()),
+                commands=sorted({*registry.names(), *outbox.hooks()}),
                 host=socket.gethostname()[:200],
                 pid=os.getpid(),
                 started_at=now,

@@ -15,13 +15,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import OperationalError, close_old_connections
 
 from sagas import orchestrator
 from sagas.conf import settings
 from sagas.core.messages import Completed, Rejected
 from sagas.engine import call, claims
-from sagas.engine.room import Room
+from sagas.engine.room import AWAY, Room, Unwritable, is_unwritable
 from sagas.engine.slots import Slots
 from sagas.engine.work import Sent, Work, command_work
 from sagas.orchestrator import ledger, loading
@@ -69,6 +69,8 @@ class Pump:
         self._sagas: dict[UUID, loading.Held] = {}
         """The sagas of what runs, as they were last seen."""
         self._slots = Slots()
+        self._unwritten: list[Work] = []
+        """What has answered, and may have to wait until the database takes it."""
         self._done: SimpleQueue[_Outcome | None] = SimpleQueue()
         """Outcomes; None wakes the pump without one."""
         self._renewed = time.monotonic()
@@ -129,7 +131,7 @@ class Pump:
             return 0
         try:
             taken = self._claim()
-        except (OperationalError, InterfaceError) as fault:
+        except AWAY as fault:
             if not self.room.noticed(fault) and not self.running:
                 raise
             log.warning("nothing could be claimed; what runs goes on: %s", fault)
@@ -194,7 +196,8 @@ class Pump:
                 found += [outcome] if outcome else []
         began = time.monotonic()
         self._commit(found)
-        self._linger = min(LINGER, (time.monotonic() - began) / 2)
+        if found:
+            self._linger = min(LINGER, (time.monotonic() - began) / 2)
         self._renew()
         self._slots.watch()
 
@@ -213,10 +216,15 @@ class Pump:
         outcomes += self._timed_out()
         if not outcomes:
             return
-        commands = self._pass_on([o for o in outcomes if o.work.event is None])
-        if commands:
-            self._deliver(commands)
-        self._settle_deliveries([o for o in outcomes if o.work.event is not None])
+        self._unwritten = [o.work for o in outcomes]
+        try:
+            ours = self._pass_on(outcomes)
+            commands = [o for o in ours if o.work.event is None]
+            if commands:
+                self._deliver(commands)
+            self._settle_deliveries([o for o in ours if o.work.event is not None])
+        finally:
+            self._unwritten = []
 
     def _pass_on(self, outcomes: list[_Outcome]) -> list[_Outcome]:
         """Return them without those that nobody handles here, and other workers do."""
@@ -240,8 +248,8 @@ class Pump:
         ids = {answer.saga_id for answer in answers}
         known = {saga_id: self._sagas[saga_id] for saga_id in ids & self._sagas.keys()}
         try:
-            delivered = self.room.insist(lambda: self._attempt(answers, known))
-        except (OperationalError, InterfaceError) as fault:
+            delivered = self.room.insist(lambda: self._attempt(answers, known), self._renew)
+        except AWAY as fault:
             log.error("the database was away for longer than a lease; the clock says what is lost: %s", fault)
             self._forget(ids)
             return
@@ -285,10 +293,15 @@ class Pump:
     ) -> orchestrator.Delivered:
         self._reserved = 0
         try:
-            return orchestrator.deliver(answers, self._take_on, known, trust=True)
-        except Stale:  # somebody else has moved one of them
-            self._reserved = 0
-            return orchestrator.deliver(answers, self._take_on, known)
+            try:
+                return orchestrator.deliver(answers, self._take_on, known, trust=True)
+            except Stale:  # somebody else has moved one of them
+                self._reserved = 0
+                return orchestrator.deliver(answers, self._take_on, known)
+        except OperationalError as fault:
+            if is_unwritable(fault, alone=len(answers) == 1):
+                raise Unwritable(str(fault)) from fault
+            raise
 
     def _take_on(self, queue: str, now: datetime, timeout: float) -> ledger.Lease | None:
         """Lease a command as it is dispatched, if it is for us and there is room."""
@@ -301,20 +314,21 @@ class Pump:
     def _settle_deliveries(self, outcomes: list[_Outcome]) -> None:
         if not outcomes:
             return
-        taken = [o.work for o in outcomes if o.fault is None]
+        taken = [o.work for o in outcomes if o.fault is None or isinstance(o.fault, call.NoHook)]
         self.room.insist(lambda: claims.delivered(taken))
         for o in outcomes:
-            if o.fault is not None:
+            if o.fault is not None and o.work not in taken:
                 wait = min(settings().DELIVERY_RETRY_CAP, 2.0 ** min(o.work.attempt - 1, 16))
                 error = call.told(o.fault)
                 self.room.insist(lambda o=o, wait=wait, error=error: claims.put_off(o.work, wait, error))  # type: ignore[misc]
 
     def _renew(self) -> None:
-        if self.running and time.monotonic() - self._renewed > settings().LEASE / 3:
+        held = [*self._unwritten, *(each.work for each in self.running.values())]
+        if held and time.monotonic() - self._renewed > settings().LEASE / 3:
             self._renewed = time.monotonic()
             try:
-                claims.renew([each.work for each in self.running.values()])
-            except (OperationalError, InterfaceError) as fault:
+                claims.renew(held)
+            except AWAY as fault:
                 self.room.noticed(fault)
                 log.warning("no lease could be renewed; what runs goes on: %s", fault)
                 close_old_connections()

@@ -11,6 +11,7 @@ from typing import TypeVar
 from django.db import (
     DatabaseError,
     InterfaceError,
+    InternalError,
     OperationalError,
     close_old_connections,
     connections,
@@ -33,6 +34,23 @@ LOOK_AGAIN = 2.0
 SPARE = 4 * 1024 * 1024
 _DISK_FULL = "53100"
 """PostgreSQL's code for it."""
+
+
+#: What says that the database is away for now, or does not take anything: PostgreSQL calls it internal when it may
+#: only be read, or has ended a transaction that idled.
+AWAY = (OperationalError, InterfaceError, InternalError)
+_LOCKED, _TOO_LARGE = "55P03", "54000"
+"""PostgreSQL's codes for a lock that somebody keeps for too long, and for what no row can hold."""
+
+
+class Unwritable(Exception):
+    """Some of what was to be written cannot be, however often the database is asked."""
+
+
+def is_unwritable(fault: BaseException, *, alone: bool) -> bool:
+    """Whether waiting does not help: it is too large, or, beside others, a row is locked that holds them up."""
+    code = getattr(fault.__cause__, "sqlstate", None)
+    return code == _TOO_LARGE or (code == _LOCKED and not alone)
 
 
 def is_full(fault: BaseException | None) -> bool:
@@ -73,8 +91,8 @@ class Room:
             return True
         return False
 
-    def insist(self, write: Callable[[], T]) -> T:
-        """Write what handlers have answered, however often the database has to be asked.
+    def insist(self, write: Callable[[], T], meanwhile: Callable[[], None] = lambda: None) -> T:
+        """Write what handlers have answered, however often the database has to be asked; do something ``meanwhile``.
 
         For as long as its disk is full; else up to a lease's length: after that the leases have
         ended, and the clock has recorded the attempts as unknown.
@@ -84,7 +102,7 @@ class Room:
         while True:
             try:
                 written = write()
-            except (OperationalError, InterfaceError, Stale) as fault:
+            except (*AWAY, Stale) as fault:
                 awaited = self.noticed(fault) and not self._stopping()
                 if time.monotonic() > end and not awaited:
                     raise
@@ -92,6 +110,7 @@ class Room:
                 close_old_connections()
                 time.sleep(wait)
                 wait = min(wait * 2, 2.0)
+                meanwhile()
             else:
                 return written
 

@@ -8,8 +8,10 @@ from uuid import UUID
 from sagas.core.commands import DueCommand, idempotency_key
 from sagas.core.context import CommandInput, Meta, SagaContext
 from sagas.core.definition import FUNCTION
+from sagas.core.flow import delivery
 from sagas.core.words import Direction
 from sagas.orchestrator.loading import Held
+from sagas.orchestrator.outbox import HOOK
 from sagas.replay import Record
 
 
@@ -40,6 +42,15 @@ class Work(NamedTuple):
     held: Held | None = None
     """The saga as it was when the command was claimed: good for as long as its version is."""
     claimed_at: datetime | None = None
+    broken: Exception | None = None
+    """Why there is nothing to call the handler with: the saga's data does not make it up."""
+
+    @property
+    def called(self) -> str:
+        """What a worker that can call it says that it serves: see :attr:`sagas.models.Process.commands`."""
+        if self.event is None:
+            return self.name
+        return f"{HOOK} {self.event.name}" if self.name == HOOK else delivery(self.event.name, self.name)
 
     @property
     def probes(self) -> str | None:
@@ -68,11 +79,19 @@ class Sent(NamedTuple):
 
 
 def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Work:
-    """Return a claimed command with all that its handler needs."""
+    """Return a claimed command with all that its handler needs, or with what keeps it from being made."""
     which = (token, held.id, sent.name, sent.attempt, sent.timeout, sent.number)
     claimed_at = deadline - timedelta(seconds=sent.timeout)
     if sent.wakes:
         return Work(*which, wakes=True, held=held, claimed_at=claimed_at)
+    try:
+        return Work(*which, _command(held, sent, deadline), held=held, claimed_at=claimed_at)
+    except Exception as fault:  # one saga's data is not its neighbours' fault
+        return Work(*which, held=held, claimed_at=claimed_at, broken=fault)
+
+
+def _command(held: Held, sent: Sent, deadline: datetime) -> CommandInput:
+    """Return what a handler is called with. Raises whatever comes of data that are no mappings."""
     pinned, at = held.definition.step(sent.step), held.progress.steps[sent.step]
     saga_id = str(held.id)
     ancestors = held.definition.ancestors(sent.step) - ({FUNCTION} if held.definition.growing else set())
@@ -106,8 +125,7 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
         direction=sent.direction.value,
         probes=pinned.command(sent.direction) if at.probe else None,
     )
-    command = _told(held, sent, values, meta)
-    return Work(*which, command, held=held, claimed_at=claimed_at)
+    return _told(held, sent, values, meta)
 
 
 def _told(held: Held, sent: Sent, values: Mapping[str, Any], meta: Meta) -> CommandInput:

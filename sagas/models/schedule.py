@@ -2,12 +2,14 @@
 
 from django.db import models
 
+from sagas.core.cron import LONGEST
+
 
 class Schedule(models.Model):
     """How far a periodic saga type has come by one cron expression: a row for each, so that versions do not meet."""
 
     saga_type = models.CharField(max_length=100)
-    every = models.CharField(max_length=100, help_text="The cron expression.")
+    every = models.CharField(max_length=LONGEST, help_text="The cron expression.")
     tick = models.DateTimeField(
         help_text="The latest tick that was seen to; at first, when it was first looked at."
     )

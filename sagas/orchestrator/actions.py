@@ -1,5 +1,6 @@
 """The operators' door: permission, reason, version, preview, decision and audit, once for every face."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -170,6 +171,8 @@ def _verdict(asked: Asked) -> Verdict:
 def _edited(held: loading.Held, asked: Asked) -> dict[str, Any]:
     if asked.data is None:
         raise Invalid("data", "is required: the whole of the saga's data as it shall be")
+    if not isinstance(asked.data, Mapping):
+        raise Invalid("data", "must be an object")
     author = registry.saga_type(held.saga_type)
     return check_data(author, asked.data) if author else plain(asked.data)
 
@@ -236,6 +239,8 @@ def _stored(pk: UUID, verb: str, asked: Asked) -> Answer | None:
         return None
     if (known.saga_id, known.verb, known.step) != (pk, verb, asked.step):
         raise Invalid("action_id", f"was already used, to {known.verb} saga {known.saga_id}")
+    if "saga" not in known.answer:
+        raise Invalid("action_id", f"was used elsewhere, before saga {pk} was imported")
     created = known.answer.get("created")
     return Answer(known.answer["saga"], verb, repeated=True, created=UUID(created) if created else None)
 

@@ -33,7 +33,7 @@ def deliveries(held: Held, now: datetime) -> Iterator[tuple[Any, ...]]:
             yield _row(held, now, registry.EVENTS_QUEUE, PARENT, _name_of_end(held, event), {})
         name = _name(held, event)
         subscribers = registry.subscribers(name) if name else ()
-        hooked = name and type(event) in HOOKS and hook(held.saga_type, HOOKS[type(event)])
+        hooked = name and type(event) in HOOKS and _may_have_hook(held, HOOKS[type(event)])
         if name is None or not (subscribers or hooked):
             continue
         payload = {**_payload(held, event), "saga_id": str(held.id)}
@@ -41,6 +41,26 @@ def deliveries(held: Held, now: datetime) -> Iterator[tuple[Any, ...]]:
             yield _row(held, now, registry.EVENTS_QUEUE, HOOK, name, payload)
         for subscriber in subscribers:
             yield _row(held, now, subscriber.queue, subscriber.name, name, payload)
+
+
+def _may_have_hook(held: Held, name: str) -> bool:
+    """Whether the author's class has that hook, or is in another project: who is elsewhere may commit the end, too."""
+    if registry.saga_type(held.saga_type) is None:
+        return held.definition.flow is None  # a choreography may well have no class anywhere
+    return hook(held.saga_type, name) is not None
+
+
+def hooks() -> Iterator[str]:
+    """Yield what is called for the hooks of this project's saga types, by :attr:`sagas.engine.work.Work.called`."""
+    for name in registry.saga_types():
+        for end, told in _ENDS.items():
+            if hook(name, HOOKS[end]):
+                yield f"{HOOK} {name}{told}"
+
+
+def type_of_end(event: str) -> str:
+    """Return the saga type whose end an event tells of."""
+    return event.removesuffix(_ENDS[e.SagaCompleted]).removesuffix(_ENDS[e.SagaFailed])
 
 
 def hook(saga_type: str, name: str) -> Any | None:

@@ -110,7 +110,16 @@ def take(group: ledger.Group, held: loading.Held, answer: Answered) -> bool:
         return False
     if answer.lease_token is not None and _superseded(held, answer):
         return False
+    _let_go(held, answer)
     return bool(group.decide(held, answer.reply, answer.claimed_at))
+
+
+def _let_go(held: loading.Held, answer: Answered) -> None:
+    """Count a command as held by nobody once its holder has spoken: what is decided next may withdraw it."""
+    number = answer.reply.number
+    row = held.due.get(number)
+    if row is not None and row.lease_token == answer.lease_token:
+        held.due = {**held.due, number: row._replace(lease_token=None)}
 
 
 def _superseded(held: loading.Held, answer: Answered) -> bool:

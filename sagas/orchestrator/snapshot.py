@@ -174,6 +174,7 @@ def _step(
         "claimed_at": _iso(row.claimed_at) if row and claimed else None,
         "timeout_at": _iso(row.timeout_at) if row and claimed else None,
         "worker": row.worker if row and claimed else None,
+        "unrecorded": row.error if row and claimed else None,
         "queue": row.queue if row else None,
         "timeout": policy.timeout,
         "needs": list(pinned.needs(step.name)),

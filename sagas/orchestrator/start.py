@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from pydantic import BaseModel, ValidationError
 
 from sagas import registry
@@ -26,7 +26,7 @@ from sagas.core.waits import NoMoment, moment, seconds, wake_at
 from sagas.models import Saga
 from sagas.orchestrator import choreographed, ledger, loading, pins, shapes
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
-from sagas.orchestrator.company import Company
+from sagas.orchestrator.company import Company, Interrupted
 
 _Part = TypeVar("_Part", SagaStep, Reaction)
 
@@ -79,6 +79,8 @@ def start(
         if present:
             return Started(present, created=False)
     pinned = definition_for(author, checked)
+    if at is not None and pinned.flow is not None:
+        raise Invalid("at", "a choreography begins at once: start it when it is to begin")
     opening = Opening(pinned, checked, correlation_id, idempotency_key, at=at, started_by=started_by)
     try:
         return Started(_record(opening), created=True)
@@ -121,7 +123,9 @@ def _record(opening: Opening) -> Saga:
             return record([opening])[0]
     try:
         return _company(opening)
-    except DatabaseError as fault:
+    except Interrupted:
+        raise
+    except Exception as fault:
         if isinstance(fault, OperationalError) and getattr(fault.__cause__, "sqlstate", None) != _TOO_LARGE:
             raise
         return record([opening])[0]  # one of those that were written together was at fault: this one?

@@ -177,6 +177,9 @@ def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, 
         return _probing(step, now)
     what = _called(step)
     tries = f"attempt {step['attempt']} of {step['budget']}"
+    if step["unrecorded"]:
+        text = f"{what} has ended, and what came of it {step['unrecorded'].rstrip('.')}."
+        return "stuck", f"{text} It is looked at again every minute; the log says more.", step["name"], ()
     if step["claimed"]:
         return (
             "moving",

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -284,6 +284,29 @@ def test_a_choreography_that_goes_nowhere_asks_at_its_end(
     pump.run(20)
     saga.refresh_from_db()
     assert (saga.state, saga.attention) == ("completed", None)
+
+
+def test_what_an_operator_says_was_published_has_data_that_can_be_laid_over_the_sagas(
+    world: trade.World, deal: Callable[..., Saga], pump: Pump, asked: Callable[..., Asked]
+) -> None:
+    world.behaviour["GoodsAsked"] = raises(ConnectionError("away"))
+    saga = deal()
+    said = {"event": "GoodsTaken", "data": "by phone"}
+    with pytest.raises(Conflict, match="must be an object"):
+        orchestrator.act(saga.pk, "resolve", asked(step="take", outcome="done", result=said))
+    assert step(saga, "take").status == "executing"
+    said["data"] = {}  # type: ignore[assignment]
+    orchestrator.act(saga.pk, "resolve", asked(step="take", outcome="done", result=said))
+    pump.run(20)
+    saga.refresh_from_db()
+    assert saga.state == "completed"
+
+
+def test_a_choreography_cannot_be_started_for_later() -> None:
+    later = datetime.now(UTC) + timedelta(days=1)
+    with pytest.raises(Invalid, match="at: a choreography begins at once"):
+        orchestrator.start("Trade", {"item": "book"}, at=later)
+    assert not Saga.objects.exists()
 
 
 def test_the_end_of_a_choreography_that_goes_nowhere_is_settled_on_the_desk(

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import DataError, connection, transaction
+from django.db import DataError, InternalError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
 from sagas import Rejected, orchestrator, rows
 from sagas.core.messages import Completed
-from sagas.engine import Pump, claims, reap
+from sagas.engine import Pump, claims, reap, work
 from sagas.models import Definition, Due, Saga, Step
 from sagas.orchestrator import ledger, loading, pins
 from sagas.signals import committed
@@ -209,11 +210,84 @@ def test_a_saga_that_cannot_be_decided_does_not_hold_up_the_others(
     due = Due.objects.get(saga=poisoned)
     assert due.lease_token is not None, "nobody may think that nothing was tried"
     assert "poison" in (due.error or "")
+    why = orchestrator.snapshot(poisoned)["why"]
+    assert why["kind"] == "stuck"
+    assert "fetch has ended, and what came of it could not be decided: RuntimeError: poison." in why["text"]
     monkeypatch.setattr(ledger.Group, "decide", decide)
     Due.objects.update(lease_until=Now() - timedelta(seconds=1))
     reap()
     assert Step.objects.get(saga=poisoned, name="fetch").unresolved
     assert rest(pump, poisoned).state == "completed"
+
+
+def test_a_saga_whose_command_cannot_be_made_spoils_nobody_elses(
+    errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, poisoned, behind = errand(), errand(), errand()
+    told = work._told
+
+    def breaks(held: Any, *more: Any) -> Any:
+        if held.id == poisoned.pk:
+            raise ValueError("its data makes no command")
+        return told(held, *more)
+
+    monkeypatch.setattr(work, "_told", breaks)
+    run(pump)
+    states = {saga.pk: (saga.state, saga.attention) for saga in Saga.objects.all()}
+    assert states[before.pk] == states[behind.pk] == ("completed", None)
+    assert states[poisoned.pk] == ("pending", "misconfigured")
+    assert "makes no command" in (Step.objects.get(saga=poisoned, name="fetch").error or "")
+
+
+def test_of_branches_that_are_lost_together_none_is_tried_again_once_one_has_turned_the_saga_back(
+    errand: Any, world: shop.World
+) -> None:
+    saga = errand(branches=True)
+    assert len(claims.claim(["fetch", "pay"], 2, "dying")) == 2
+    Step.objects.filter(saga=saga, name="pay").update(budget=1)
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+    assert reap() == 2
+    saga.refresh_from_db()
+    assert saga.state == "compensating"
+    assert not Due.objects.filter(saga=saga, direction="do").exists()
+
+
+def test_a_saga_that_somebody_keeps_locked_costs_its_group_no_outcome(
+    errand: Any, pump: Pump, world: shop.World, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SAGAS = {**settings.SAGAS, "LEASE": 0.2}
+    locked, healthy = errand(), errand()
+    deliver = orchestrator.deliver
+
+    def refuses(answers: Any, *more: Any, **options: Any) -> Any:
+        if any(answer.saga_id == locked.pk for answer in answers):
+            raise OperationalError("lock timeout") from psycopg.errors.LockNotAvailable()
+        return deliver(answers, *more, **options)
+
+    monkeypatch.setattr(orchestrator, "deliver", refuses)
+    run(pump)
+    healthy.refresh_from_db()
+    assert healthy.state == "completed"
+    assert world.count["FetchService.Fetch"] == 2
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+    assert reap() == 1, "and the clock goes on, too"
+
+
+def test_a_database_that_can_only_be_read_for_a_while_is_waited_for(
+    errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saga, deliver, refusals = errand(), orchestrator.deliver, iter(range(3))
+
+    def refuses(*args: Any, **options: Any) -> Any:
+        if next(refusals, None) is not None:
+            raise InternalError("cannot execute UPDATE in a read-only transaction")
+        return deliver(*args, **options)
+
+    monkeypatch.setattr(orchestrator, "deliver", refuses)
+    run(pump)
+    saga.refresh_from_db()
+    assert saga.state == "completed"
+    assert set(world.count.values()) == {1}
 
 
 def test_nobody_writes_without_the_lock_unnoticed(errand: Any) -> None:

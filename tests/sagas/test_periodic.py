@@ -11,6 +11,7 @@ from django.core.checks import ERROR
 from django.db import ProgrammingError, connection
 from django.test import Client
 from django.urls import reverse
+from redis.exceptions import RedisError
 
 from sagas import SagaStep, checks, registry, worker
 from sagas.clock import database_now
@@ -205,12 +206,31 @@ def test_what_the_clock_started_runs(nightly: Nightly, pump: Pump, world: shop.W
     assert Saga.objects.get().state == "completed"
 
 
-def test_a_wrong_expression_is_an_error_at_start_up(nightly: Nightly, time: Time) -> None:
-    with mock.patch.object(nightly, "every", "0 25 * * *"):
+def test_a_clock_without_redis_starts_what_is_due_all_the_same(
+    nightly: Nightly, errand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> int:
+        raise RedisError("Redis is away")
+
+    errand()  # so that somebody would have to be woken
+    monkeypatch.setattr(worker.jobs, "ring_for_due", away)
+    Schedule.objects.create(saga_type="Nightly", every="0 3 * * *", tick=database_now() - timedelta(days=1))
+    worker.Clock().tick()
+    assert Saga.objects.filter(saga_type="Nightly").exists()
+
+
+@pytest.mark.parametrize(
+    ("every", "says"),
+    [("0 25 * * *", "bad hour"), (f"{','.join(map(str, range(60)))} 3 * * *", "may have 100")],
+)
+def test_a_wrong_expression_is_an_error_at_start_up(
+    nightly: Nightly, time: Time, every: str, says: str
+) -> None:
+    with mock.patch.object(nightly, "every", every):
         found = [m for m in checks.check_saga_types() if m.id == "sagas.E008"]
         Periodic().look()
     assert [m.level for m in found] == [ERROR]
-    assert "bad hour" in found[0].msg
+    assert says in found[0].msg
     assert keys() == []
 
 

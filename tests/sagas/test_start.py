@@ -164,6 +164,28 @@ def test_many_sagas_are_made_without_looking_for_circles_and_what_was_set_stays_
         gc.enable()
 
 
+def test_a_start_that_cannot_be_written_is_its_own_fault_alone(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoiled(opening: Any) -> Any:
+        raise TypeError("another one of those that were written together")
+
+    monkeypatch.setattr(import_module("sagas.orchestrator.start"), "_company", spoiled)
+    monkeypatch.setattr(transaction, "get_autocommit", lambda: True)
+    assert orchestrator.start("Errand", {"item": "book"}).created
+
+
+def test_data_in_the_place_of_input_is_refused_with_the_step(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = SagaStep("fetch", "FetchService.Fetch", input="a text")  # type: ignore[arg-type]
+    monkeypatch.setattr(shop.Errand, "define_steps", lambda self, data: [step])
+    with pytest.raises(
+        orchestrator.Invalid, match="step fetch: input must be a mapping or None, not 'a text'"
+    ):
+        orchestrator.start("Errand", {"item": "book"})
+
+
 @pytest.mark.django_db(transaction=True)
 def test_nobody_is_told_of_a_start_before_it_is_committed(errand: Any) -> None:
     told: list[set[str]] = []

@@ -1,5 +1,6 @@
 """What operators can do about a choreography."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sagas.core import events as e
@@ -106,7 +107,15 @@ def _speak_for(draft: Draft, flow: Flow, result: Any, step: str | None = None) -
     """Publish what an operator says that the subscriber did: a result of ``{"event": …, "data": {…}}``."""
     event = _event_in(result)
     if event is not None and not publishing.known(draft, flow, event):
-        publishing.publish(draft, flow, event, result.get("data") or {}, step)
+        publishing.publish(draft, flow, event, _data_in(result), step)
+
+
+def _data_in(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an event's data. Refuses what is no object: it is laid over the saga's."""
+    data = result.get("data") or {}
+    if not isinstance(data, Mapping):
+        raise Refused(f'The data of {result["event"]} must be an object, such as {{"id": 7}}, not {data!r}.')
+    return data
 
 
 def _event_in(result: Any) -> str | None:

@@ -3,8 +3,8 @@
 from tests.bugs.bug import POSTGRES, bug
 from tests.bugs.planting import reword, rewrite
 
-ENGINE, EVENTS, GROUPS, HANDLERS, LEASES = (
-    f"tests/sagas/test_{name}.py" for name in ("engine", "events", "groups", "handlers", "leases")
+ENGINE, EVENTS, GROUPS, HANDLERS, LEASES, MODELS = (
+    f"tests/sagas/test_{name}.py" for name in ("engine", "events", "groups", "handlers", "leases", "models")
 )
 PROCESSES = "tests/acceptance/test_processes.py"
 
@@ -13,7 +13,7 @@ PROCESSES = "tests/acceptance/test_processes.py"
 def key_contains_the_attempt() -> None:
     """Each attempt has a key of its own, so no inbox can know that it has had the effect before."""
     rewrite(
-        "sagas.engine.work:command_work",
+        "sagas.engine.work:_command",
         "key=idempotency_key(saga_id, sent.step, sent.direction, sent.generation)",
         "key=idempotency_key(saga_id, sent.step, sent.direction, sent.generation) + f':{sent.attempt}'",
     )
@@ -83,7 +83,24 @@ def lease_by_the_workers_clock() -> None:
 @bug(LEASES, PROCESSES)
 def leases_not_renewed() -> None:
     """A handler that takes longer than a lease loses it, and its command is executed a second time beside it."""
-    rewrite("sagas.engine.pump:Pump._renew", "if self.running and", "if False and")
+    rewrite("sagas.engine.pump:Pump._renew", "if held and", "if False and")
+
+
+@bug(MODELS)
+def a_model_speaks_for_the_inbox() -> None:
+    """What a model refuses counts as never done, though the inbox knows that an attempt before it was taken."""
+    rewrite(
+        "sagas.engine.call:_validate", 'if not getattr(handler.function, "saga_inbox", False):', "if True:"
+    )
+    rewrite("sagas.engine.call:reply_to", "return m.Rejected(work.number, _text(fault), inbox=False)", "pass")
+
+
+@bug(GROUPS)
+def one_sagas_data_stops_a_claim() -> None:
+    """A command that cannot be made of its saga's data takes those with it that were claimed together."""
+    rewrite(
+        "sagas.engine.work:command_work", "except Exception as fault:", "except ZeroDivisionError as fault:"
+    )
 
 
 @bug(HANDLERS)

@@ -17,6 +17,12 @@ def no_lease_fencing() -> None:
 
 
 @bug(GROUPS)
+def what_has_answered_still_counts_as_held() -> None:
+    """Of branches that end together, one is tried again though another has turned the saga back."""
+    rewrite("sagas.orchestrator.replies:_let_go", "row.lease_token == answer.lease_token", "False")
+
+
+@bug(GROUPS)
 def claims_go_unseen() -> None:
     """A saga that turns back withdraws a step that another worker has claimed since it was last seen."""
     rewrite("sagas.orchestrator.loading:Held.whole", "if row.lease_token is None}", "if False}")
