@@ -17,7 +17,7 @@ from sagas.models import Saga
 from sagas.orchestrator.start import check_data
 
 TAG = "sagas"
-#: Of an approval that asks a group which is not there.
+#: Of an approval that asks a group or a permission which is not there.
 ASKS_NOBODY = "sagas.W014"
 #: What define_steps may well raise only because it was called without data.
 _MISSES_DATA = (LookupError, TypeError, ValueError, AttributeError)
@@ -53,14 +53,14 @@ def check_saga_types(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.database, TAG)
 def check_approvers(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """Find approvals that nobody could give, where a definition names the group whatever its data is."""
+    """Find approvals that nobody could give, where a definition names whom it asks whatever its data is."""
     if router.db_for_write(Saga) not in (databases or ()):
         return []
     asked = [each for _, author in sorted(registry.saga_types().items()) for each in _approvals(author)]
     try:
-        missing = orchestrator.missing_groups(by for _, by, _ in asked)
+        missing = orchestrator.missing_approvers(by for _, by, _ in asked)
     except (OperationalError, ProgrammingError):
-        return []  # before the first migration there are no groups
+        return []  # before the first migration there are none
     return [_asks_nobody(*each) for each in asked if each[1] in missing]
 
 
@@ -76,8 +76,13 @@ def _approvals(author: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _asks_nobody(step: str, by: str, where: str) -> CheckMessage:
-    text = f"{step} asks the {by.replace(':', ' ')}, and there is no such group: only a superuser can answer."
-    hint = "Make it in the admin and put people into it, or name another one in approval(by=…)."
+    kind, _, name = by.partition(":")
+    if kind == "group":
+        text = f"{step} asks the group {name}, and there is no such group: only a superuser can answer."
+        hint = "Make it in the admin and put people into it, or name another one in approval(by=…)."
+    else:
+        text = f"{step} asks who has the permission {name}, and there is no such one: only a superuser can answer."
+        hint = "approval(by=…) takes perm:app.codename, as the admin lists permissions; migrate makes them."
     return Warning(text, hint=hint, obj=where, id=ASKS_NOBODY)
 
 

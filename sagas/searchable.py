@@ -17,6 +17,9 @@ from sagas.models import Saga
 
 log = logging.getLogger(__name__)
 
+#: So many characters of a value are in its index: PostgreSQL takes no more than 2,700 bytes of it all.
+INDEXED = 200
+
 #: What a query calls a path: ``data.order_id=17``.
 PREFIX = "data."
 
@@ -35,16 +38,18 @@ def with_value(sagas: QuerySet[Saga], path: str, value: str) -> QuerySet[Saga]:
     if path not in paths():
         known = ", ".join(paths()) or "none"
         raise NotSearchable(f"is not searchable; the setting SEARCHABLE names {known}")
-    sql = _expression(path, connections[sagas.db].vendor)
-    alias = f"sought_{paths().index(path)}"
-    return sagas.alias(**{alias: RawSQL(sql, (), TextField())}).filter(**{alias: value})  # noqa: S611 - checked
+    vendor, alias = connections[sagas.db].vendor, f"sought_{paths().index(path)}"
+    whole = RawSQL(_expression(path, vendor), (), TextField())  # noqa: S611 - the path is one of ours
+    begun = RawSQL(_indexed(path, vendor), (), TextField())  # noqa: S611
+    named = sagas.alias(**{alias: whole, f"{alias}_begun": begun})
+    return named.filter(**{alias: value, f"{alias}_begun": value[:INDEXED]})
 
 
 def make_indexes(using: str) -> None:
     """Make the indexes that are missing; writers are not held up. Drop those of paths that are no longer named."""
     connection = connections[using]
     table = Saga._meta.db_table
-    wanted = {_name(path): path for path in paths()}
+    wanted = {_name(_indexed(path, connection.vendor)): path for path in paths()}
     with connection.cursor() as cursor:
         present = {
             name
@@ -56,16 +61,21 @@ def make_indexes(using: str) -> None:
             cursor.execute(f"DROP INDEX {meanwhile} {name}")
         for name in sorted(wanted.keys() - present):
             log.info("making the index for data.%s", wanted[name])
-            expression = _expression(wanted[name], connection.vendor)
-            cursor.execute(f"CREATE INDEX {meanwhile} {name} ON {table} (({expression}), id DESC)")
+            indexed = _indexed(wanted[name], connection.vendor)
+            cursor.execute(f"CREATE INDEX {meanwhile} {name} ON {table} (({indexed}), id DESC)")
 
 
-def _name(path: str) -> str:
-    return f"saga_data_{hashlib.sha256(path.encode()).hexdigest()[:12]}"
+def _name(indexed: str) -> str:
+    return f"saga_data_{hashlib.sha256(indexed.encode()).hexdigest()[:12]}"
+
+
+def _indexed(path: str, vendor: str) -> str:
+    """Return how the value at a path begins, in words that query and index must share."""
+    return f"substr({_expression(path, vendor)}, 1, {INDEXED})"
 
 
 def _expression(path: str, vendor: str) -> str:
-    """Return the value at a path as a text, in words that query and index must share."""
+    """Return the value at a path as a text."""
     keys = path.split(".")
     if vendor == "postgresql":
         return f"data #>> '{{{','.join(keys)}}}'"

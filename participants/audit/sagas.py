@@ -23,7 +23,7 @@ from participants.audit.trades import (
     TRADES,
     Trade,
 )
-from sagas.models import IMPORT, OperatorAction, Saga, Step
+from sagas.models import IMPORT, UNDO, OperatorAction, Saga, Step
 
 _BY_HAND = ("resolve", "skip")
 #: The action of a step that a person answers, as saga rows name it.
@@ -38,6 +38,7 @@ def check_sagas() -> Iterator[Finding]:
     """Yield the sagas whose effects are not what their state says."""
     for trade in TRADES:
         yield from _effects_off(trade)
+        yield from _undone_in_force(trade)
     yield from _charged_other_than_reserved()
     yield from _tickets_other_than_seats()
     yield from _paid_other_than_claimed()
@@ -74,6 +75,20 @@ def _effects_off(trade: Trade) -> Iterator[Finding]:
                 yield _unlike(trade, saga, "failed_keeps_nothing", saga.left)
             case _:
                 yield _unlike(trade, saga, "no_effect_twice", saga.asked)
+
+
+def _undone_in_force(trade: Trade) -> Iterator[Finding]:
+    """Yield the children whose effects another saga has undone, as it says, and that have some of them still."""
+    by_hand = OperatorAction.objects.filter(saga=OuterRef("pk"), verb__in=_BY_HAND)
+    undo = _undos().filter(~Exists(by_hand), state="completed")
+    have = count(trade.in_force().filter(saga_id=OuterRef("pk")), "saga_id")
+    for saga in Saga.objects.filter(Exists(undo)).annotate(have=have).filter(have__gt=0):
+        yield _unlike(trade, saga, "undone_keeps_nothing", 0)
+
+
+def _undos() -> QuerySet[Any]:
+    """Return the sagas that undo what a completed one did."""
+    return Saga.objects.filter(origin_id=OuterRef("pk"), origin_kind=UNDO)
 
 
 def _charged_other_than_reserved() -> Iterator[Finding]:
@@ -146,12 +161,12 @@ def _months_paid_for_nothing() -> Iterator[Finding]:
 
 
 def _untouched(*trades: Trade) -> QuerySet[Any]:
-    """Return the sagas in which nobody settled such a step, or its undo, by hand, and that ran here."""
+    """Return the sagas in which nobody settled such a step, or its undo, by hand, that ran here, and stand."""
     acts = OperatorAction.objects.filter(saga=OuterRef("saga"), step=OuterRef("name"), verb__in=_BY_HAND)
     actions = [action for trade in trades for action in (*trade.actions, *trade.undos)]
     by_hand = Step.objects.filter(Q(action__in=actions) | END, Exists(acts), saga=OuterRef("pk"))
     # What ran elsewhere has its effects there.
-    return Saga.objects.filter(~Exists(by_hand), ~Q(origin_kind=IMPORT))
+    return Saga.objects.filter(~Exists(by_hand), ~Exists(_undos()), ~Q(origin_kind=IMPORT))
 
 
 def _steps(trade: Trade, **where: Any) -> Coalesce:

@@ -8,9 +8,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, JsonResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from pydantic import ValidationError
 
 from sagas import orchestrator
@@ -95,6 +96,8 @@ def problem_for(raised: Exception) -> Problem:
             return too_large()
         case UnreadablePostError():
             return malformed("The body could not be read to its end.")
+        case SuspiciousOperation() | BadRequest() | MultiPartParserError():  # Django's own, on what was sent
+            return malformed(f"The request cannot be read: {raised}")
         case OperationalError() | InterfaceError():
             return _database_away(raised)
         case _:

@@ -86,8 +86,9 @@ def saga_events(request: HttpRequest, saga_id: str) -> dict[str, Any]:
     return {"items": page, "next": page[-1]["sequence"] if len(found) > query.limit else None}
 
 
+@needs("view_saga")
 def saga_verb(request: HttpRequest, saga_id: str, verb: str) -> dict[str, Any]:
-    """Act on a saga, or say what that would do. Each verb has its permission; the orchestrator checks it."""
+    """Act on a saga, or say what that would do. Each verb has its own permission, which the orchestrator checks."""
     if verb not in orchestrator.VERBS:
         raise not_found(f"There is no verb {verb[:50]!r}; there are {', '.join(orchestrator.VERBS)}.")
     values = VerbBody.model_validate(read_body(request)).model_dump()

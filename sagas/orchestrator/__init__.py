@@ -11,7 +11,7 @@ from sagas.orchestrator.approvals import (
     approvals_count,
     approvals_for,
     bars,
-    missing_groups,
+    missing_approvers,
     unanswerable,
     unanswered,
 )
@@ -99,7 +99,7 @@ __all__ = [
     "import_saga",
     "latest_events",
     "make_definition",
-    "missing_groups",
+    "missing_approvers",
     "old_sagas",
     "permission",
     "permitted",

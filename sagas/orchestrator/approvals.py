@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth import get_backends, get_user_model
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import Group, Permission
 from django.db.models import Count, F, Q, QuerySet
 
 from sagas.core.definition import SagaStep
@@ -81,28 +82,44 @@ def unanswered() -> Mapping[str, int]:
 
 
 def unanswerable(approvers: Iterable[str]) -> Mapping[str, str]:
-    """Return of these approvers, ``group:name`` each, those whom nobody belongs to, and what is the matter.
+    """Return of these approvers those whom nobody can be, and what is the matter.
 
-    It is no query where no group is asked, and two however many are.
+    They are ``group:name`` or ``perm:app.codename`` each. It is at most three queries, however many they are.
     """
-    asked = _group_names(approvers)
-    missing = missing_groups(asked)
-    users = get_user_model()._default_manager.filter(is_active=True, groups__name__in=asked.values())
-    peopled = set(users.values_list("groups__name", flat=True).distinct()) if asked else set()
-    matters = {by: "there is no group" if by in missing else "nobody is in the group" for by in asked}
-    return {by: f"{matters[by]} {name}" for by, name in asked.items() if name not in peopled}
+    asked = frozenset(approvers)
+    groups = _group_names(asked)
+    users = get_user_model()._default_manager.filter(is_active=True, groups__name__in=groups.values())
+    peopled = set(users.values_list("groups__name", flat=True).distinct()) if groups else set()
+    empty = {by: f"nobody is in the group {name}" for by, name in groups.items() if name not in peopled}
+    kinds = {by: "group" if by in groups else "permission" for by in missing_approvers(asked)}
+    return empty | {by: f"there is no {kind} {by.partition(':')[2]}" for by, kind in kinds.items()}
 
 
-def missing_groups(approvers: Iterable[str]) -> frozenset[str]:
-    """Return of these approvers the groups that are not there."""
-    asked = _group_names(approvers)
-    there = Group.objects.filter(name__in=asked.values()).values_list("name", flat=True) if asked else ()
+def missing_approvers(approvers: Iterable[str]) -> frozenset[str]:
+    """Return of these approvers the groups and permissions that are not there."""
+    asked = frozenset(approvers)
+    groups, permissions = _group_names(asked), _permission_names(asked)
+    there = Group.objects.filter(name__in=groups.values()).values_list("name", flat=True) if groups else ()
     present = set(there)
-    return frozenset(by for by, name in asked.items() if name not in present)
+    missing = {by for by, name in groups.items() if name not in present}
+    if permissions:
+        sought = Permission.objects.filter(codename__in={codename for _, codename in permissions.values()})
+        known = set(sought.values_list("content_type__app_label", "codename"))
+        missing |= {by for by, name in permissions.items() if name not in known}
+    return frozenset(missing)
 
 
 def _group_names(approvers: Iterable[str]) -> dict[str, str]:
     return {by: by.removeprefix("group:") for by in approvers if by.startswith("group:")}
+
+
+def _permission_names(approvers: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return app and codename of those that are permissions; none where a backend may know more than the tables."""
+    kinds = [type(backend) for backend in get_backends()]
+    if any(kind.get_all_permissions is not ModelBackend.get_all_permissions for kind in kinds):
+        return {}
+    split = {by: by.removeprefix("perm:").partition(".") for by in approvers if by.startswith("perm:")}
+    return {by: (app, codename) for by, (app, _, codename) in split.items()}
 
 
 def check_answerer(saga_id: UUID, pinned: SagaStep, verb: str, asked: Asked) -> None:

@@ -7,6 +7,8 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+
 from sagas.core import redaction
 from sagas.models import IMPORT, Definition, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator.asked import NotFound
@@ -34,9 +36,11 @@ ELSEWHERE = ("idempotency_key", "origin", "origin_kind")
 def export(saga_id: UUID | str, *, reveal: bool = False) -> dict[str, Any]:
     """Return a saga's document, without values unless they are to be revealed. Raises NotFound."""
     pk = as_uuid(saga_id)
-    for found in documents([pk]):
-        return found if reveal else redaction.document(found)
-    raise NotFound(f"There is no saga {pk}.")
+    with transaction.atomic():
+        if Saga.objects.select_for_update().filter(pk=pk).first() is None:
+            raise NotFound(f"There is no saga {pk}.")
+        (found,) = documents([pk])  # under its lock: it does not move on between two looks
+    return found if reveal else redaction.document(found)
 
 
 def documents(ids: Sequence[UUID]) -> list[dict[str, Any]]:

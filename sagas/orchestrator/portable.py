@@ -5,17 +5,20 @@ document need not fold, and whoever imports it can tell that nobody has changed 
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from sagas.core.plain import NotPlain, plain
 from sagas.core.words import Attention, Direction, Outcome, SagaState, StepStatus, Waiting
+from sagas.models import IMPORT
 from sagas.orchestrator.asked import Invalid
 
 FORMAT = "sagadesk.saga"
 VERSION = 1
+#: The largest number that a column keeps.
+MOST = 2**31 - 1
 
 
 class _Part(BaseModel):
@@ -167,24 +170,32 @@ class LatePart(_Part):
     """A reply that changed nothing."""
 
     step: str = Field(max_length=100)
-    number: int | None = Field(ge=0)
+    number: int | None = Field(ge=0, le=MOST)
     kind: str = Field(max_length=16)
     payload: Any
     at: AwareDatetime
+
+
+def _no_import(verb: str) -> str:
+    if verb == IMPORT:
+        raise ValueError(
+            "that it was imported is left out of a document: whoever imports it writes their own"
+        )
+    return verb
 
 
 class ActionPart(_Part):
     """What an operator did there. Who it was is a name: the account stays where it is."""
 
     action_id: str = Field(min_length=1, max_length=100)
-    verb: str = Field(max_length=16)
+    verb: Annotated[str, Field(max_length=16), AfterValidator(_no_import)]
     step: str | None = Field(max_length=100)
     operator: str = Field(max_length=200)
     via: str = Field(max_length=16)
     reason: str
     request: dict[str, Any]
-    version_before: int = Field(ge=0)
-    version_after: int = Field(ge=0)
+    version_before: int = Field(ge=0, le=MOST)
+    version_after: int = Field(ge=0, le=MOST)
     at: AwareDatetime
 
 

@@ -6,6 +6,7 @@ any of it, cannot make another one of it. Two keys may be live at a time, so tha
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
@@ -14,6 +15,8 @@ TIMESTAMP, SIGNATURE = "saga-timestamp", "saga-signature"
 ENVELOPE = "saga-"
 #: Seconds by which the clocks of the two may differ, and a message may be late.
 TOLERANCE = 300
+#: No header can begin or end so.
+_OUTER = re.compile(r"^ +| +$")
 
 
 class BadSignature(Exception):
@@ -22,7 +25,8 @@ class BadSignature(Exception):
 
 def escaped(value: object) -> str:
     """Return a value as a header can carry it, percent-encoded where it has to be."""
-    return quote(str(value), safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~")
+    encoded = quote(str(value), safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~")
+    return _OUTER.sub(lambda spaces: "%20" * len(spaces[0]), encoded)
 
 
 def signature(

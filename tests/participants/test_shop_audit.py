@@ -23,7 +23,7 @@ from participants.models import (
     Shipment,
     StockMovement,
 )
-from sagas import orchestrator
+from sagas import Rejected, SagaOrchestrator, SagaStep, child, command, orchestrator
 from sagas.models import Saga
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,6 +50,35 @@ def test_sagas_that_were_pruned_or_imported_are_no_offence(books: dict[str, Saga
     opening.empty()
     orchestrator.import_saga(document, asked)
     assert found() == set()
+
+
+class Bundle(SagaOrchestrator):
+    """An order of the shop as a child, and then something that is refused."""
+
+    saga_type = "Bundle"
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        """Order, then fail."""
+        return [child("order", ORDER.saga_type, data="order"), SagaStep("gift", "BundleService.Wrap")]
+
+
+@command("BundleService.Wrap", queue="default")
+def wrap(sent: Any) -> None:
+    """Refuse."""
+    raise Rejected("there is no paper")
+
+
+def test_an_order_that_was_undone_as_somebody_s_child_has_nothing_left(
+    books: dict[str, Saga], rest: Any
+) -> None:
+    parent = Bundle().start({"order": ORDER.make(customer_id="ada")})
+    rest()
+    order = Saga.objects.get(origin_id=parent.pk)
+    parent.refresh_from_db()
+    assert (parent.state, order.state) == ("failed", "completed")
+    assert found() == set()
+    LedgerEntry.objects.filter(undoes__saga_id=order.pk).delete()
+    assert "undone_keeps_nothing" in found()
 
 
 def _more_stock() -> None:

@@ -471,6 +471,25 @@ def test_each_permission_opens_its_own_door(as_user: Callable[..., Api], held: S
     assert reader.post(f"/{held.pk}/pause", {"reason": "x"}).status_code == 200
 
 
+def test_who_may_not_see_a_saga_is_not_shown_it_for_trying_a_verb(
+    as_user: Callable[..., Api], held: Saga
+) -> None:
+    blind = as_user("pause_saga")
+    body = assert_problem(blind.post(f"/{held.pk}/pause", {"reason": "x", "version": 0}), 403, "forbidden")
+    assert "sagas.view_saga" in body["error"]["message"]
+    assert "saga" not in body
+
+
+def test_what_django_refuses_of_a_request_is_malformed(api: Api, operator: Any) -> None:
+    assert_problem(api.get("", **{f"p{n}": "" for n in range(1001)}), 400, "malformed")
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(operator)
+    browser.cookies[settings.CSRF_COOKIE_NAME] = "a" * 32
+    forms = {"multipart/form-data": b"x", "application/x-www-form-urlencoded": b"&".join([b"a=1"] * 1001)}
+    for kind, form in forms.items():
+        assert_problem(browser.post(SAGAS, form, kind), 400, "malformed")
+
+
 def test_without_permission_nothing_can_be_read(as_user: Callable[..., Api], held: Saga) -> None:
     nobody = as_user()
     for path in ("", f"/{held.pk}", f"/{held.pk}/events"):

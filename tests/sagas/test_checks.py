@@ -5,6 +5,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Group
 from django.core.checks import CheckMessage
 from pydantic import BaseModel
@@ -249,6 +250,26 @@ def test_a_group_that_a_definition_asks_must_be_there(define: Define, db: None) 
     assert text.startswith("Trial: step sure asks the group mangers, and there is no such group")
     assert "Make it in the admin" in remedy
     assert checks.check_approvers() == [], "the database is asked only when somebody asks for it"
+
+
+def test_a_permission_that_a_definition_asks_must_be_there(define: Define, db: None, settings: Any) -> None:
+    known = approval("ok", by="perm:sagas.approve_saga")
+    assert define(known, approval("sure", by="perm:sagas.aprove_saga")) == []
+    identity, text, remedy = said(checks.check_approvers(["default"]))
+    assert identity == "sagas.W014"
+    assert text.startswith(
+        "Trial: step sure asks who has the permission sagas.aprove_saga, and there is no such"
+    )
+    assert "perm:app.codename" in remedy
+    settings.AUTHENTICATION_BACKENDS = ["tests.sagas.test_checks.Knowing"]
+    assert checks.check_approvers(["default"]) == [], "it may know of permissions that no table has"
+
+
+class Knowing(ModelBackend):
+    """Knows who may do what without any table."""
+
+    def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+        return {"sagas.aprove_saga"}
 
 
 def test_whom_a_definition_asks_that_needs_data_is_not_known_before(define: Define, db: None) -> None:

@@ -221,16 +221,21 @@ def test_who_may_answer_is_asked_in_as_many_queries_however_many_ask(
 
 
 @pytest.mark.parametrize(
-    ("members", "says"), [(None, "there is no group directors"), (0, "nobody is in the group directors")]
+    ("members", "by", "says"),
+    [
+        (None, "group:directors", "there is no group directors"),
+        (0, "group:directors", "nobody is in the group directors"),
+        (None, "perm:shop.refnd", "there is no permission shop.refnd"),
+    ],
 )
 def test_an_approval_that_nobody_can_give_says_so_where_people_look(
-    members: int | None, says: str, desk: Client, boss: Any
+    members: int | None, by: str, says: str, desk: Client, boss: Any
 ) -> None:
     dashboard.unanswered.forget()
     if members is not None:
         Group.objects.create(name="directors")
         get_user_model().objects.create_user("former", is_active=False).groups.set(Group.objects.all())
-    saga = asking(by="group:directors")
+    saga = asking(by=by)
     why = orchestrator.snapshot(saga)["why"]
     assert why["kind"] == "unanswerable"
     assert f"Nobody can answer: {says}." in why["text"]

@@ -51,7 +51,7 @@ def pump() -> Pump:
 
 def sent(pump: Pump, **data: Any) -> tuple[Saga, Step]:
     """Have a parcel sent until it rests."""
-    saga = rest(pump, Parcel().start({"weight": 3, **data}, correlation_id="ORD 7 é"))
+    saga = rest(pump, Parcel().start({"weight": 3, **data}, correlation_id=" ORD 7 é "))
     assert_rows_are_the_fold(saga)
     return saga, Step.objects.get(saga=saga, name=STEP)
 
@@ -76,7 +76,7 @@ def test_a_command_goes_out_with_its_envelope_and_is_done(carrier: Elsewhere, pu
         "saga-key": f"{saga.pk}:send parcel %E2%98%82:do:1",
         "saga-number": str(step.action_number),
         "saga-attempt": "1",
-        "saga-correlation-id": "ORD 7 %C3%A9",
+        "saga-correlation-id": "%20ORD 7 %C3%A9%20",
         "saga-id": str(saga.pk),
         "saga-step": "send parcel %E2%98%82",
         "saga-direction": "do",

@@ -16,7 +16,7 @@ from sagas.core.events import EVENT_TYPES
 from sagas.core.messages import Pause
 from sagas.engine import Pump, reap
 from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
-from sagas.orchestrator import Asked, Conflict, Invalid, importing, ledger
+from sagas.orchestrator import Asked, Conflict, Invalid, exporting, importing, ledger
 from sagas.orchestrator.exporting import documents
 from tests.sagas import shop
 from tests.sagas.running import assert_rows_are_the_fold
@@ -232,6 +232,29 @@ def test_an_action_id_that_another_saga_has_is_refused_and_nothing_is_written(
     assert not Saga.objects.filter(pk=rich.pk).exists()
 
 
+def test_an_action_of_there_is_no_action_of_here(rich: Saga, operator: Any) -> None:
+    document = exported(rich)
+    there = document["actions"][0]
+    forget(rich)
+    orchestrator.import_saga(document, SHELL)
+    with pytest.raises(Invalid, match=r"before saga .* was imported"):
+        act(rich, there["verb"], operator, action_id=there["action_id"], step=there["step"])
+
+
+def test_a_saga_does_not_move_on_while_it_is_exported(rich: Saga, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def look(ids: Any) -> Any:
+        asked.append([q["sql"] for q in connection.queries_log])
+        return documents(ids)
+
+    monkeypatch.setattr(exporting, "documents", look)
+    with CaptureQueriesContext(connection):
+        orchestrator.export(rich.pk)
+    locking = "FOR UPDATE" if connection.vendor == "postgresql" else "BEGIN IMMEDIATE"
+    assert any(locking in sql for sql in asked[0])
+
+
 def _set(*path: Any, to: Any) -> Callable[[Any], None]:
     def tamper(document: Any) -> None:
         for key in path[:-1]:
@@ -283,7 +306,10 @@ def _drop(*path: Any) -> Callable[[Any], None]:
         (_set("definition", "steps", 0, "hold", to=False), "definition"),
         (_set("definition", "saga_type", to="Other"), "definition"),
         (_set("actions", 0, "reason", to=None), "actions.0.reason"),
+        (_set("actions", 0, "verb", to="import"), "actions.0.verb"),
         (_set("late_replies", 0, "number", to=-1), "late_replies.0.number"),
+        (_set("late_replies", 0, "number", to=2**64), "late_replies.0.number"),
+        (_set("actions", 0, "version_before", to=2**64), "actions.0.version_before"),
     ],
 )
 def test_a_document_that_was_changed_is_refused(rich: Saga, tamper: Callable[[Any], None], says: str) -> None:

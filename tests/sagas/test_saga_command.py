@@ -72,6 +72,7 @@ def test_data_can_come_from_stdin(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         (("pause", uuid7(), "--reason", " "), 2, "--reason"),
         (("pause", uuid7(), "--reason", "x", "--version", "-1"), 2, "version"),
         (("pause", uuid7(), "--reason", "x", "--as", "nobody"), 1, "nobody"),
+        (("start", "Errand", "--data", '{"item": "book"}', "--as", "nobody"), 1, "nobody"),
         (("resolve", uuid7(), "--step", "fetch", "--reason", "x"), 2, "--outcome"),
         (("resolve", uuid7(), "--step", "fetch", "--reason", "x", "--outcome", "maybe"), 2, "maybe"),
         (("edit", uuid7(), "--reason", "x"), 2, "--data"),
@@ -128,6 +129,17 @@ def test_a_verb_acts_for_whoever_has_the_shell(run: Run, held: Saga) -> None:
     audited = OperatorAction.objects.get()
     assert (audited.via, audited.reason, audited.operator) == ("command", "restocked", None)
     assert audited.operator_name.startswith("shell")
+
+
+def test_a_saga_is_started_as_a_user_who_may(run: Run, operator: Any) -> None:
+    get_user_model().objects.create_user("otto")
+    words = ("start", "Errand", "--data", '{"item": "book"}', "--as")
+    refused = run(*words, "otto")
+    assert (refused.code, refused.out) == (1, "")
+    assert "sagas.start_saga" in refused.err
+    assert not Saga.objects.exists()
+    run(*words, operator.username)
+    assert Saga.objects.get().started_by == operator
 
 
 def test_a_verb_acts_as_a_user_with_that_user_s_permissions(run: Run, held: Saga, operator: Any) -> None:

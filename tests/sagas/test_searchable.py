@@ -1,6 +1,7 @@
 """Sagas are found by their data, where the setting names the path; the database's index answers."""
 
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from sagas import conf, searchable
 from sagas.models import Saga, Token
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+#: More than PostgreSQL takes into an index, and it cannot be pressed into less.
+LONG = "".join(sha256(bytes([place])).hexdigest() for place in range(100))
 
 NAMED = ("order_id", "customer.id", "lines")
 
@@ -43,6 +47,7 @@ def _found(path: str, value: str) -> list[str]:
         ({"order_id": 17}, "order_id", "17"),
         ({"customer": {"id": 3}}, "customer.id", "3"),
         ({"order_id": "O'Neill %"}, "order_id", "O'Neill %"),
+        ({"order_id": LONG}, "order_id", LONG),
     ],
 )
 def test_a_saga_is_found_by_a_value_in_its_data(
@@ -50,6 +55,7 @@ def test_a_saga_is_found_by_a_value_in_its_data(
 ) -> None:
     wanted = errand(**data)
     errand(order_id="another", customer={"id": 99})
+    errand(order_id=LONG + "!")
     errand()
     assert _found(path, value) == [wanted.correlation_id]
 

@@ -377,7 +377,7 @@ def test_the_snapshot_says_who_may_answer_and_offers_it(pump: Pump, person: Pers
 def test_the_command_line_starts_later_and_answers_as_somebody(
     person: Person, pump: Pump, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    person("mia")
+    person("mia").user_permissions.add(Permission.objects.get(codename="start_saga"))
     data = json.dumps({"steps": ["ok"], "amount": 1})
     call_command("saga", "start", "Permit", "--data", data, "--at", "2020-01-01T00:00:00Z", "--as", "mia")
     saga = Saga.objects.get()

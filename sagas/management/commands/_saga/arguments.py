@@ -46,6 +46,8 @@ def count(text: str) -> int:
     return value
 
 
+#: No database looks back further than this.
+LONGEST = timedelta(days=36500)
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
@@ -54,7 +56,10 @@ def duration(text: str) -> timedelta:
     found = re.fullmatch(r"([0-9]{1,6})([dhm])", text.strip())
     if found is None:
         raise ArgumentTypeError(f"{text!r} is not a duration; write 90d, 12h or 30m")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    length = timedelta(**{_UNITS[found[2]]: int(found[1])})
+    if length > LONGEST:
+        raise ArgumentTypeError(f"{text!r} is too long; write 90d, 12h or 30m, {LONGEST.days}d at most")
+    return length
 
 
 def version(text: str) -> int:

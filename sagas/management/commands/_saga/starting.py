@@ -23,13 +23,17 @@ def add_subcommands(subcommands: Any) -> None:
 
 def start(desk: Desk, options: dict[str, Any]) -> None:
     """Start a saga, and print its id."""
+    operator = user_named(options["operator"])
+    needed = orchestrator.permission("start")
+    if operator is not None and not operator.has_perm(needed):
+        raise orchestrator.Forbidden(f"{operator} may not start sagas; it needs the permission {needed}.")
     started = orchestrator.start(
         options["type"],
         options["data"],
         correlation_id=options["correlation_id"],
         idempotency_key=options["key"],
         at=options["at"],
-        started_by=user_named(options["operator"]),
+        started_by=operator,
     )
     desk.say("Started." if started.created else "This key had started it already.")
     desk.give(started.saga.pk)
