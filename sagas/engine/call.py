@@ -19,7 +19,6 @@ from sagas.engine.work import Work
 from sagas.orchestrator import children, intake, outbox
 from sagas.replay import Record
 
-
 #: So often is a hook tried whose class is not here, in a project that has saga types: then it is gone from the code.
 LOOKED_FOR = 10
 

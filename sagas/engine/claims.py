@@ -127,12 +127,12 @@ WITH free AS (
         timeout_at = statement_timestamp() + due.timeout * interval '1 second',
         worker = %s
     FROM free WHERE due.id = free.id
-    RETURNING {", ".join(f"due.{name}" for name in Taken._fields)}
+    RETURNING {", ".join(f"due.{name}" for name in Taken._fields)}, due.due_at
 )
-SELECT taken.*, (
+SELECT {", ".join(Taken._fields)}, (
     SELECT {loading.AS_TEXT} FROM {Saga._meta.db_table} AS s
     WHERE s.id = taken.saga_id AND taken.kind = '{Due.COMMAND}'
-) FROM taken JOIN free USING (id) ORDER BY free.due_at, free.id
+) FROM taken ORDER BY due_at, id
 """  # noqa: S608 - names are our models' own
 
 

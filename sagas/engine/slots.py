@@ -185,7 +185,9 @@ def _has_news(connection: Any) -> bool:
 
 
 def _is_out_of_order(connection: Any) -> bool:
-    """Whether a handler left a connection as the next one must not find it."""
+    """Whether a handler left a connection as the next one must not find it, or it has been open for long enough."""
+    if connection.close_at is not None and time.monotonic() >= connection.close_at:
+        return True
     return bool(connection.errors_occurred or connection.autocommit != connection.settings_dict["AUTOCOMMIT"])
 
 

@@ -5,6 +5,7 @@ from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 
@@ -115,3 +116,23 @@ def test_what_no_thread_can_be_had_for_is_refused_and_not_run_later(monkeypatch:
     until(lambda: ended)
     until(lambda: not pool.busy)
     assert ended == ["run"]
+
+
+def test_a_connection_that_a_server_has_ended_is_noticed_without_a_question() -> None:
+    if connection.vendor != "postgresql":
+        return  # SQLite has no server
+    connection.ensure_connection()
+    assert not slots._has_news(connection)
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+    until(lambda: slots._has_news(connection))
+    connection.close()
+
+
+@pytest.mark.parametrize("change", [{"errors_occurred": True}, {"autocommit": False}, {"close_at": 0.0}])
+def test_a_connection_is_not_left_to_the_next_handler_as_it_must_not_find_it(change: dict[str, Any]) -> None:
+    left = SimpleNamespace(
+        errors_occurred=False, autocommit=True, close_at=None, settings_dict={"AUTOCOMMIT": True}
+    )
+    assert not slots._is_out_of_order(left)
+    assert slots._is_out_of_order(SimpleNamespace(**{**vars(left), **change}))
