@@ -19,6 +19,8 @@ from bench.engines.order import HAPPY, STEPS, UNDONE, Refused, act, undo
 SQLITE = driver.task().database.startswith("sqlite")
 PROCESSES = driver.option("processes", 1 if SQLITE else 2)
 THREADS = driver.option("threads", 4)
+#: Whether a connection is asked before each use if it is still there; it is not here, where nobody ends any.
+PING = driver.option("ping", False)
 QUEUE = "orders"
 
 
@@ -49,7 +51,8 @@ def main() -> None:
         "settings",
         versions=f"dbos {version('dbos')}",
         durable="each step",
-        text=f"called directly, processes: {PROCESSES}, threads in each: {THREADS}; its queue polls every 50 ms",
+        text=f"called directly, processes: {PROCESSES}, threads in each: {THREADS}, "
+        f"connections {'' if PING else 'not '}asked before each use; its queue polls every 50 ms",
     )
     with launched("driver"):
         pass  # it makes its tables
@@ -71,6 +74,7 @@ def launched(name: str, *queues: str) -> Iterator[None]:
             "executor_id": name,
             "application_version": "1",
             "log_level": "WARNING",
+            "db_engine_kwargs": {"pool_pre_ping": PING},
         }
     )
     DBOS.listen_queues(queues)

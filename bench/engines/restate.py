@@ -1,6 +1,7 @@
 """Restate: its server, and a Python service in two processes, whose steps are ``ctx.run`` in one bidirectional stream.
 
-Settings: few partitions – the default of 24 suits machines with many cores –, and HTTP/2 between server and service.
+Settings: few partitions – the default of 24 suits machines with many cores –, HTTP/2 between server and service, and
+coroutines as steps: the SDK runs plain functions in threads.
 """
 
 import contextlib
@@ -25,6 +26,8 @@ LOOP = driver.option("loop", "uvloop")
 PARTITIONS = driver.option("partitions", 2)
 #: The binary itself: npm's wrapper around it would not pass signals on.
 SERVER = next(driver.ROOT.glob(".bench/restate/node_modules/@restatedev/restate-server-*/bin/restate-server"))
+#: Said once: the SDK would look it up in the function's signature each time.
+RESULT = restate.RunOptions(type_hint=dict)
 ENDS = {HAPPY: "completed", COMPENSATING: "failed"}
 
 orders = restate.Service("Orders")
@@ -34,19 +37,23 @@ orders = restate.Service("Orders")
 async def run(ctx: restate.Context, order: dict[str, str]) -> str:
     try:
         for step in STEPS:
-            await ctx.run_typed(step, do, step=step, **order)
+            await ctx.run_typed(step, do, RESULT, step=step, **order)
     except restate.TerminalError:
         for step in UNDONE:
-            await ctx.run_typed(f"undo {step}", undo, step=step, order=order["order"])
+            await ctx.run_typed(f"undo {step}", take_back, RESULT, step=step, order=order["order"])
         return "failed"
     return "completed"
 
 
-def do(step: str, order: str, variant: str) -> dict[str, Any]:
+async def do(step: str, order: str, variant: str) -> dict[str, Any]:
     try:
         return act(step, order, variant)
     except Refused as no:
         raise restate.TerminalError(str(no)) from no
+
+
+async def take_back(step: str, order: str) -> dict[str, Any]:
+    return undo(step, order)
 
 
 app = restate.app([orders], "bidi")
@@ -57,7 +64,8 @@ def main() -> None:
         "settings",
         versions=f"restate-server {_server_version()}, restate-sdk {version('restate-sdk')}",
         durable="each step",
-        text=f"{PARTITIONS} partitions, {PROCESSES} service processes over HTTP/2, {STARTERS} starters",
+        text=f"{PARTITIONS} partitions, {PROCESSES} service processes over HTTP/2, steps as coroutines, "
+        f"{STARTERS} starters",
     )
     ingress, admin, node, service = (driver.free_port() for _ in range(4))
     environment = {
