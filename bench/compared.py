@@ -43,6 +43,20 @@ IDLE_RATIOS = {
     "idle_over_restate": ("sagadesk", "restate"),
     "idle_over_dbos": ("sagadesk", "dbos"),
 }
+#: What we want to reach: at least so much; at most, where less is better.
+GOALS = {
+    "dbos": 8.0,
+    "rq": 10.0,
+    "restate": 2.5,
+    "temporal": 20.0,
+    "raw_limit": 0.4,
+    "drained_over_restate": 5.0,
+    "compensating_over_restate": 2.0,
+    "compensating_over_dbos": 8.0,
+    "sqlite_drained_over_dbos_sqlite": 8.0,
+    "idle_over_restate": 0.8,
+    "idle_over_dbos": 0.5,
+}
 
 
 def line(entrant: str, figures: Figures) -> str:
@@ -173,9 +187,28 @@ def _ratio_table(made: Report) -> None:
     if known:
         made.say("Ratios, of the medians:")
         made.table(
-            ("ratio", "of", "over", ""),
-            [(name, *map(_said, _parts(name)), number(ratio)) for name, ratio in known.items()],
+            ("ratio", "of", "over", "", "goal"),
+            [(name, *map(_said, _parts(name)), number(ratio), _goal(name)) for name, ratio in known.items()],
         )
+        missed = [name for name, ratio in known.items() if not _reached(name, ratio)]
+        if missed:
+            made.say(
+                f"Not reached: {', '.join(missed)}. Where the time goes, and what was tried, is in"
+                " [decision 47](decisions/0047-where-the-time-goes.md); a worker's is drawn in"
+                " [its profile](performance/profile.md)."
+            )
+
+
+def _goal(ratio: str) -> str:
+    if ratio not in GOALS:
+        return "–"
+    return f"{'≤' if ratio in IDLE_RATIOS else '≥'} {GOALS[ratio]:g}"
+
+
+def _reached(ratio: str, value: float) -> bool:
+    if ratio not in GOALS:
+        return True
+    return value <= GOALS[ratio] if ratio in IDLE_RATIOS else value >= GOALS[ratio]
 
 
 def _parts(ratio: str) -> tuple[tuple[str, str], tuple[str, str]]:
