@@ -173,6 +173,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 #: Behind a proxy that speaks TLS, and overwrites X-Forwarded-Proto.
 HTTPS = switched_on("SAGADESK_HTTPS")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+#: What balancers ask, past whoever speaks TLS; there are no secrets in the answers, nor in the questions.
+SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS

@@ -57,12 +57,12 @@ def make_indexes(using: str) -> None:
             if re.fullmatch(r"saga_data_[0-9a-f]{12}", name)
         }
         meanwhile = "CONCURRENTLY" if connection.vendor == "postgresql" else ""
-        for name in sorted(present - wanted.keys()):
-            cursor.execute(f"DROP INDEX {meanwhile} {name}")
         for name in sorted(wanted.keys() - present):
             log.info("making the index for data.%s", wanted[name])
             indexed = _indexed(wanted[name], connection.vendor)
             cursor.execute(f"CREATE INDEX {meanwhile} {name} ON {table} (({indexed}), id DESC)")
+        for name in sorted(present - wanted.keys()):  # last: who searches has an index all the time
+            cursor.execute(f"DROP INDEX {meanwhile} {name}")
 
 
 def _name(indexed: str) -> str:

@@ -82,7 +82,8 @@ def _undone_in_force(trade: Trade) -> Iterator[Finding]:
     by_hand = OperatorAction.objects.filter(saga=OuterRef("pk"), verb__in=_BY_HAND)
     undo = _undos().filter(~Exists(by_hand), state="completed")
     have = count(trade.in_force().filter(saga_id=OuterRef("pk")), "saga_id")
-    for saga in Saga.objects.filter(Exists(undo)).annotate(have=have).filter(have__gt=0):
+    undone = Saga.objects.filter(~Exists(_settled_by_hand(trade)), Exists(undo))
+    for saga in undone.annotate(have=have).filter(have__gt=0):
         yield _unlike(trade, saga, "undone_keeps_nothing", 0)
 
 
@@ -162,11 +163,16 @@ def _months_paid_for_nothing() -> Iterator[Finding]:
 
 def _untouched(*trades: Trade) -> QuerySet[Any]:
     """Return the sagas in which nobody settled such a step, or its undo, by hand, that ran here, and stand."""
+    # What ran elsewhere has its effects there.
+    untouched = Saga.objects.filter(~Exists(_settled_by_hand(*trades)), ~Q(origin_kind=IMPORT))
+    return untouched.exclude(Exists(_undos()))
+
+
+def _settled_by_hand(*trades: Trade) -> QuerySet[Any]:
+    """Return the steps of a saga that have such effects, and that somebody settled."""
     acts = OperatorAction.objects.filter(saga=OuterRef("saga"), step=OuterRef("name"), verb__in=_BY_HAND)
     actions = [action for trade in trades for action in (*trade.actions, *trade.undos)]
-    by_hand = Step.objects.filter(Q(action__in=actions) | END, Exists(acts), saga=OuterRef("pk"))
-    # What ran elsewhere has its effects there.
-    return Saga.objects.filter(~Exists(by_hand), ~Exists(_undos()), ~Q(origin_kind=IMPORT))
+    return Step.objects.filter(Q(action__in=actions) | END, Exists(acts), saga=OuterRef("pk"))
 
 
 def _steps(trade: Trade, **where: Any) -> Coalesce:

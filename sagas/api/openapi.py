@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -148,8 +149,14 @@ def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def _security() -> dict[str, Any]:
+    cookie = settings.SESSION_COOKIE_NAME
     return {
         "token": {"type": "http", "scheme": "bearer", "description": "From `manage.py saga token USER`."},
-        "session": {"type": "apiKey", "in": "cookie", "name": "sagadesk", "description": "The desk's login."},
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": cookie,
+            "description": "The desk's login.",
+        },
         "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRFToken", "description": "With a session."},
     }

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, JsonResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from pydantic import ValidationError
@@ -98,7 +98,7 @@ def problem_for(raised: Exception) -> Problem:
             return malformed("The body could not be read to its end.")
         case SuspiciousOperation() | BadRequest() | MultiPartParserError():  # Django's own, on what was sent
             return malformed(f"The request cannot be read: {raised}")
-        case OperationalError() | InterfaceError():
+        case OperationalError() | InterfaceError() | InternalError():
             return _database_away(raised)
         case _:
             return _unforeseen()

@@ -47,8 +47,6 @@ def _malformed(definition: "SagaDefinition") -> Iterable[str]:
             yield f"step {step.name}: compensation must be a command's name, None or CANNOT_UNDO."
         if not is_span(step.timeout):
             yield f"step {step.name}: timeout must be more than 0 seconds, up to a hundred years, not {step.timeout!r}."
-        if step.input is not None and not isinstance(step.input, Mapping):
-            yield f"step {step.name}: input must be a mapping or None, not {step.input!r}."
         yield from _malformed_probes(step)
         if step.deadline is not None and not is_span(step.deadline):
             what = "deadline must be more than 0 seconds, up to a hundred years"
@@ -66,6 +64,13 @@ def _malformed(definition: "SagaDefinition") -> Iterable[str]:
                     f"step {step.name}: {label} needs max_attempts ≥ 1, first ≥ 0, factor ≥ 1 and cap ≥ 0, "
                     "up to a hundred years."
                 )
+
+
+def input_problem(step: "SagaStep") -> str | None:
+    """Return what is wrong with a step's own input, where a step is made: one that was pinned stops by itself."""
+    if step.input is None or isinstance(step.input, Mapping):
+        return None
+    return f"step {step.name}: input must be a mapping or None, not {step.input!r:.80}."
 
 
 def _malformed_probes(step: "SagaStep") -> Iterable[str]:

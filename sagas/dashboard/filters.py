@@ -82,7 +82,12 @@ class Filters:
 
     @property
     def in_admin(self) -> str:
-        """The query string with which the admin, where verbs act on many at once, lists what asks for a person here."""
+        """The query string with which the admin, where verbs act on many at once, lists what asks for a person here.
+
+        Empty where the admin has no such filters: it would list more, and who selects all of it would act on that.
+        """
+        if self.active.keys() - {"attention", "type"} or not self.attention:
+            return ""
         asking = (
             {"attention__isnull": "False"} if self.attention == ANY else {"attention__exact": self.attention}
         )

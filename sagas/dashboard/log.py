@@ -68,9 +68,15 @@ def older_log(saga_id: UUID, before: int) -> Log:
 def _woven(events: Sequence[Mapping[str, Any]], actions: Sequence[OperatorAction]) -> Log:
     told = [_of_events(line) for _, each in groupby(events, itemgetter("version")) for line in _lines(each)]
     entries = [*told, *map(_of_action, actions)]
-    entries.sort(key=lambda e: (e.version, e.action is None, e.sequence or 0))
+    entries.sort(key=_place)
     first, last = (events[0]["sequence"], events[-1]["sequence"]) if events else (1, 0)
     return Log(entries, events, first, last)
+
+
+def _place(entry: Entry) -> tuple[int, int, int]:
+    """An action stands before the events that it caused; behind those of its version, if it caused none."""
+    caused = entry.action is not None and entry.action.version_after > entry.action.version_before
+    return entry.version, 0 if caused else 2 if entry.action is not None else 1, entry.sequence or 0
 
 
 def _lines(events: Iterable[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:

@@ -26,7 +26,7 @@ class StepLine(NamedTuple):
 
 _SAGA_FIELDS = (
     *("id", "saga_type", "correlation_id", "state", "attention", "waiting", "paused", "version"),
-    *("created_at", "updated_at", "finished_at"),
+    *("created_at", "updated_at", "finished_at", "origin_kind"),
 )
 
 

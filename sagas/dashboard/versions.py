@@ -40,7 +40,7 @@ class Versions:
     more: int
     """Definitions in flight that are not shown."""
     findings: Sequence[stranded.Finding]
-    """Which sagas the present code would strand, in all of them."""
+    """Which sagas the present code would strand, as far as definitions tell; ``saga check`` looks at every one."""
 
 
 def versions_of(saga_type: str) -> Versions:
@@ -51,7 +51,11 @@ def versions_of(saga_type: str) -> Versions:
     steps = [{s["name"]: s for s in each.definition.document["steps"]} for each in shown]
     names = list(dict.fromkeys(name for those in steps for name in those))
     rows = [_row(name, [those.get(name) for those in steps]) for name in names]
-    return Versions(shown, rows, len(flying) - len(shown), stranded.findings(saga_type) if flying else ())
+    return Versions(shown, rows, len(flying) - len(shown), _findings(saga_type) if flying else ())
+
+
+def _findings(saga_type: str) -> Sequence[stranded.Finding]:
+    return stranded.findings(saga_type, pinned_only=True)
 
 
 def _row(name: str, steps: Sequence[Mapping[str, Any] | None]) -> Row:

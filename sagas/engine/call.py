@@ -19,8 +19,8 @@ from sagas.engine.work import Work
 from sagas.orchestrator import children, intake, outbox
 from sagas.replay import Record
 
-#: So often is a hook tried whose class is not here, in a project that has saga types: then it is gone from the code.
-LOOKED_FOR = 10
+#: So often is a hook tried whose class is not here, over some three hours: then it is gone from the code.
+LOOKED_FOR = 40
 
 
 class Unserved(Exception):
@@ -125,8 +125,9 @@ def _subscriber(work: Work) -> Call:
 def _no_hook(work: Work, event: str) -> Unserved:
     """Say that the saga's class has no such hook, or is not here: it may be with workers that are just away."""
     here = registry.saga_type(outbox.type_of_end(event)) is not None
-    gone = work.attempt >= LOOKED_FOR and bool(registry.saga_types())
-    return (NoHook if here or gone else Unserved)(f"no class here has a hook for {event}")
+    return (NoHook if here or work.attempt >= LOOKED_FOR else Unserved)(
+        f"no class here has a hook for {event}"
+    )
 
 
 def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
@@ -143,6 +144,10 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
             return m.Later(work.number, result.within, inbox)
         case None:
             return _completed(work, result, inbox)
+        case Unfit() if (
+            inbox and work.attempt > 1
+        ):  # it says itself that repeating does no harm, and so does an undo
+            return m.Unknown(work.number, _text(fault), inbox)
         case Unfit():
             return m.Rejected(work.number, _text(fault), inbox=False)
         case answers.Rejected():

@@ -125,7 +125,8 @@ WITH free AS (
         lease_until = statement_timestamp() + %s * interval '1 second',
         claimed_at = statement_timestamp(),
         timeout_at = statement_timestamp() + due.timeout * interval '1 second',
-        worker = %s
+        worker = %s,
+        error = NULL
     FROM free WHERE due.id = free.id
     RETURNING {", ".join(f"due.{name}" for name in Taken._fields)}, due.due_at
 )
@@ -147,8 +148,8 @@ def _take_one_by_one(queues: Sequence[str], limit: int, worker: str) -> tuple[li
     taken = [Taken._make((*row, uuid4(), now)) for _, *row in found]
     taken = [row._replace(timeout_at=now + timedelta(seconds=row.timeout)) for row in taken]
     batch = rows.Batch(Due)
-    columns = ("lease_token", "lease_until", "claimed_at", "timeout_at", "worker")
-    values = [(row.id, row.lease_token, lease_end(now), now, row.timeout_at, worker) for row in taken]
+    columns = ("lease_token", "lease_until", "claimed_at", "timeout_at", "worker", "error")
+    values = [(row.id, row.lease_token, lease_end(now), now, row.timeout_at, worker, None) for row in taken]
     batch.update(Due, ("id",), columns, values)
     batch.write()
     return taken, {
@@ -299,6 +300,12 @@ def _record(answers: Sequence[orchestrator.Answered]) -> None:
             return
         if isinstance(fault, AWAY) and not is_unwritable(fault, alone=True):
             log.warning("saga %s is locked by somebody; it is looked at again: %s", answers[0].saga_id, fault)
+            if isinstance(
+                answers[0].reply, m.Unserved
+            ):  # nobody was called: it is not an attempt that was lost
+                later = database_now() + timedelta(seconds=PASSED_ON)
+                held = Due.objects.filter(saga_id=answers[0].saga_id, lease_token=answers[0].lease_token)
+                held.update(**_FREE, due_at=later)
             return
         log.error("what became of a command of saga %s cannot be written", answers[0].saga_id, exc_info=fault)
         undecided = [(answers[0], fault)]

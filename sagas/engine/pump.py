@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
-from django.db import OperationalError, close_old_connections
+from django.db import close_old_connections
 
 from sagas import orchestrator
 from sagas.conf import settings
@@ -28,6 +28,8 @@ from sagas.orchestrator import ledger, loading
 from sagas.rows import Stale
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Seconds between two looks for more work while handlers are running and nobody rings.
 LOOK = 0.2
@@ -229,7 +231,7 @@ class Pump:
     def _pass_on(self, outcomes: list[_Outcome]) -> list[_Outcome]:
         """Return them without those that nobody handles here, and other workers do."""
         strange = [o.work for o in outcomes if isinstance(o.fault, call.Unserved)]
-        passed = self.room.insist(lambda: claims.pass_on(strange)) if strange else frozenset()
+        passed = self._insist(lambda: claims.pass_on(strange)) if strange else frozenset()
         self._forget({work.saga_id for work in strange if work.token in passed})
         return [o for o in outcomes if o.work.token not in passed]
 
@@ -248,7 +250,7 @@ class Pump:
         ids = {answer.saga_id for answer in answers}
         known = {saga_id: self._sagas[saga_id] for saga_id in ids & self._sagas.keys()}
         try:
-            delivered = self.room.insist(lambda: self._attempt(answers, known), self._renew)
+            delivered = self._insist(lambda: self._attempt(answers, known))
         except AWAY as fault:
             log.error("the database was away for longer than a lease; the clock says what is lost: %s", fault)
             self._forget(ids)
@@ -286,7 +288,7 @@ class Pump:
 
     def _keep_apart(self, saga_id: UUID, token: UUID, what: str, why: Exception) -> None:
         error = f"{what}: {type(why).__name__}: {why}"
-        self.room.insist(lambda: claims.keep_apart(saga_id, token, error))
+        self._insist(lambda: claims.keep_apart(saga_id, token, error))
 
     def _attempt(
         self, answers: list[orchestrator.Answered], known: dict[UUID, loading.Held]
@@ -298,7 +300,7 @@ class Pump:
             except Stale:  # somebody else has moved one of them
                 self._reserved = 0
                 return orchestrator.deliver(answers, self._take_on, known)
-        except OperationalError as fault:
+        except AWAY as fault:
             if is_unwritable(fault, alone=len(answers) == 1):
                 raise Unwritable(str(fault)) from fault
             raise
@@ -315,12 +317,16 @@ class Pump:
         if not outcomes:
             return
         taken = [o.work for o in outcomes if o.fault is None or isinstance(o.fault, call.NoHook)]
-        self.room.insist(lambda: claims.delivered(taken))
+        self._insist(lambda: claims.delivered(taken))
         for o in outcomes:
             if o.fault is not None and o.work not in taken:
                 wait = min(settings().DELIVERY_RETRY_CAP, 2.0 ** min(o.work.attempt - 1, 16))
                 error = call.told(o.fault)
-                self.room.insist(lambda o=o, wait=wait, error=error: claims.put_off(o.work, wait, error))  # type: ignore[misc]
+                self._insist(lambda o=o, wait=wait, error=error: claims.put_off(o.work, wait, error))  # type: ignore[misc]
+
+    def _insist(self, write: Callable[[], T]) -> T:
+        """Have something written, however often the database has to be asked, and keep what is held meanwhile."""
+        return self.room.insist(write, self._renew)
 
     def _renew(self) -> None:
         held = [*self._unwritten, *(each.work for each in self.running.values())]

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
+from django.db import DatabaseError
+
 from sagas.live.audience import Audience
 from sagas.live.ears import Ears
 from sagas.live.pace import Pace
@@ -205,9 +207,7 @@ class Feed:
                 known, shown = wanted.setdefault(seen(viewer, saga_id), {}), viewer.shows.get(saga_id, -1)
                 known[saga_id] = min(shown, known.get(saga_id, shown))
         rendered = {
-            (variant, bars): {
-                i: told(i, found) for i, found in (await self.fragments.render(variant, known, bars)).items()
-            }
+            (variant, bars): await self._rendered(variant, known, bars)
             for (variant, bars), known in wanted.items()
         }
         for viewer, frame in frames.items():
@@ -215,6 +215,23 @@ class Feed:
             news = [viewer.news_of(i, found) for i, found in told_of.items() if found is not None]
             if said := ",".join(filter(None, news)):
                 frame.append(f'"sagas":[{said}]')
+
+    async def _rendered(self, variant: Variant, known: Mapping[UUID, int], bars: Bars) -> dict[UUID, Any]:
+        """Render sagas. One that cannot be is left out, and who looks at its page hears no more: not all others."""
+        try:
+            return {i: told(i, f) for i, f in (await self.fragments.render(variant, known, bars)).items()}
+        except DatabaseError:
+            raise  # then none can be
+        except Exception as fault:
+            if len(known) == 1:
+                (saga_id,) = known
+                log.exception("saga %s cannot be shown", saga_id, exc_info=fault)
+                for viewer in self.viewers.of(saga_id):
+                    if viewer.variant[0] == "page":
+                        await viewer.close()
+                return {}
+            each = [await self._rendered(variant, {i: version}, bars) for i, version in known.items()]
+            return {i: found for those in each for i, found in those.items()}
 
     async def _barred(self, changed: Mapping[Viewer, set[UUID]]) -> Mapping[tuple[Any, UUID], Bars]:
         """Return what those who look may not answer, of all that they would be offered otherwise."""

@@ -115,11 +115,18 @@ def _group_names(approvers: Iterable[str]) -> dict[str, str]:
 
 def _permission_names(approvers: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return app and codename of those that are permissions; none where a backend may know more than the tables."""
-    kinds = [type(backend) for backend in get_backends()]
-    if any(kind.get_all_permissions is not ModelBackend.get_all_permissions for kind in kinds):
-        return {}
     split = {by: by.removeprefix("perm:").partition(".") for by in approvers if by.startswith("perm:")}
+    if not split or any(map(_knows_more, get_backends())):
+        return {}
     return {by: (app, codename) for by, (app, _, codename) in split.items()}
+
+
+def _knows_more(backend: Any) -> bool:
+    """Whether a backend answers for permissions in a way of its own; one that answers for none knows nothing."""
+    asked = ("has_perm", "get_all_permissions", "get_user_permissions", "get_group_permissions")
+    hidden = ("_get_user_permissions", "_get_group_permissions")
+    own = ((getattr(type(backend), name, None), getattr(ModelBackend, name)) for name in (*asked, *hidden))
+    return any(found not in (None, usual) for found, usual in own)
 
 
 def check_answerer(saga_id: UUID, pinned: SagaStep, verb: str, asked: Asked) -> None:

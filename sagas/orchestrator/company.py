@@ -12,10 +12,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Interrupted(RuntimeError):
-    """The thread that wrote for others was ended: nobody knows whether it had written."""
-
-
 @dataclass
 class _Caller(Generic[T, R]):
     item: T
@@ -66,7 +62,7 @@ class Company(Generic[T, R]):
                 caller.fault = fault
         except BaseException:  # this thread is being ended, the others are not
             for caller in taken[1:]:
-                caller.fault = Interrupted("whoever wrote this was interrupted; it may be written or not")
+                caller.fault = RuntimeError("whoever wrote this was interrupted; it may be written or not")
             raise
         finally:
             self._hand_over(taken)

@@ -37,7 +37,7 @@ def export(saga_id: UUID | str, *, reveal: bool = False) -> dict[str, Any]:
     """Return a saga's document, without values unless they are to be revealed. Raises NotFound."""
     pk = as_uuid(saga_id)
     with transaction.atomic():
-        if Saga.objects.select_for_update().filter(pk=pk).first() is None:
+        if Saga.objects.select_for_update(no_key=True).filter(pk=pk).first() is None:
             raise NotFound(f"There is no saga {pk}.")
         (found,) = documents([pk])  # under its lock: it does not move on between two looks
     return found if reveal else redaction.document(found)

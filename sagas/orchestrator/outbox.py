@@ -60,7 +60,7 @@ def hooks() -> Iterator[str]:
 
 def type_of_end(event: str) -> str:
     """Return the saga type whose end an event tells of."""
-    return event.removesuffix(_ENDS[e.SagaCompleted]).removesuffix(_ENDS[e.SagaFailed])
+    return next(event.removesuffix(end) for end in _ENDS.values() if event.endswith(end))
 
 
 def hook(saga_type: str, name: str) -> Any | None:

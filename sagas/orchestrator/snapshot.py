@@ -94,7 +94,9 @@ def _moved(sagas: Sequence[Saga]) -> dict[UUID, Saga]:
 def _held_still(saga: Saga) -> tuple[Saga, _Belongings]:
     """Read a saga under its lock. One at a time: who locks several could be waited for while waiting."""
     with transaction.atomic():
-        still = Saga.objects.select_for_update().filter(pk=saga.pk).first() or saga  # or it was pruned
+        still = (
+            Saga.objects.select_for_update(no_key=True).filter(pk=saga.pk).first() or saga
+        )  # or it was pruned
         return still, _belongings([still])
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, transaction
 from pydantic import BaseModel, ValidationError
 
 from sagas import registry
@@ -21,12 +21,13 @@ from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
 from sagas.core.ids import uuid7
 from sagas.core.plain import NotPlain
 from sagas.core.plain import plain as as_plain
+from sagas.core.problems import input_problem
 from sagas.core.reactions import Reaction
 from sagas.core.waits import NoMoment, moment, seconds, wake_at
 from sagas.models import Saga
 from sagas.orchestrator import choreographed, ledger, loading, pins, shapes
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
-from sagas.orchestrator.company import Company, Interrupted
+from sagas.orchestrator.company import Company
 
 _Part = TypeVar("_Part", SagaStep, Reaction)
 
@@ -123,9 +124,7 @@ def _record(opening: Opening) -> Saga:
             return record([opening])[0]
     try:
         return _company(opening)
-    except Interrupted:
-        raise
-    except Exception as fault:
+    except (DatabaseError, TypeError, ValueError, RecursionError) as fault:
         if isinstance(fault, OperationalError) and getattr(fault.__cause__, "sqlstate", None) != _TOO_LARGE:
             raise
         return record([opening])[0]  # one of those that were written together was at fault: this one?
@@ -227,6 +226,8 @@ def make_definition(author: Any, steps: Any, deadline: float | None = None) -> S
     if getattr(author, "first_event", None) is not None:
         return choreographed.definition(author, _listed(author, steps, Reaction))
     listed = _listed(author, steps, SagaStep)
+    for problem in filter(None, map(input_problem, listed)):
+        raise InvalidDefinition(f"{author.saga_type}: {problem}")
     if getattr(author, "hold_on_failure", False):
         listed = [replace(step, hold=True) for step in listed]
     limit = seconds(getattr(author, "default_timeout", None))

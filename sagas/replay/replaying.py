@@ -15,6 +15,7 @@ from sagas.core.definition import (
     step_document,
 )
 from sagas.core.plain import NotPlain, plain
+from sagas.core.problems import input_problem
 from sagas.core.progress import StepProgress
 from sagas.core.words import StepStatus
 from sagas.registry import former_names
@@ -120,6 +121,8 @@ class Replay:
             self.definition.grown([*self.new, {"step": document}])
         except (NotPlain, InvalidDefinition) as wrong:
             raise self.fail(f"step {step.name} cannot be: {wrong}") from wrong
+        if problem := input_problem(step):
+            raise self.fail(problem)
         self.new.append({"step": document, "place": place})
         return step.name
 

@@ -10,13 +10,13 @@ from sagas.stranded.flight import commands as commands
 from sagas.stranded.flight import in_flight as in_flight
 
 
-def findings(saga_type: str | None = None) -> list[Finding]:
-    """Return everything that would strand a saga under way, of one type or of any; the certain first."""
+def findings(saga_type: str | None = None, *, pinned_only: bool = False) -> list[Finding]:
+    """Return everything that would strand a saga under way, of one type or of any; the certain first.
+
+    With ``pinned_only`` that is what their definitions say: no saga's data is read, and no function run.
+    """
     flying = in_flight(saga_type)
-    found = [
-        *types.gone(flying),
-        *handlers.missing(flying),
-        *data.refused(flying),
-        *functions.differing(flying),
-    ]
+    found = [*types.gone(flying), *handlers.missing(flying)]
+    if not pinned_only:
+        found += [*data.refused(flying), *functions.differing(flying)]
     return sorted(found, key=lambda f: (f.elsewhere, f.saga_type, f.step or "", f.role or ""))

@@ -9,7 +9,8 @@ const waiting = new Map(); // region -> html that came while it was in use
 const rows = new Map(); // saga id -> row that came while it was pressed
 let pressed = null; // what a pointer is down on: a click needs the same element at its end
 
-addEventListener("pointerdown", (event) => (pressed = event.target), true);
+addEventListener("pointerdown", (event) => event.button === 0 && (pressed = event.target), true);
+addEventListener("blur", () => (pressed = null));
 // Only after the click that follows.
 for (const over of ["pointerup", "pointercancel"]) addEventListener(over, () => setTimeout(() => (pressed = null)), true);
 

@@ -1,4 +1,5 @@
 // What every page does in the browser. All of it is extra: without it, links and forms work as they are.
+import { again } from "./again.js";
 import { copyButtons } from "./copy.js";
 import { follow } from "./follow.js";
 import { onceForms, utcInputs } from "./forms.js";
@@ -19,3 +20,4 @@ tabs();
 tellTimes();
 follow(document.querySelector(".graph"));
 live();
+again();

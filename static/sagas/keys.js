@@ -30,7 +30,9 @@ function helpOn(help) {
   const show = document.getElementById("keys-show");
   show.hidden = false;
   show.addEventListener("click", () => {
-    show.closest(".menu").open = false;
+    const menu = show.closest(".menu");
+    menu.open = false;
+    menu.querySelector("summary").focus(); // where one comes back to
     help.showModal();
   });
   const on = document.getElementById("keys-on");

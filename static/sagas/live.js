@@ -5,7 +5,12 @@ import { announce } from "./say.js";
 import { ahead } from "./time.js";
 
 const SILENCE = 8000; // without a word for so long, the page is stale
-const FINAL = { 4401: "signed out", 4403: "not allowed" };
+const FINAL = { 4401: "signed out", 4403: "not allowed", 4413: "too large" };
+const SAID = {
+  4401: "You are signed out. Load the page again to log in.",
+  4403: "You may not watch this any more.",
+  4413: "This page is too large to be followed. Load it again to see what is new.",
+};
 
 let socket = null;
 let heard = 0;
@@ -59,7 +64,7 @@ function lost(code) {
   if (FINAL[code]) {
     place.dataset.ended = "1";
     badge("stale", FINAL[code], true);
-    announce(code === 4401 ? "You are signed out. Load the page again to log in." : "You may not watch this any more.");
+    announce(SAID[code]);
     return;
   }
   failures += 1;

@@ -147,6 +147,11 @@ def test_viewing_needs_the_permission(held: Saga) -> None:
     assert browser.get(reverse("admin:sagas_event_changelist")).status_code == 200
 
 
+def test_who_may_not_see_sagas_sees_none_for_being_allowed_to_change_them(held: Saga) -> None:
+    blind = as_user("edit_saga", "retry_saga", "compensate_saga")
+    assert blind.get(LIST).status_code == blind.get(page(held)).status_code == 403
+
+
 def test_who_may_only_view_sees_the_data_and_no_form(held: Saga) -> None:
     browser = as_user("view_saga", "view_step")
     text = browser.get(page(held)).content.decode()

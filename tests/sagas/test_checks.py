@@ -261,8 +261,27 @@ def test_a_permission_that_a_definition_asks_must_be_there(define: Define, db: N
         "Trial: step sure asks who has the permission sagas.aprove_saga, and there is no such"
     )
     assert "perm:app.codename" in remedy
-    settings.AUTHENTICATION_BACKENDS = ["tests.sagas.test_checks.Knowing"]
-    assert checks.check_approvers(["default"]) == [], "it may know of permissions that no table has"
+    for backend in ("Knowing", "Plain"):
+        settings.AUTHENTICATION_BACKENDS = [f"tests.sagas.test_checks.{backend}"]
+        assert checks.check_approvers(["default"]) == [], "it may know of permissions that no table has"
+    settings.AUTHENTICATION_BACKENDS = [settings.AUTHENTICATION_BACKENDS[0], "tests.sagas.test_checks.Silent"]
+    assert checks.check_approvers(["default"]) == []
+    settings.AUTHENTICATION_BACKENDS = [
+        "django.contrib.auth.backends.ModelBackend",
+        "tests.sagas.test_checks.Silent",
+    ]
+    assert len(checks.check_approvers(["default"])) == 1, "one that is asked for none knows of none"
+
+
+class Plain:
+    """Says yes and no, and lists nothing."""
+
+    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+        return True
+
+
+class Silent:
+    """Only knows who somebody is."""
 
 
 class Knowing(ModelBackend):

@@ -15,10 +15,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from sagas import SagaStep, orchestrator
+from sagas.core.definition import SagaDefinition
+from sagas.core.ids import uuid7
 from sagas.dashboard import overview
 from sagas.dashboard.log import LONGEST
 from sagas.engine import Pump
-from sagas.models import Event, OperatorAction, Process, Saga
+from sagas.models import Definition, Event, OperatorAction, Process, Saga
 from tests.sagas import shop
 from tests.sagas.running import rest
 
@@ -219,6 +222,8 @@ def test_what_asks_for_a_person_is_acted_on_in_the_admin_where_it_is_several(
     assert f"…{str(held.pk)[-8:]}" in listed
     assert f"…{str(other.pk)[-8:]}" in listed
     assert f"…{str(done.pk)[-8:]}" not in listed
+    narrower = desk.get(reverse("saga-list") + f"?{query}&step=pay").content.decode()
+    assert "in the admin" not in narrower, "which would list, and offer to act on, those of every step"
 
 
 def test_the_list_finds_by_how_a_correlation_id_begins(desk: Client, errand: Any) -> None:
@@ -306,6 +311,47 @@ def test_types_and_queues_tell_what_is_defined_and_who_serves_it(desk: Client, h
     assert "FetchService.Fetch" in page
     assert desk.get(reverse("type-detail", args=["Nope"])).status_code == 404
     assert "nobody" in text(desk.get(reverse("queues")))
+
+
+def test_a_type_is_shown_as_its_newest_saga_was_started_whatever_was_undone_since(
+    desk: Client, done: Saga
+) -> None:
+    undo = SagaDefinition("Errand", (SagaStep("undo_fetch", "FetchService.Return"),))
+    pin = Definition.objects.create(digest="f" * 64, saga_type="Errand", document=undo.document())
+    newer = {
+        "pk": uuid7(),
+        "origin_id": done.pk,
+        "origin_kind": "undo",
+        "definition": pin,
+        "idempotency_key": None,
+    }
+    same = {field.attname: getattr(done, field.attname) for field in Saga._meta.concrete_fields}
+    del same["id"], same["definition_id"]
+    Saga.objects.bulk_create([Saga(**same | newer)])
+    page = text(desk.get(reverse("type-detail", args=["Errand"])))
+    assert "FetchService.Fetch" in page
+    assert "undo_fetch" not in page.partition("In flight")[0]
+
+
+def test_the_types_say_what_asks_for_a_person_though_it_is_over(desk: Client, done: Saga) -> None:
+    Saga.objects.filter(pk=done.pk).update(attention="late_effect")
+    assert [
+        kind["attention"]
+        for kind in desk.get(reverse("type-list")).context["types"]
+        if kind["name"] == "Errand"
+    ] == [1]
+
+
+def test_the_log_tells_of_what_caused_nothing_behind_what_it_came_after(
+    desk: Client, held: Saga, asked: Any, pump: Pump
+) -> None:
+    orchestrator.act(held.pk, "compensate", asked())
+    rest(pump, held)
+    orchestrator.act(held.pk, "restart", asked())
+    shown = desk.get(reverse("saga-detail", args=[held.pk])).context["log"]
+    assert [entry.action.verb for entry in shown if entry.action] == ["compensate", "restart"]
+    assert shown[-1].action is not None
+    assert shown[-1].action.verb == "restart"
 
 
 def test_a_form_without_its_token_is_explained(operator: Any, held: Saga) -> None:

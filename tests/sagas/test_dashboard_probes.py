@@ -44,6 +44,10 @@ def test_readyz_waits_for_migrations(client: Client, db: None, monkeypatch: pyte
     assert client.get("/readyz").json()["missing"] == ["migrations"]
 
 
+def test_a_label_is_escaped_as_prometheus_reads_it() -> None:
+    assert probes._label("queue", 'a"b\\c\n') == '{queue="a\\"b\\\\c\\n"}'
+
+
 def test_metrics_need_a_token_or_a_session(client: Client, held: Saga, operator: Any) -> None:
     assert client.get("/metrics").status_code == 302
     assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401

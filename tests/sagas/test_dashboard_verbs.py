@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from sagas.engine import Pump
+from sagas.engine import Pump, claims
 from sagas.models import OperatorAction, Saga
 from tests.sagas import shop
 from tests.sagas.running import rest
@@ -144,6 +144,27 @@ def test_data_that_was_emptied_is_not_taken_for_the_saga_s_own(desk: Client, hel
     assert response.status_code == 422
     held.refresh_from_db()
     assert not OperatorAction.objects.filter(saga_id=held.pk, verb="edit").exists()
+
+
+def test_what_was_typed_stays_though_a_worker_is_calling_at_this_moment(
+    desk: Client, held: Saga, errand: Any
+) -> None:
+    """A claim makes no version: nobody could have told the operator before."""
+    busy = errand()
+    (work,) = claims.claim(["fetch"], 1, "a worker")
+    assert work.saga_id == busy.pk
+    typed = form(busy, data='{"item": "a long story"}')
+    refused = desk.post(at(busy, "edit"), typed)
+    assert refused.status_code == 409
+    page = text(refused)
+    assert "is being executed right now" in page
+    assert "What you wrote is still here" in page
+    assert "a long story" in page
+    assert f'name="version" value="{busy.version}"' in page
+    claims._held([work]).update(**claims._FREE)
+    assert desk.post(at(busy, "edit"), typed | {"action_id": str(uuid4())}).status_code == 302
+    busy.refresh_from_db()
+    assert busy.data == {"item": "a long story"}
 
 
 def test_a_saga_that_moves_on_all_the_time_can_be_paused(desk: Client, held: Saga, pump: Pump) -> None:

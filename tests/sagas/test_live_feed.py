@@ -61,6 +61,29 @@ def test_a_list_that_cannot_be_told_costs_nobody_else_their_round(monkeypatch: p
     play(story)
 
 
+def test_a_saga_that_cannot_be_shown_costs_nobody_else_their_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = uuid4(), uuid4()
+    render = Fragments.render
+
+    async def breaks(self: Fragments, variant: Any, known: Any, barred: Any) -> Any:
+        if bad in known:
+            raise KeyError("a word that this code does not know")
+        return await render(self, variant, known, barred)
+
+    async def story(played: Feed, fragments: Fragments) -> None:
+        fragments.truth = {bad: 2, good: 2}
+        broken, sound = Page(), Page()
+        broken.viewer.variant = sound.viewer.variant = ("page", frozenset())
+        broken.viewer.show({bad: 1}, overview=False, listing=None)
+        sound.viewer.show({good: 1}, overview=False, listing=None)
+        played.join(broken.viewer)
+        played.join(sound.viewer)
+        await until(lambda: broken.closed and any(str(good) in str(frame) for frame in sound.frames))
+
+    monkeypatch.setattr(Fragments, "render", breaks)
+    play(story)
+
+
 def test_a_hint_reaches_every_page_and_is_rendered_once() -> None:
     async def story(played: Feed, fragments: Fragments) -> None:
         saga = uuid4()

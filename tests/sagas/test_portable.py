@@ -251,7 +251,7 @@ def test_a_saga_does_not_move_on_while_it_is_exported(rich: Saga, monkeypatch: p
     monkeypatch.setattr(exporting, "documents", look)
     with CaptureQueriesContext(connection):
         orchestrator.export(rich.pk)
-    locking = "FOR UPDATE" if connection.vendor == "postgresql" else "BEGIN IMMEDIATE"
+    locking = "FOR NO KEY UPDATE" if connection.vendor == "postgresql" else "BEGIN IMMEDIATE"
     assert any(locking in sql for sql in asked[0])
 
 

@@ -22,9 +22,9 @@ SILENT = ("end", "sold_out")
 UNDOING = ("repair", "undo")
 #: So many pauses beyond a lease must have had something to say too late.
 BITES = 10
-#: What may make a process call after others have given it up, and for how many seconds that can last.
+#: What may make a process call after others have given it up, and for how many seconds beyond a lease that can last.
 GIVEN_UP = {"kill -9 of a worker", "worker paused beyond its lease", "worker short of memory, then killed"}
-LAG = 15.0
+LAG = 10.0
 
 
 Shaken = dict[int, list[float]]
@@ -158,8 +158,9 @@ def _shaken(facts: Facts) -> Shaken:
 def _beyond_telling(facts: Facts, saga: Saga, shaken: Shaken) -> bool:
     """Whether a participant without an inbox was called by a process that was given up: nothing ties that call down."""
     calls = [call for call in facts.calls if call["saga"] == saga.id and call["step"] == PLAIN]
+    lag = facts.plan.lease + LAG
     return any(
-        call["began"] - LAG <= at <= (call["ended"] or call["began"] + LAG)
+        call["began"] - lag <= at <= (call["ended"] or call["began"] + lag)
         for call in calls
         for at in shaken.get(call["pid"], ())
     )

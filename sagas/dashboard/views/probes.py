@@ -96,10 +96,10 @@ def _lines() -> Iterator[str]:
     yield from _gauge(
         "sagadesk_attention",
         "Sagas that need a person.",
-        {f'{{code="{c}"}}': n for c, n in attention.items()},
+        {_label("code", c): n for c, n in attention.items()},
     )
     yield from _gauge(
-        "sagadesk_due", "Work that is due.", {f'{{queue="{q}"}}': n for q, n in by_queue.items()}
+        "sagadesk_due", "Work that is due.", {_label("queue", q): n for q, n in by_queue.items()}
     )
     oldest = health["oldest_due_seconds"] or 0
     yield from _gauge("sagadesk_oldest_due_seconds", "How long the oldest work has been due.", {"": oldest})
@@ -109,6 +109,12 @@ def _lines() -> Iterator[str]:
         "sagadesk_database_full", "1 if the database's disk is full.", {"": int(health["full"])}
     )
     yield from _gauge("sagadesk_redis_up", "1 if Redis answers.", {"": int(health["redis"])})
+
+
+def _label(name: str, value: str) -> str:
+    """Write a label as Prometheus reads it."""
+    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'{{{name}="{escaped}"}}'
 
 
 def _gauge(name: str, text: str, values: dict[str, Any]) -> Iterator[str]:

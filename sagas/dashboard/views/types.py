@@ -16,7 +16,7 @@ from sagas.dashboard.graph import draw
 from sagas.dashboard.outline import as_steps, lines_of
 from sagas.dashboard.versions import versions_of
 from sagas.engine.periodic import cron_of, schedule_of
-from sagas.models import Definition, Saga
+from sagas.models import IMPORT, REPAIR, UNDO, Definition, Saga
 
 
 @require_safe
@@ -24,15 +24,15 @@ from sagas.models import Definition, Saga
 def type_list(request: HttpRequest) -> HttpResponse:
     """Show every saga type that is defined, or has sagas."""
     pinned = {d["saga_type"]: d for d in _definitions()}
-    active = _active()
+    counted = _counted()
     names = sorted({*pinned, *registry.saga_types()})
     listed = [
         {
             "name": name,
             "defined": registry.saga_type(name) is not None,
             "versions": pinned.get(name, {}).get("versions", 0),
-            "active": active.get(name, {}).get("active", 0),
-            "attention": active.get(name, {}).get("attention", 0),
+            "active": counted["active"].get(name, 0),
+            "attention": counted["attention"].get(name, 0),
         }
         for name in names
     ]
@@ -43,12 +43,11 @@ def _definitions() -> Any:
     return Definition.objects.values("saga_type").annotate(versions=Count("pk"), latest=Max("created_at"))
 
 
-def _active() -> dict[str, Any]:
-    """Count what is unfinished; the finished would be the whole table."""
-    found = (
-        Saga.objects.active().values("saga_type").annotate(active=Count("pk"), attention=Count("attention"))
-    )
-    return {row["saga_type"]: row for row in found.order_by()}
+def _counted() -> dict[str, Any]:
+    """Count what is unfinished; the finished would be the whole table. And what asks for a person, finished or not."""
+    active = Saga.objects.active().values_list("saga_type").annotate(Count("pk")).order_by()
+    asking = Saga.objects.at_attention().values_list("saga_type").annotate(Count("pk")).order_by()
+    return {"active": dict(active), "attention": dict(asking)}
 
 
 @require_safe
@@ -56,15 +55,15 @@ def _active() -> dict[str, Any]:
 def type_detail(request: HttpRequest, name: str) -> HttpResponse:
     """Show a type's steps as its newest saga was started with them."""
     author = registry.saga_type(name)
-    pinned = list(Definition.objects.filter(saga_type=name).order_by("-created_at")[:1])
-    if author is None and not pinned:
+    pinned = _newest(name)
+    if author is None and pinned is None:
         raise Http404(f"No saga type is called {name}.")
-    definition = SagaDefinition.from_document(pinned[0].document) if pinned else _sample(author)
+    definition = SagaDefinition.from_document(pinned.document) if pinned else _sample(author)
     context = {
         "name": name,
         "author": author,
         "doc": (type(author).__doc__ or "").strip() if author else "",
-        "pinned": pinned[0] if pinned else None,
+        "pinned": pinned,
         "definitions": Definition.objects.filter(saga_type=name).count(),
         "graph": draw(as_steps(definition), "started") if definition else None,
         "lines": lines_of(definition) if definition else (),
@@ -74,6 +73,13 @@ def type_detail(request: HttpRequest, name: str) -> HttpResponse:
         "periodic": _periodic(author),
     }
     return page(request, "sagas/type_detail.html", context)
+
+
+def _newest(saga_type: str) -> Definition | None:
+    """Return the definition of the newest saga of a type; what takes another one's effects back has its own."""
+    sagas = Saga.objects.filter(saga_type=saga_type).exclude(origin_kind__in=(REPAIR, UNDO, IMPORT))
+    newest = sagas.order_by("-pk").select_related("definition").first()
+    return newest.definition if newest else None
 
 
 def _periodic(author: Any) -> dict[str, Any] | None:

@@ -23,6 +23,8 @@ INBOX = "approvals"
 
 #: Sentences of the preview that are repeated once it is done: what comes first of it.
 COMES = 2
+#: Verbs for which much may have been typed: it stays in the form, whatever speaks against them now.
+WRITTEN = ("edit", "resolve")
 #: Verb -> what became of it, for the message on the next page.
 DONE = {
     "retry": "It is tried again.",
@@ -71,6 +73,7 @@ def _show(request: HttpRequest, saga: Saga, asking: Asking, **context: Any) -> H
         "asking": asking,
         "plan": plan,
         "refusal": refusal,
+        "kept": request.method == "POST" and asking.verb in WRITTEN,
         **context,
     }
     return page(request, "sagas/saga_verb.html", shown, status=status)

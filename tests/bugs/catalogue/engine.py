@@ -92,7 +92,7 @@ def a_model_speaks_for_the_inbox() -> None:
     rewrite(
         "sagas.engine.call:_validate", 'if not getattr(handler.function, "saga_inbox", False):', "if True:"
     )
-    rewrite("sagas.engine.call:reply_to", "return m.Rejected(work.number, _text(fault), inbox=False)", "pass")
+    rewrite("sagas.engine.call:reply_to", "_text(fault), inbox=False)", "_text(fault), inbox)")
 
 
 @bug(GROUPS)

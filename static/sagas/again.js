@@ -1,0 +1,30 @@
+// A page to which nobody pushes anything asks for itself again, every so many seconds.
+import { badge } from "./badge.js";
+import { tell } from "./time.js";
+
+export function again() {
+  const place = document.querySelector("[data-again]");
+  if (!place) return;
+  badge("live");
+  setInterval(() => document.hidden || read(place) || renew(place), place.dataset.again * 1000);
+}
+
+// What somebody selects is left under their hand.
+function read(place) {
+  const selection = getSelection();
+  return !selection.isCollapsed && place.contains(selection.anchorNode);
+}
+
+async function renew(place) {
+  try {
+    const answer = await fetch(location.href, { redirect: "error" });
+    if (!answer.ok) throw new Error(answer.statusText);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    place.innerHTML = page.querySelector("[data-again]").innerHTML;
+    document.getElementById("banner").innerHTML = page.getElementById("banner").innerHTML;
+    tell(place);
+    badge("live");
+  } catch {
+    badge("stale", "stale", true);
+  }
+}
