@@ -50,7 +50,7 @@ class ListConsumer(AsyncWebsocketConsumer):
         if code:
             await self.close(code)
             return
-        self.viewer.variant = (self.kind, allowed if self.kind == "page" else frozenset())
+        self.viewer.variant = self._variant(allowed)
         self.viewer.person = self.scope["user"].pk
         self._watch = asyncio.create_task(self._recheck())
 
@@ -94,12 +94,19 @@ class ListConsumer(AsyncWebsocketConsumer):
         while True:
             await asyncio.sleep(RECHECK)
             try:
-                code, _ = await self._may(await self._user_now())
+                code, allowed = await self._may(await self._user_now())
             except Exception as fault:  # the database is away, say: the next look tells
                 log.warning("who still may see this page could not be looked up: %s", fault)
                 continue
             if code:
                 await self.close(code)
+            elif self._variant(allowed) != self.viewer.variant:  # what is offered is another
+                self.viewer.variant = self._variant(allowed)
+                self.viewer.changed.update(self.viewer.shows)
+                self.feed.wake()
+
+    def _variant(self, allowed: frozenset[str]) -> tuple[str, frozenset[str]]:
+        return self.kind, allowed if self.kind == "page" else frozenset()
 
     async def _user_now(self) -> AbstractBaseUser | AnonymousUser:
         """Read session and user anew: a log-out elsewhere counts here too."""

@@ -99,17 +99,21 @@ def _act(admin: ModelAdmin, request: HttpRequest, saga: Saga, verb: str, reason:
     version = request.POST.get(f"version-{saga.pk}", "")
     if not version.isdecimal() or len(version) > LONGEST_VERSION:
         return  # the page had said that nothing would happen to this one
+    done: list[str] = []
     try:
-        state = _carry_out(request, saga, verb, reason, int(version))
+        state = _carry_out(request, saga, verb, reason, int(version), done)
     except (orchestrator.OrchestratorError, orchestrator.Refused) as no:
-        admin.message_user(request, f"{saga}: {no}", messages.ERROR)
+        before = f"{orchestrator.VERBS[verb].lower()} of {', '.join(done)} was done. Then: " if done else ""
+        admin.message_user(request, f"{saga}: {before}{no}", messages.ERROR)
     else:
         text = f"{saga}: {orchestrator.VERBS[verb].lower()} was done; it is {state} now."
         admin.message_user(request, text, messages.SUCCESS)
 
 
-def _carry_out(request: HttpRequest, saga: Saga, verb: str, reason: str, version: int) -> str:
-    """Act on each step that the page named, or on the saga; return the state that this left."""
+def _carry_out(
+    request: HttpRequest, saga: Saga, verb: str, reason: str, version: int, done: list[str]
+) -> str:
+    """Act on each step that the page named, or on the saga; return the state that this left. Note what is ``done``."""
     state = saga.state
     for index, step in enumerate(request.POST.getlist(f"step-{saga.pk}") or [None]):
         asked = orchestrator.Asked(
@@ -123,4 +127,5 @@ def _carry_out(request: HttpRequest, saga: Saga, verb: str, reason: str, version
         answer = orchestrator.act(saga.pk, verb, asked)
         # What the next step's verb has to meet is what this one left.
         version, state = answer.saga["version"], answer.saga["state"]
+        done += [step] if step else []
     return state

@@ -196,7 +196,10 @@ class Play:
         sent = Sent(*names, due.timeout, due.waits)
         saga_type = self.definition.saga_type
         held = Held(self.id, saga_type, self._correlation_id(), self.definition, self.progress, {}, {})
-        return command_work(held, sent, uuid4(), self.now + timedelta(seconds=due.timeout))
+        work = command_work(held, sent, uuid4(), self.now + timedelta(seconds=due.timeout))
+        if work.broken is not None:
+            raise work.broken
+        return work
 
     def is_run(self, due: DueCommand) -> bool:
         """Whether what is due is a run of the saga's function, and no participant's."""

@@ -5,6 +5,7 @@ import { announce } from "./say.js";
 import { ahead } from "./time.js";
 
 const SILENCE = 8000; // without a word for so long, the page is stale
+const AGAIN = 15000;
 const FINAL = { 4401: "signed out", 4403: "not allowed", 4413: "too large" };
 const SAID = {
   4401: "You are signed out. Load the page again to log in.",
@@ -43,6 +44,7 @@ function connect() {
 }
 
 function receive(frame) {
+  delete place.dataset.ended;
   heard = Date.now();
   failures = 0;
   if (frame.now) ahead.ms = frame.now - Date.now();
@@ -62,9 +64,10 @@ function receive(frame) {
 function lost(code) {
   socket = null;
   if (FINAL[code]) {
+    if (!place.dataset.ended) announce(SAID[code]);
     place.dataset.ended = "1";
     badge("stale", FINAL[code], true);
-    announce(SAID[code]);
+    if (code === 4401) setTimeout(connect, AGAIN); // one may log in again beside it, and keep what is typed here
     return;
   }
   failures += 1;

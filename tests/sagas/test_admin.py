@@ -306,6 +306,26 @@ def test_several_steps_of_one_saga_are_retried_one_after_the_other(
     assert Saga.objects.get().attention is None
 
 
+def test_what_was_done_is_told_though_a_saga_moves_on_before_all_of_it_is(
+    desk: Client, errand: Callable[..., Saga]
+) -> None:
+    saga = errand(hold=True, branches=True)
+    for step in ("fetch", "pay"):
+        orchestrator.step_failed(saga.pk, step, "no")
+    asked = choose(desk, "retry_selected", saga)
+    act = orchestrator.act
+
+    def and_then_a_worker_is_quick(pk: Any, verb: str, how: Any) -> Any:
+        answer = act(pk, verb, how)
+        orchestrator.step_completed(pk, "fetch")
+        return answer
+
+    with mock.patch.object(orchestrator, "act", and_then_a_worker_is_quick):
+        body = {**fields(asked), f"step-{saga.pk}": ["fetch", "pay"], "reason": "x"}
+        told = said(desk.post(LIST, body, follow=True))
+    assert "retry of fetch was done. Then: " in told
+
+
 def test_each_saga_has_its_own_result(desk: Client, errand: Callable[..., Saga], operator: Any) -> None:
     first, second = errand(), errand()
     asked = choose(desk, "compensate_selected", first, second)

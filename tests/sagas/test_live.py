@@ -190,6 +190,26 @@ def test_a_log_out_or_a_lost_permission_ends_the_connection(db: None, monkeypatc
     run(story(cookie(reader), reader.user_permissions.clear, consumers.NOT_ALLOWED))
 
 
+def test_a_verb_that_one_may_use_from_now_on_is_offered_from_now_on(
+    errand: Callable[..., Saga], world: shop.World, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(consumers, "RECHECK", 0.05)
+    saga = errand()
+    reader = get_user_model().objects.create_user("reader")
+    see, pause = (Permission.objects.get(codename=f"{verb}_saga") for verb in ("view", "pause"))
+    reader.user_permissions.add(see)
+    address = f"/sagas/{saga.pk}/pause/"
+
+    async def story(headers: list[tuple[bytes, bytes]]) -> None:
+        async with Socket(f"/ws/sagas/{saga.pk}/", headers) as socket:
+            await socket.say(type="show", sagas={str(saga.pk): 0})
+            assert address not in str(await socket.hear())
+            await sync_to_async(reader.user_permissions.add)(pause)
+            await socket.hear_until(lambda frame: address in str(frame))
+
+    run(story(cookie(reader)))
+
+
 def test_a_database_that_is_away_for_a_moment_does_not_end_the_looking_after_permissions(
     db: None, monkeypatch: Any
 ) -> None:
