@@ -8,7 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock, patch
 
+from django.db import OperationalError
 from django.test import override_settings
+from psycopg.errors import LockNotAvailable
 
 from sagas import bell, jobs, registry, worker
 from sagas.clock import database_now
@@ -78,10 +80,26 @@ def leave_a_command_to_another_worker(stage: Stage) -> None:
 
 
 @contextmanager
-def broken(module: Any, name: str) -> Iterator[None]:
+def broken(module: Any, name: str, fault: Exception | None = None) -> Iterator[None]:
     """Have a function of ours fail."""
-    with patch.object(module, name, side_effect=ValueError("a fault of ours")):
+    with patch.object(module, name, side_effect=fault or ValueError("a fault of ours")):
         yield
+
+
+def locked() -> OperationalError:
+    """Return what the database says of a row that somebody keeps for too long."""
+    fault = OperationalError("canceling statement due to lock timeout")
+    fault.__cause__ = LockNotAvailable()
+    return fault
+
+
+@path()
+def be_locked_while_nobody_handles_it(stage: Stage) -> None:
+    stage.start(key="k", kind="Forsaken")
+    stage.time_passes()
+    with broken(loading, "lock", locked()):
+        stage.clock.tick()
+    stage.rest()
 
 
 @path(fresh)
