@@ -125,9 +125,8 @@ def _subscriber(work: Work) -> Call:
 def _no_hook(work: Work, event: str) -> Unserved:
     """Say that the saga's class has no such hook, or is not here: it may be with workers that are just away."""
     here = registry.saga_type(outbox.type_of_end(event)) is not None
-    return (NoHook if here or work.attempt >= LOOKED_FOR else Unserved)(
-        f"no class here has a hook for {event}"
-    )
+    kind = NoHook if here or work.attempt >= LOOKED_FOR else Unserved
+    return kind(f"no class here has a hook for {event}")
 
 
 def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
@@ -144,9 +143,8 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
             return m.Later(work.number, result.within, inbox)
         case None:
             return _completed(work, result, inbox)
-        case Unfit() if (
-            inbox and work.attempt > 1
-        ):  # it says itself that repeating does no harm, and so does an undo
+        case Unfit() if inbox and work.attempt > 1:
+            # It keeps a memory of its own, of which we know nothing: an attempt before may stand, and be undone.
             return m.Unknown(work.number, _text(fault), inbox)
         case Unfit():
             return m.Rejected(work.number, _text(fault), inbox=False)

@@ -300,9 +300,8 @@ def _record(answers: Sequence[orchestrator.Answered]) -> None:
             return
         if isinstance(fault, AWAY) and not is_unwritable(fault, alone=True):
             log.warning("saga %s is locked by somebody; it is looked at again: %s", answers[0].saga_id, fault)
-            if isinstance(
-                answers[0].reply, m.Unserved
-            ):  # nobody was called: it is not an attempt that was lost
+            if isinstance(answers[0].reply, m.Unserved):
+                # Nobody was called, so that no lease may be lost of it.
                 later = database_now() + timedelta(seconds=PASSED_ON)
                 held = Due.objects.filter(saga_id=answers[0].saga_id, lease_token=answers[0].lease_token)
                 held.update(**_FREE, due_at=later)

@@ -292,27 +292,26 @@ def test_a_confirmed_retry_is_carried_out_and_audited(desk: Client, held: Saga) 
     assert (audited.verb, audited.step, audited.via, audited.reason) == ("retry", "fetch", "admin", "because")
 
 
-def test_several_steps_of_one_saga_are_retried_one_after_the_other(
-    desk: Client, errand: Callable[..., Saga]
-) -> None:
+@pytest.fixture
+def torn(errand: Callable[..., Saga]) -> Saga:
+    """A saga that is held at two steps."""
     saga = errand(hold=True, branches=True)
     for step in ("fetch", "pay"):
         orchestrator.step_failed(saga.pk, step, "no")
-    asked = choose(desk, "retry_selected", saga)
-    steps = re.findall(rf'name="step-{saga.pk}"\s+value="([^"]+)"', asked.content.decode())
+    return saga
+
+
+def test_several_steps_of_one_saga_are_retried_one_after_the_other(desk: Client, torn: Saga) -> None:
+    asked = choose(desk, "retry_selected", torn)
+    steps = re.findall(rf'name="step-{torn.pk}"\s+value="([^"]+)"', asked.content.decode())
     assert steps == ["fetch", "pay"]
-    desk.post(LIST, {**fields(asked), f"step-{saga.pk}": steps, "reason": "x"})
+    desk.post(LIST, {**fields(asked), f"step-{torn.pk}": steps, "reason": "x"})
     assert OperatorAction.objects.count() == 2
     assert Saga.objects.get().attention is None
 
 
-def test_what_was_done_is_told_though_a_saga_moves_on_before_all_of_it_is(
-    desk: Client, errand: Callable[..., Saga]
-) -> None:
-    saga = errand(hold=True, branches=True)
-    for step in ("fetch", "pay"):
-        orchestrator.step_failed(saga.pk, step, "no")
-    asked = choose(desk, "retry_selected", saga)
+def test_what_was_done_is_told_though_a_saga_moves_on_before_all_of_it_is(desk: Client, torn: Saga) -> None:
+    asked = choose(desk, "retry_selected", torn)
     act = orchestrator.act
 
     def and_then_a_worker_is_quick(pk: Any, verb: str, how: Any) -> Any:
@@ -321,7 +320,7 @@ def test_what_was_done_is_told_though_a_saga_moves_on_before_all_of_it_is(
         return answer
 
     with mock.patch.object(orchestrator, "act", and_then_a_worker_is_quick):
-        body = {**fields(asked), f"step-{saga.pk}": ["fetch", "pay"], "reason": "x"}
+        body = {**fields(asked), f"step-{torn.pk}": ["fetch", "pay"], "reason": "x"}
         told = said(desk.post(LIST, body, follow=True))
     assert "retry of fetch was done. Then: " in told
 
