@@ -83,7 +83,7 @@ class Batch:
         expected = [len(part.rows) for part in self._parts if part.exact]
         try:
             with prepared(connection) as cursor:
-                cursor.execute(statement, [*parameters, *expected])
+                cursor.execute(statement, [*parameters, *expected], prepare=True)
         except DataError as fault:
             if isinstance(fault.__cause__, DivisionByZero):
                 raise Stale from None
@@ -142,9 +142,10 @@ _cursors: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 @contextmanager
 def prepared(connection: Any) -> Iterator[Any]:
-    """A cursor of PostgreSQL whose statements are planned once, where the connection's settings allow it.
+    """A cursor of PostgreSQL, whose statements are executed with ``prepare=True``: planned once, if the connection may.
 
-    A connection has one for all: what a statement found is to be read before the next.
+    Left alone, psycopg prepares what is sent for the fifth time, and planning takes as long as several executions.
+    A connection has one cursor for all: what a statement found is to be read before the next.
     """
     import psycopg  # only here is it sure to be there
 
@@ -168,7 +169,7 @@ def select(
     if connection.vendor == "postgresql":
         sql = _select_sql(model, columns, key, order, f"= ANY(%s::{_type(model, key, connection)}[])")
         with prepared(connection) as cursor:
-            found = cursor.execute(sql, [array(wanted)]).fetchall()
+            found = cursor.execute(sql, [array(wanted)], prepare=True).fetchall()
     else:
         sql = _select_sql(model, columns, key, order, f"IN ({', '.join(['%s'] * len(wanted))})")
         with connection.cursor() as cursor:
@@ -195,10 +196,7 @@ def from_json(model: Model, columns: tuple[str, ...], values: list[Any]) -> list
 @lru_cache(maxsize=256)
 def _json_readers(model: Model, columns: tuple[str, ...]) -> list[tuple[int, Callable[[Any], Any]]]:
     readers = {models.UUIDField: UUID, models.DateTimeField: datetime.fromisoformat}
-    kinds = [
-        type(_field(model, c).target_field if _field(model, c).is_relation else _field(model, c))
-        for c in columns
-    ]
+    kinds = [_kind(model, c) for c in columns]
     return [(index, readers[kind]) for index, kind in enumerate(kinds) if kind in readers]
 
 
@@ -229,11 +227,15 @@ def _aliases(columns: tuple[str, ...]) -> list[str]:
 def _sharable(model: Model, columns: tuple[str, ...]) -> list[str]:
     """Return the columns of which many rows may share a value; never the first, so that each row is told of.
 
-    Not what is matched, which is looked up row by row; nor JSON, where 1 equals true and is something else.
+    Not what is matched, which is looked up row by row; nor JSON, where 1 equals true and is something else; nor keys
+    and tokens, of which no two rows have the same.
     """
     new = columns[columns.index("") + 1 if "" in columns else 1 :]
-    kinds = [_field(model, c.rstrip("=")) for c in new]
-    return [n for n, f in zip(_aliases(new), kinds, strict=True) if not isinstance(f, models.JSONField)]
+    kinds = [_kind(model, c.rstrip("=")) for c in new]
+    return [n for n, kind in zip(_aliases(new), kinds, strict=True) if not issubclass(kind, _OWN)]
+
+
+_OWN = (models.JSONField, models.UUIDField)
 
 
 @lru_cache(maxsize=256)
@@ -279,6 +281,12 @@ def _field(model: Model, name: str) -> Any:
     return next(f for f in model._meta.concrete_fields if name in (f.attname, f.name))
 
 
+def _kind(model: Model, name: str) -> type:
+    """Return what kind of value a field has; one that refers to another row has that row's key."""
+    field = _field(model, name)
+    return type(field.target_field if field.is_relation else field)
+
+
 def _column(model: Model, name: str) -> str:
     return f'"{_field(model, name).column}"'
 
@@ -303,6 +311,11 @@ def _insert(model: Model, columns: tuple[str, ...], alias: str, many: bool) -> s
     return f"{into} VALUES ({', '.join(['%s'] * len(columns))})"
 
 
+#: How a row is found by its key. Written as a plain equation, it could be found by reading the whole table as well, and
+#: is, where a plan was made while the table was nearly empty: that plan is kept when a hundred thousand rows wait.
+_LOOKED_UP = "{} = ANY (ARRAY[{}])"
+
+
 @lru_cache(maxsize=256)
 def _update(model: Model, columns: tuple[str, ...], alias: str, many: bool) -> str:
     middle = columns.index("")
@@ -312,7 +325,7 @@ def _update(model: Model, columns: tuple[str, ...], alias: str, many: bool) -> s
         sets = ", ".join(
             f'{_column(model, c.rstrip("="))} = v."{a}"' for c, a in zip(new, _aliases(new), strict=True)
         )
-        where = " AND ".join(f'{table}.{_column(model, c)} = v."{c}"' for c in match)
+        where = " AND ".join(_LOOKED_UP.format(f"{table}.{_column(model, c)}", f'v."{c}"') for c in match)
         return f"UPDATE {table} SET {sets} FROM {_recordset(model, columns, alias, many)} WHERE {where} RETURNING 1"  # noqa: S608
     sets = ", ".join(f"{_column(model, c.rstrip('='))} = %s" for c in new)
     where = " AND ".join(f"{_column(model, c)} = %s" for c in match)
@@ -324,7 +337,8 @@ def _delete(model: Model, columns: tuple[str, ...], alias: str, many: bool) -> s
     table, column = f'"{model._meta.db_table}"', _column(model, columns[0])
     if connections[alias].vendor == "postgresql":
         source = _recordset(model, columns, alias, many)
-        return f'DELETE FROM {table} USING {source} WHERE {table}.{column} = v."{columns[0]}"'  # noqa: S608
+        where = _LOOKED_UP.format(f"{table}.{column}", f'v."{columns[0]}"')
+        return f"DELETE FROM {table} USING {source} WHERE {where}"  # noqa: S608
     return f"DELETE FROM {table} WHERE {column} = %s"  # noqa: S608
 
 

@@ -29,7 +29,8 @@ SENT = {
     "notify": ("notification", "NotificationService.Notify"),
 }
 QUEUES = [queue for queue, _ in SENT.values()]
-#: Every join here is from a few keys into an index; the tables' statistics need not be asked.
+#: Every join here is from a few keys into an index; the tables' statistics need not be asked. A row is looked up as one
+#: of a list of one, so that none of its tables is read whole, however small it was when the statement was planned.
 PLANNER = "-c jit=off -c plan_cache_mode=force_generic_plan " + " ".join(
     f"-c enable_{way}=off" for way in ("seqscan", "hashjoin", "mergejoin")
 )
@@ -44,7 +45,7 @@ WITH free AS (
 )
 UPDATE sagas_due AS due SET lease_token = gen_random_uuid(), lease_until = now() + interval '30 s',
     claimed_at = now(), timeout_at = now() + due.timeout * interval '1 s', worker = 'raw'
-FROM free WHERE due.id = free.id RETURNING due.saga_id, due.id
+FROM free WHERE due.id = ANY (ARRAY[free.id]) RETURNING due.saga_id, due.id
 """
 #: What becomes of a group when a step is done. The step's name is a column of ``v``, so that the planner
 #: looks sagas up by their id and the name together.
@@ -64,20 +65,20 @@ next AS (
     FROM v WHERE s.saga_id = v.saga AND s.name = v.next
 ), saga AS (
     UPDATE sagas_saga AS s SET version = %(version)s, sequence = %(sequence)s + 2, updated_at = now()
-    FROM v WHERE s.id = v.saga
+    FROM v WHERE s.id = ANY (ARRAY[v.saga])
 ), moved AS (
     UPDATE sagas_due AS d SET queue = %(queue)s, name = %(action)s, step = v.next, number = %(sequence)s + 2,
         due_at = now(), claimed_at = now(), timeout_at = now() + d.timeout * interval '1 s',
         lease_token = gen_random_uuid(), lease_until = now() + interval '30 s'
-    FROM v WHERE d.id = v.due
+    FROM v WHERE d.id = ANY (ARRAY[v.due])
 )"""
 COMPLETE = """
 saga AS (
     UPDATE sagas_saga AS s SET state = 'completed', version = %(version)s, sequence = %(sequence)s + 2,
         updated_at = now(), finished_at = now()
-    FROM v WHERE s.id = v.saga
+    FROM v WHERE s.id = ANY (ARRAY[v.saga])
 ), gone AS (
-    DELETE FROM sagas_due AS d USING v WHERE d.id = v.due
+    DELETE FROM sagas_due AS d USING v WHERE d.id = ANY (ARRAY[v.due])
 )"""
 EVENTS = """
 INSERT INTO sagas_event (saga_id, sequence, version, type, step, data, at)

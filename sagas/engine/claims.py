@@ -86,7 +86,7 @@ def claim(queues: Collection[str], limit: int, worker: str) -> list[Work]:
 def _take(queues: Sequence[str], limit: int, worker: str) -> tuple[list[Taken], dict[UUID, Held]]:
     """Take due rows, and their sagas with them."""
     with rows.prepared(connections[router.db_for_write(Due)]) as cursor:
-        cursor.execute(_TAKE, [queues, limit, limit, settings().LEASE, worker])
+        cursor.execute(_TAKE, [queues, limit, limit, settings().LEASE, worker], prepare=True)
         found = cursor.fetchall()
     taken = [Taken(*row) for *row, _ in found]
     texts = {row.saga_id: text for row, (*_, text) in zip(taken, found, strict=True) if text}
@@ -111,7 +111,7 @@ def _is_of(row: Taken, held: Held) -> bool:
 
 
 #: Queue by queue, so that none is read further than needed, however much waits there. What is updated comes in no
-#: order, so it is put back into that of being due.
+#: order, so it is put back into that of being due. A row is looked up as in :mod:`sagas.rows`.
 _TAKE = f"""
 WITH free AS (
     SELECT d.id, d.due_at FROM unnest(%s::text[]) AS q(name) CROSS JOIN LATERAL (
@@ -127,7 +127,7 @@ WITH free AS (
         timeout_at = statement_timestamp() + due.timeout * interval '1 second',
         worker = %s,
         error = NULL
-    FROM free WHERE due.id = free.id
+    FROM free WHERE due.id = ANY (ARRAY[free.id])
     RETURNING {", ".join(f"due.{name}" for name in Taken._fields)}, due.due_at
 )
 SELECT {", ".join(Taken._fields)}, (

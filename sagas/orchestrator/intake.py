@@ -1,6 +1,7 @@
 """What was published in a choreography, taken in by the transaction that decides about its saga."""
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -28,8 +29,9 @@ class Intake:
         ids = [held.id for held in sagas.values() if held.definition.flow is not None and not held.imported]
         if not ids:
             return {}
-        waiting = Due.objects.filter(saga_id__in=ids, kind=Due.DELIVERY, name=SAGA).order_by("id")
-        for pk, saga_id, event, data, by in waiting.values_list("pk", "saga_id", "event", "payload", "step"):
+        waiting = Due.objects.filter(saga_id__in=ids, kind=Due.DELIVERY, name=SAGA)
+        told = waiting.values_list("pk", "saga_id", "event", "payload", "step")
+        for pk, saga_id, event, data, by in sorted(told, key=itemgetter(0)):
             if saga_id not in broken:
                 try:
                     self._take(pk, saga_id, event or "", data or {}, by)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -31,7 +30,7 @@ PROGRESS_COLUMNS = Progress._fields[1:]
 _SAGA = ("id", "saga_type", "correlation_id", "definition_id", "origin_kind", *PROGRESS_COLUMNS)
 #: Why nothing is decided about a saga that ran elsewhere.
 IMPORTED = "It was imported: it ran, or runs, elsewhere, and is only a record here."
-_STEP = ("id", *StepProgress._fields)
+STEP_ROW = ("id", *StepProgress._fields)
 _DUE = ("id", "saga_id", "number", "lease_token", "kind")
 
 
@@ -83,14 +82,14 @@ class Held:
         We know all its rows, and each command is held by somebody: a claim makes no version, so whoever withdraws a
         command that is free must lock it. What waits for a time may be free, since nobody is called when that is up.
         """
-        scheduled = [step for step in self.progress.steps.values() if step.scheduled]
-        numbers, own = {step.number for step in scheduled}, own_wake(self.definition, self.progress)
-        if own is not None:
-            numbers.add(own.number)
-        if numbers != self.due.keys() or self.progress.paused or not self.rooted:
+        if self.progress.paused or not self.rooted:
             return False
-        free = {row.number for row in self.due.values() if row.lease_token is None}
-        return free.isdisjoint(step.number for step in scheduled if step.waiting is None)
+        calls = {step.number: step.waiting is None for step in self.progress.steps.values() if step.scheduled}
+        own = own_wake(self.definition, self.progress)
+        if own is not None:
+            calls[own.number] = False
+        due = self.due
+        return calls.keys() == due.keys() and all(not calls[n] or due[n].lease_token for n in due)
 
     @property
     def rooted(self) -> bool:
@@ -127,7 +126,7 @@ def lock(ids: Sequence[UUID]) -> Locked:
         versions: list[tuple[UUID, int]] = rows.select(Saga, ("id", "version"), "id", ids, "id")
         return Locked(database_now(), dict(versions), due_of(ids))
     with rows.prepared(connection) as cursor:
-        sagas, due, now = cursor.execute(_LOCK, [rows.array(ids)] * 2).fetchone()
+        sagas, due, now = cursor.execute(_LOCK, [rows.array(ids)] * 2, prepare=True).fetchone()
     found: dict[UUID, dict[int, DueRow]] = {}
     for pk, saga_id, number, token in json.loads(due or "[]"):
         found.setdefault(UUID(saga_id), {})[number] = DueRow(pk, number, UUID(token) if token else None)
@@ -135,13 +134,15 @@ def lock(ids: Sequence[UUID]) -> Locked:
 
 
 #: Not the sagas' keys: somebody who publishes in one refers to it, and may take a while to commit.
+#: Commands are put in order, not read in it: that could mean to read all that wait.
 #: The sagas come first, since they are counted before any command is read; the time comes last, when all is locked.
 _LOCK = f"""
 WITH s AS (
     SELECT id, version FROM {Saga._meta.db_table} WHERE id = ANY(%s::uuid[]) ORDER BY id FOR NO KEY UPDATE
 ), d AS (
     SELECT id, saga_id, number, lease_token FROM {Due._meta.db_table}
-    WHERE saga_id = ANY(%s::uuid[]) AND kind = '{Due.COMMAND}' AND (SELECT count(*) FROM s) > 0 ORDER BY id FOR UPDATE
+    WHERE saga_id = ANY(%s::uuid[]) AND kind = '{Due.COMMAND}' AND (SELECT count(*) FROM s) > 0
+    ORDER BY id + 0 FOR UPDATE
 )
 SELECT (SELECT json_agg(json_build_array(id, version))::text FROM s),
        (SELECT json_agg(json_build_array(id, saga_id, number, lease_token))::text FROM d),
@@ -197,8 +198,8 @@ def _log(broken: Mapping[UUID, Exception]) -> None:
         log.error("saga %s cannot be read", saga_id, exc_info=fault)
 
 
-#: A saga's columns, and those of each of its steps.
-_Rows = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]
+#: A saga's columns, and those of each of its steps, as STEP_ROW names them.
+_Rows = tuple[Mapping[str, Any], Sequence[Sequence[Any]]]
 
 
 def _rows(ids: Sequence[UUID]) -> Iterable[_Rows]:
@@ -207,12 +208,12 @@ def _rows(ids: Sequence[UUID]) -> Iterable[_Rows]:
     connection = connections[router.db_for_write(Saga)]
     if connection.vendor == "postgresql":
         with rows.prepared(connection) as cursor:
-            found = cursor.execute(_READ, [rows.array(ids)]).fetchall()
+            found = cursor.execute(_READ, [rows.array(ids)], prepare=True).fetchall()
         yield from (from_text(text) for (text,) in found)
         return
-    steps_of: dict[UUID, list[Mapping[str, Any]]] = {}
-    for saga_id, *step in rows.select(Step, ("saga_id", *_STEP), "saga_id", ids, "position"):
-        steps_of.setdefault(saga_id, []).append(dict(zip(_STEP, step, strict=True)))
+    steps_of: dict[UUID, list[Sequence[Any]]] = {}
+    for saga_id, *step in rows.select(Step, ("saga_id", *STEP_ROW), "saga_id", ids, "position"):
+        steps_of.setdefault(saga_id, []).append(step)
     for row in rows.select(Saga, _SAGA, "id", ids, "id"):
         yield dict(zip(_SAGA, row, strict=True)), steps_of.get(row[0], ())
 
@@ -220,7 +221,7 @@ def _rows(ids: Sequence[UUID]) -> Iterable[_Rows]:
 #: PostgreSQL's expression for the saga ``s`` and its steps as one text, which costs less to read than columns.
 AS_TEXT = f"""
 json_build_array({rows.as_json(Saga, _SAGA, "s")}, (
-    SELECT json_agg({rows.as_json(Step, _STEP, "t")} ORDER BY t.position)
+    SELECT json_agg({rows.as_json(Step, STEP_ROW, "t")} ORDER BY t.position)
     FROM {Step._meta.db_table} AS t WHERE t.saga_id = s.id
 ))::text"""  # noqa: S608 - names are our models' own
 _READ = f"SELECT {AS_TEXT} FROM {Saga._meta.db_table} AS s WHERE s.id = ANY(%s::uuid[]) ORDER BY s.id"  # noqa: S608
@@ -229,17 +230,21 @@ _READ = f"SELECT {AS_TEXT} FROM {Saga._meta.db_table} AS s WHERE s.id = ANY(%s::
 def from_text(text: str) -> _Rows:
     """Return the columns in what :data:`AS_TEXT` gave."""
     saga, steps = json.loads(text)
-    listed = [dict(zip(_STEP, rows.from_json(Step, _STEP, step), strict=True)) for step in steps or ()]
+    listed = [rows.from_json(Step, STEP_ROW, step) for step in steps or ()]
     return dict(zip(_SAGA, rows.from_json(Saga, _SAGA, saga), strict=True)), listed
 
 
-def held_from(saga: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], due: Mapping[int, DueRow]) -> Held:
-    """Make a saga of its rows' columns."""
+def held_from(saga: Mapping[str, Any], listed: Sequence[Sequence[Any]], due: Mapping[int, DueRow]) -> Held:
+    """Make a saga of its columns, and of its steps' rows: the values that STEP_ROW names."""
     values = {name: saga[name] for name in PROGRESS_COLUMNS}
     values["state"] = SagaState(values["state"])
-    progress = Progress({step["name"]: _step_progress(step) for step in steps}, **values)
-    pinned = definition_of(saga["definition_id"], (step["grown"] for step in steps))
-    ids = {step["name"]: step["id"] for step in steps}
+    steps: dict[str, StepProgress] = {}
+    ids: dict[str, int] = {}
+    for pk, *step in listed:
+        made = _step_progress(step)
+        steps[made.name], ids[made.name] = made, pk
+    progress = Progress(steps, **values)
+    pinned = definition_of(saga["definition_id"], (step.grown for step in steps.values()))
     same = (saga["id"], saga["saga_type"], saga["correlation_id"], pinned)
     return Held(*same, progress, due, ids, origin_kind=saga["origin_kind"])
 
@@ -272,11 +277,9 @@ _WORDS = [
     (StepProgress._fields.index(name), {word.value: word for word in words})
     for name, words in _STEP_WORDS.items()
 ]
-_step_values = itemgetter(*StepProgress._fields)
 
 
-def _step_progress(row: Mapping[str, Any]) -> StepProgress:
-    values = list(_step_values(row))
+def _step_progress(values: list[Any]) -> StepProgress:
     for index, words in _WORDS:
         if values[index] is not None:
             values[index] = words[values[index]]

@@ -243,7 +243,7 @@ def _verbs(
     """Return every verb, per step where it is about one, and whether it applies; asked of the same decision."""
     own = ("id", "saga_type", "correlation_id", "origin_kind")
     values = {name: getattr(saga, name) for name in (*loading.PROGRESS_COLUMNS, *own)}
-    rows = [{"id": s.pk, "name": s.name, **{c: getattr(s, c) for c in loading.STEP_COLUMNS}} for s in steps]
+    rows = [[getattr(step, column) for column in loading.STEP_ROW] for step in steps]
     claims = {n: loading.DueRow(row.pk, n, row.lease_token) for n, row in due.items()}
     held = loading.held_from({**values, "definition_id": saga.definition_id}, rows, claims)
     moment = m.Now(now, 1.0, held.claimed)

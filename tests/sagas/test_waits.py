@@ -21,6 +21,7 @@ from sagas.models import Due, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, ledger
 from sagas.registry import WAITS_QUEUE
 from tests.sagas import waits
+from tests.sagas.plans import due_rows_read
 from tests.sagas.running import assert_rows_are_the_fold
 from tests.waiting import until
 
@@ -403,15 +404,6 @@ def _crowd() -> None:
         cursor.execute("ANALYZE")
 
 
-def _rows_read(plan: dict[str, Any]) -> int:
-    """Count the rows of due work that a plan has read."""
-    inner = sum(_rows_read(each) for each in plan.get("Plans", []))
-    if plan.get("Relation Name") != Due._meta.db_table or plan["Node Type"] in {"ModifyTable", "LockRows"}:
-        return inner
-    read = plan.get("Actual Rows", 0) + plan.get("Rows Removed by Filter", 0)
-    return int(inner + read * plan.get("Actual Loops", 1))
-
-
 @pytest.mark.only_on("postgresql")
 @pytest.mark.usefixtures("_crowd")
 def test_a_claim_reads_nothing_that_waits_on_postgresql() -> None:
@@ -420,7 +412,7 @@ def test_a_claim_reads_nothing_that_waits_on_postgresql() -> None:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {claims._TAKE}", [list(QUEUES), 32, 32, 30.0, "me"])
         (found,) = cursor.fetchone()
         cursor.execute("SET enable_seqscan = on")
-    assert _rows_read(found[0]["Plan"]) < 10
+    assert due_rows_read(found[0]["Plan"]) < 10
 
 
 @pytest.mark.only_on("sqlite")
