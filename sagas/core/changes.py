@@ -94,6 +94,8 @@ def of_step(step: StepProgress, event: e.StepEvent, number: int) -> dict[str, An
     match event:
         case e.StepDispatched():
             return {**_dispatched(event, number), **_asking(event), "refused_at": None}
+        case e.StepCompleted():
+            return _completed(event)
         case e.DeliveryDispatched():
             return _dispatched(event, number)
         case e.FunctionDispatched():
@@ -274,19 +276,21 @@ def _after_undo(outcome: Outcome | None) -> dict[str, Any]:
             return {}
 
 
+def _completed(event: e.StepCompleted) -> dict[str, Any]:
+    """The action had its effect."""
+    return {
+        **_CLOSED,
+        "outcome": Outcome.COMPLETED,
+        "action_outcome": Outcome.COMPLETED,
+        "result": event.result,
+        "error": None,
+        "executed_at": event.at,
+    }
+
+
 def _verdict(step: StepProgress, event: e.StepEvent) -> dict[str, Any]:
     """The open command is closed: it is known, or settled, what became of it."""
     match event:
-        case e.StepCompleted(result=result, at=at):
-            done = Outcome.COMPLETED
-            found = {
-                "outcome": done,
-                "action_outcome": done,
-                "result": result,
-                "error": None,
-                "executed_at": at,
-            }
-            return _CLOSED | found
         case e.StepFailed(error=error, at=at):
             no = Outcome.REJECTED
             found = {"outcome": no, "action_outcome": no, "error": error, "refused_at": _heard(step, at)}

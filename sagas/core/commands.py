@@ -1,8 +1,8 @@
 """What progress says is due: the commands that wait for a participant, and their keys."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sagas.core.definition import SagaDefinition
@@ -18,8 +18,7 @@ def idempotency_key(saga_id: UUID | str, step: str, direction: Direction, genera
     return f"{saga_id}:{step}:{direction.value}:{generation}"
 
 
-@dataclass(frozen=True, slots=True)
-class DueCommand:
+class DueCommand(NamedTuple):
     """A command that has to be sent, and when."""
 
     step: str

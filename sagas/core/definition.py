@@ -166,6 +166,10 @@ class SagaDefinition:
         """Return the names of all steps that this one stands on, directly or not."""
         return self._ancestors[name]
 
+    def before(self, name: str) -> tuple[str, ...]:
+        """Return the ancestors' names, in the order in which they were defined."""
+        return self._before[name]
+
     @cached_property
     def pivot(self) -> SagaStep | None:
         """The point of no return, if the saga has one."""
@@ -215,6 +219,13 @@ class SagaDefinition:
     @cached_property
     def _ancestors(self) -> dict[str, frozenset[str]]:
         return {name: frozenset(_reach(self.needs, name)) for name in self.names}
+
+    @cached_property
+    def _before(self) -> dict[str, tuple[str, ...]]:
+        return {
+            name: tuple(filter(ancestors.__contains__, self.names))
+            for name, ancestors in self._ancestors.items()
+        }
 
     def document(self) -> dict[str, Any]:
         """Return the definition as plain data, defaults left out."""

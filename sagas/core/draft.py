@@ -1,6 +1,5 @@
 """A decision in the making: the events so far, the progress after them, and how a saga goes on from there."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -75,10 +74,12 @@ class Draft:
         if self.definition.growing:
             self._hear()
             return
-        for name, step in self.progress.steps.items():  # as they are now: dispatching one changes no other
-            if step.status is StepStatus.PENDING and self._passed(self.definition.needs(name)):
+        steps = self.progress.steps  # as they are now: dispatching one changes no other
+        passed = {name for name, step in steps.items() if step.status in _PASSED}
+        for name, step in steps.items():
+            if step.status is StepStatus.PENDING and passed.issuperset(self.definition.needs(name)):
                 self.dispatch_action(name)
-        if self._passed(self.definition.names):
+        if len(passed) == len(steps):
             self.add(e.SagaCompleted)
 
     def _hear(self) -> None:
@@ -88,11 +89,6 @@ class Draft:
             self.dispatch_action(FUNCTION)
         elif function.status is StepStatus.COMPLETED:
             self.add(e.SagaCompleted)
-
-    def _passed(self, names: Iterable[str]) -> bool:
-        """Whether what stands on these steps may begin."""
-        steps = self.progress.steps
-        return all(steps[name].status in _PASSED for name in names)
 
     def dispatch_action(self, name: str) -> None:
         """Make the step's action due, as a new generation."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from sagas.core import changes
 from sagas.core import events as e
-from sagas.core.progress import Progress
+from sagas.core.progress import Progress, moved
 from sagas.core.words import SagaState as S
 from sagas.core.words import StepStatus as T
 
@@ -172,9 +172,9 @@ def evolve(progress: Progress, event: e.Event) -> Progress:
     else:
         before = progress.steps[event.step]
         status = next_status(before.status, type(event))
-        after = before._replace(status=status, **changes.of_step(before, event, number))
+        after = moved(before, {"status": status, **changes.of_step(before, event, number)})
         new["steps"] = {**progress.steps, event.step: after}
-    return progress._replace(**new)
+    return moved(progress, new)
 
 
 def fold(progress: Progress, events: Iterable[e.Event]) -> Progress:

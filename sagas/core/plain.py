@@ -6,6 +6,8 @@ from typing import Any
 
 #: More levels than any sane document has; SQLite itself stops at 1,000.
 DEEPEST = 200
+#: Bits of a whole number that nobody need write down to know that it can be.
+_WORD = 64
 _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 #: An escaped NUL character, which PostgreSQL has no room for.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -17,6 +19,8 @@ class NotPlain(ValueError):
 
 def plain(value: Any) -> Any:
     """Return a value as it will be read back. Raises :class:`NotPlain`."""
+    if _is_flat(value):
+        return dict(value)
     try:
         text = _encode(value)
         text.encode()
@@ -30,6 +34,20 @@ def plain(value: Any) -> Any:
     if text.count("[") + text.count("{") > DEEPEST and _depth(read_back) > DEEPEST:
         raise NotPlain(f"it is nested more than {DEEPEST} levels deep")
     return read_back
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether it is an object of short values, as most are, that are read back as they are: no need to write them."""
+    return type(value) is dict and all(
+        type(key) is str and key.isprintable() and _is_short(each) for key, each in value.items()
+    )
+
+
+def _is_short(value: Any) -> bool:
+    # What is printable has neither a NUL character nor half of one.
+    if type(value) is str:
+        return value.isprintable()
+    return value is None or type(value) is bool or (type(value) is int and value.bit_length() < _WORD)
 
 
 def _depth(value: Any) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sagas.core.definition import SagaDefinition
 from sagas.core.words import FORWARD, URGENCY, Attention, Direction, Outcome, SagaState, StepStatus, Waiting
@@ -64,7 +64,9 @@ class StepProgress(NamedTuple):
     @property
     def number(self) -> int | None:
         """The open command's number."""
-        return self.number_of(self.open) if self.open else None
+        if self.open is None:
+            return None
+        return self.action_number if self.open is Direction.DO else self.undo_number
 
     def number_of(self, direction: Direction) -> int | None:
         """Return the number of the latest command in that direction."""
@@ -159,7 +161,22 @@ class Progress(NamedTuple):
 
     def awaiting(self, number: int) -> StepProgress | None:
         """Return the step whose open command has that number."""
-        return next((step for step in self.steps.values() if step.number == number), None)
+        for step in self.steps.values():
+            if step.open is not None and step.number == number:
+                return step
+        return None
+
+
+_P = TypeVar("_P", StepProgress, Progress)
+_PLACES = {kind: {name: n for n, name in enumerate(kind._fields)} for kind in (StepProgress, Progress)}
+
+
+def moved(value: _P, changes: Mapping[str, Any]) -> _P:
+    """Return it with some other values: ``_replace``, in half the time. Raises KeyError for what it does not have."""
+    places, values = _PLACES[type(value)], list(value)
+    for name, new in changes.items():
+        values[places[name]] = new
+    return tuple.__new__(type(value), values)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -50,8 +50,7 @@ def _undo(
 ) -> SagaStep:
     """Return the step that undoes a step: it is called as that, and gets what its undo would have got."""
     pinned, step = definition.step(name), progress.steps[name]
-    ancestors = definition.ancestors(name)
-    results = {other: progress.steps[other].result for other in definition.names if other in ancestors}
+    results = {other: progress.steps[other].result for other in definition.before(name)}
     return SagaStep(
         name=name,
         action=pinned.compensation or "",

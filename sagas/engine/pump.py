@@ -79,7 +79,8 @@ class Pump:
         self._looked = 0.0
         self._more = True
         """Whether something may be due that is not claimed: somebody rang, or there was more than we took."""
-        self._reserved = 0
+        self._room = 0
+        """How many commands may still be taken on as they are dispatched."""
         self._linger = 0.0
         """Half of what the latest commit took: waiting so long for company is cheaper than another commit."""
         self.staying = threading.Event()
@@ -126,7 +127,7 @@ class Pump:
     @property
     def free(self) -> int:
         """How many more handlers may run."""
-        return settings().CONCURRENCY - len(self.running) - self._reserved
+        return settings().CONCURRENCY - len(self.running)
 
     def _fill(self) -> int:
         if self.free <= 0 or not self._curious or not self.room.there:
@@ -258,8 +259,6 @@ class Pump:
         except Exception as fault:  # not the database's absence: one of them cannot be written
             self._deliver_apart(outcomes, fault)
             return
-        finally:
-            self._reserved = 0
         self._sagas.update(delivered.sagas)
         for held, due, lease in delivered.claimed:
             self._begin(command_work(held, Sent.of(due), lease.token, lease.timeout_at))
@@ -293,12 +292,13 @@ class Pump:
     def _attempt(
         self, answers: list[orchestrator.Answered], known: dict[UUID, loading.Held]
     ) -> orchestrator.Delivered:
-        self._reserved = 0
+        room = 0 if self.stopping() else self.free
         try:
+            self._room = room
             try:
                 return orchestrator.deliver(answers, self._take_on, known, trust=True)
             except Stale:  # somebody else has moved one of them
-                self._reserved = 0
+                self._room = room
                 return orchestrator.deliver(answers, self._take_on, known)
         except AWAY as fault:
             if is_unwritable(fault, alone=len(answers) == 1):
@@ -307,9 +307,9 @@ class Pump:
 
     def _take_on(self, queue: str, now: datetime, timeout: float) -> ledger.Lease | None:
         """Lease a command as it is dispatched, if it is for us and there is room."""
-        if queue not in self.queues or self.free <= 0 or self.stopping():
+        if self._room <= 0 or queue not in self.queues:
             return None
-        self._reserved += 1
+        self._room -= 1
         until = now + timedelta(seconds=timeout)
         return ledger.Lease(uuid4(), claims.lease_end(now), now, until, self.worker)
 

@@ -105,18 +105,18 @@ class Slots:
         bell.acquire()
         with self._lock:
             self._called = False
-        looked = -LOOK_AFTER
+        looked, ours = -LOOK_AFTER, connections.all()  # open or not: a thread keeps them for its life
         while (taken := self._next(bell)) is not None:
             function, done = taken
             result, fault = None, None
-            if time.monotonic() - looked >= LOOK_AFTER or any(map(_has_news, _open_connections())):
+            if time.monotonic() - looked >= LOOK_AFTER or any(map(_has_news, ours)):
                 close_old_connections()
                 looked = time.monotonic()
             try:
                 result = function()
             except BaseException as raised:  # whatever a handler raises is its outcome, not our end
                 fault = raised
-            if fault is not None or any(map(_is_out_of_order, _open_connections())):
+            if fault is not None or any(map(_is_out_of_order, ours)):
                 close_old_connections()
             with self._lock:
                 self._busy -= 1
@@ -166,16 +166,12 @@ class Slots:
             done(result, None)
 
 
-def _open_connections() -> list[Any]:
-    return [each for each in connections.all(initialized_only=True) if each.connection is not None]
-
-
 def _has_news(connection: Any) -> bool:
     """Whether a server has said something that nobody asked: that it has ended the session, as a rule.
 
     It is no question to the server, so it can come before each handler.
     """
-    if connection.vendor != "postgresql":
+    if connection.connection is None or connection.vendor != "postgresql":
         return False
     if connection.connection.closed:
         return True
@@ -186,6 +182,8 @@ def _has_news(connection: Any) -> bool:
 
 def _is_out_of_order(connection: Any) -> bool:
     """Whether a handler left a connection as the next one must not find it, or it has been open for long enough."""
+    if connection.connection is None:
+        return False
     if connection.close_at is not None and time.monotonic() >= connection.close_at:
         return True
     return bool(connection.errors_occurred or connection.autocommit != connection.settings_dict["AUTOCOMMIT"])

@@ -94,14 +94,14 @@ def _command(held: Held, sent: Sent, deadline: datetime) -> CommandInput:
     """Return what a handler is called with. Raises whatever comes of data that are no mappings."""
     pinned, at = held.definition.step(sent.step), held.progress.steps[sent.step]
     saga_id = str(held.id)
-    ancestors = held.definition.ancestors(sent.step) - ({FUNCTION} if held.definition.growing else set())
+    results = {name: held.progress.steps[name].result for name in held.definition.before(sent.step)}
+    if held.definition.growing:
+        results.pop(FUNCTION, None)
     values: dict[str, Any] = {
         **((at.input if at.input is not None else held.progress.data) or {}),
         "saga_id": saga_id,
         "step_name": sent.step,
-        "results": {
-            name: held.progress.steps[name].result for name in held.definition.names if name in ancestors
-        },
+        "results": results,
     }
     undoes = pinned.undoes
     if sent.direction is Direction.UNDO:

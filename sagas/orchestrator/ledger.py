@@ -37,7 +37,10 @@ COMMAND_COLUMNS = (
 
 
 class Lease(NamedTuple):
-    """A claim on a command that is made with its very dispatch: no other worker need look for it."""
+    """A claim on a command that is made with its very dispatch: no other worker need look for it.
+
+    Its fields are those of COMMAND_COLUMNS.
+    """
 
     token: UUID
     until: datetime
@@ -45,6 +48,8 @@ class Lease(NamedTuple):
     timeout_at: datetime
     worker: str
 
+
+_NO_LEASE = (None,) * len(Lease._fields)
 
 #: Asked for each command that becomes due at once: (queue, now, its timeout in seconds) -> a lease to write with it.
 Claim = Callable[[str, datetime, float], Lease | None]
@@ -130,7 +135,7 @@ class Group:
         Raises :class:`rows.Stale` if a saga is not as it was when it was locked, or last seen.
         """
         # In one order everywhere: two groups never wait for each other.
-        moved = [held for _, held in sorted(self.sagas.items()) if held.events]
+        moved = sorted((held for held in self.sagas.values() if held.events), key=lambda held: held.id.int)
         if not moved:
             self.batch.write()
             return
@@ -185,8 +190,10 @@ class Group:
             over, due = _due_changes(held)
             left = {number: row for number, row in held.due.items() if number not in over}
             for command in due:
-                lease = self._lease(held, command)
-                values = self._command_values(held, command, lease)
+                queue, due_at = _queue(command), self._due_at(held, command)
+                free = not held.progress.paused and due_at <= self.now
+                lease = self._lease(held, command, queue) if free else None
+                values = _command_values(held, command, queue, due_at, lease)
                 if over:
                     row = over.pop(command.number, None) or over.popitem()[1]
                     left[command.number] = DueRow(row, command.number, lease and lease.token)
@@ -199,11 +206,8 @@ class Group:
         self.batch.delete(Due, "id", gone)
         self.batch.insert(Due, ("kind", "saga_id", *COMMAND_COLUMNS), new)
 
-    def _lease(self, held: Held, command: DueCommand) -> Lease | None:
+    def _lease(self, held: Held, command: DueCommand, queue: str) -> Lease | None:
         """Have the caller take on what is due at once, or say that its queue has work."""
-        if held.progress.paused or self._due_at(held, command) > self.now:
-            return None
-        queue = _queue(command)
         lease = self.claim(queue, self.now, command.timeout) if self.claim else None
         if lease is None:
             self.queues.add(queue)
@@ -211,22 +215,12 @@ class Group:
             self.claimed.append((held, command, lease))
         return lease
 
-    def _command_values(self, held: Held, command: DueCommand, lease: Lease | None) -> tuple[Any, ...]:
-        leased = (
-            (lease.token, lease.until, lease.at, lease.timeout_at, lease.worker) if lease else (None,) * 5
-        )
-        return (
-            _queue(command), self._due_at(held, command), held.progress.paused, command.name, command.attempt,
-            command.step, command.direction.value, command.number, command.generation, command.timeout,
-            *leased, None,
-        )  # fmt: skip
-
     def _due_at(self, held: Held, command: DueCommand) -> datetime:
         """Return when a command is due by the database's clock, to which a saga's may be ahead if it was set back."""
-        if command.fixed:
+        by_saga = held.progress.updated_at
+        if command.fixed or by_saga is None or by_saga <= self.now:
             return command.due_at
-        ahead = (held.progress.updated_at or self.now) - self.now
-        return command.due_at - max(ahead, timedelta(0))
+        return command.due_at - (by_saga - self.now)
 
     def _write_pauses(self, moved: Sequence[Held]) -> None:
         for held in moved:
@@ -240,6 +234,15 @@ class Group:
 def _queue(command: DueCommand) -> str:
     """Return the queue of what is due: whoever serves a participant may call it, anybody tell that a time is up."""
     return registry.WAITS_QUEUE if command.waits else registry.queue_for(command.name)
+
+
+def _command_values(
+    held: Held, command: DueCommand, queue: str, due_at: datetime, lease: Lease | None
+) -> tuple[Any, ...]:
+    return (
+        queue, due_at, held.progress.paused, command.name, command.attempt, command.step, command.direction.value,
+        command.number, command.generation, command.timeout, *(lease or _NO_LEASE), None,
+    )  # fmt: skip
 
 
 def _due_changes(held: Held) -> tuple[dict[int, int], list[DueCommand]]:

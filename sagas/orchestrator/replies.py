@@ -119,7 +119,7 @@ def _let_go(held: loading.Held, answer: Answered) -> None:
     number = answer.reply.number
     row = held.due.get(number)
     if row is not None and row.lease_token == answer.lease_token:
-        held.due = {**held.due, number: row._replace(lease_token=None)}
+        held.due = {**held.due, number: loading.DueRow(row.id, number, None)}
 
 
 def _superseded(held: loading.Held, answer: Answered) -> bool:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError, IntegrityError, OperationalError, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, router, transaction
 from pydantic import BaseModel, ValidationError
 
 from sagas import registry
@@ -149,7 +149,7 @@ def record(openings: Sequence[Opening]) -> list[Saga]:
     values = [_saga_values(each, opening) for each, opening in zip(held, openings, strict=True)]
     group.batch.insert(Saga, _COLUMNS, values)
     group.write()
-    return [_saga(dict(zip(_COLUMNS, row, strict=True))) for row in values]
+    return [_saga(row) for row in values]
 
 
 _company: Company[Opening, Saga] = Company(record, most=64)
@@ -160,6 +160,7 @@ _COLUMNS = (
     "id", "saga_type", "definition_id", "correlation_id", "idempotency_key", "fingerprint", "origin_id",
     "origin_kind", "started_by_id", "created_at", *(c.rstrip("=") for c in shapes.SAGA_COLUMNS),
 )  # fmt: skip
+_FIELDS = [field.attname for field in Saga._meta.concrete_fields]
 
 
 def _saga_values(held: loading.Held, opening: Opening) -> tuple[Any, ...]:
@@ -171,10 +172,10 @@ def _saga_values(held: loading.Held, opening: Opening) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _saga(values: dict[str, Any]) -> Saga:
-    saga = Saga(**values)
-    saga._state.adding, saga._state.db = False, "default"
-    return saga
+def _saga(row: Sequence[Any]) -> Saga:
+    """Return a new row as if it were read: that makes an object in half the time."""
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Saga.from_db(router.db_for_write(Saga), _FIELDS, [values[name] for name in _FIELDS])
 
 
 def _author(saga_type: str) -> Any:

@@ -132,7 +132,11 @@ def test_a_connection_that_a_server_has_ended_is_noticed_without_a_question() ->
 @pytest.mark.parametrize("change", [{"errors_occurred": True}, {"autocommit": False}, {"close_at": 0.0}])
 def test_a_connection_is_not_left_to_the_next_handler_as_it_must_not_find_it(change: dict[str, Any]) -> None:
     left = SimpleNamespace(
-        errors_occurred=False, autocommit=True, close_at=None, settings_dict={"AUTOCOMMIT": True}
+        connection=object(),
+        errors_occurred=False,
+        autocommit=True,
+        close_at=None,
+        settings_dict={"AUTOCOMMIT": True},
     )
     assert not slots._is_out_of_order(left)
     assert slots._is_out_of_order(SimpleNamespace(**{**vars(left), **change}))
