@@ -8,6 +8,7 @@ from bench.report import PAGES, Report, number, spread
 
 LABELS = {
     "sagadesk": "Sagadesk",
+    "sagadesk_plain": "Sagadesk as it comes",
     "restate": "Restate",
     "dbos": "DBOS",
     "temporal": "Temporal, development server",
@@ -168,6 +169,7 @@ def _drained(made: Report, figures: Figures) -> None:
             ("raw", "drained_10", "hand-written SQL, groups of 10"),
             ("raw", "drained_1", "hand-written SQL, one by one"),
             ("sagadesk", "drained", "Sagadesk"),
+            ("sagadesk_plain", "drained", "Sagadesk as it comes"),
             ("sagadesk_sqlite", "drained", "Sagadesk on SQLite"),
         )
         if figures.values(name, figure)

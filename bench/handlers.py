@@ -25,8 +25,10 @@ def main() -> int:
         with engine.workers():
             rates = {name: _rate(engine, name, count) for name in ("Threads", "Loop")}
             hung = max(1, slots // 50)
-            _hang(engine, hung)
+            _hang(engine, "HangingThread", "ThreadService.Hang", hung)
             rates["hung"] = _rate(engine, "Threads", count, besides=hung)
+            _hang(engine, "HangingCoroutine", "LoopService.Hang", hung)
+            rates["hung_loop"] = _rate(engine, "Loop", count, besides=2 * hung)
     report.numbers = {"ideal": ideal, "rates": rates, "hung": hung}
     report.say(
         f"{WORKERS} workers of {slots // WORKERS} slots; four steps of {1000 * PAUSE:g} ms:"
@@ -35,13 +37,13 @@ def main() -> int:
     report.table(
         ("handlers", "sagas/s", "of the ideal"),
         [
-            ("plain functions", number(rates["Threads"]), f"{rates['Threads'] / ideal:.0%}"),
-            ("async def", number(rates["Loop"]), f"{rates['Loop'] / ideal:.0%}"),
-            (
-                f"plain functions, {hung} of {slots} slots hung",
-                number(rates["hung"]),
-                f"{rates['hung'] / ideal:.0%}",
-            ),
+            (label, number(rates[name]), f"{rates[name] / ideal:.0%}")
+            for name, label in (
+                ("Threads", "plain functions"),
+                ("Loop", "async def"),
+                ("hung", f"plain functions, {hung} of {slots} slots hung"),
+                ("hung_loop", f"async def, {2 * hung} of {slots} slots hung"),
+            )
         ],
     )
     report.hand_over(asked)
@@ -63,13 +65,13 @@ def _rate(engine: Any, saga_type: str, count: int, besides: int = 0) -> float:
     return count / (time.perf_counter() - began)
 
 
-def _hang(engine: Any, count: int) -> None:
+def _hang(engine: Any, saga_type: str, command: str, count: int) -> None:
     """Have that many handlers hang, and wait until they do."""
     from sagas.orchestrator import start_many
 
-    start_many("Hanging", [{}] * count)
-    hanging = "SELECT count(*) FROM sagas_due WHERE name = 'ThreadService.Hang' AND lease_token IS NOT NULL"
-    engine.driver.until(lambda: engine.rows(hanging)[0][0] == count, count)
+    start_many(saga_type, [{}] * count)
+    hanging = "SELECT count(*) FROM sagas_due WHERE name = %s AND lease_token IS NOT NULL"
+    engine.driver.until(lambda: engine.rows(hanging, command)[0][0] == count, count)
 
 
 if __name__ == "__main__":

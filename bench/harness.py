@@ -83,9 +83,6 @@ def measure(entrant: Entrant, servers: Servers, effort: Effort, figures: Figures
             "options": entrant.options,
         }
         for figure in _told(entrant.engine, python, task, folder):
-            wal = figure.pop("wal", None)
-            if wal and wal[0]:
-                figure["commits_per_saga"] = round(servers.commits(*wal) / figure["sagas"], 3)
             figures.keep(entrant.name, figure)
 
 

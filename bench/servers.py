@@ -1,7 +1,6 @@
 """What every engine of a run shares: one PostgreSQL with its default durability, one Redis, one folder."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -51,14 +50,6 @@ class Servers:
         finally:
             shutil.rmtree(folder)
 
-    def commits(self, begin: str, end: str) -> int:
-        """Count the transactions that wrote, between two places in the log; those that only read leave nothing."""
-        log = self.folder / "postgres" / "data" / "pg_wal"
-        command = [servers.binary("pg_waldump"), "--stats=record", "-p", log, "-s", begin, "-e", end]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        found = re.search(r"^Transaction/COMMIT\s+(\d+)", said, re.MULTILINE)
-        return int(found[1]) if found else 0
-
     def migrate(self) -> None:
         """Make the databases that copies are taken of."""
         self._sql(f"CREATE DATABASE {TEMPLATE}")
@@ -95,10 +86,7 @@ def running(address: str | None = None) -> Iterator[Servers]:
                 (folder / name).mkdir()
             redis = stack.enter_context(servers.redis(folder / "redis", address=address))
             stack.enter_context(servers.postgres(folder / "postgres", durable=True, address=address))
-            started = Servers(folder, redis)
-            # The log is read after a measurement: it must still be there.
-            started._sql("ALTER SYSTEM SET wal_keep_size = '4GB'", "SELECT pg_reload_conf()")
-            yield started
+            yield Servers(folder, redis)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

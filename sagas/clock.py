@@ -18,7 +18,7 @@ def database_now() -> datetime:
     connection = connections[DEFAULT_DB_ALIAS]
     if connection.vendor == "postgresql":
         with rows.prepared(connection) as cursor:
-            return cursor.execute("SELECT clock_timestamp()", prepare=True).fetchone()[0].astimezone(UTC)  # type: ignore[no-any-return]
+            return cursor.execute("SELECT clock_timestamp()").fetchone()[0].astimezone(UTC)  # type: ignore[no-any-return]
     with connection.cursor() as cursor:
         cursor.execute("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")
         return datetime.fromisoformat(cursor.fetchone()[0]).replace(tzinfo=UTC)

@@ -83,7 +83,7 @@ class Batch:
         expected = [len(part.rows) for part in self._parts if part.exact]
         try:
             with prepared(connection) as cursor:
-                cursor.execute(statement, [*parameters, *expected], prepare=True)
+                cursor.execute(statement, [*parameters, *expected])
         except DataError as fault:
             if isinstance(fault.__cause__, DivisionByZero):
                 raise Stale from None
@@ -142,10 +142,9 @@ _cursors: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 @contextmanager
 def prepared(connection: Any) -> Iterator[Any]:
-    """A cursor of PostgreSQL, whose statements are executed with ``prepare=True``: planned once, if the connection may.
+    """A cursor of PostgreSQL whose statements are planned once, where the connection's settings allow it.
 
-    Left alone, psycopg prepares what is sent for the fifth time, and planning takes as long as several executions.
-    A connection has one cursor for all: what a statement found is to be read before the next.
+    A connection has one for all: what a statement found is to be read before the next.
     """
     import psycopg  # only here is it sure to be there
 
@@ -169,7 +168,7 @@ def select(
     if connection.vendor == "postgresql":
         sql = _select_sql(model, columns, key, order, f"= ANY(%s::{_type(model, key, connection)}[])")
         with prepared(connection) as cursor:
-            found = cursor.execute(sql, [array(wanted)], prepare=True).fetchall()
+            found = cursor.execute(sql, [array(wanted)]).fetchall()
     else:
         sql = _select_sql(model, columns, key, order, f"IN ({', '.join(['%s'] * len(wanted))})")
         with connection.cursor() as cursor:

@@ -146,11 +146,13 @@ _PLANNER = "SET plan_cache_mode = force_generic_plan; SET jit = off; " + "; ".jo
 def _plan_by_keys(connection: Any, **_: Any) -> None:
     """Set the planner of the pump's connection; handlers, who ask what they like, run in other threads.
 
+    Its statements are prepared when they are first sent: planning one takes as long as executing it several times.
     ``prepare_threshold`` None says that a pooler moves sessions about: nothing may be set in one then.
     """
     if connection.vendor != "postgresql" or threading.current_thread() is not threading.main_thread():
         return
     if connection.connection.prepare_threshold is not None:
+        connection.connection.prepare_threshold = 0
         with connection.cursor() as cursor:
             cursor.execute(_PLANNER)
 

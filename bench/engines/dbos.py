@@ -57,7 +57,7 @@ def main() -> None:
     with launched("driver"):
         pass  # it makes its tables
     with driver.crew("bench.engines.dbos", PROCESSES) as crew:
-        driver.throughput(crew, log_position)
+        driver.throughput(crew, None if SQLITE else writers)
     with launched("driver", QUEUE):
         driver.latency("idle", lambda: many(HAPPY, 1))
         DBOS.register_queue(QUEUE, polling_interval_sec=0.05)
@@ -83,12 +83,10 @@ def launched(name: str, *queues: str) -> Iterator[None]:
     DBOS.destroy()
 
 
-def log_position() -> str:
-    """Tell where the log of PostgreSQL ends; SQLite's is not counted."""
-    if SQLITE:
-        return ""
+def writers() -> int:
+    """Tell how many transactions have written so far."""
     with psycopg.connect(driver.task().database) as connection:
-        return str(connection.execute("SELECT pg_current_wal_insert_lsn()").fetchone()[0])
+        return int(connection.execute(driver.NEXT_WRITER).fetchone()[0])
 
 
 def queued(order: str) -> None:

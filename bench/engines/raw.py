@@ -56,13 +56,13 @@ WITH v AS MATERIALIZED (
 ), done AS (
     UPDATE sagas_step AS s SET status = 'completed', open = NULL, scheduled = false, due_at = NULL,
         outcome = 'completed', action_outcome = 'completed', result = v.result, executed_at = now()
-    FROM v WHERE s.saga_id = v.saga AND s.name = v.step
+    FROM v WHERE s.saga_id = ANY (ARRAY[v.saga]) AND s.name = v.step
 ),"""
 DISPATCH = """
 next AS (
     UPDATE sagas_step AS s SET status = 'executing', open = 'do', scheduled = true, due_at = now(), attempt = 1,
         budget = 5, generation = 1, action_number = %(sequence)s + 2, dispatched_at = now()
-    FROM v WHERE s.saga_id = v.saga AND s.name = v.next
+    FROM v WHERE s.saga_id = ANY (ARRAY[v.saga]) AND s.name = v.next
 ), saga AS (
     UPDATE sagas_saga AS s SET version = %(version)s, sequence = %(sequence)s + 2, updated_at = now()
     FROM v WHERE s.id = ANY (ARRAY[v.saga])
@@ -103,7 +103,7 @@ def main() -> None:
     with driver.crew("bench.engines.raw", PROCESSES) as crew:
         for size in GROUPS:
             drain = partial(crew, str(size))
-            driver.drained(f"drained_{size}", sagadesk.make_wait, drain, sagadesk.log_position)
+            driver.drained(f"drained_{size}", sagadesk.make_wait, drain, sagadesk.writers)
     assert sagadesk.all_ended()
     sagadesk.check()
 

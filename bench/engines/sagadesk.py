@@ -35,8 +35,9 @@ def main() -> None:
         text=f"{WORKERS} workers and the clock, {_changed()}; {STARTERS} starters",
     )
     with workers():
-        driver.measure(many, log_position)
-        driver.drained("drained", make_wait, lambda count: driver.until(all_ended, count), log_position)
+        written = writers if connection.vendor == "postgresql" else None
+        driver.measure(many, written)
+        driver.drained("drained", make_wait, lambda count: driver.until(all_ended, count), written)
     check()
     tell_size()
 
@@ -133,11 +134,9 @@ def tell_size() -> None:
         driver.tell("size", rows=round(sum(counts.values()) / sagas, 2), bytes=int(size[0][0] / sagas))
 
 
-def log_position() -> str:
-    """Tell where the log of PostgreSQL ends; SQLite's is not counted."""
-    if connection.vendor != "postgresql":
-        return ""
-    return str(rows("SELECT pg_current_wal_insert_lsn()")[0][0])
+def writers() -> int:
+    """Tell how many transactions have written so far."""
+    return int(rows(driver.NEXT_WRITER)[0][0])
 
 
 def rows(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:

@@ -31,14 +31,24 @@ class Loop(_Waiting):
     saga_type, action = "Loop", "LoopService.Wait"
 
 
-class Hanging(SagaOrchestrator):
-    """Hangs."""
-
-    saga_type = "Hanging"
+class _Hanging(SagaOrchestrator):
+    action = ""
 
     def define_steps(self, data: Mapping[str, Any]) -> list[SagaStep]:
         """Return a step that takes much longer than anything is measured."""
-        return [SagaStep(name="hang", action="ThreadService.Hang", timeout=HANGS)]
+        return [SagaStep(name="hang", action=self.action, timeout=HANGS)]
+
+
+class HangingThread(_Hanging):
+    """Hangs in a plain function."""
+
+    saga_type, action = "HangingThread", "ThreadService.Hang"
+
+
+class HangingCoroutine(_Hanging):
+    """Hangs in a coroutine."""
+
+    saga_type, action = "HangingCoroutine", "LoopService.Hang"
 
 
 @command("ThreadService.Wait", inbox=True)
@@ -51,6 +61,12 @@ def wait(given: Mapping[str, Any]) -> None:
 def hang(given: Mapping[str, Any]) -> None:
     """Wait for very long."""
     time.sleep(HANGS)
+
+
+@command("LoopService.Hang", inbox=True)
+async def hang_in_loop(given: Mapping[str, Any]) -> None:
+    """Wait for very long, and keep nobody else waiting."""
+    await asyncio.sleep(HANGS)
 
 
 @command("LoopService.Wait", inbox=True)

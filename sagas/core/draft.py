@@ -79,7 +79,7 @@ class Draft:
         for name, step in steps.items():
             if step.status is StepStatus.PENDING and passed.issuperset(self.definition.needs(name)):
                 self.dispatch_action(name)
-        if len(passed) == len(steps):
+        if all(steps[name].status in _PASSED for name in self.definition.names):
             self.add(e.SagaCompleted)
 
     def _hear(self) -> None:

@@ -86,7 +86,7 @@ def claim(queues: Collection[str], limit: int, worker: str) -> list[Work]:
 def _take(queues: Sequence[str], limit: int, worker: str) -> tuple[list[Taken], dict[UUID, Held]]:
     """Take due rows, and their sagas with them."""
     with rows.prepared(connections[router.db_for_write(Due)]) as cursor:
-        cursor.execute(_TAKE, [queues, limit, limit, settings().LEASE, worker], prepare=True)
+        cursor.execute(_TAKE, [queues, limit, limit, settings().LEASE, worker])
         found = cursor.fetchall()
     taken = [Taken(*row) for *row, _ in found]
     texts = {row.saga_id: text for row, (*_, text) in zip(taken, found, strict=True) if text}
@@ -228,7 +228,10 @@ def pass_on(works: Collection[Work]) -> frozenset[UUID]:
         for work in works
         if any(waits_on.get(work.token) in queues and work.called in names for queues, names in served)
     ]
-    _held(passed).update(**_FREE, due_at=database_now() + timedelta(seconds=PASSED_ON))
+    with transaction.atomic():  # locked in the order in which a saga's are: see loading.lock
+        ours = list(_held(passed).order_by("pk").select_for_update().values_list("pk", flat=True))
+        later = database_now() + timedelta(seconds=PASSED_ON)
+        Due.objects.filter(pk__in=ours).update(**_FREE, due_at=later)
     return frozenset(work.token for work in passed)
 
 

@@ -292,7 +292,7 @@ class Pump:
     def _attempt(
         self, answers: list[orchestrator.Answered], known: dict[UUID, loading.Held]
     ) -> orchestrator.Delivered:
-        room = 0 if self.stopping() else self.free
+        room = self.free
         try:
             self._room = room
             try:
@@ -307,7 +307,7 @@ class Pump:
 
     def _take_on(self, queue: str, now: datetime, timeout: float) -> ledger.Lease | None:
         """Lease a command as it is dispatched, if it is for us and there is room."""
-        if self._room <= 0 or queue not in self.queues:
+        if self._room <= 0 or queue not in self.queues or self.stopping():
             return None
         self._room -= 1
         until = now + timedelta(seconds=timeout)

@@ -105,7 +105,7 @@ class Slots:
         bell.acquire()
         with self._lock:
             self._called = False
-        looked, ours = -LOOK_AFTER, connections.all()  # open or not: a thread keeps them for its life
+        looked, ours = -LOOK_AFTER, connections.all(initialized_only=True)
         while (taken := self._next(bell)) is not None:
             function, done = taken
             result, fault = None, None
@@ -116,6 +116,9 @@ class Slots:
                 result = function()
             except BaseException as raised:  # whatever a handler raises is its outcome, not our end
                 fault = raised
+            ours = connections.all(
+                initialized_only=True
+            )  # once for each handler: it takes as long as all the rest
             if fault is not None or any(map(_is_out_of_order, ours)):
                 close_old_connections()
             with self._lock:

@@ -1,7 +1,8 @@
 from django.db import migrations
 
-#: Percent of a page that inserts may fill. A saga's row is updated five times, a step's twice; where the new one finds
-#: room beside the old, no index moves. At 80, half of a saga's updates found none, and the tables were larger for it.
+#: Percent of a page that inserts may fill. The row of a saga of four steps is updated at least four times, a step's
+#: twice; where the new one finds room beside the old, no index moves. At 80, half of a saga's updates found none, and
+#: the tables were larger for it.
 FILL = {"sagas_saga": 50, "sagas_step": 70}
 BEFORE = {"sagas_saga": 80, "sagas_step": 80}
 

@@ -134,7 +134,8 @@ class Group:
 
         Raises :class:`rows.Stale` if a saga is not as it was when it was locked, or last seen.
         """
-        # In one order everywhere: two groups never wait for each other.
+        # In one order: two groups do not wait for each other. Those whose sagas change in several ways could, since
+        # they are written one way after the other; then PostgreSQL ends one of them, and it is written again.
         moved = sorted((held for held in self.sagas.values() if held.events), key=lambda held: held.id.int)
         if not moved:
             self.batch.write()

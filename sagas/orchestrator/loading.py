@@ -126,7 +126,7 @@ def lock(ids: Sequence[UUID]) -> Locked:
         versions: list[tuple[UUID, int]] = rows.select(Saga, ("id", "version"), "id", ids, "id")
         return Locked(database_now(), dict(versions), due_of(ids))
     with rows.prepared(connection) as cursor:
-        sagas, due, now = cursor.execute(_LOCK, [rows.array(ids)] * 2, prepare=True).fetchone()
+        sagas, due, now = cursor.execute(_LOCK, [rows.array(ids)] * 2).fetchone()
     found: dict[UUID, dict[int, DueRow]] = {}
     for pk, saga_id, number, token in json.loads(due or "[]"):
         found.setdefault(UUID(saga_id), {})[number] = DueRow(pk, number, UUID(token) if token else None)
@@ -208,7 +208,7 @@ def _rows(ids: Sequence[UUID]) -> Iterable[_Rows]:
     connection = connections[router.db_for_write(Saga)]
     if connection.vendor == "postgresql":
         with rows.prepared(connection) as cursor:
-            found = cursor.execute(_READ, [rows.array(ids)], prepare=True).fetchall()
+            found = cursor.execute(_READ, [rows.array(ids)]).fetchall()
         yield from (from_text(text) for (text,) in found)
         return
     steps_of: dict[UUID, list[Sequence[Any]]] = {}
@@ -258,7 +258,7 @@ def definition_of(digest: str, grown: Iterable[Mapping[str, Any] | None]) -> Sag
 def due_of(ids: Sequence[UUID]) -> dict[UUID, dict[int, DueRow]]:
     """Return these sagas' commands that are due, by their numbers."""
     found: dict[UUID, dict[int, DueRow]] = {}
-    for pk, saga_id, number, token, kind in rows.select(Due, _DUE, "saga_id", ids, "id"):
+    for pk, saga_id, number, token, kind in rows.select(Due, _DUE, "saga_id", ids, "saga_id"):
         if kind == Due.COMMAND:
             found.setdefault(saga_id, {})[number] = DueRow(pk, number, token)
     return found

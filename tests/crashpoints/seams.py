@@ -241,10 +241,8 @@ class _Prepared:
     def __init__(self, connection: Any, cursor: Any) -> None:
         self._connection, self._cursor = connection, cursor
 
-    def execute(self, sql: str, *rest: Any, **more: Any) -> Any:
-        return _statement(
-            self._connection, sql, sys._getframe(1), lambda: self._cursor.execute(sql, *rest, **more)
-        )
+    def execute(self, sql: str, *rest: Any) -> Any:
+        return _statement(self._connection, sql, sys._getframe(1), lambda: self._cursor.execute(sql, *rest))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
