@@ -116,9 +116,8 @@ class Slots:
                 result = function()
             except BaseException as raised:  # whatever a handler raises is its outcome, not our end
                 fault = raised
-            ours = connections.all(
-                initialized_only=True
-            )  # once for each handler: it takes as long as all the rest
+            # Once for each handler: to ask takes as long as all the rest.
+            ours = connections.all(initialized_only=True)
             if fault is not None or any(map(_is_out_of_order, ours)):
                 close_old_connections()
             with self._lock:
