@@ -17,7 +17,7 @@ from sagas.core.decide import decide, drafted
 from sagas.core.definition import SagaDefinition
 from sagas.core.machine import fold
 from sagas.core.progress import Progress, StepProgress
-from sagas.core.words import TERMINAL, Direction, SagaState
+from sagas.core.words import TERMINAL, Attention, Direction, SagaState
 
 from .faults import Fault
 from .happenings import HAPPENINGS, Happening
@@ -212,7 +212,9 @@ class World:
         """Let an honest operator settle, one by one, all that asks for a person."""
         for _ in range(LIMIT):
             self.run_to_rest()
-            asking = next((step for step in self.progress.steps.values() if step.attention), None)
+            asks = [step for step in self.progress.steps.values() if step.attention]
+            # A late effect first: its subscriber's later events wait until it is settled.
+            asking = min(asks, key=lambda step: step.attention is not Attention.LATE_EFFECT, default=None)
             if self.progress.paused and self.progress.state not in TERMINAL:
                 assert self.operator.click(m.Resume()), "resuming was refused"
             elif asking is None:
