@@ -34,12 +34,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Search as the admin does, and for sagas whose id begins with the term."""
+        """Search as the admin does, and for sagas whose id begins with the term; a whole id is looked up."""
         found, duplicates = super().get_search_results(request, queryset, search_term)
         ids = id_range(search_term)
         if ids and self.saga_field:
             first, last = ids
-            found |= queryset.filter(**{f"{self.saga_field}__gte": first, f"{self.saga_field}__lte": last})
+            of_saga = queryset.filter(**{f"{self.saga_field}__gte": first, f"{self.saga_field}__lte": last})
+            if first == last and self.saga_field == "saga_id":  # no record has an id like that of its own
+                return of_saga, False
+            return found | of_saga, duplicates
         return found, duplicates
 
     @admin.display(description="saga", ordering="saga_id")

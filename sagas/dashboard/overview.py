@@ -126,7 +126,7 @@ def kept_for(seconds: float) -> Callable[[Callable[[], T]], Callable[[], T]]:
 class Hour:
     """The last hour."""
 
-    started: int
+    started: Counted
     completed: int
     failed: int
     bars: list[tuple[int, int, int, int]]
@@ -179,7 +179,7 @@ def hour() -> Hour:
     done = [count[SagaState.COMPLETED.value] for count in per_minute]
     back = [count[SagaState.FAILED.value] for count in per_minute]
     return Hour(
-        started=_count(id__gte=first_id_at(since)),
+        started=Counted("started", _count(id__gte=first_id_at(since))),
         completed=sum(done),
         failed=sum(back),
         bars=_bars(done, back),

@@ -253,7 +253,15 @@ class Feed:
             if viewer.person is not None and (beat or (figures and viewer.inbox)):
                 asking.setdefault((viewer.person, viewer.inbox), []).append(viewer)
         for (person, whole), viewers in asking.items():
-            regions = marked(await self.fragments.approvals(person, whole))
+            try:
+                regions = marked(await self.fragments.approvals(person, whole))
+            except DatabaseError:
+                raise  # nobody can be told anything
+            except Exception as fault:  # as of a list
+                log.warning("what waits for a person cannot be told: %s", fault)
+                for viewer in viewers:
+                    await viewer.close()
+                continue
             for viewer in viewers:
                 if fresh := viewer.fresh(regions):
                     frames[viewer].append(f'"approvals":{{{",".join(fresh)}}}')

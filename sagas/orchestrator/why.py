@@ -79,9 +79,9 @@ def _in_utc(told: re.Match[str]) -> str:
     """Write a time out; what only looks like one, in a participant's own words, stays as it is."""
     try:
         time = datetime.fromisoformat(told[1])
-    except ValueError:
+        return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if time.tzinfo else told[0]
+    except (ValueError, OverflowError):  # the calendar has an edge
         return told[0]
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if time.tzinfo else told[0]
 
 
 def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:

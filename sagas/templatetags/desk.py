@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -127,9 +128,10 @@ def _told_time(time: str) -> SafeString | str:
     """Show a time of a sentence; what only looks like one, in a participant's own words, as it is."""
     try:
         at = datetime.fromisoformat(time)
-    except ValueError:
+        at = at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):  # the calendar has an edge
         at = None
-    return clock(at) if at is not None and at.tzinfo else f"{{{time}}}"
+    return clock(at) if at is not None else f"{{{time}}}"
 
 
 def _link(saga_id: str) -> SafeString:
@@ -208,6 +210,12 @@ def pretty(value: Any) -> str:
     if len(text) <= LONGEST_TEXT:
         return text
     return f"{text[:LONGEST_TEXT]}\n… {len(text) - LONGEST_TEXT:,} more characters; the API has all of it."
+
+
+@register.filter
+def pairs(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return keys with their values; by ``values.items`` a template finds the value called items, if there is one."""
+    return list(values.items())
 
 
 @register.filter

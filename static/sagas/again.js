@@ -9,6 +9,8 @@ export function again() {
   setInterval(() => document.hidden || read(place) || renew(place), place.dataset.again * 1000);
 }
 
+const PATIENCE = 4000; // less than it is from one to the next: an answer never comes after a later one
+
 // What somebody selects is left under their hand.
 function read(place) {
   const selection = getSelection();
@@ -17,7 +19,7 @@ function read(place) {
 
 async function renew(place) {
   try {
-    const answer = await fetch(location.href, { redirect: "error" });
+    const answer = await fetch(location.href, { redirect: "error", signal: AbortSignal.timeout(PATIENCE) });
     if (!answer.ok) throw new Error(answer.statusText);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     place.innerHTML = page.querySelector("[data-again]").innerHTML;

@@ -36,7 +36,7 @@ function connect() {
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   const ours = (socket = new WebSocket(url));
   ours.onopen = () => {
-    heard = Date.now(); // it has as long as any other to say something
+    if (failures < 3) heard = Date.now(); // it has as long as any other to say something, but not again and again
     ours.send(JSON.stringify({ type: "show", ...shown(place) }));
   };
   ours.onmessage = (event) => ours === socket && receive(JSON.parse(event.data));
@@ -66,7 +66,7 @@ function lost(code) {
   if (FINAL[code]) {
     if (!place.dataset.ended) announce(SAID[code]);
     place.dataset.ended = "1";
-    badge("stale", FINAL[code], true);
+    badge("stale", FINAL[code], code !== 4413); // each verb checks the version: it need not wait for what never comes
     if (code === 4401) setTimeout(connect, AGAIN); // one may log in again beside it, and keep what is typed here
     return;
   }

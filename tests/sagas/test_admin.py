@@ -9,8 +9,10 @@ import pytest
 from django.contrib.admin import site
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from sagas import models, orchestrator
@@ -131,7 +133,11 @@ def test_a_saga_links_to_its_records(desk: Client, held: Saga) -> None:
     text = desk.get(page(held)).content.decode()
     links = re.findall(r'href="([^"]+\?q=[^"]+)"', text)
     assert len(links) == 4
-    assert desk.get(links[0]).context["cl"].result_count == held.sequence
+    with CaptureQueriesContext(connection) as queries:
+        assert desk.get(links[0]).context["cl"].result_count == held.sequence
+    assert not [q["sql"] for q in queries if "sagas_event" in q["sql"] and "LIKE" in q["sql"]], (
+        "a million are not read"
+    )
 
 
 def test_what_a_saga_carries_is_escaped(desk: Client, errand: Callable[..., Saga]) -> None:

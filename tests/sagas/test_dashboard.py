@@ -160,7 +160,7 @@ def test_the_hour_counts_a_past_minute_once_and_this_one_anew(world: shop.World,
     overview.ended.forget()
     overview.hour.forget()  # type: ignore[attr-defined]
     hour = overview.hour()
-    assert (hour.completed, hour.failed, hour.started, len(hour.bars)) == (4, 0, 4, 60)
+    assert (hour.completed, hour.failed, hour.started.count, len(hour.bars)) == (4, 0, 4, 60)
 
 
 def test_the_hour_can_be_told_though_our_clock_was_set_back(world: shop.World, pump: Pump) -> None:

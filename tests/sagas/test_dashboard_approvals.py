@@ -71,6 +71,22 @@ def test_values_are_shown_by_their_paths_and_never_as_html(desk: Client) -> None
     assert "<dt>amount</dt><dd>&lt;b&gt;12&lt;/b&gt;</dd>" in page
 
 
+def test_a_value_may_be_called_items(desk: Client) -> None:
+    waits.Permit().start(
+        {
+            "steps": ["ok"],
+            "items": [{"sku": "a", "quantity": 2}],
+            "amount": 7,
+            "ask": {"show": ["items", "amount"]},
+        }
+    )
+    Pump(("filing", "waits"), "test-worker").run(30)
+    page = shown(desk)
+    assert "<dt>items</dt>" in page
+    assert "quantity" in page
+    assert "<dt>amount</dt><dd>7</dd>" in page
+
+
 def test_only_what_the_person_may_answer_is_there_and_counted(desk: Client, boss: Any) -> None:
     asking("for the boss", show="{amount}")
     asking("for others", show="{amount}", by="group:directors")

@@ -22,6 +22,7 @@ from sagas.dashboard.rows import StepLine, row
 from sagas.dashboard.sentences import SENTENCES, sentence
 from sagas.dashboard.timeline import timeline
 from sagas.models import Saga
+from sagas.orchestrator.why import _TIME, _in_utc
 from sagas.templatetags import desk
 
 STATUSES = ("completed", "pending", "completed")
@@ -308,6 +309,9 @@ def test_times_in_sentences_become_elements_and_the_rest_stays_text() -> None:
     said = desk.timed("<b> due at {2026-01-01T12:00:00+00:00}, {not this}")
     assert "&lt;b&gt; due at <time" in said
     assert "{not this}" in said
+    edge = "{0001-01-01T00:00:00+01:00} {9999-12-31T23:59:59-01:00}"
+    assert desk.timed(edge) == edge, "no calendar has these in UTC"
+    assert _TIME.sub(_in_utc, edge) == edge
 
 
 def test_names_break_behind_underscores_and_stay_text() -> None:

@@ -232,9 +232,19 @@ def test_a_preview_of_typed_data_changes_nothing_and_keeps_it(desk: Client, held
     assert response.context["asking"].data_text == data
     held.refresh_from_db()
     assert held.data["item"] == "book"
+    assert "moved on since you began" not in response.content.decode()
     desk.post(at(held, "edit"), {**form(held), "data": data})
     held.refresh_from_db()
     assert held.data["item"] == "lamp"
+
+
+def test_a_preview_says_that_somebody_was_there_meanwhile(desk: Client, held: Saga) -> None:
+    began = form(held)
+    desk.post(at(held, "edit"), {**began, "data": json.dumps({**held.data, "item": "lamp"})})
+    mine = {**began, "action_id": "another", "data": json.dumps({**held.data, "item": "pen"}), "preview": "1"}
+    page = desk.post(at(held, "edit"), mine).content.decode()
+    assert "moved on since you began" in page
+    assert "would be changed back" in page
 
 
 def test_settling_by_hand_offers_only_what_can_be(

@@ -61,6 +61,24 @@ def test_a_list_that_cannot_be_told_costs_nobody_else_their_round(monkeypatch: p
     play(story)
 
 
+def test_an_inbox_that_cannot_be_told_costs_nobody_else_their_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    approvals = Fragments.approvals
+
+    async def breaks(self: Fragments, person: Any, whole: bool) -> dict[str, str]:
+        if person == "mia":
+            raise ValueError("too many values to unpack")
+        return await approvals(self, person, whole)
+
+    async def story(played: Feed, fragments: Fragments) -> None:
+        broken, sound = Page(person="mia"), Page(person="ben")
+        played.join(broken.viewer)
+        played.join(sound.viewer)
+        await until(lambda: broken.closed and bool(sound.asked()))
+
+    monkeypatch.setattr(Fragments, "approvals", breaks)
+    play(story)
+
+
 def test_a_saga_that_cannot_be_shown_costs_nobody_else_their_round(monkeypatch: pytest.MonkeyPatch) -> None:
     bad, good = uuid4(), uuid4()
     render = Fragments.render

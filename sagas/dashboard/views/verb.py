@@ -50,7 +50,9 @@ def saga_verb(request: HttpRequest, saga_id: UUID, verb: str) -> HttpResponse:
         raise Http404(f"There is no saga {saga_id}.")
     asking = Asking.read(request, saga, verb)
     if request.method != "POST" or "preview" in request.POST:
-        return _show(request, saga, replace(asking, version=saga.version))
+        moved = request.method == "POST" and asking.version != saga.version
+        seen = {"looked_at": asking.version} if moved else {}
+        return _show(request, saga, replace(asking, version=saga.version), **seen)
     return _do(request, saga, asking)
 
 
