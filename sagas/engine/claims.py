@@ -137,13 +137,14 @@ SELECT {", ".join(Taken._fields)}, (
 """  # noqa: S608 - names are our models' own
 
 
+_FREE_NOW = '"queue" = %s AND "due_at" <= %s AND "lease_token" IS NULL AND NOT "paused"'
+
+
 def _take_one_by_one(queues: Sequence[str], limit: int, worker: str) -> tuple[list[Taken], dict[UUID, Held]]:
     """Take as the statement above does, in a transaction that has locked everything."""
     now = database_now()
-    found: list[tuple[Any, ...]] = []
-    for queue in queues:
-        free = Due.objects.filter(queue=queue, due_at__lte=now, lease_token=None, paused=False)
-        found += free.order_by("due_at").values_list("due_at", *_TOLD)[:limit]
+    asked = [(queue, rows.written(Due, "due_at", now)) for queue in queues]
+    found = rows.firsts(Due, ("due_at", *_TOLD), _FREE_NOW, "due_at", limit, asked)
     found = sorted(found, key=lambda row: row[:2])[:limit]
     taken = [Taken._make((*row, uuid4(), now)) for _, *row in found]
     taken = [row._replace(timeout_at=now + timedelta(seconds=row.timeout)) for row in taken]

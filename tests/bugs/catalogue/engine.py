@@ -61,7 +61,7 @@ def claim_waits_for_locks() -> None:
 def pause_ignored_by_the_claim() -> None:
     """A paused saga's work is claimed like any other's."""
     reword("sagas.engine.claims:_TAKE", " AND NOT paused", "")
-    rewrite("sagas.engine.claims:_take_one_by_one", "lease_token=None, paused=False", "lease_token=None")
+    reword("sagas.engine.claims:_FREE_NOW", ' AND NOT "paused"', "")
 
 
 @bug("tests/sagas/test_time.py", LEASES, database=POSTGRES)
