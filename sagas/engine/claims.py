@@ -137,6 +137,7 @@ SELECT {", ".join(Taken._fields)}, (
 """  # noqa: S608 - names are our models' own
 
 
+#: What is free and due on a queue, for SQLite; in the words of the index ``due_free``.
 _FREE_NOW = '"queue" = %s AND "due_at" <= %s AND "lease_token" IS NULL AND NOT "paused"'
 
 
