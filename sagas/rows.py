@@ -205,9 +205,13 @@ def firsts(
     return [_read(row, readers) for row in found]
 
 
-def written(model: Model, name: str, value: Any) -> Any:
-    """Return a value as the database writes it in that column."""
-    return _field(model, name).get_db_prep_save(value, connections[router.db_for_write(model)])
+def latest(model: Model, name: str, moment: datetime) -> str:
+    """Return how SQLite writes that moment in that column, at its longest: what is not later is not greater.
+
+    Times are compared as texts there, and a full second is written with its fraction by ``Now()``, without by Python.
+    """
+    text = str(_field(model, name).get_db_prep_save(moment, connections[router.db_for_write(model)]))
+    return text if moment.microsecond else f"{text}.000000"
 
 
 def as_json(model: Model, columns: tuple[str, ...], table: str) -> str:

@@ -144,7 +144,8 @@ _FREE_NOW = '"queue" = %s AND "due_at" <= %s AND "lease_token" IS NULL AND NOT "
 def _take_one_by_one(queues: Sequence[str], limit: int, worker: str) -> tuple[list[Taken], dict[UUID, Held]]:
     """Take as the statement above does, in a transaction that has locked everything."""
     now = database_now()
-    asked = [(queue, rows.written(Due, "due_at", now)) for queue in queues]
+    until = rows.latest(Due, "due_at", now)
+    asked = [(queue, until) for queue in queues]
     found = rows.firsts(Due, ("due_at", *_TOLD), _FREE_NOW, "due_at", limit, asked)
     found = sorted(found, key=lambda row: row[:2])[:limit]
     taken = [Taken._make((*row, uuid4(), now)) for _, *row in found]

@@ -58,6 +58,7 @@ ONLY_ON = {
     "rows.Batch.write:": "sqlite",
     "rows.Batch._write_at_once:": "postgresql",
     "rows._Part.execute:": "sqlite",
+    "rows.firsts:": "sqlite",
 }
 
 

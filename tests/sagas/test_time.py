@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import TextField, Value
 from django.db.models.functions import Now
 
 from sagas import clock
@@ -78,3 +79,19 @@ def test_what_is_due_later_is_due_by_the_databases_clock(
     assert claims.claim(["fetch"], 1, "worker") == []
     database_is(0)
     assert len(claims.claim(["fetch"], 1, "worker")) == 1
+
+
+@pytest.mark.only_on("sqlite")
+@pytest.mark.parametrize(
+    "written", ["2026-03-04 05:06:07", "2026-03-04 05:06:07.000", "2026-03-04 05:06:07.000000"]
+)
+def test_what_is_due_at_a_full_second_is_due_then_however_it_was_written(
+    errand: Any, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    errand()
+    Due.objects.update(due_at=Value(written, TextField()))
+    now = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    monkeypatch.setattr(claims, "database_now", lambda: now - timedelta(milliseconds=1))
+    assert claims.claim(["fetch"], 1, "me") == []
+    monkeypatch.setattr(claims, "database_now", lambda: now)
+    assert len(claims.claim(["fetch"], 1, "me")) == 1
