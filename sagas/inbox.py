@@ -13,6 +13,7 @@ from typing import Any
 from django.db import models, router, transaction
 from django.db.models.functions import Now
 
+from sagas import rows
 from sagas.core.answers import Later, NoSuchCommand, Rejected, Unavailable
 from sagas.core.plain import NotPlain, plain
 from sagas.registry import is_async
@@ -105,9 +106,9 @@ def _left(entry: Any) -> Later:
 
 def _take(inbox: type[Inbox], key: str, command: str, outcome: str = "") -> Inbox:
     """Return the locked entry for a key, made now if need be; waits for whoever is deciding about it."""
-    inbox._default_manager.bulk_create(
-        [inbox(key=key, command=command, outcome=outcome)], ignore_conflicts=True
-    )
+    entry = inbox(key=key, command=command, outcome=outcome)
+    if rows.insert_unless_there(entry):
+        return entry
     return inbox._default_manager.select_for_update().get(key=key)
 
 

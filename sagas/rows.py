@@ -17,6 +17,8 @@ from weakref import WeakKeyDictionary
 
 import orjson
 from django.db import DataError, connections, models, router, transaction
+from django.db.models.constants import OnConflict
+from django.db.models.expressions import DatabaseDefault
 
 Model = type[models.Model]
 Row = tuple[Any, ...]
@@ -203,6 +205,35 @@ def firsts(
             found += cursor.fetchall()
     readers = _readers(model, columns, connection.alias)
     return [_read(row, readers) for row in found]
+
+
+def insert_unless_there(new: models.Model) -> bool:
+    """Insert a row, unless its key is there already or being inserted, which is waited for; return whether it was.
+
+    ``bulk_create`` does not say, and its caller has to look. For any database: it is in the backend's own words.
+    """
+    alias = router.db_for_write(type(new))
+    connection = connections[alias]
+    values = {field: field.pre_save(new, True) for field in new._meta.concrete_fields if not field.generated}
+    values = {field: value for field, value in values.items() if not isinstance(value, DatabaseDefault)}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _insert_unless_there(type(new), tuple(values), alias),
+            [field.get_db_prep_save(value, connection) for field, value in values.items()],
+        )
+        inserted = bool(cursor.rowcount)
+    new._state.adding, new._state.db = not inserted, alias
+    return inserted
+
+
+@lru_cache(maxsize=256)
+def _insert_unless_there(model: Model, fields: tuple[Any, ...], alias: str) -> str:
+    ops, unique = connections[alias].ops, (model._meta.pk,)
+    words = ops.insert_statement(on_conflict=OnConflict.IGNORE)
+    suffix = ops.on_conflict_suffix_sql(fields, OnConflict.IGNORE, (), unique)
+    columns = ", ".join(ops.quote_name(field.column) for field in fields)
+    placeholders = ", ".join(["%s"] * len(fields))
+    return f"{words} {ops.quote_name(model._meta.db_table)} ({columns}) VALUES ({placeholders}) {suffix}"
 
 
 def latest(model: Model, name: str, moment: datetime) -> str:

@@ -1,11 +1,13 @@
 """What all tests share: the servers, and how hard Hypothesis looks."""
 
+import functools
 import os
 import shutil
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
+import redis.utils
 from django.conf import settings
 from django.db import connections, transaction
 from django.test import TransactionTestCase
@@ -54,6 +56,10 @@ def _in_doubt(_: TransactionTestCase) -> bool:
 
 TransactionTestCase._fixture_teardown = _empty  # type: ignore[method-assign]
 TransactionTestCase._should_reload_connections = _in_doubt  # type: ignore[method-assign]
+
+
+# It reads the package's description again for each connection, which takes longer than to connect.
+redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
 
 
 def pytest_unconfigure() -> None:

@@ -6,6 +6,7 @@ one of the old ways is found, and wants a path that passes it.
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ class Place(NamedTuple):
         return any((self.module, line) in lines for line in range(self.first, self.last + 1))
 
 
+@cache
 def places() -> list[Place]:
     """Return all of them."""
     files = [path for path in sorted(ROOT.rglob("*.py")) if "migrations" not in path.parts]

@@ -8,7 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from participants.audit.books import check_books
 from participants.audit.trades import BILLS, DOWNGRADES, TERMS, TRADES, Trade
@@ -94,6 +96,19 @@ def test_a_repeated_action_has_one_effect_and_one_answer(service: Service, send:
     assert send(service.action) == first
     assert service.trade.in_force().count() == 1
     assert books_add_up()
+
+
+@pytest.mark.django_db
+def test_what_is_new_is_written_without_looking_first() -> None:
+    tell = once(PaymentInbox)(lambda command: {"said": command.name})
+    command = SimpleNamespace(name="Say", meta=SimpleNamespace(key="new", undoes=None))
+    with CaptureQueriesContext(connection) as queries:
+        tell(command)
+    words = [query["sql"].split()[0] for query in queries]
+    assert words == ["SAVEPOINT", "INSERT", "SAVEPOINT", "RELEASE", "UPDATE", "RELEASE"]
+    entry = PaymentInbox.objects.get(key="new")
+    assert (entry.command, entry.outcome, entry.reply) == ("Say", "completed", {"said": "Say"})
+    assert entry.at is not None
 
 
 @each_service
