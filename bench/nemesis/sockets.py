@@ -56,8 +56,10 @@ class Watcher:
             socket.close()
 
     async def _turn(self, socket: Socket) -> None:
-        """Show what the list shows now, and keep it up to date for a while."""
-        self.since = 0.0
+        """Show what the list shows now, and keep it up to date for a while.
+
+        Until it is here the former list is shown, and judged: a page that turns is no page that is away.
+        """
         with suppress(Unanswered):
             status, answer = await asyncio.to_thread(self.api.get, f"sagas?limit={SHOWN}")
             if status == 200:
