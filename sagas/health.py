@@ -18,7 +18,7 @@ def health() -> dict[str, Any]:
     alive = [each for each in processes if each["alive"]]
     workers = [each for each in alive if each["kind"] == Process.WORKER]
     served = {queue for worker in workers for queue in worker["queues"]}
-    ripe = {name: first for name, first in Due.objects.oldest_by_queue().items() if first <= now}
+    ripe = {name: first for name, first in Due.oldest_by_queue().items() if first <= now}
     oldest = min(ripe.values(), default=None)
     return {
         "workers": [each for each in processes if each["kind"] == Process.WORKER],

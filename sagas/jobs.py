@@ -145,7 +145,7 @@ def ring_for_due() -> int:
     Where it has waited since the last tick, those who listen have their hands full: a job calls the others.
     """
     now = database_now()
-    queues = {name: oldest for name, oldest in Due.objects.oldest_by_queue().items() if oldest <= now}
+    queues = {name: oldest for name, oldest in Due.oldest_by_queue().items() if oldest <= now}
     ring(queues)
     redis = bell.connection()
     late = [name for name, oldest in queues.items() if now - oldest > timedelta(seconds=settings().CLOCK)]

@@ -46,6 +46,8 @@ def _first(
     rows: QuerySet[Any], key: str, sagas: dict[UUID, Beside], order: Sequence[str], most: int
 ) -> QuerySet[Any]:
     """Return the first so many rows of each saga."""
+    if len(sagas) == 1:
+        return rows.filter(**{key: next(iter(sagas))}).order_by(*order)[:most]
     place = Window(RowNumber(), partition_by=F(key), order_by=order)
     chosen = rows.filter(**{f"{key}__in": list(sagas)}).annotate(place=place)
     return chosen.filter(place__lte=most).order_by(*order)

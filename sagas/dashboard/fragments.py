@@ -20,6 +20,7 @@ from sagas.dashboard.regions import OVERVIEW_REGIONS, SAGA_REGIONS, overview_con
 from sagas.dashboard.rows import newer_rows
 from sagas.models import Saga
 from sagas.orchestrator import Bars
+from sagas.templatetags.lines import saga_line
 
 
 class DeskFragments:
@@ -75,10 +76,7 @@ class DeskFragments:
 
 def rendered_rows(known: Mapping[UUID, int]) -> dict[UUID, dict[str, Any]]:
     """Render sagas as lines of a table, those whose version is higher than known."""
-    return {
-        row.saga.pk: {"version": row.saga.version, "row": render_to_string("sagas/_row.html", {"row": row})}
-        for row in newer_rows(known)
-    }
+    return {row.saga.pk: {"version": row.saga.version, "row": saga_line(row)} for row in newer_rows(known)}
 
 
 def rendered_pages(ids: Iterable[UUID], allowed: frozenset[str], barred: Bars) -> dict[UUID, dict[str, Any]]:

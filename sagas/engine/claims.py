@@ -278,7 +278,7 @@ def hold_unserved() -> int:
     lately alive has served. A participant whose workers have died keeps its queue for an hour.
     """
     ripe = database_now() - timedelta(seconds=settings().UNSERVED)
-    waiting = {name for name, oldest in Due.objects.oldest_by_queue().items() if oldest <= ripe}
+    waiting = {name for name, oldest in Due.oldest_by_queue().items() if oldest <= ripe}
     waiting -= set(registry.queues())
     if waiting:
         waiting -= {queue for queues in Process.objects.values_list("queues", flat=True) for queue in queues}

@@ -306,36 +306,36 @@ def _has_late_effect(held: loading.Held) -> bool:
     return held.progress.state in TERMINAL and held.progress.attention is Attention.LATE_EFFECT
 
 
+_EVENT_FIELDS = ("sequence", "version", "type", "step", "data", "at")
+
+
 def events(saga_id: UUID, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
     """Return a saga's event log as plain data, with the operator's name where one decided it."""
-    log = list(Event.objects.filter(saga_id=saga_id, sequence__gt=after).order_by("sequence")[:limit])
-    first, last = (log[0].version, log[-1].version) if log else (0, 0)
+    found = Event.objects.filter(saga_id=saga_id, sequence__gt=after).order_by("sequence")
+    log = [_event(row) for row in found.values_list(*_EVENT_FIELDS)[:limit]]
+    first, last = (log[0]["version"], log[-1]["version"]) if log else (0, 0)
     actions = OperatorAction.objects.filter(
         saga_id=saga_id, version_after__gte=first, version_after__lte=last
     ).defer("answer", "request")
     by_version = {a.version_after: a for a in actions if a.version_after > a.version_before}
-    return [_event(event, by_version.get(event.version)) for event in log]
+    return [event | _decided(by_version.get(event["version"])) for event in log]
 
 
 def latest_events(sagas: Iterable[Saga], most: int) -> dict[UUID, list[dict[str, Any]]]:
-    """Return the ends of sagas' event logs, oldest first: two queries, however many sagas they are."""
+    """Return the ends of sagas' event logs, oldest first, without who decided them: one query for all sagas."""
     found: dict[UUID, list[dict[str, Any]]] = {saga.pk: [] for saga in sagas}
     ends = Event.objects.filter(saga_id__in=found, sequence__gt=F("saga__sequence") - most)
-    actions = OperatorAction.objects.filter(saga_id__in=found, version_after__gt=F("version_before"))
-    decided = {(a.saga_id, a.version_after): a for a in actions.defer("answer", "request")}
-    for event in ends.order_by("saga_id", "sequence"):
-        found[event.saga_id].append(_event(event, decided.get((event.saga_id, event.version))))
+    for saga_id, *row in ends.order_by("saga_id", "sequence").values_list("saga_id", *_EVENT_FIELDS):
+        found[saga_id].append(_event(row))
     return found
 
 
-def _event(event: Event, action: OperatorAction | None) -> dict[str, Any]:
+def _event(row: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(_EVENT_FIELDS, row, strict=True)) | {"at": row[-1].isoformat()}
+
+
+def _decided(action: OperatorAction | None) -> dict[str, str | None]:
     return {
-        "sequence": event.sequence,
-        "version": event.version,
-        "type": event.type,
-        "step": event.step,
-        "data": event.data,
-        "at": _iso(event.at),
         "operator": action.operator_name if action else None,
         "reason": action.reason if action else None,
     }

@@ -12,7 +12,7 @@ import orjson
 from django import template
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from sagas.dashboard.words import WAITS, approver_text
@@ -118,6 +118,8 @@ def exact(value: Any) -> SafeString | str:
 def timed(text: str) -> SafeString:
     """Show the times that a sentence holds in braces, as ``{2026-01-01T12:00:00+00:00}``, and link the sagas in it."""
     plain, *rest = _TOLD.split(text)  # then a time, or a saga, and what is between, again and again
+    if not rest:
+        return escape(plain)
     shown = [plain]
     for time, saga, between in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
         shown += [_told_time(time) if time else _link(saga), between]

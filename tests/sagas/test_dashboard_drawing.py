@@ -16,14 +16,16 @@ from sagas.core.words import Attention, SagaState, StepStatus
 from sagas.dashboard import words
 from sagas.dashboard.filters import Filters, first_id_at
 from sagas.dashboard.graph import GAP_X, WIDTH, draw
+from sagas.dashboard.log import Entry
 from sagas.dashboard.outline import Line, lines_of
 from sagas.dashboard.overview import _percentile
 from sagas.dashboard.rows import StepLine, row
 from sagas.dashboard.sentences import SENTENCES, sentence
 from sagas.dashboard.timeline import timeline
-from sagas.models import Saga
+from sagas.models import OperatorAction, Saga
 from sagas.orchestrator.why import _TIME, _in_utc
 from sagas.templatetags import desk
+from sagas.templatetags import lines as lines_tags
 
 STATUSES = ("completed", "pending", "completed")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -312,6 +314,31 @@ def test_times_in_sentences_become_elements_and_the_rest_stays_text() -> None:
     edge = "{0001-01-01T00:00:00+01:00} {9999-12-31T23:59:59-01:00}"
     assert desk.timed(edge) == edge, "no calendar has these in UTC"
     assert _TIME.sub(_in_utc, edge) == edge
+
+
+def test_what_people_wrote_is_text_in_every_part_of_a_line() -> None:
+    evil = '<b>"quoted"</b>'
+    saga = Saga(id=uuid7(), saga_type=evil, correlation_id=evil, state="failed", version=3)
+    saga.created_at = saga.updated_at = NOON
+    named = StepLine(saga.pk, evil, "failed", None, 1, 1, None, 0, None)
+    acted = OperatorAction(operator_name=evil, verb="retry", step=evil, reason=evil, at=NOON)
+    lines = [
+        lines_tags.saga_line(row(saga, [named])),
+        lines_tags.log_line(Entry(NOON, "failed", evil, 3, 7, evil, detail={evil: evil})),
+        lines_tags.log_line(Entry(NOON, "person", "", 3, action=acted)),
+    ]
+    for line, times in zip(lines, (4, 4, 3), strict=True):
+        assert (line.count("&lt;b&gt;"), line.count('"quoted"')) == (times, 0)
+
+
+def test_a_line_of_the_log_says_what_there_is_to_say() -> None:
+    plain = lines_tags.log_line(Entry(NOON, "pending", "It is due.", 12, 34))
+    assert "It is due." in plain
+    assert "v 12</span>" in plain
+    assert "<details" not in plain, "nothing is behind it"
+    assert '<details class="more" id="e34"><summary>34–36</summary>' in lines_tags.log_line(
+        Entry(NOON, "pending", "It is due.", 12, 34, "34–36", detail={"attempt": 1})
+    )
 
 
 def test_names_break_behind_underscores_and_stay_text() -> None:
