@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from django.db import DatabaseError
 from sagas.live.audience import Audience
 from sagas.live.ears import Ears
 from sagas.live.pace import Pace
-from sagas.live.texts import marked, members, told
+from sagas.live.texts import Region, marked, members, told
 from sagas.live.viewer import Viewer
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ EPILOGUE = 10.0
 #: Seconds between two renderings of the overview, and two looks for new rows; at least as many as the latest took:
 #: figures over large tables must not keep sagas' own pages waiting.
 FIGURES = 0.3
+
+#: How pages are rendered, in the order in which a round serves them; the others need not wait for whole pages.
+KINDS = ("row", "page")
 
 Variant = tuple[str, frozenset[str]]
 Bars = frozenset[tuple[str, str, str]]
@@ -69,6 +73,16 @@ class Fragments(Protocol):
 
     async def release(self) -> None:
         """Give back what a round has kept for all of its trips."""
+
+
+@dataclass
+class _Common:
+    """What a round tells all pages, or all pages of a person: asked once, by the first of them."""
+
+    beat: bool
+    figures: bool
+    banner: Mapping[str, Region] | None = None
+    approvals: dict[tuple[Any, bool], Mapping[str, Region]] = field(default_factory=dict)
 
 
 class Feed:
@@ -155,14 +169,22 @@ class Feed:
         figures = figures and (beat or self._stirred or any(not v.greeted for v in self.viewers))
         if figures:
             self._figures_at, self._stirred = now + FIGURES, False
-        frames = await self._frames([v for v in self.viewers if v.ready], beat=beat, figures=figures)
-        if hearing := {v: f for v, f in frames.items() if f or beat or not v.greeted}:
+        common = _Common(beat, figures)
+        ready = [viewer for viewer in self.viewers if viewer.ready]
+        sent = [await self._tell([v for v in ready if v.variant[0] == kind], common) for kind in KINDS]
+        if any(sent):
             self._pace.sent(time.monotonic())
+        for viewer in [v for v in self.viewers if v.lost]:
+            await viewer.close()
+
+    async def _tell(self, viewers: list[Viewer], common: _Common) -> bool:
+        """Render what these pages have to hear, and send it at once; say whether there was anything."""
+        frames = await self._frames(viewers, common)
+        hearing = {v: f for v, f in frames.items() if f or common.beat or not v.greeted}
         for viewer, frame in hearing.items():
             viewer.greeted = True
             await self._push(viewer, ",".join(frame))
-        for viewer in [v for v in self.viewers if v.lost]:
-            await viewer.close()
+        return bool(hearing)
 
     async def _compare(self, now: float) -> None:
         """Find what changed without our hearing of it: one query for all that anybody sees."""
@@ -177,21 +199,22 @@ class Feed:
             if viewer.variant[0] == "page":  # leases and clocks change what a page says, but no version
                 viewer.changed.update(viewer.shows.keys() - (set() if epilogue else viewer.final))
 
-    async def _frames(self, ready: list[Viewer], *, beat: bool, figures: bool) -> dict[Viewer, list[str]]:
+    async def _frames(self, viewers: list[Viewer], common: _Common) -> dict[Viewer, list[str]]:
         """Return the members of each page's frame, none for a page that has nothing to hear."""
-        frames: dict[Viewer, list[str]] = {viewer: [] for viewer in ready}
+        frames: dict[Viewer, list[str]] = {viewer: [] for viewer in viewers}
         await self._sagas(frames)
-        if figures:
+        if common.figures:
             began = time.monotonic()
             await self._overview(frames)
             await self._new(frames)
             ended = time.monotonic()
             self._figures_at = max(self._figures_at, ended + (ended - began))
-        await self._approvals(frames, beat=beat, figures=figures)
-        if beat and frames:
-            banner = marked({"banner": await self.fragments.banner()})
+        await self._approvals(frames, common)
+        if common.beat and frames:
+            if common.banner is None:
+                common.banner = marked({"banner": await self.fragments.banner()})
             for viewer, frame in frames.items():
-                frame += viewer.fresh(banner)
+                frame += viewer.fresh(common.banner)
         return frames
 
     async def _sagas(self, frames: dict[Viewer, list[str]]) -> None:
@@ -246,15 +269,16 @@ class Feed:
             if fresh := viewer.fresh(regions):
                 frames[viewer].append(f'"overview":{{{",".join(fresh)}}}')
 
-    async def _approvals(self, frames: dict[Viewer, list[str]], *, beat: bool, figures: bool) -> None:
+    async def _approvals(self, frames: dict[Viewer, list[str]], common: _Common) -> None:
         """Tell each person what waits for them: the inbox as often as figures, the other pages with the beat."""
         asking: dict[tuple[Any, bool], list[Viewer]] = {}
         for viewer in frames:
-            if viewer.person is not None and (beat or (figures and viewer.inbox)):
+            if viewer.person is not None and (common.beat or (common.figures and viewer.inbox)):
                 asking.setdefault((viewer.person, viewer.inbox), []).append(viewer)
         for (person, whole), viewers in asking.items():
             try:
-                regions = marked(await self.fragments.approvals(person, whole))
+                if (person, whole) not in common.approvals:
+                    common.approvals[person, whole] = marked(await self.fragments.approvals(person, whole))
             except DatabaseError:
                 raise  # nobody can be told anything
             except Exception as fault:  # as of a list
@@ -263,7 +287,7 @@ class Feed:
                     await viewer.close()
                 continue
             for viewer in viewers:
-                if fresh := viewer.fresh(regions):
+                if fresh := viewer.fresh(common.approvals[person, whole]):
                     frames[viewer].append(f'"approvals":{{{",".join(fresh)}}}')
 
     async def _new(self, frames: dict[Viewer, list[str]]) -> None:

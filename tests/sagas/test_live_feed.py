@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import OperationalError
 
 from sagas.live import Feed, channel, feed, pace
 from sagas.live.texts import marked
@@ -364,6 +365,54 @@ def test_what_a_round_prepared_before_it_failed_is_not_taken_for_sent(
         show(played, page, {saga: 1})
         await until(lambda: row.rows == ["v2"])
         await until(lambda: any(s["regions"] for frame in page.frames for s in frame.get("sagas", [])))
+
+    play(story)
+
+
+def test_lists_do_not_wait_for_whole_pages() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth, real = {saga: 1}, fragments.render
+        row, page = Page(), Page(variant=("page", frozenset()))
+        show(played, page, {saga: 1})
+        show(played, row, {saga: 1})
+        await until(lambda: bool(row.frames and page.frames))
+
+        async def long(variant: Any, known: Any, barred: Any) -> Any:
+            if variant[0] == "page":
+                await until(lambda: row.rows == ["v2"])
+            return await real(variant, known, barred)
+
+        fragments.render = long  # type: ignore[method-assign]
+        fragments.truth[saga] = 2
+        played.hint({saga: 2})
+        await until(lambda: page.told(saga) == 2)
+
+    play(story)
+
+
+def test_who_heard_before_a_round_failed_hears_what_comes_later_too() -> None:
+    async def story(played: Feed, fragments: Fragments) -> None:
+        saga = uuid4()
+        fragments.truth, real = {saga: 1}, fragments.render
+        row, page = Page(), Page(variant=("page", frozenset()))
+        show(played, row, {saga: 1})
+        show(played, page, {saga: 1})
+        await until(lambda: bool(row.frames and page.frames))
+
+        async def broken(variant: Any, known: Any, barred: Any) -> Any:
+            if variant[0] == "page":
+                fragments.render = real  # type: ignore[method-assign]
+                raise OperationalError("no database")
+            return await real(variant, known, barred)
+
+        fragments.render = broken  # type: ignore[method-assign]
+        fragments.truth[saga] = 2
+        played.hint({saga: 2})
+        await until(lambda: row.rows[:1] == ["v2"])
+        fragments.truth[saga] = 3
+        played.hint({saga: 3})
+        await until(lambda: row.rows[-1] == "v3" and page.told(saga) == 3)
 
     play(story)
 
