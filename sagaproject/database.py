@@ -23,6 +23,8 @@ POSTGRES_SETTINGS = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
+    # As Django has it, which else asks for it once more on each new connection.
+    "TimeZone": "UTC",
 }
 POSTGRES_OPTIONS = {
     "connect_timeout": "5",
