@@ -43,12 +43,10 @@ def test_postgres_frees_what_a_client_that_went_silent_had_locked() -> None:
 
 
 @pytest.mark.only_on("postgresql")
-@pytest.mark.django_db
-def test_a_new_connection_needs_not_be_told_its_time_zone() -> None:
-    import psycopg
-
-    with psycopg.connect(**connection.get_connection_params()) as new:
-        assert new.info.parameter_status("TimeZone") == connection.timezone_name
+def test_a_new_connection_comes_with_its_time_zone(db: None) -> None:
+    assert ask("SHOW TimeZone") == connection.timezone_name
+    source = ask("SELECT source FROM pg_settings WHERE name = 'TimeZone'")
+    assert source == "client", "else it is told, on each connection, where the server's is another"
 
 
 def test_our_side_of_postgres_gives_up_too() -> None:
