@@ -8,6 +8,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,16 @@ class Desk:
         process = self.running.pop(name)
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Let no saga move meanwhile: what begins is watched from its beginning, however long a page takes to open."""
+        worker = self.running["worker"]
+        worker.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            worker.send_signal(signal.SIGCONT)
 
     def manage(self, *words: str) -> str:
         """Run ``manage.py``, and return what it prints."""

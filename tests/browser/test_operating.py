@@ -35,14 +35,21 @@ def test_a_stranger_logs_in_and_out_again(browse: Callable[..., Page]) -> None:
     expect(page).to_have_url(re.compile("/login/"))
 
 
-def test_an_order_is_started_and_its_steps_move_before_ones_eyes(page: Page) -> None:
-    page.goto("/demo/order/")
-    page.get_by_label("Seconds per step").fill("0.5")
+def begin(page: Page) -> None:
+    """Start what the form describes, and watch it."""
     page.get_by_role("button", name="Start").click()
     expect(page).to_have_url(re.compile(r"/sagas/[0-9a-f-]{36}/$"))
-    page.evaluate("window.sameDocument = true")
-    step = page.locator("[data-step=process_payment] .node").first
-    expect(step).to_have_class(re.compile("node--(pending|executing)"))
+    live(page)
+
+
+def test_an_order_is_started_and_its_steps_move_before_ones_eyes(desk: Desk, page: Page) -> None:
+    page.goto("/demo/order/")
+    page.get_by_label("Seconds per step").fill("0.5")
+    with desk.still():
+        begin(page)
+        page.evaluate("window.sameDocument = true")
+        step = page.locator("[data-step=process_payment] .node").first
+        expect(step).to_have_class(re.compile("node--pending"))
     for name in ("reserve_inventory", "process_payment", "create_shipment", "send_confirmation"):
         expect(page.locator(f"[data-step={name}] .node").first).to_have_class(re.compile("node--completed"))
     expect(page.locator(".saga-head .chip--completed")).to_be_visible()
@@ -86,12 +93,13 @@ def test_a_trip_that_cannot_be_undone_is_shown_for_what_it_is_and_settled_by_han
     expect(undo).to_contain_text("left standing")
 
 
-def test_a_trip_passes_the_point_of_no_return_before_ones_eyes(page: Page) -> None:
+def test_a_trip_passes_the_point_of_no_return_before_ones_eyes(desk: Desk, page: Page) -> None:
     page.goto("/demo/trip/")
     page.get_by_label("Travellers").fill("2")
     page.get_by_label("Seconds per step").fill("0.5")
-    page.get_by_role("button", name="Start").click()
-    expect(page.locator(".gate--open")).to_have_count(1)
+    with desk.still():
+        begin(page)
+        expect(page.locator(".gate--open")).to_have_count(1)
     expect(page.locator(".gate--passed")).to_have_count(1)
     for name in ("ticket_1", "ticket_2", "send_itinerary"):
         expect(page.locator(f"[data-step={name}] .node").first).to_have_class(re.compile("node--completed"))
@@ -122,11 +130,12 @@ def test_many_orders_lead_to_the_list_of_just_these(page: Page) -> None:
     expect(page.locator("tr.saga .chip--completed")).to_have_count(7)
 
 
-def test_a_failing_order_is_seen_to_roll_back(page: Page) -> None:
+def test_a_failing_order_is_seen_to_roll_back(desk: Desk, page: Page) -> None:
     page.goto("/demo/order/")
     page.get_by_text("Address not served", exact=True).click()
-    page.get_by_label("Seconds per step").fill("0.3")
-    page.get_by_role("button", name="Start").click()
+    page.get_by_label("Seconds per step").fill("1")
+    with desk.still():
+        begin(page)
     expect(page.locator(".saga-head .chip--compensating")).to_be_visible()
     expect(page.locator("[data-step=process_payment] .undo--done")).to_be_visible()
     expect(page.locator("[data-step=reserve_inventory] .undo--done")).to_be_visible()
