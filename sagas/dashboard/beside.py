@@ -46,7 +46,7 @@ def _first(
     rows: QuerySet[Any], key: str, sagas: dict[UUID, Beside], order: Sequence[str], most: int
 ) -> QuerySet[Any]:
     """Return the first so many rows of each saga."""
-    if len(sagas) == 1:
+    if len(sagas) == 1:  # as on a page: asking for places costs it more than the answer
         return rows.filter(**{key: next(iter(sagas))}).order_by(*order)[:most]
     place = Window(RowNumber(), partition_by=F(key), order_by=order)
     chosen = rows.filter(**{f"{key}__in": list(sagas)}).annotate(place=place)

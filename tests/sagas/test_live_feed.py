@@ -369,14 +369,19 @@ def test_what_a_round_prepared_before_it_failed_is_not_taken_for_sent(
     play(story)
 
 
+async def a_list_and_a_page(played: Feed, fragments: Fragments) -> tuple[UUID, Page, Page]:
+    """Open both on one saga, and wait until they are up to date."""
+    saga, row, page = uuid4(), Page(), Page(variant=("page", frozenset()))
+    fragments.truth = {saga: 1}
+    show(played, page, {saga: 1})
+    show(played, row, {saga: 1})
+    await until(lambda: bool(row.frames and page.frames))
+    return saga, row, page
+
+
 def test_lists_do_not_wait_for_whole_pages() -> None:
     async def story(played: Feed, fragments: Fragments) -> None:
-        saga = uuid4()
-        fragments.truth, real = {saga: 1}, fragments.render
-        row, page = Page(), Page(variant=("page", frozenset()))
-        show(played, page, {saga: 1})
-        show(played, row, {saga: 1})
-        await until(lambda: bool(row.frames and page.frames))
+        (saga, row, page), real = await a_list_and_a_page(played, fragments), fragments.render
 
         async def long(variant: Any, known: Any, barred: Any) -> Any:
             if variant[0] == "page":
@@ -393,12 +398,7 @@ def test_lists_do_not_wait_for_whole_pages() -> None:
 
 def test_who_heard_before_a_round_failed_hears_what_comes_later_too() -> None:
     async def story(played: Feed, fragments: Fragments) -> None:
-        saga = uuid4()
-        fragments.truth, real = {saga: 1}, fragments.render
-        row, page = Page(), Page(variant=("page", frozenset()))
-        show(played, row, {saga: 1})
-        show(played, page, {saga: 1})
-        await until(lambda: bool(row.frames and page.frames))
+        (saga, row, page), real = await a_list_and_a_page(played, fragments), fragments.render
 
         async def broken(variant: Any, known: Any, barred: Any) -> Any:
             if variant[0] == "page":
@@ -409,7 +409,7 @@ def test_who_heard_before_a_round_failed_hears_what_comes_later_too() -> None:
         fragments.render = broken  # type: ignore[method-assign]
         fragments.truth[saga] = 2
         played.hint({saga: 2})
-        await until(lambda: row.rows[:1] == ["v2"])
+        await until(lambda: row.rows[:1] == ["v2"] and page.told(saga) == 2)
         fragments.truth[saga] = 3
         played.hint({saga: 3})
         await until(lambda: row.rows[-1] == "v3" and page.told(saga) == 3)
