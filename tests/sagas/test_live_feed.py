@@ -1,7 +1,7 @@
 """The feed alone, with a renderer of the test's own: what it sends, when, and what it never does."""
 
-import asyncio
 from typing import Any
+from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
 
 import pytest
@@ -307,12 +307,10 @@ def test_a_database_that_does_not_answer_is_outlived(monkeypatch: pytest.MonkeyP
         fragments.truth = {saga: 2}
         real, page = fragments.render, Page()
 
-        async def broken(*_: Any) -> Any:
-            raise OSError("no database")
-
+        broken = AsyncMock(side_effect=OSError("no database"))
         fragments.render = broken  # type: ignore[method-assign]
         show(played, page, {saga: 1})
-        await asyncio.sleep(0.03)
+        await until(lambda: broken.await_count)
         assert not page.rows
         fragments.render = real  # type: ignore[method-assign]
         page.viewer.changed.add(saga)
