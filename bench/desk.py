@@ -255,6 +255,7 @@ def _pages(samples: dict[str, Any]) -> Iterator[tuple[str, Callable[[int], Any]]
         ("API, list", "/api/v1/sagas"),
         ("API, saga", "/api/v1/sagas/{id}"),
         ("admin, list of sagas", "/admin/sagas/saga/"),
+        ("admin, list of events", "/admin/sagas/event/"),
         ("admin, saga", "/admin/sagas/saga/{id}/change/"),
     ):
 

@@ -44,6 +44,7 @@ def act_on_selected(
     if "confirmed" in request.POST and reason:
         for saga in selected:
             _act(admin, request, saga, verb, reason)
+        _tell_of_others(admin, request, selected)
         return None
     proposals = [_propose(request, saga, verb) for saga in orchestrator.snapshots(selected)]
     return _ask(admin, request, verb, proposals, missing_reason="confirmed" in request.POST)
@@ -108,6 +109,15 @@ def _act(admin: ModelAdmin, request: HttpRequest, saga: Saga, verb: str, reason:
     else:
         text = f"{saga}: {orchestrator.VERBS[verb].lower()} was done; it is {state} now."
         admin.message_user(request, text, messages.SUCCESS)
+
+
+def _tell_of_others(admin: ModelAdmin, request: HttpRequest, acted_on: Sequence[Saga]) -> None:
+    """Say which sagas were confirmed, but are no longer among those that the list's filters show."""
+    there = {str(saga.pk) for saga in acted_on}
+    for gone in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME):
+        if gone not in there and f"version-{gone}" in request.POST:
+            text = f"{gone}: nothing more was done: it has moved on, and the list's filters do not show it any more."
+            admin.message_user(request, text, messages.WARNING)
 
 
 def _carry_out(

@@ -1,14 +1,49 @@
-"""What all of these admins share: they only show, and find sagas by the beginning of an id."""
+"""What all of these admins share: they only show, find sagas by the beginning of an id, and read no table whole."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.html import format_html
+
+#: A count stops here and says "+": nobody turns more pages, and a million rows take longer to count than fifty to show.
+MOST = 10_000
+
+
+class Bounded(int):
+    """A count that stopped; it is shown as what it is."""
+
+    def __str__(self) -> str:
+        return f"{int(self)}+"
+
+
+class BoundedPaginator(Paginator):
+    """Counts no further than :data:`MOST`."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are, up to a bound."""
+        counted = self.object_list.order_by()[: MOST + 1].count()
+        return Bounded(MOST) if counted > MOST else counted
+
+
+class KnownValues(admin.AllValuesFieldListFilter):
+    """Offers the values of a column that are known from elsewhere; Django would read the whole column for them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lookup_choices = self.known()
+
+    def known(self) -> Iterable[str]:
+        """Return them, in the order in which they are offered."""
+        raise NotImplementedError
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -16,6 +51,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
+    paginator = BoundedPaginator
     #: The field that holds a saga's id, if one does.
     saga_field: str | None = "saga_id"
 

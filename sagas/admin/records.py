@@ -1,12 +1,14 @@
 """The records beside the saga: what happened, what is due, who did what, who is alive."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
 
 from sagas import models
-from sagas.admin.reading import ReadOnlyAdmin
+from sagas.admin.reading import KnownValues, ReadOnlyAdmin
+from sagas.core.events import EVENT_TYPES
 
 
 @admin.register(models.Step)
@@ -14,9 +16,18 @@ class StepAdmin(ReadOnlyAdmin):
     """Steps."""
 
     list_display = ("name", "saga_link", "action", "status", "attention", "attempt", "outcome", "executed_at")
-    list_filter = ("status", "attention", "outcome", "name")
-    search_fields = ("name", "action", "compensation")
+    list_filter = ("status", "attention", "outcome")
+    search_fields = ("name__exact", "action__exact", "compensation__exact")
+    search_help_text = "A step's name, its action or its compensation, or the beginning of a saga's id"
     ordering = ("-id",)
+
+
+class EventTypes(KnownValues):
+    """All that can happen."""
+
+    def known(self) -> Iterable[str]:
+        """Return what events are called."""
+        return sorted(EVENT_TYPES)
 
 
 @admin.register(models.Event)
@@ -24,8 +35,9 @@ class EventAdmin(ReadOnlyAdmin):
     """The event log."""
 
     list_display = ("type", "saga_link", "sequence", "version", "step", "at")
-    list_filter = ("type", "at")
-    search_fields = ("type", "step")
+    list_filter = (("type", EventTypes), "at")
+    search_fields = ("type__exact", "step__exact")
+    search_help_text = "An event's type, a step's name, or the beginning of a saga's id"
     ordering = ("-id",)
 
 

@@ -1,5 +1,6 @@
 """The saga in Django's admin: its state is only shown; what changes it goes through the orchestrator."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -13,9 +14,9 @@ from django.utils.safestring import SafeString
 from sagas import orchestrator
 from sagas.admin.acting import act_on_selected
 from sagas.admin.editing import DataForm
-from sagas.admin.reading import ReadOnlyAdmin
+from sagas.admin.reading import KnownValues, ReadOnlyAdmin
 from sagas.core.words import TERMINAL
-from sagas.models import Saga, Step
+from sagas.models import Definition, Saga, Step
 
 SEE = "sagas.view_saga"
 _FINAL = {state.value for state in TERMINAL}
@@ -39,6 +40,14 @@ class StepInline(admin.TabularInline):
         return False
 
 
+class SagaTypes(KnownValues):
+    """The types of which there are sagas: each stands on a definition."""
+
+    def known(self) -> Iterable[str]:
+        """Return them by name."""
+        return Definition.objects.order_by("saga_type").values_list("saga_type", flat=True).distinct()
+
+
 @admin.register(Saga)
 class SagaAdmin(ReadOnlyAdmin):
     """Sagas, the newest first."""
@@ -46,7 +55,7 @@ class SagaAdmin(ReadOnlyAdmin):
     list_display = (
         "short_id", "saga_type", "correlation_id", "state", "attention", "is_paused", "updated_at"
     )  # fmt: skip
-    list_filter = ("state", "attention", "paused", "saga_type", "created_at", "updated_at")
+    list_filter = ("state", "attention", "paused", ("saga_type", SagaTypes), "created_at", "updated_at")
     search_fields = ("correlation_id", "idempotency_key")
     search_help_text = "The beginning of an id, or a part of a correlation id or idempotency key"
     ordering = ("-id",)

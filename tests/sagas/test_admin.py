@@ -100,6 +100,35 @@ def _one_of_each(saga: Saga, operator: Any) -> None:
     assert all(model.objects.exists() for model in RECORDS)
 
 
+@pytest.mark.parametrize("model", [Saga, *RECORDS], ids=lambda model: model.__name__)
+def test_a_list_counts_no_further_than_a_bound(desk: Client, held: Saga, model: Any, operator: Any) -> None:
+    _one_of_each(held, operator)
+    with mock.patch("sagas.admin.reading.MOST", 0), CaptureQueriesContext(connection) as queries:
+        response = desk.get(reverse(f"admin:sagas_{model._meta.model_name}_changelist"))
+    assert f"0+ {model._meta.verbose_name_plural}" in response.content.decode()
+    counts = [
+        query["sql"] for query in queries if "COUNT(" in query["sql"] and model._meta.db_table in query["sql"]
+    ]
+    assert counts
+    assert all("LIMIT 1" in count for count in counts)
+
+
+@pytest.mark.parametrize("model", [Saga, models.Step, models.Event], ids=lambda model: model.__name__)
+def test_what_a_list_can_be_filtered_by_is_known_without_reading_all_of_it(
+    desk: Client, held: Saga, model: Any
+) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        text = desk.get(reverse(f"admin:sagas_{model._meta.model_name}_changelist")).content.decode()
+    whole = f'SELECT DISTINCT "{model._meta.db_table}"'
+    assert not [query["sql"] for query in queries if query["sql"].startswith(whole)]
+    offered = {
+        Saga: "?saga_type=Errand",
+        models.Step: "?status__exact=",
+        models.Event: "?type=StepDispatched",
+    }
+    assert offered[model] in text
+
+
 def test_every_model_is_registered() -> None:
     assert {Saga, *RECORDS} <= set(site._registry)
 
@@ -342,6 +371,16 @@ def test_each_saga_has_its_own_result(desk: Client, errand: Callable[..., Saga],
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.state, second.state) == ("pending", "failed")
+
+
+def test_a_saga_that_has_left_the_lists_filters_is_told_of(desk: Client, torn: Saga, operator: Any) -> None:
+    needing = f"{LIST}?paused__exact=0"
+    chosen = {"action": "compensate_selected", "_selected_action": [str(torn.pk)]}
+    asked = desk.post(needing, chosen)
+    orchestrator.act(torn.pk, "pause", orchestrator.Asked(operator=operator, via="desk", reason="hands off"))
+    told = said(desk.post(needing, {**fields(asked), "reason": "x"}, follow=True))
+    assert f"{torn.pk}: nothing more was done" in told
+    assert [act.verb for act in OperatorAction.objects.all()] == ["pause"]
 
 
 def test_a_reason_is_required(desk: Client, held: Saga) -> None:
