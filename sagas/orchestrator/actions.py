@@ -241,6 +241,9 @@ def _stored(pk: UUID, verb: str, asked: Asked) -> Answer | None:
         raise Invalid("action_id", f"was already used, to {known.verb} saga {known.saga_id}")
     if "saga" not in known.answer:
         raise Invalid("action_id", f"was used elsewhere, before saga {pk} was imported")
+    if _particulars(asked) != {field: known.request[field] for field in known.request if field != "before"}:
+        text = "This action was carried out before, by its id, and not as it is asked for now."
+        raise Conflict(text, snapshot(Saga.objects.get(pk=pk)), _told(known))
     created = known.answer.get("created")
     return Answer(known.answer["saga"], verb, repeated=True, created=UUID(created) if created else None)
 
@@ -249,9 +252,7 @@ def _record(
     group: ledger.Group, held: loading.Held, verb: str, asked: Asked, before: int, created: UUID | None
 ) -> Answer:
     after = snapshot(Saga.objects.get(pk=held.id))
-    request = {
-        k: v for k in ("outcome", "result", "evidence", "data") if (v := getattr(asked, k)) is not None
-    }
+    request = _particulars(asked)
     if verb == "edit":
         request["before"] = held.before.data
     OperatorAction.objects.create(
@@ -272,14 +273,29 @@ def _record(
     return Answer(after, verb, created=created)
 
 
+def _particulars(asked: Asked) -> dict[str, Any]:
+    """Return what is asked for beside the verb, the step and the reason, as it is recorded."""
+    given = {field: getattr(asked, field) for field in ("outcome", "result", "evidence", "data")}
+    return {field: plain(value, field) for field, value in given.items() if value is not None}
+
+
 def _conflict(held: loading.Held, text: str, asked: Asked) -> Conflict:
     last = _mover(held, asked.version)
     moved_by = None
     if last is not None:
-        said = {"operator": last.operator_name, "verb": last.verb, "step": last.step, "reason": last.reason}
-        moved_by = {**said, "at": last.at.isoformat()}
+        moved_by = _told(last)
         text = f"{text} {last.operator_name} did that: {VERBS.get(last.verb, last.verb).lower()}, {last.reason!r}."
     return Conflict(text, snapshot(Saga.objects.get(pk=held.id)), moved_by)
+
+
+def _told(action: OperatorAction) -> dict[str, Any]:
+    by = {
+        "operator": action.operator_name,
+        "verb": action.verb,
+        "step": action.step,
+        "reason": action.reason,
+    }
+    return {**by, "at": action.at.isoformat()}
 
 
 def _mover(held: loading.Held, seen: int | None) -> OperatorAction | None:

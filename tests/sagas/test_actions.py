@@ -272,6 +272,27 @@ def test_an_action_id_cannot_be_used_for_something_else(held: Saga, asked: Any) 
         orchestrator.act(held.pk, "resume", asked(action_id="a1"))
 
 
+@pytest.mark.parametrize(
+    ("verb", "one", "other"),
+    [
+        ("edit", {"data": {"item": "book", "n": 1}}, {"data": {"item": "book", "n": 2}}),
+        ("resolve", {"outcome": "done", "result": {"n": (1, 2)}}, {"outcome": "done"}),
+        ("resolve", {"outcome": "done"}, {"outcome": "waived"}),
+    ],
+)
+def test_an_action_id_cannot_be_used_for_another_answer(
+    held: Saga, asked: Any, verb: str, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    step = {"step": "pay"} if verb == "resolve" else {}
+    orchestrator.act(held.pk, verb, asked(action_id="a1", **step, **one))
+    assert orchestrator.act(held.pk, verb, asked(action_id="a1", **step, **one)).repeated
+    with pytest.raises(orchestrator.Conflict, match="not as it is asked for now") as no:
+        orchestrator.act(held.pk, verb, asked(action_id="a1", **step, **other))
+    assert no.value.moved_by
+    assert no.value.moved_by["verb"] == verb
+    assert OperatorAction.objects.count() == 1
+
+
 def test_two_operators_at_the_same_moment_one_wins_and_the_other_is_told(held: Saga, asked: Any) -> None:
     barrier, outcomes = threading.Barrier(2), []
 

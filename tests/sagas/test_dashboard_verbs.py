@@ -139,6 +139,20 @@ def test_after_a_conflict_the_same_words_can_be_sent_for_the_saga_as_it_is_now(
     assert desk.post(at(held, "compensate"), again).status_code == 302
 
 
+def test_a_form_that_is_sent_once_more_with_something_else_in_it_was_not_done_already(
+    desk: Client, held: Saga
+) -> None:
+    sent = form(held, data='{"item": "book", "note": "first"}')
+    assert desk.post(at(held, "edit"), sent).status_code == 302
+    response = desk.post(at(held, "edit"), {**sent, "data": '{"item": "book", "note": "second"}'})
+    assert response.status_code == 409
+    assert "Nothing was done" in text(response)
+    assert "second" in text(response)
+    assert response.context["asking"].action_id != sent["action_id"]
+    held.refresh_from_db()
+    assert held.data == {"item": "book", "note": "first"}
+
+
 def test_data_that_was_emptied_is_not_taken_for_the_saga_s_own(desk: Client, held: Saga) -> None:
     response = desk.post(at(held, "edit"), form(held, data=""))
     assert response.status_code == 422
