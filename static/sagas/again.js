@@ -1,30 +1,23 @@
 // A page to which nobody pushes anything asks for itself again, every so many seconds.
+import { applyRegion } from "./apply.js";
 import { badge } from "./badge.js";
-import { tell } from "./time.js";
 
 export function again() {
   const place = document.querySelector("[data-again]");
   if (!place) return;
   badge("live");
-  setInterval(() => document.hidden || read(place) || renew(place), place.dataset.again * 1000);
+  setInterval(() => document.hidden || renew(place), place.dataset.again * 1000);
 }
 
 const PATIENCE = 4000; // less than it is from one to the next: an answer never comes after a later one
-
-// What somebody selects is left under their hand.
-function read(place) {
-  const selection = getSelection();
-  return !selection.isCollapsed && place.contains(selection.anchorNode);
-}
 
 async function renew(place) {
   try {
     const answer = await fetch(location.href, { redirect: "error", signal: AbortSignal.timeout(PATIENCE) });
     if (!answer.ok) throw new Error(answer.statusText);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    place.innerHTML = page.querySelector("[data-again]").innerHTML;
+    applyRegion(place, page.querySelector("[data-again]").innerHTML);
     document.getElementById("banner").innerHTML = page.getElementById("banner").innerHTML;
-    tell(place);
     badge("live");
   } catch {
     badge("stale", "stale", true);

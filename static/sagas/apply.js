@@ -61,14 +61,19 @@ export function applyRegions(place, regions, moved = false) {
   for (const [name, html] of Object.entries(regions)) {
     const region = place.querySelector(`[data-region="${name}"]`);
     if (!region) continue;
-    if (inUse(region)) waiting.set(region, html);
-    else replace(region, html);
+    applyRegion(region, html);
     if (moved && (name === "head" || name === "why")) region.classList.add("changed");
   }
 }
 
-// What is being pressed, text that is being selected, a menu that is open, rows that a pointer is on:
-// not under somebody's hand.
+// What is under somebody's hand stays, and says that there is something newer.
+export function applyRegion(region, html) {
+  if (!inUse(region)) return replace(region, html);
+  waiting.set(region, html);
+  region.classList.add("behind");
+}
+
+// What is being pressed, text that is being selected, a menu that is open, rows that a pointer is on.
 function inUse(region) {
   if (pressed && region.contains(pressed)) return true;
   const selection = getSelection();
@@ -78,21 +83,25 @@ function inUse(region) {
 
 function replace(region, html) {
   waiting.delete(region);
+  region.classList.remove("behind");
   const focused = region.contains(document.activeElement) ? document.activeElement : null;
   const open = [...region.querySelectorAll("details[open][id]")].map((details) => details.id);
   const before = new Map([...region.querySelectorAll("tr[data-saga]")].map((row) => [row.dataset.saga, row.dataset.version]));
-  const box = region.querySelector(".graph, .table-box");
-  const scrolled = box?.scrollLeft;
-  const follows = followed(box);
+  const scrolled = boxes(region).map((box) => box.scrollLeft);
+  const follows = followed(boxes(region)[0]);
   region.innerHTML = html;
   for (const id of open) region.querySelector(`#${CSS.escape(id)}`)?.setAttribute("open", "");
-  if (scrolled) region.querySelector(".graph, .table-box").scrollLeft = scrolled;
+  boxes(region).forEach((box, at) => scrolled[at] && (box.scrollLeft = scrolled[at]));
   if (follows) follow(region.querySelector(".graph"));
   if (focused) refocus(region, focused);
   for (const row of region.querySelectorAll("tr[data-saga]")) {
     if (before.size && before.get(row.dataset.saga) !== row.dataset.version) row.classList.add("changed");
   }
   settle(region);
+}
+
+function boxes(region) {
+  return [...region.querySelectorAll(".graph, .table-box")];
 }
 
 function refocus(region, was) {

@@ -137,3 +137,18 @@ def test_text_that_is_being_selected_stays(desk: Desk, page: Page) -> None:
     desk.act(saga, "pause", "meanwhile")
     expect(page.locator(".saga-head .chip--paused")).to_be_visible()
     assert page.evaluate("getSelection().toString()") == picked
+    expect(page.locator(".behind .why__text")).to_be_visible()
+    page.evaluate("getSelection().removeAllRanges()")
+    expect(page.locator(".why__text")).not_to_have_text(picked)
+    expect(page.locator(".behind")).to_have_count(0)
+
+
+def test_text_of_the_queues_that_is_being_selected_stays(desk: Desk, page: Page) -> None:
+    page.goto("/queues/")
+    live(page)
+    page.locator("tbody th").first.click(click_count=3)
+    picked = page.evaluate("getSelection().toString()")
+    expect(page.locator("[data-again].behind")).to_be_visible()
+    assert page.evaluate("getSelection().toString()") == picked
+    page.evaluate("getSelection().removeAllRanges()")
+    expect(page.locator(".behind")).to_have_count(0)
