@@ -1,12 +1,12 @@
 """The web process: pages by Django, the live socket by Channels, static files from the apps' folders."""
 
-import asyncio
 import os
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sagaproject.settings")
+os.environ.setdefault("SAGADESK_CONN_MAX_AGE", "600")  # a request's thread outlives it
 
 from django.core.asgi import get_asgi_application
 
@@ -21,13 +21,11 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import split_domain_port, validate_host
 
+from sagaproject.seats import in_turns
 from sagas.routing import websocket_urlpatterns
 
 App = Callable[..., Any]
 Scope = dict[str, Any]
-
-#: Requests that are served at a time: each has a thread, and a connection to the database. The others wait their turn.
-REQUESTS = 16
 
 
 class StaticFiles(ASGIStaticFilesHandler):
@@ -48,20 +46,6 @@ def without_root_path(app: App) -> App:
 
     async def inner(scope: Scope, receive: App, send: App) -> None:
         await app({**scope, "root_path": ""} if "root_path" in scope else scope, receive, send)
-
-    return inner
-
-
-def a_few_at_once(app: App) -> App:
-    """Let requests wait for their turn: a burst must not use up the database's connections, which workers need."""
-    free = asyncio.Semaphore(REQUESTS)
-
-    async def inner(scope: Scope, receive: App, send: App) -> None:
-        if scope["path"] == "/healthz":  # says that the process lives, however much it has to do
-            await app(scope, receive, send)
-            return
-        async with free:
-            await app(scope, receive, send)
 
     return inner
 
@@ -90,7 +74,7 @@ def _trusted(scope: Scope) -> bool:
 application = without_root_path(
     ProtocolTypeRouter(
         {
-            "http": a_few_at_once(StaticFiles(django)),
+            "http": in_turns(StaticFiles(django)),
             "websocket": same_origin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
         }
     )

@@ -119,7 +119,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {
     "default": database(
         os.environ.get("DATABASE_URL") or "sqlite:///" + quote(str(DATA_DIR / "db.sqlite3")),
-        # 0 for web: under ASGI a request's connection belongs to its thread.
+        # The web process has its own from asgi: elsewhere, a request's connection would outlive its thread.
         max_age=int(os.environ.get("SAGADESK_CONN_MAX_AGE") or (600 if STAYS else 0)),
     )
 }

@@ -81,7 +81,7 @@ class World:
         carrier = _daphne(self.plan.carrier, "participants.carrier.app:application")
         self._add("carrier", carrier, {**os.environ, **books})
         saga = [sys.executable, ROOT / "manage.py", "saga"]
-        self._serve("web", _daphne(self.plan.web, "sagaproject.asgi:application", DAPHNE_OPTIONS), age=0)
+        self._serve("web", _daphne(self.plan.web, "sagaproject.asgi:application", DAPHNE_OPTIONS))
         for n in range(self.plan.workers):
             self._serve(f"worker-{n}", [*saga, "worker"])
         for n in range(CLOCKS):
@@ -141,12 +141,12 @@ class World:
         self.children[name] = Child(name, words, log, self.journal, env=env, cwd=ROOT)
         self.children[name].start()
 
-    def _serve(self, name: str, command: list[Any], age: int = 600) -> None:
+    def _serve(self, name: str, command: list[Any]) -> None:
         """Run one of the desk's processes, with links of its own."""
         port = self.network.link(f"{name}-db", self.store.socket).port if self.store.socket else None
         redis = self.network.link(f"{name}-redis", self._redis_socket).port
         env = self._env(self.store.url(port, name), f"redis://127.0.0.1:{redis}")
-        self._add(name, command, env | {"SAGADESK_CONN_MAX_AGE": str(age)})
+        self._add(name, command, env)
 
     def _env(self, database: str, redis: str) -> dict[str, str]:
         apps = ["bench.nemesis.shop"]

@@ -23,7 +23,7 @@ def web() -> Iterator[tuple[int, int]]:
     """Run the web process; yield its port and its id."""
     port = driver.free_port()
     daphne = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), *DAPHNE_OPTIONS.split()]
-    with driver.running([*daphne, "sagaproject.asgi:application"], SAGADESK_CONN_MAX_AGE="0") as (process,):
+    with driver.running([*daphne, "sagaproject.asgi:application"]) as (process,):
         driver.until(lambda: _answers(port), 2)
         yield port, process.pid
 
