@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from sagas import rows
 from sagas.core.answers import Later, NoSuchCommand, Rejected, Unavailable
 from sagas.core.plain import NotPlain, plain
-from sagas.registry import is_async
+from sagas.registry import is_async, is_registered
 
 
 class Inbox(models.Model):
@@ -57,12 +57,17 @@ def once(inbox: type[Inbox]) -> Callable[[Callable[..., Any]], Callable[..., Any
     The handler runs inside a transaction of the inbox' database: its own writes belong there, and
     whatever is slow or reaches outside does not. An undo is only called when there is an effect to undo;
     where it was to publish an event, that is published all the same (``Reaction.compensates``).
-    Raises TypeError for an ``async def`` handler: a transaction cannot be held across an await.
+    Raises TypeError for an ``async def`` handler: a transaction cannot be held across an await; and for one that
+    is registered already, which would be called without its inbox.
     """
 
     def wrap(handler: Callable[..., Any]) -> Callable[..., Any]:
         if is_async(handler):
             raise TypeError(f"{handler.__qualname__}: a handler with an inbox must be a plain function.")
+        if is_registered(handler):
+            raise TypeError(
+                f"{handler.__qualname__} is registered already, without its inbox: write @once below @command."
+            )
 
         @wraps(handler)
         def remembered(command: Any) -> Any:
@@ -121,12 +126,21 @@ def _to_keep(handler: Callable[..., Any], reply: Any) -> Any:
         raise TypeError(f"{told}. Return plain JSON, or nothing.") from None
 
 
-def _called(handler: Callable[..., Any], command: Any) -> Any:
-    """Call the handler, unless its model refuses: that counts only now, where no attempt before it was taken."""
+def _called(using: str, handler: Callable[..., Any], command: Any) -> Any:
+    """Call the handler, unless its model refuses: that counts only now, where no attempt before it was taken.
+
+    Raises RuntimeError if what it did is to be rolled back though it answers: the answer would outlive its effect.
+    """
     refusal = getattr(command, "refusal", None)
     if refusal is not None:
         raise Rejected(refusal)
-    return handler(command)
+    answer = handler(command)
+    if transaction.get_rollback(using):
+        raise RuntimeError(
+            f"{handler.__qualname__} returned an answer, and its transaction is lost: it caught an error of the"
+            " database. Put what may fail into a transaction.atomic() of its own."
+        )
+    return answer
 
 
 def _decide(inbox: type[Inbox], entry: Inbox, handler: Callable[..., Any], command: Any) -> None:
@@ -135,9 +149,10 @@ def _decide(inbox: type[Inbox], entry: Inbox, handler: Callable[..., Any], comma
     if undone is not None and undone.outcome not in _DONE:
         entry.outcome, entry.reply = Inbox.COMPLETED, {"undone": False, "reason": "there was no effect"}
     else:
+        using = router.db_for_write(inbox)
         try:
-            with transaction.atomic(using=router.db_for_write(inbox)):
-                entry.reply = _called(handler, command)
+            with transaction.atomic(using=using):
+                entry.reply = _called(using, handler, command)
             entry.outcome = Inbox.COMPLETED
             if isinstance(entry.reply, Later):
                 entry.outcome, entry.reply = Inbox.LATER, entry.reply.within

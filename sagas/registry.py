@@ -99,6 +99,12 @@ def service_queue(command: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", stem).lower()
 
 
+def is_registered(function: Handler) -> bool:
+    """Whether a function handles a command, or hears of an event, as it is."""
+    heard = (known.function for each in _subscribers.values() for known in each.values())
+    return any(known is function for known in (*(c.function for c in _commands.values()), *heard))
+
+
 def is_async(function: Handler) -> bool:
     """Whether a handler is an ``async def``, whatever it is wrapped in."""
     return inspect.iscoroutinefunction(inspect.unwrap(function))

@@ -26,9 +26,14 @@ def obstacle(definition: SagaDefinition, progress: Progress) -> str | None:
     return None  # what cannot be undone of one that is under way, it asks about itself
 
 
-def reverse(definition: SagaDefinition, progress: Progress, saga_id: UUID) -> SagaDefinition | None:
-    """Return the definition of the saga that undoes a completed one; None if it has left nothing to undo."""
-    owed = dict.fromkeys(_owed(definition, progress))
+def reverse(
+    definition: SagaDefinition, progress: Progress, saga_id: UUID, undone: Container[str] = ()
+) -> SagaDefinition | None:
+    """Return the definition of the saga that undoes a completed one; None if it has left nothing to undo.
+
+    ``undone`` are the steps that another such saga has undone before it was stopped.
+    """
+    owed = dict.fromkeys(name for name in _owed(definition, progress) if name not in undone)
     steps = [_undo(definition, progress, saga_id, name, owed) for name in reversed(owed)]
     return SagaDefinition(definition.saga_type, tuple(steps)) if steps else None
 

@@ -1,6 +1,6 @@
 """The operators' door: permission, reason, version, preview, decision and audit, once for every face."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,9 +13,10 @@ from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused
 from sagas.core.definition import SagaDefinition, SagaStep
 from sagas.core.preview import preview as preview_of
-from sagas.core.words import TERMINAL, Attention, Direction, Verdict
+from sagas.core.progress import StepProgress
+from sagas.core.words import FORWARD, TERMINAL, Attention, Direction, Verdict
 from sagas.models import REPAIR, RESTART, OperatorAction, Saga
-from sagas.orchestrator import ledger, loading, restarting
+from sagas.orchestrator import children, ledger, loading, restarting
 from sagas.orchestrator.approvals import check_answerer
 from sagas.orchestrator.asked import (
     LONGEST_REASON,
@@ -81,6 +82,7 @@ def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
             return plan_of_new(verb, held, _repair(held)[1])
         now = m.Now(database_now(), 1.0, held.claimed)
         message = _message(held, verb, asked)
+        _check_child(held, message, children.has_begun)
         planned = preview_of(held.definition, held.progress, message, now, pk)
     except Refused as no:
         raise _conflict(held, str(no), asked) from no
@@ -186,8 +188,27 @@ def _carry_out(group: ledger.Group, held: loading.Held, verb: str, asked: Asked)
         step, opening = _repair(held)
         group.decide(held, m.Resolve(step, Verdict.DONE))
         return record([opening])[0].id
-    group.decide(held, _message(held, verb, asked))
+    message = _message(held, verb, asked)
+    _check_child(held, message, children.close)
+    group.decide(held, message)
     return None
+
+
+def _check_child(
+    held: loading.Held, message: m.Message, begun: Callable[[loading.Held, StepProgress], UUID | None]
+) -> None:
+    """Refuse to call a step's command without effect if it has begun a child saga."""
+    if not isinstance(message, m.Resolve) or message.outcome is not Verdict.NONE:
+        return
+    step = held.progress.steps[message.step]
+    child_of = held.definition.step(step.name).child
+    if child_of is None or step.open is not Direction.DO or step.waiting is not None:
+        return
+    child = begun(held, step)
+    if child is not None:
+        ahead = held.progress.state in FORWARD
+        remedy = "retry it, and that is awaited" if ahead else "resolve it as done, and that is undone"
+        raise Refused(f"{step.name} has begun its child, saga {child}; {remedy}.")
 
 
 def _is_repair(held: loading.Held, verb: str) -> bool:

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from sagas import registry
 from sagas.clock import database_now
-from sagas.models import Due, Saga
+from sagas.models import IMPORT, Due, Saga
 from sagas.orchestrator import choreographed
 from sagas.orchestrator.asked import Invalid, NotFound
 from sagas.orchestrator.intake import SAGA
@@ -54,8 +54,15 @@ def _checked(data: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _leave(saga_id: UUID, event: str, payload: dict[str, Any], by: str | None) -> None:
     """Leave an event for its saga; the reply of the delivery takes it along, if it is from one."""
-    if not Saga.objects.filter(pk=saga_id).exists():
+    known = Saga.objects.filter(pk=saga_id)
+    found = known.values_list("origin_kind", "saga_type", "definition__document__flow").first()
+    if found is None:
         raise NotFound(f"There is no saga {saga_id}.")
+    kind, saga_type, flow = found
+    if flow is None:
+        raise Invalid("saga_id", f"{saga_type} is no choreography: nobody would hear what is published in it")
+    if kind == IMPORT:
+        raise Invalid("saga_id", "names a saga that was imported: it is only a record here")
     wait = ORPHANED if by else 0.0
     Due.objects.create(
         kind=Due.DELIVERY,

@@ -16,12 +16,14 @@ from sagas import registry
 from sagas.clock import database_now
 from sagas.core import answers
 from sagas.core import messages as m
+from sagas.core.commands import idempotency_key
 from sagas.core.definition import SagaStep
+from sagas.core.progress import StepProgress
 from sagas.core.undoing import obstacle, reverse
 from sagas.core.waits import CHILD, UNDO_CHILD, NoData, child_data
-from sagas.core.words import SagaState
+from sagas.core.words import Direction, SagaState, StepStatus
 from sagas.models import CHILD as KIND
-from sagas.models import UNDO, Child, OperatorAction, Saga
+from sagas.models import UNDO, Child, OperatorAction, Saga, Step
 from sagas.orchestrator import ledger, loading
 from sagas.orchestrator.asked import Invalid, Refused
 from sagas.orchestrator.loading import Held
@@ -152,6 +154,22 @@ def _error(child: Held) -> str:
     return child.progress.error or "it was rolled back"
 
 
+def has_begun(parent: Held, step: StepProgress) -> UUID | None:
+    """Return the child that a step's command has begun, if it has."""
+    return Child.objects.filter(pk=_key(parent, step)).values_list("child_id", flat=True).first()
+
+
+def close(parent: Held, step: StepProgress) -> UUID | None:
+    """Let a step's command begin no child any more, whoever is about to; return the one that it has begun, if so."""
+    assert step.action_number is not None  # it was dispatched
+    denied = "an operator said that it had not begun"
+    return _link(_key(parent, step), parent.id, parent.id, step.action_number, denied)[0].child_id
+
+
+def _key(parent: Held, step: StepProgress) -> str:
+    return idempotency_key(parent.id, step.name, Direction.DO, step.generation)
+
+
 # What undoes a child
 
 
@@ -234,7 +252,9 @@ def _undo_completed(link: Child, child: Held, key: str) -> Any:
     """Have another saga undo what a completed child has done: one for each command that asks for it."""
     undoing = Saga.objects.filter(pk=link.undo_id).first() if link.undo_id else None
     if undoing is None or (undoing.state == SagaState.FAILED and undoing.idempotency_key != key):
-        pin = reverse(child.definition, child.progress, child.id)
+        before = Step.objects.filter(saga__origin_id=child.id, saga__origin_kind=UNDO)
+        undone = before.filter(status=StepStatus.COMPLETED.value).values_list("name", flat=True)
+        pin = reverse(child.definition, child.progress, child.id, set(undone))
         if pin is None:
             return None
         kin: dict[str, Any] = {"origin": child.id, "origin_kind": UNDO}

@@ -206,11 +206,14 @@ def _record(document: portable.SagaDocument, asked: Asked) -> None:
     LateReply.objects.bulk_create(
         LateReply(saga_id=saga.id, **reply.model_dump()) for reply in document.late_replies
     )
+    # What was pruned here is still in the audit trail.
+    audited = set(OperatorAction.objects.filter(saga_id=saga.id).values_list("action_id", flat=True))
     there = [
         OperatorAction(
             saga_id=saga.id, operator_name=action.operator, **action.model_dump(exclude={"operator"})
         )
         for action in document.actions
+        if action.action_id not in audited
     ]
     deed = OperatorAction(
         action_id=f"{IMPORT}:{saga.id}",

@@ -152,7 +152,7 @@ def _edit(held: Held, data: Mapping[str, Any]) -> Iterator[str]:
     if held.definition.growing and held.progress.state in FORWARD:
         yield from _rehearsed(held, data)
     yield "Commands from now on get the new data."
-    sent = [s.name for s in held.progress.steps.values() if s.open and (s.attempt > 1 or s.unresolved)]
+    sent = [s.name for s in held.progress.steps.values() if s.open and s.unresolved]
     if sent:
         yield f"Already sent, and repeated with the data they were sent with: {', '.join(sent)}."
 

@@ -1,7 +1,7 @@
 """Replies: what became of commands, taken in groups, one transaction for all of them."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -157,24 +157,33 @@ def step_completed(saga_id: UUID | str, step_name: str, result: Any = None) -> b
     plainly = plain(result, "result")
     # Whoever says so need not be the participant, and has no inbox that we know of.
     return _outside(
-        saga_id, step_name, Direction.DO, lambda number: m.Completed(number, plainly, inbox=False)
+        saga_id, step_name, Direction.DO, lambda number, _: m.Completed(number, plainly, inbox=False)
     )
 
 
 def step_failed(saga_id: UUID | str, step_name: str, error: str = "") -> bool:
-    """Answer a step's open action with a rejection. False: it was late, and is recorded apart."""
+    """Answer a step's open action with a rejection. False: it was late, and is recorded apart.
+
+    It speaks for the attempt that is being made. Where there were others, of a participant without an inbox, one of
+    them may have had the effect: then the outcome is unknown.
+    """
     return _outside(
-        saga_id, step_name, Direction.DO, lambda number: m.Rejected(number, printable(str(error)))
+        saga_id, step_name, Direction.DO, lambda number, all_: m.Rejected(number, printable(str(error)), all_)
     )
 
 
 def compensation_completed(saga_id: UUID | str, step_name: str) -> bool:
     """Answer a step's open undo with success. False: it was late, and is recorded apart."""
-    return _outside(saga_id, step_name, Direction.UNDO, lambda number: m.Completed(number))
+    return _outside(saga_id, step_name, Direction.UNDO, lambda number, _: m.Completed(number))
 
 
-def _outside(saga_id: UUID | str, step_name: str, direction: Direction, reply: Any) -> bool:
-    """Take a reply that names a step instead of a command: it answers that step's open one, or is late."""
+def _outside(
+    saga_id: UUID | str, step_name: str, direction: Direction, reply: Callable[[int, bool], m.Reply]
+) -> bool:
+    """Take a reply that names a step instead of a command: it answers that step's open one, or is late.
+
+    ``reply`` is made of the command's number, and of whether it speaks for all attempts of it.
+    """
     pk = as_uuid(saga_id)
     with transaction.atomic():
         group = ledger.Group()
@@ -182,13 +191,13 @@ def _outside(saga_id: UUID | str, step_name: str, direction: Direction, reply: A
         held = group.sagas.get(pk)
         step = held.progress.steps.get(step_name) if held else None
         if held is None or step is None:
-            kind = type(reply(0)).__name__.lower()
+            kind = type(reply(0, False)).__name__.lower()
             LateReply.objects.create(saga_id=pk, step=str(step_name)[:100], kind=kind)
-        elif take(group, held, Answered(pk, reply(_open_number(held, step, direction)))):
+        elif take(group, held, Answered(pk, reply(_open_number(held, step, direction), _one(step)))):
             group.write()
             return True
         else:
-            late_reply(held, Answered(pk, reply(step.number_of(direction) or 0))).save()
+            late_reply(held, Answered(pk, reply(step.number_of(direction) or 0, _one(step)))).save()
     if held is None:
         raise NotFound(f"There is no saga {saga_id}; the reply is recorded among the late ones.")
     if step is None:
@@ -196,6 +205,11 @@ def _outside(saga_id: UUID | str, step_name: str, direction: Direction, reply: A
             "step", f"The saga has no step {step_name!r}; it has {', '.join(held.definition.names)}."
         )
     return False
+
+
+def _one(step: StepProgress) -> bool:
+    """Whether what a step was told last is all that it can have done: it has an inbox, or was called once."""
+    return step.inbox or step.attempt <= 1
 
 
 def _open_number(held: loading.Held, step: StepProgress, direction: Direction) -> int:

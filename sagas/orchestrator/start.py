@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -189,7 +190,7 @@ def _author(saga_type: str) -> Any:
 def definition_for(author: Any, data: Mapping[str, Any]) -> SagaDefinition:
     """Ask an author's class for its steps. Raises Invalid if they do not make a saga, or the data does not do."""
     try:
-        steps = author.define_steps(dict(data))
+        steps = author.define_steps(deepcopy(dict(data)))
     except KeyError as missing:
         raise Invalid(f"data.{missing.args[0] if missing.args else '?'}", "is required") from missing
     except Invalid:
@@ -207,7 +208,7 @@ def definition_for(author: Any, data: Mapping[str, Any]) -> SagaDefinition:
 def saga_deadline(author: Any, data: Mapping[str, Any]) -> Any:
     """Return the saga's deadline in seconds: what the author computes from the data, or the class says."""
     compute = getattr(author, "saga_deadline", None)
-    return seconds(compute(dict(data)) if compute else getattr(author, "deadline", None))
+    return seconds(compute(deepcopy(dict(data))) if compute else getattr(author, "deadline", None))
 
 
 def _check_timers(pinned: SagaDefinition, data: Mapping[str, Any]) -> None:

@@ -63,6 +63,24 @@ _OF_DELIVERIES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+#: The same of an approval, which only who may give it can give.
+_OF_APPROVALS: dict[str, tuple[str, tuple[str, ...]]] = {
+    Attention.EXPECTATION_MISSED: (
+        "Nobody has answered it in time: answer it all the same, or ask again",
+        ("approve", "reject", "retry"),
+    ),
+}
+
+
+#: The same of a choreography's end, which nobody is called for: trying it again changes nothing.
+_OF_ENDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    Attention.EXPECTATION_MISSED: (
+        "What was expected of it has not happened, or not all of it: see that it is published, or settle it",
+        ("resolve", "compensate"),
+    ),
+}
+
+
 def explain(saga: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Return ``{text, timed, kind, verbs}`` for a snapshot: the line, and the verbs that would help and apply now.
 
@@ -94,8 +112,7 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
     )
     if asking:
         step = asking[0]
-        own = _OF_FUNCTIONS if step["function"] else _OF_DELIVERIES if step["by"] else {}
-        meaning, verbs = own.get(step["attention"], _MEANING[step["attention"]])
+        meaning, verbs = _own(step).get(step["attention"], _MEANING[step["attention"]])
         error = f": “{step['error']}”" if step["error"] else ""
         paused = " It is paused, too: nothing is called until it is resumed." if saga["paused"] else ""
         return "attention", f"{_called(step)}{error}. {meaning}.{paused}", step["name"], verbs
@@ -113,6 +130,17 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
     if saga["paused"]:
         return "paused", "An operator paused it: nothing is claimed until it is resumed.", None, ("resume",)
     return _moving(saga, now)
+
+
+def _own(step: dict[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return what its attentions mean for a step that is none of a participant's."""
+    if step["function"]:
+        return _OF_FUNCTIONS
+    if step["by"]:
+        return _OF_DELIVERIES
+    if step["asked"]:
+        return _OF_APPROVALS
+    return _OF_ENDS if step["expects"] else {}
 
 
 def _waiting(saga: dict[str, Any]) -> tuple[str, str, str | None, tuple[str, ...]]:

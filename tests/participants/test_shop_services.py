@@ -1,6 +1,7 @@
 """The contract of every participant: one effect per key, whatever is repeated, late or out of order."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
@@ -343,3 +344,24 @@ def test_an_answer_that_could_not_be_given_again_leaves_nothing_and_is_told_in_a
     asked.input = False
     assert pay(asked) == pay(asked) == [1, 2]
     assert PaymentInbox.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_an_answer_whose_effect_the_database_takes_back_is_none() -> None:
+    @once(PaymentInbox)
+    def pay(command: Any) -> Any:
+        PaymentInbox.objects.create(key="its effect", command="Pay")
+        with suppress(IntegrityError):
+            PaymentInbox.objects.create(key="its effect", command="Pay")
+        return {"paid": True}
+
+    asked = SimpleNamespace(name="Pay", meta=SimpleNamespace(key="k", undoes=None))
+    with pytest.raises(RuntimeError, match=r"pay returned an answer, and its transaction is lost"):
+        pay(asked)
+    assert not PaymentInbox.objects.exists()
+
+
+def test_an_inbox_that_would_never_be_asked_is_refused() -> None:
+    with pytest.raises(TypeError, match="write @once below @command"):
+        once(PaymentInbox)(registry.command("ShopTestService.Nothing")(lambda command: None))
+    registry._commands.pop("ShopTestService.Nothing")

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 
 from sagas import SagaStep, orchestrator
+from sagas.core.answers import Misconfigured
 from sagas.core.messages import Unknown
 from sagas.engine import Pump, claims
 from sagas.models import Due, Event, OperatorAction, Saga, Step
@@ -340,3 +341,20 @@ def test_the_snapshot_knows_which_verbs_apply(held: Saga) -> None:
     assert all(v["reason"] for v in document["verbs"] if not v["applies"])
     assert "held for your decision" in document["why"]["text"]
     assert document["why"]["verbs"][0]["verb"] == "retry"
+
+
+def test_the_preview_of_an_edit_names_only_what_keeps_its_data(
+    errand: Any, asked: Any, pump: Pump, world: shop.World
+) -> None:
+    def wrong(sent: Any) -> Any:
+        if world.count["PayService.Pay"] == 1:
+            raise Misconfigured("404")
+
+    world.behaviour["PayService.Pay"] = wrong
+    saga = rest(pump, errand())
+    orchestrator.act(saga.pk, "retry", asked(step="pay"))
+    edit = asked(data={"item": "pen"})
+    assert not [s for s in orchestrator.preview(saga.pk, "edit", edit).sentences if "were sent with" in s]
+    orchestrator.act(saga.pk, "edit", edit)
+    assert rest(pump, saga).state == "completed"
+    assert [sent["item"] for sent in world.calls if sent.name == "PayService.Pay"] == ["book", "pen"]

@@ -18,7 +18,7 @@ from sagas.engine import Pump
 from sagas.inbox import once
 from sagas.models import Due, Event, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, Conflict, Invalid, NotFound, bus, intake, loading
-from tests.sagas import trade
+from tests.sagas import shop, trade
 from tests.sagas.running import assert_rows_are_the_fold
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -549,3 +549,9 @@ def test_a_choreography_is_exported_and_imported_as_it_is(
         Saga.objects.all().delete()
         OperatorAction.objects.all().delete()
         assert orchestrator.import_saga(json.loads(json.dumps(each)), asked()).created
+
+
+def test_nothing_is_published_where_nobody_would_hear_of_it(db: None) -> None:
+    errand = shop.Errand().start({"item": "book"})
+    with pytest.raises(Invalid, match="Errand is no choreography"):
+        publish("Nonsense", {"a": 1}, saga_id=errand.pk)

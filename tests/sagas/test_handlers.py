@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from sagas import SagaOrchestrator, SagaStep, command, orchestrator, registry
+from sagas import Later, SagaOrchestrator, SagaStep, command, orchestrator, registry
 from sagas.engine import Pump, claims, hold_unserved
 from sagas.models import Due, Process, Saga, Step
+from sagas.registry import WAITS_QUEUE
 from tests.sagas import shop
 from tests.sagas.running import at_once, run
 from tests.waiting import until
@@ -183,3 +185,29 @@ def test_what_an_asynchronous_handler_says_too_late_is_taken() -> None:
     release.set()
     until(lambda: Saga.objects.get(pk=saga.pk).state == "completed")
     until(lambda: not pump.busy)
+
+
+def test_a_no_from_outside_does_not_speak_for_an_attempt_before_it(
+    errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = registry.handler("PayService.Pay")
+    assert known
+    bare = {"PayService.Pay": replace(known, inbox=False)}
+    monkeypatch.setattr(registry, "_commands", {**registry._commands, **bare})
+    tries: list[str] = []
+
+    def pay(sent: Any) -> Any:
+        tries.append(sent.meta.key)
+        if len(tries) == 1:
+            raise ConnectionError("it is there, and the answer is lost")
+        return Later(within=3600)
+
+    world.behaviour["PayService.Pay"] = pay
+    saga = errand()
+    run(pump)
+    Due.objects.filter(saga=saga).exclude(queue=WAITS_QUEUE).update(due_at=Now())
+    run(pump)
+    assert Step.objects.get(saga=saga, name="pay").waiting == "reply"
+    assert orchestrator.step_failed(saga.pk, "pay", "no")
+    step = Step.objects.get(saga=saga, name="pay")
+    assert (step.status, step.unresolved) == ("executing", True)

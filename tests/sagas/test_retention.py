@@ -1,5 +1,6 @@
 """Pruning: what is long over goes, with all that hangs on it; what anybody may still need stays."""
 
+import json
 import os
 import threading
 import time
@@ -502,3 +503,20 @@ def test_a_file_that_is_no_document_is_refused_in_a_sentence(run: Run, tmp_path:
     assert run("import", tmp_path / "none").code == 1
     path.write_bytes(b"\xff\xfe")
     assert run("import", path).code == 1
+
+
+def test_a_saga_of_an_archive_can_be_taken_in_again_with_what_people_did(
+    world: shop.World, pump: Pump, asked: Any
+) -> None:
+    saga = shop.Errand().start({"item": "book"})
+    for verb in ("pause", "resume"):
+        orchestrator.act(saga.pk, verb, asked())
+    pump.run(budget=30)
+    aged(saga, 60)
+    kept: list[Any] = []
+    assert prune(keep=kept.extend) == [saga.pk]
+    document = json.loads(json.dumps(kept[0]))
+    document["saga"]["finished_at"] = document["saga"]["updated_at"]  # it was not aged in earnest
+    orchestrator.import_saga(document, SHELL)
+    trail = OperatorAction.objects.filter(saga_id=saga.pk).order_by("id").values_list("verb", flat=True)
+    assert [verb for verb in trail if verb != "prune"] == ["pause", "resume", "import"]

@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 from django.db import IntegrityError, connection, transaction
 from pydantic import BaseModel, PositiveInt
 
-from sagas import SagaOrchestrator, SagaStep, orchestrator
+from sagas import SagaOrchestrator, SagaStep, orchestrator, registry
 from sagas.models import Definition, Due, Event, Saga, Step
 from sagas.orchestrator import pins
 from sagas.signals import committed
@@ -246,3 +246,22 @@ def test_authors_start_and_answer_from_asynchronous_code() -> None:
         return (await Saga.objects.aget(pk=saga.pk)).state
 
     assert async_to_sync(story)() == "failed"
+
+
+def test_whatever_define_steps_does_with_its_data_is_its_own_affair() -> None:
+    class Consuming(SagaOrchestrator):
+        """Takes its data apart."""
+
+        saga_type = "Consuming"
+
+        def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+            """Take each item."""
+            return [SagaStep(f"item_{data['items'].pop()}", "PayService.Pay") for _ in range(2)]
+
+    try:
+        first = Consuming().start({"items": [1, 2]}, idempotency_key="twice")
+        assert first.data == {"items": [1, 2]}
+        assert Consuming().start({"items": [1, 2]}, idempotency_key="twice") == first
+    finally:
+        registry._saga_classes.pop("Consuming", None)
+        registry._saga_types.pop("Consuming", None)

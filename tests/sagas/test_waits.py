@@ -455,3 +455,18 @@ def test_an_inbox_of_approvals_reads_open_approvals_only(person: Person) -> None
     assert len(queries) <= 5
     found = orchestrator.approvals._open_to(mia).explain()
     assert "step_approval_open" in found
+
+
+@pytest.mark.parametrize("how", ["missed", "rejected"])
+def test_nobody_gives_an_approval_by_settling_it(pump: Pump, person: Person, asked: Any, how: str) -> None:
+    ask = {"people": 2, "deadline": 60.0} if how == "missed" else {"people": 2, "hold": True}
+    saga = run(pump, begin("ok", "file", ask=ask))
+    if how == "missed":
+        time_passes(saga)
+    else:
+        answer(person("mia"), saga, verb="reject", reason="certainly not")
+    assert run(pump, saga).attention
+    forged = {"approved": True, "by": ["mia", "bo"], "comment": "fine"}
+    with pytest.raises(orchestrator.Conflict, match="which nobody else can give"):
+        orchestrator.act(saga.pk, "resolve", asked(step="ok", outcome="done", result=forged))
+    assert "resolve" not in [v["verb"] for v in orchestrator.snapshot(saga)["verbs"] if v["applies"]]

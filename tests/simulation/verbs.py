@@ -76,6 +76,8 @@ def _retry(books: Books, row: Any) -> bool:
 def _resolve(books: Books, row: Any, outcome: str) -> bool:
     if not row.attention and not _in_doubt(books, row):
         return False
+    if row.name in books.graph.people:
+        return False  # it is for them to answer
     if row.name in books.owed or row.attention == "cannot_undo":
         return outcome in {"done", "waived"}
     lost = (

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from sagas import Later, Rejected, orchestrator
+from sagas.core.messages import Unknown
 from sagas.core.words import Direction
 from sagas.engine import Pump
 from sagas.models import OperatorAction, Saga
 from sagas.orchestrator import children
+from sagas.orchestrator.replies import Answered, deliver
 from tests.sagas import kin
 from tests.sagas.children.family import (
     QUEUES,
@@ -170,6 +172,49 @@ def test_an_undo_saga_that_is_rolled_back_is_begun_anew(pump: Pump, asked: Any) 
     assert run(pump, saga).state == "failed"
     assert effects() == []
     assert Saga.objects.filter(origin_kind="undo").count() == 2
+
+
+def test_what_an_undo_saga_has_undone_before_it_was_stopped_is_not_undone_again(
+    pump: Pump, asked: Any
+) -> None:
+    saga = run(pump, begin("child", "ok", child=of("plan", "build")))
+    sent: list[tuple[str, str]] = []
+
+    def undo(command: Any) -> Any:
+        sent.append((command.meta.step, command.meta.key))
+        if command.meta.step == "plan" and len(sent) == 2:
+            raise Rejected("not now")
+        kin.standing.pop(command.meta.undoes, None)
+
+    kin.answers["KinService.Undo"] = undo
+    back(saga)
+    run(pump, saga)
+    stopped = Saga.objects.get(origin_kind="undo")
+    orchestrator.act(stopped.pk, "compensate", asked())
+    assert run(pump, saga).state == "failed"
+    assert [name for name, _ in sent] == ["build", "plan", "plan"]
+    assert effects() == []
+
+
+@pytest.mark.parametrize("began", [True, False])
+def test_a_child_that_began_is_not_said_to_be_nothing(pump: Pump, asked: Any, began: bool) -> None:
+    saga = begin("plan", "child", child=of("plan", "ok"), own={"hold": True})
+    Pump(("kin",), "w").run(10)
+    sent = command_of(saga, "child")
+    if began:
+        children.begin(sent)
+    lost = Unknown(step(saga).action_number, "the worker was lost", inbox=True)  # type: ignore[arg-type]
+    deliver([Answered(saga.pk, lost)])
+    nothing = asked(step="child", outcome="none")
+    if began:
+        for ask in (orchestrator.preview, orchestrator.act):
+            with pytest.raises(orchestrator.Conflict, match=f"child, saga {child_of(saga).pk}; retry it"):
+                ask(saga.pk, "resolve", nothing)
+        return
+    orchestrator.act(saga.pk, "resolve", nothing)
+    with pytest.raises(Rejected, match="an operator said that it had not begun"):
+        children.begin(sent)  # by a worker that had only been taken for lost
+    assert not Saga.objects.filter(origin=saga).exists()
 
 
 def test_a_paused_child_is_turned_back_and_waits_to_be_resumed(pump: Pump, asked: Any) -> None:
