@@ -1,5 +1,6 @@
 """A verb's form: what the operator typed, and what the orchestrator is asked because of it."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -78,6 +79,14 @@ class Asking:
         return (self.verb != "resolve" or bool(self.outcome)) and (
             self.verb not in STEP_VERBS or bool(self.step)
         )
+
+    @property
+    def written(self) -> str:
+        """What was typed beside reason and evidence, in short: a preview is of this and of nothing else."""
+        typed = {"edit": [self.data_text], "resolve": [self.outcome, self.result_text]}.get(self.verb, [])
+        # A browser sends other ends of lines than it was given.
+        text = json.dumps([each.replace("\r\n", "\n") for each in typed])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def fenced(self) -> bool:

@@ -25,6 +25,8 @@ MOST = 10_000
 SAMPLE = 2_000
 #: Rows of a list on it.
 LISTED = 12
+#: Groups of what needs a person that are counted; as many as are listed are shown.
+GROUPED = 200
 MINUTES = 60
 #: Of those, the last ones: whoever ended a saga before them has committed it by now.
 OPEN = 2
@@ -56,7 +58,7 @@ def attention_groups() -> list[Group]:
         .exclude(saga__origin_kind=IMPORT)
         .values("attention", "saga__saga_type", "name")
         .annotate(count=Count("saga_id"), since=Min("saga__updated_at"))
-        .order_by("-count", "since")[:LISTED]
+        .order_by("-count", "since")[:GROUPED]
     )
     return [
         Group(

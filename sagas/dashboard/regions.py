@@ -48,9 +48,11 @@ OVERVIEW_REGIONS = {
 def overview_context() -> dict[str, Any]:
     """Return what the overview's regions need."""
     around = chrome()
+    groups = figures.attention_groups()
     return {
         "chrome": around,
-        "groups": figures.attention_groups(),
+        "groups": groups[: figures.LISTED],
+        "others": groups[figures.LISTED :],
         "needing": figures.needing(),
         "counts": figures.counts(),
         "hour": figures.hour(),

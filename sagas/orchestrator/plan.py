@@ -5,10 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from sagas.core import messages as m
-from sagas.core.definition import FUNCTION, SagaDefinition, SagaStep
+from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
 from sagas.core.preview import PlannedCommand, Preview
 from sagas.core.waits import APPROVAL, CHILD, OF_CHILDREN
-from sagas.core.words import FORWARD, Attention, SagaState
+from sagas.core.words import FORWARD, Attention, SagaState, Verdict
 from sagas.orchestrator import rehearsal
 from sagas.orchestrator.asked import Plan
 from sagas.orchestrator.loading import Held
@@ -82,8 +82,8 @@ def _sentences(
         yield "What comes next is for its function to say."
     if planned.untouched and planned.state is not SagaState.COMPENSATING:
         yield f"Not run again: {', '.join(planned.untouched)}."
-    if planned.standing and held.definition.flow is None:
-        yield f"Left standing, because it has nothing to undo or cannot be undone: {', '.join(planned.standing)}."
+    if held.definition.flow is None:
+        yield from _standing(held, message, planned.standing)
     if planned.asks:
         yield f"A person will still have to decide about {', '.join(planned.asks)}."
     if planned.ends:
@@ -146,6 +146,20 @@ def _approve(step: str, held: Held) -> Iterator[str]:
         yield f"{step} takes {people} people; so far {names} approved."
     if len(given) + 1 >= people:
         yield f"{step} is approved, and the saga goes on."
+
+
+def _standing(held: Held, message: m.Message, names: Sequence[str]) -> Iterator[str]:
+    """Say which effects stay, and why: nobody is told that what he decides is in the nature of things."""
+    waived = isinstance(message, m.Resolve) and message.outcome is Verdict.WAIVED
+    now = [name for name in names if waived and name == getattr(message, "step", None)]
+    mute = [n for n in names if n not in now and held.definition.step(n).compensation in (None, CANNOT_UNDO)]
+    said = [name for name in names if name not in now and name not in mute]
+    if now:
+        yield f"Left standing, on your word: {', '.join(now)}."
+    if said:
+        yield f"Left standing, on an operator's word: {', '.join(said)}."
+    if mute:
+        yield f"Left standing, because it has nothing to undo or cannot be undone: {', '.join(mute)}."
 
 
 def _edit(held: Held, data: Mapping[str, Any]) -> Iterator[str]:

@@ -122,7 +122,7 @@ export function showNew(count) {
   if (!strip) return;
   if (count && strip.hidden) announce(`${count} new`);
   strip.hidden = !count;
-  strip.querySelector("[data-count]").textContent = count > 50 ? "50+" : count;
+  strip.querySelector("[data-count]").textContent = count >= 50 ? "50+" : count;
 }
 
 setInterval(() => {

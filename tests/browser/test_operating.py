@@ -87,6 +87,8 @@ def test_a_trip_that_cannot_be_undone_is_shown_for_what_it_is_and_settled_by_han
     live(page)
     page.locator("#why-resolve").click()
     page.get_by_label("waived").check()
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator(".plan")).to_contain_text("Left standing, on your word: reserve_flight")
     page.get_by_label("Why?").fill("the airline keeps the fare")
     page.get_by_role("button", name="Settle reserve_flight by hand").click()
     expect(page.locator(".saga-head .chip--failed")).to_be_visible()

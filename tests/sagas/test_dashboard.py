@@ -144,6 +144,18 @@ def test_the_overview_groups_what_needs_a_person(desk: Client, held: Saga) -> No
     assert "attention=held&amp;type=Errand&amp;step=pay" in page
 
 
+def test_the_overview_says_that_more_groups_need_a_person_than_it_lists(
+    desk: Client, held: Saga, errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.behaviour["FetchService.Fetch"] = shop.reject("sold out")
+    rest(pump, errand(hold=True))
+    monkeypatch.setattr(overview, "LISTED", 1)
+    response = desk.get("/")
+    assert [len(response.context[name]) for name in ("groups", "others")] == [1, 1]
+    assert "+1" in text(response)
+    assert "more groups" in text(response)
+
+
 def test_the_hour_counts_a_past_minute_once_and_this_one_anew(world: shop.World, pump: Pump) -> None:
     ids = [shop.Errand().start({"item": "book"}).pk for _ in range(3)]
     pump.run(budget=30)

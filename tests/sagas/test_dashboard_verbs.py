@@ -10,6 +10,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
+from sagas import orchestrator
 from sagas.engine import Pump, claims
 from sagas.models import OperatorAction, Saga
 from tests.sagas import shop
@@ -36,6 +37,12 @@ def at(saga: Saga, verb: str, step: str = "") -> str:
 
 def form(saga: Saga, **more: Any) -> dict[str, Any]:
     return {"version": saga.version, "action_id": str(uuid4()), "reason": "because", **more}
+
+
+def previewed(desk: Client, where: str, typed: dict[str, Any]) -> Any:
+    """Look at what it would do, and send it; return the answer."""
+    seen = desk.post(where, {**typed, "preview": "1"}).context["asking"]
+    return desk.post(where, {**typed, "previewed": seen.written})
 
 
 def text(response: Any) -> str:
@@ -143,8 +150,8 @@ def test_a_form_that_is_sent_once_more_with_something_else_in_it_was_not_done_al
     desk: Client, held: Saga
 ) -> None:
     sent = form(held, data='{"item": "book", "note": "first"}')
-    assert desk.post(at(held, "edit"), sent).status_code == 302
-    response = desk.post(at(held, "edit"), {**sent, "data": '{"item": "book", "note": "second"}'})
+    assert previewed(desk, at(held, "edit"), sent).status_code == 302
+    response = previewed(desk, at(held, "edit"), {**sent, "data": '{"item": "book", "note": "second"}'})
     assert response.status_code == 409
     assert "Nothing was done" in text(response)
     assert "second" in text(response)
@@ -176,7 +183,7 @@ def test_what_was_typed_stays_though_a_worker_is_calling_at_this_moment(
     assert "a long story" in page
     assert f'name="version" value="{busy.version}"' in page
     claims._held([work]).update(**claims._FREE)
-    assert desk.post(at(busy, "edit"), typed | {"action_id": str(uuid4())}).status_code == 302
+    assert previewed(desk, at(busy, "edit"), typed | {"action_id": str(uuid4())}).status_code == 302
     busy.refresh_from_db()
     assert busy.data == {"item": "a long story"}
 
@@ -247,14 +254,41 @@ def test_a_preview_of_typed_data_changes_nothing_and_keeps_it(desk: Client, held
     held.refresh_from_db()
     assert held.data["item"] == "book"
     assert "moved on since you began" not in response.content.decode()
-    desk.post(at(held, "edit"), {**form(held), "data": data})
+    previewed(desk, at(held, "edit"), {**form(held), "data": data})
     held.refresh_from_db()
     assert held.data["item"] == "lamp"
 
 
+@pytest.mark.parametrize(
+    ("verb", "typed", "other"),
+    [
+        ("edit", {"data": '{"item": "pen"}'}, {"data": '{"item": "lamp"}'}),
+        ("resolve", {"step": "pay", "outcome": "done"}, {"result": '{"paid": 1}'}),
+    ],
+)
+def test_nothing_is_done_that_was_not_previewed(
+    desk: Client, held: Saga, verb: str, typed: dict[str, str], other: dict[str, str]
+) -> None:
+    sent = form(held, **typed)
+    unseen = desk.post(at(held, verb), sent)
+    assert "What this will do" in text(unseen)
+    seen = unseen.context["asking"].written
+    changed = desk.post(at(held, verb), {**sent, "previewed": seen, **other})
+    assert "What this will do" in text(changed)
+    assert not OperatorAction.objects.exists()
+    assert desk.post(at(held, verb), {**sent, "previewed": seen}).status_code == 302
+
+
+def test_settling_by_hand_shows_no_button_before_it_is_said_as_what(desk: Client, held: Saga) -> None:
+    page = text(desk.get(at(held, "resolve", "pay")))
+    assert 'id="do"' not in page
+    page = text(desk.post(at(held, "resolve"), form(held, step="pay", outcome="done", preview="1")))
+    assert 'id="do"' in page
+
+
 def test_a_preview_says_that_somebody_was_there_meanwhile(desk: Client, held: Saga) -> None:
     began = form(held)
-    desk.post(at(held, "edit"), {**began, "data": json.dumps({**held.data, "item": "lamp"})})
+    previewed(desk, at(held, "edit"), {**began, "data": json.dumps({**held.data, "item": "lamp"})})
     mine = {**began, "action_id": "another", "data": json.dumps({**held.data, "item": "pen"}), "preview": "1"}
     page = desk.post(at(held, "edit"), mine).content.decode()
     assert "moved on since you began" in page
@@ -268,7 +302,7 @@ def test_settling_by_hand_offers_only_what_can_be(
     assert list(page.context["outcomes"]) == ["done"], "that it had no effect is known"
     assert 'name="result"' in page.content.decode()
     sent = form(held, step="pay", outcome="done", result='{"receipt": 7}', evidence="ticket 12")
-    assert desk.post(at(held, "resolve"), sent).status_code == 302
+    assert previewed(desk, at(held, "resolve"), sent).status_code == 302
     assert rest(pump, held).state == "completed"
     assert held.steps.get(name="pay").result == {"receipt": 7}
     assert "ticket 12" in text(desk.get(reverse("audit")))
@@ -280,7 +314,8 @@ def test_what_became_of_an_unknown_action_can_be_told_either_way(
     world.behaviour["PayService.Pay"] = shop.fail()
     unknown = rest(pump, errand(hold=True))
     assert list(desk.get(at(unknown, "resolve", "pay")).context["outcomes"]) == ["done", "none"]
-    assert desk.post(at(unknown, "resolve"), form(unknown, step="pay", outcome="none")).status_code == 302
+    denied = form(unknown, step="pay", outcome="none")
+    assert previewed(desk, at(unknown, "resolve"), denied).status_code == 302
 
 
 def test_a_restart_leads_to_the_new_saga(desk: Client, held: Saga, pump: Pump) -> None:
@@ -308,3 +343,23 @@ def test_the_audit_filters_and_pages(desk: Client, held: Saga) -> None:
         {"since": "0001-01-01T00:00:00+14:00"},
     ):
         assert not desk.get(reverse("audit"), nothing).context["page"].rows
+
+
+def test_a_paused_saga_is_not_said_to_be_called_at_once(desk: Client, held: Saga, operator: Any) -> None:
+    orchestrator.act(held.pk, "pause", orchestrator.Asked(operator=operator, via="desk", reason="wait"))
+    held.refresh_from_db()
+    page = text(desk.get(at(held, "retry", "pay")))
+    assert "Called when it is resumed" in page
+    assert "<b>pending</b>, and paused as it was" in page
+    told = text(desk.post(at(held, "retry"), form(held, step="pay"), follow=True))
+    assert "The saga is paused, still" in told
+    assert "Called at once" in text(desk.get(at(held, "resume")))
+
+
+def test_what_is_left_standing_on_ones_word_is_not_said_to_be_so_by_nature(
+    desk: Client, errand: Any, pump: Pump, world: shop.World
+) -> None:
+    world.behaviour |= {"PayService.Pay": shop.reject("broke"), "FetchService.Return": shop.reject("no")}
+    stuck = rest(pump, errand())
+    page = text(desk.post(at(stuck, "resolve"), form(stuck, step="fetch", outcome="waived", preview="1")))
+    assert "Left standing, on your word: fetch." in page

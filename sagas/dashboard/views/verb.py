@@ -23,7 +23,8 @@ INBOX = "approvals"
 
 #: Sentences of the preview that are repeated once it is done: what comes first of it.
 COMES = 2
-#: Verbs for which much may have been typed: it stays in the form, whatever speaks against them now.
+#: Verbs for which much may have been typed: it stays in the form, whatever speaks against them now; and it is done
+#: only as it was previewed.
 WRITTEN = ("edit", "resolve")
 #: Verb -> what became of it, for the message on the next page.
 DONE = {
@@ -49,11 +50,16 @@ def saga_verb(request: HttpRequest, saga_id: UUID, verb: str) -> HttpResponse:
     if saga is None:
         raise Http404(f"There is no saga {saga_id}.")
     asking = Asking.read(request, saga, verb)
-    if request.method != "POST" or "preview" in request.POST:
+    if request.method != "POST" or "preview" in request.POST or _unseen(request, asking):
         moved = request.method == "POST" and asking.version != saga.version
         seen = {"looked_at": asking.version} if moved else {}
         return _show(request, saga, replace(asking, version=saga.version), **seen)
     return _do(request, saga, asking)
+
+
+def _unseen(request: HttpRequest, asking: Asking) -> bool:
+    """Whether nobody has seen yet what that which was typed would do."""
+    return asking.verb in WRITTEN and request.POST.get("previewed") != asking.written
 
 
 def _show(request: HttpRequest, saga: Saga, asking: Asking, **context: Any) -> HttpResponse:
@@ -76,6 +82,7 @@ def _show(request: HttpRequest, saga: Saga, asking: Asking, **context: Any) -> H
         "plan": plan,
         "refusal": refusal,
         "kept": request.method == "POST" and asking.verb in WRITTEN,
+        "typed": asking.verb in WRITTEN,
         **context,
     }
     return page(request, "sagas/saga_verb.html", shown, status=status)
@@ -127,12 +134,19 @@ def _origin(request: HttpRequest) -> str:
     return INBOX if fields.get("from") == INBOX else ""
 
 
+def _repeats(answer: Answer) -> bool:
+    """Whether what the preview said is still to come: not of another saga, nor who has answered so far."""
+    return not answer.created and answer.verb != "approve"
+
+
 def _done(request: HttpRequest, saga: Saga, answer: Answer, plan: Plan | None) -> HttpResponse:
     """Say what was done and what comes of it, where the operator finds himself next."""
     if answer.repeated:
         told = [f"{VERBS[answer.verb]}: this was already done."]
     else:
-        told = [DONE[answer.verb], *(plan.sentences[:COMES] if plan and not answer.created else ())]
+        told = [DONE[answer.verb], *(plan.sentences[:COMES] if plan and _repeats(answer) else ())]
+        if answer.saga["paused"] and answer.verb != "pause" and not answer.created:
+            told.append("The saga is paused, still: nothing is called until it is resumed.")
     messages.success(request, " ".join(told))
     if _origin(request) == INBOX:
         return redirect(INBOX)
