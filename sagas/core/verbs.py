@@ -202,6 +202,13 @@ def _edit(draft: Draft, verb: m.Edit) -> None:
         raise Refused(
             f"{', '.join(held)} is being executed right now; edit when it has answered, or pause first."
         )
+    steps = draft.progress.steps.values() if draft.progress.state in FORWARD else ()
+    asking = [s.name for s in steps if s.asked is not None and s.open]
+    if asking:
+        raise Refused(
+            f"{', '.join(asking)} asks people about the data as it is, and has it done on their word; "
+            "let them answer first, or skip it, or roll back."
+        )
     for pinned in draft.definition.steps:
         if pinned.timer and draft.step(pinned.name).status is StepStatus.PENDING:
             try:

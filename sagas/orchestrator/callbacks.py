@@ -39,6 +39,8 @@ def call_back(saga_id: UUID | str, service: str, reply: m.Completed | m.Rejected
             )
         if told is not None:
             return told.late
+        if _adds_nothing(held, reply):
+            return False
         answer, late = Answered(pk, reply), held.progress.awaiting(reply.number) is None
         if not take(group, held, answer):
             late_reply(held, answer).save()
@@ -47,6 +49,17 @@ def call_back(saga_id: UUID | str, service: str, reply: m.Completed | m.Rejected
         if late or held.progress.awaiting(reply.number) is None:
             Callback.objects.create(saga_id=pk, number=reply.number, digest=digest, late=late)
     return late
+
+
+def _adds_nothing(held: loading.Held, reply: m.Completed | m.Rejected) -> bool:
+    """Whether it is a no, such as one that is repeated, to a command whose outcome is unknown and that nobody awaits.
+
+    It cannot speak for what was tried before, so all is as it was: to take it would cost an attempt.
+    """
+    step = held.progress.awaiting(reply.number)
+    if step is None or not isinstance(reply, m.Rejected) or reply.inbox:
+        return False
+    return step.unresolved and step.waiting is None and reply.number not in held.claimed
 
 
 def _was_sent(held: loading.Held, service: str, number: int) -> bool:

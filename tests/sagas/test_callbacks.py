@@ -98,6 +98,24 @@ def test_a_no_that_may_not_speak_for_an_earlier_attempt_is_not_the_last_word(
     assert rest(pump, saga).state == "completed"
 
 
+def test_a_no_that_is_repeated_costs_no_attempt(
+    server: Elsewhere, settings: Any, world: shop.World, pump: Pump
+) -> None:
+    server.asked.clear()
+    server.behaviour = says(202)
+    configure(settings, server, inbox=False)
+    saga = Parcel().start({"weight": 3})
+    pump.run(budget=30)
+    path, no, versions = path_of(server), {"outcome": "rejected", "reason": "not today"}, set()
+    for _ in range(3):
+        assert call(path, no).json() == {"late": False}
+        saga.refresh_from_db()
+        versions.add(saga.version)
+    assert len(versions) == 1
+    server.behaviour = says(200, {"tracking": 7})
+    assert rest(pump, saga).state == "completed"
+
+
 def test_a_repeated_callback_hears_the_same_and_does_nothing_more(taken: Saga, server: Elsewhere) -> None:
     path, at = path_of(server), time.time()
     first = call(path, at=at)

@@ -470,3 +470,15 @@ def test_nobody_gives_an_approval_by_settling_it(pump: Pump, person: Person, ask
     with pytest.raises(orchestrator.Conflict, match="which nobody else can give"):
         orchestrator.act(saga.pk, "resolve", asked(step="ok", outcome="done", result=forged))
     assert "resolve" not in [v["verb"] for v in orchestrator.snapshot(saga)["verbs"] if v["applies"]]
+
+
+def test_what_people_are_asked_about_is_not_changed_meanwhile(pump: Pump, person: Person, asked: Any) -> None:
+    saga = run(pump, begin("ok", "file", ask={"people": 2, "show": "Refund {amount}"}))
+    answer(person("mia"), saga)
+    saga.refresh_from_db()
+    edit = asked(data={**saga.data, "amount": 9999})
+    for ask in (orchestrator.preview, orchestrator.act):
+        with pytest.raises(orchestrator.Conflict, match="ok asks people about the data as it is"):
+            ask(saga.pk, "edit", edit)
+    answer(person("bo"), saga)
+    assert run(pump, saga).state == "completed"

@@ -33,7 +33,10 @@ def applies(books: Books, world: "World", verb: Any) -> bool:
         case "Resolve":
             return _resolve(books, row, verb.outcome)
         case "Edit":
-            return not any(due.token for number, due in world.due.items() if number not in books.own)
+            asking = not books.turned and any(step in books.open for step in books.graph.people)
+            return not asking and not any(
+                due.token for number, due in world.due.items() if number not in books.own
+            )
         case "Remap":
             return remaps(world, verb.names)
         case _:
