@@ -14,6 +14,7 @@ from bench.engines import driver
 from bench.local import sagadesk
 from bench.peers import ROOT
 from bench.report import arguments, number, spread
+from sagaproject.processes import free_port
 
 #: Seconds after which a start counts as failed.
 PATIENCE = 120.0
@@ -45,7 +46,7 @@ def main() -> int:
 def _dev(data: Path) -> float:
     """Measure one start of bin/dev to its "ready"."""
     given = {k: v for k, v in os.environ.items() if not k.startswith(("SAGADESK_", "DATABASE_", "REDIS_"))}
-    env = {**given, "SAGADESK_DATA": str(data), "PORT": str(driver.free_port())}
+    env = {**given, "SAGADESK_DATA": str(data), "PORT": str(free_port())}
     log = data.with_suffix(".out")
     began = time.monotonic()
     with log.open("w") as output:

@@ -17,7 +17,7 @@ from pathlib import Path
 from _setup import ROOT, RUNTIME, VENV, VENV_PYTHON, environment, fail, prepare_data, say, virtual_environment
 
 from sagaproject.data import data_dir, redis_socket
-from sagaproject.processes import DAPHNE_OPTIONS, die_with, redis_command
+from sagaproject.processes import DAPHNE_OPTIONS, die_with, free_port, redis_command
 
 #: Long enough for a slow machine; what goes wrong for good is in the logs by then.
 READY_WITHIN = 90
@@ -136,11 +136,10 @@ def _only_one(data: Path) -> None:
 def _elsewhere(env: dict[str, str], data: Path, port: int) -> dict[str, str]:
     """Return what the demo's carrier has to know, and what the others have to know of it."""
     secret = secrets.token_urlsafe(32)
-    with socket.socket() as web, socket.socket() as free:
+    with socket.socket() as web:
         web.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         web.bind(("127.0.0.1", port))  # or the free one might be the web's
-        free.bind(("127.0.0.1", 0))
-        place = free.getsockname()[1]
+        place = free_port()
     carrier = {"url": f"http://127.0.0.1:{place}", "secrets": [secret], "private": True, "reply_within": 20}
     try:
         services = {"CarrierService": carrier, **json.loads(env.get("SAGADESK_HTTP") or "{}")}

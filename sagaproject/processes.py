@@ -2,9 +2,12 @@
 
 import ctypes
 import os
+import random
 import shutil
 import signal
+import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -16,6 +19,19 @@ DAPHNE_OPTIONS = (
     "--no-server-name --ping-interval 10 --ping-timeout 10 --http-timeout 30 --websocket_connect_timeout 20"
     " --websocket-max-message-size 8388608 --websocket-max-frame-size 8388608"
 )
+
+
+#: Ports that the kernel gives to nobody unasked: of the others, each connection takes one, and it may be just that.
+PORTS = range(20_000, 32_768)
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on. Raises OSError if there is none."""
+    for port in random.SystemRandom().sample(PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port is free between {PORTS.start} and {PORTS.stop}")
 
 
 def die_with(parent: int) -> None:

@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -229,13 +228,6 @@ def serve_as_crew(many: Callable[[str, int], None]) -> None:
         variant, count = line.split()
         many(variant, int(count))
         print("done", flush=True)
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -19,6 +19,7 @@ import restate
 
 from bench.engines import driver
 from bench.engines.order import COMPENSATING, HAPPY, STEPS, UNDONE, Refused, act, undo
+from sagaproject.processes import free_port
 
 PROCESSES = driver.option("processes", 2)
 STARTERS = driver.option("starters", 24)
@@ -67,7 +68,7 @@ def main() -> None:
         text=f"{PARTITIONS} partitions, {PROCESSES} service processes over HTTP/2, steps as coroutines, "
         f"{STARTERS} starters",
     )
-    ingress, admin, node, service = (driver.free_port() for _ in range(4))
+    ingress, admin, node, service = (free_port() for _ in range(4))
     environment = {
         "RESTATE_BASE_DIR": f"{driver.task().folder}/restate",
         "RESTATE_DEFAULT_NUM_PARTITIONS": str(PARTITIONS),

@@ -21,6 +21,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from bench.engines import driver
 from bench.engines.order import COMPENSATING, HAPPY, STEPS, UNDONE, Refused, act, undo
+from sagaproject.processes import free_port
 
 WORKERS = driver.option("workers", 2)
 STARTERS = driver.option("starters", 32)
@@ -71,7 +72,7 @@ def main() -> None:
         durable="in a file" if FILE else "nothing: in memory",
         text=f"development server, {WORKERS} worker processes without sandbox, {STARTERS} starters",
     )
-    port = driver.free_port()
+    port = free_port()
     server = [SERVER, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", port]
     server += ["--log-level", "error"]
     if FILE:

@@ -4,7 +4,6 @@ import ctypes
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from bench.nemesis.journal import Journal
 from bench.nemesis.plan import Plan
 from bench.nemesis.proxy import Link, Network
 from bench.servers import ROOT
-from sagaproject.processes import DAPHNE_OPTIONS, redis_command
+from sagaproject.processes import DAPHNE_OPTIONS, free_port, redis_command
 from tests.waiting import until
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x00020000, 0x4000, 0x40000
@@ -37,7 +36,7 @@ class World:
 
     def __init__(self, plan: Plan) -> None:
         self.folder = plan.path
-        ports = {name: _free_port() for name in ("web", "ledger", "outpost", "carrier")}
+        ports = {name: free_port() for name in ("web", "ledger", "outpost", "carrier")}
         self.plan = replace(plan, **ports)
         for name in ("logs", "data", "disk", "redis"):
             (self.folder / name).mkdir()
@@ -192,12 +191,6 @@ class World:
 def _daphne(port: int, application: str, options: str = "") -> list[str]:
     words = f"-m daphne --bind 127.0.0.1 --port {port} --verbosity 0 {options}"
     return [sys.executable, *words.split(), application]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _mount(folder: Path, size: int) -> str | None:

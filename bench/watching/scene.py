@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.engines import driver
-from sagaproject.processes import DAPHNE_OPTIONS
+from sagaproject.processes import DAPHNE_OPTIONS, free_port
 
 #: Orders come in groups, each durable before the next; one by one, starting would cost more than running does.
 GROUP, THREADS = 10, 2
@@ -21,7 +21,7 @@ GROUP, THREADS = 10, 2
 @contextmanager
 def web() -> Iterator[tuple[int, int]]:
     """Run the web process; yield its port and its id."""
-    port = driver.free_port()
+    port = free_port()
     daphne = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), *DAPHNE_OPTIONS.split()]
     with driver.running([*daphne, "sagaproject.asgi:application"]) as (process,):
         driver.until(lambda: _answers(port), 2)

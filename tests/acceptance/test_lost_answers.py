@@ -1,13 +1,13 @@
 """The web process dies between the commit and the answer: whoever repeats the request loses and doubles nothing."""
 
 import json
-import socket
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 
+from sagaproject.processes import free_port
 from sagas.models import OperatorAction, Saga, Token
 from tests.acceptance.conftest import Processes
 from tests.acceptance.test_processes import ended
@@ -21,9 +21,7 @@ class Web:
     """A web process that dies when it is told to, and its restarts."""
 
     def __init__(self, processes: Processes) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._processes = processes
         self._token = Token.issue(get_user_model().objects.create_superuser("olga"))
         self.restart()

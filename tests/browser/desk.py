@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -14,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sagaproject.processes import DAPHNE_OPTIONS, die_with, redis_command
+from sagaproject.processes import DAPHNE_OPTIONS, die_with, free_port, redis_command
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +32,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.sessions: dict[str, Any] = {}
@@ -144,9 +143,3 @@ class Desk:
             "REDIS_URL": f"unix://{self.folder}/redis.sock",
             "SAGADESK_DATA": str(self.folder),
         }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
+from sagaproject.processes import free_port
 from tests.waiting import until
 
 #: With a comma: keys are what they are.
@@ -24,9 +25,7 @@ class Carrier:
     """A process that can be killed and started again, and whose books can be read."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.database = folder / "carrier.sqlite3"
         self.start()
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from sagaproject.processes import free_port
+
 pytestmark = pytest.mark.acceptance
 
 BIN = settings.BASE_DIR / "bin"
@@ -100,12 +102,6 @@ def wait(condition: Callable[[], object], within: float) -> float:
         assert time.monotonic() - began < within, f"not within {within} s"
         time.sleep(0.05)
     return time.monotonic() - began
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager
