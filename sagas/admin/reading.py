@@ -51,6 +51,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # each would count the whole table
     paginator = BoundedPaginator
     #: The field that holds a saga's id, if one does.
     saga_field: str | None = "saga_id"
