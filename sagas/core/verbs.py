@@ -27,10 +27,6 @@ _WAITS = {
 }
 
 
-#: What else ends a step that asks for an approval.
-_APPROVAL_ENDS = "answer it with approve or reject, ask again with retry, or skip it"
-
-
 def a_step(draft: Draft, name: str) -> StepProgress:
     """Return the step that a verb is about; :class:`Refused` if there is none of that name."""
     if name not in draft.progress.steps:
@@ -149,7 +145,10 @@ def _resolve(draft: Draft, verb: m.Resolve) -> None:
     if not step.attention and not step.unresolved:
         raise Refused(f"{step.name} is {step.status}; only a step at attention, or unknown, can be resolved.")
     if draft.definition.step(step.name).approval is not None:
-        raise Refused(f"{step.name} asks for an approval, which nobody else can give: {_APPROVAL_ENDS}.")
+        raise Refused(
+            f"{step.name} asks for an approval, which nobody else can give; answer it with approve or reject, "
+            "ask again with retry, or skip it."
+        )
     undoing = step.status is StepStatus.COMPENSATING or (
         step.attention is Attention.CANNOT_UNDO and draft.progress.state is SagaState.COMPENSATING
     )

@@ -25,7 +25,7 @@ MOST = 10_000
 SAMPLE = 2_000
 #: Rows of a list on it.
 LISTED = 12
-#: Groups of what needs a person that are counted; as many as are listed are shown.
+#: Groups of what needs a person; those that are not listed are told of together.
 GROUPED = 200
 MINUTES = 60
 #: Of those, the last ones: whoever ended a saga before them has committed it by now.
