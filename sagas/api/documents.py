@@ -35,6 +35,9 @@ class Step(BaseModel):
     generation: int
     undo_generation: int
     key: str | None = Field(description="The idempotency key of its latest action.")
+    late_key: str | None = Field(
+        description="That of an action that was closed as without effect, and had it after all; until it is settled."
+    )
     undo_key: str | None
     due_at: datetime | None
     waiting: Literal["approval", "reply", "timer"] | None

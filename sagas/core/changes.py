@@ -24,7 +24,7 @@ def of_saga(progress: Progress, event: e.SagaEvent) -> dict[str, Any]:
             # An event that its subscriber refused is parked all the same.
             steps = progress.steps.items()
             held = {n: s for n, s in steps if s.attention is Attention.HELD and s.event is None}
-            calm = {n: s._replace(attention=None) for n, s in held.items()}
+            calm = {n: late_first(s._replace(attention=None)) for n, s in held.items()}
             return {"error": error, "begins_at": None, "steps": {**progress.steps, **calm}}
         case e.SagaCompleted(at=at):
             return {"finished_at": at, "paused": False}
@@ -93,11 +93,11 @@ def of_step(step: StepProgress, event: e.StepEvent, number: int) -> dict[str, An
     """Return what an event changes of its step; ``number`` is the event's sequence, a command's number."""
     match event:
         case e.StepDispatched():
-            return {**_dispatched(event, number), **_asking(event), "refused_at": None}
+            return {**_dispatched(event, number), **_asking(event), **_former(step), "refused_at": None}
         case e.StepCompleted():
             return _completed(event)
         case e.DeliveryDispatched():
-            return _dispatched(event, number)
+            return {**_dispatched(event, number), **_former(step)}
         case e.FunctionDispatched():
             return {**_dispatched(event, number), "dispatched_at": step.dispatched_at or event.at}
         case e.UndoDispatched():
@@ -130,6 +130,13 @@ def _dispatched(event: _Dispatch, number: int) -> dict[str, Any]:
         "error": None,
         "dispatched_at": event.at,
     }
+
+
+def _former(step: StepProgress) -> dict[str, Any]:
+    """The action before is remembered: it was closed as one without effect, and may turn out to have had it."""
+    if step.action_number is None or step.action_outcome is Outcome.COMPLETED:
+        return {}
+    return {"former": {**(step.former or {}), str(step.action_number): {"generation": step.generation}}}
 
 
 def _asking(event: e.StepDispatched) -> dict[str, Any]:
@@ -258,7 +265,10 @@ def _at_rest(step: StepProgress, event: e.StepEvent) -> dict[str, Any]:
                 "error": error,
             }
         case e.StepHeld(code=code, error=error):
-            return {**_AT_REST, "attention": code, "error": error, "refused_at": None}
+            # Whoever decides about a closed step has to know first what came of it after all.
+            late = step.open is None and step.late_generation is not None
+            asks = Attention.LATE_EFFECT if late else code
+            return {**_AT_REST, "attention": asks, "error": error, "refused_at": None}
         case e.UndoHeld(code=Attention.CANNOT_UNDO as code) if step.open is not Direction.UNDO:
             return {"attention": code}
         case e.UndoHeld(code=code, error=error, outcome=outcome):
@@ -304,20 +314,50 @@ def _verdict(step: StepProgress, event: e.StepEvent) -> dict[str, Any]:
             asks = Attention.LATE_EFFECT if step.late_effect else None
             found = {"outcome": Outcome.COMPLETED, "error": None, "compensated_at": at, "attention": asks}
             return _CLOSED | found
-        case e.StepLeftStanding():
-            return _CLOSED | {"standing": True}
-        case e.LateEffectFound(result=result):
-            # An undo that is under way, or stuck, goes first: once it is done, the effect is asked about.
-            return {
-                "attention": step.attention
-                if step.status is StepStatus.COMPENSATING
-                else Attention.LATE_EFFECT,
-                "action_outcome": Outcome.COMPLETED,
-                "result": result,
-            }
+        case e.StepLeftStanding():  # whatever it did, and however late
+            return _CLOSED | {"standing": True, **_without(step, step.generation)}
+        case e.LateEffectFound():
+            return _found_late(step, event)
         case e.LateEffectSettled():
-            return {"attention": None}
+            return {"attention": None, **_settled_late(step)}
     raise _unknown(event)
+
+
+def _found_late(step: StepProgress, event: e.LateEffectFound) -> dict[str, Any]:
+    """What is under way, or stuck, goes first: once that is closed, the effect is asked about."""
+    of_latest = event.generation in {None, step.generation}
+    busy = step.open is not None or step.status is StepStatus.COMPENSATING
+    former = step.former or {}
+    if of_latest:
+        number, found = str(step.action_number), {"action_outcome": Outcome.COMPLETED, "result": event.result}
+    else:
+        number, found = next(n for n, each in former.items() if each["generation"] == event.generation), {}
+    late = {**former, number: {"generation": event.generation or step.generation, "late": True}}
+    asks = step.attention if busy else Attention.LATE_EFFECT
+    return {"attention": asks, "former": late, **found}
+
+
+def _settled_late(step: StepProgress) -> dict[str, Any]:
+    """The effect that was asked about is taken care of: one at a time."""
+    generation = step.late_generation
+    # None: it was found by a version that did not remember it here.
+    return {} if generation is None else _without(step, generation)
+
+
+def _without(step: StepProgress, generation: int) -> dict[str, Any]:
+    """Of that action nothing has to be remembered any more."""
+    if not step.former:
+        return {}
+    left = {n: each for n, each in step.former.items() if each["generation"] != generation}
+    return {"former": left or None}
+
+
+def late_first(step: StepProgress) -> StepProgress:
+    """Return the step so that it asks about an effect that came late, if it asks and awaits nothing else."""
+    busy = step.open is not None or step.status is StepStatus.COMPENSATING
+    if busy or step.attention or step.late_generation is None:
+        return step
+    return step._replace(attention=Attention.LATE_EFFECT)
 
 
 def _heard(step: StepProgress, at: datetime) -> datetime | None:

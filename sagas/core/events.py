@@ -235,9 +235,11 @@ class StepLeftStanding(_StepEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class LateEffectFound(_StepEvent):
-    """An effect became known after its command was closed, from a participant without an inbox."""
+    """An effect became known after its command was closed, as one without effect or by an undo that has not met it."""
 
     result: Any = None
+    generation: int | None = None
+    """Of the action that had it; None in old logs: of the latest."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,6 +173,8 @@ def evolve(progress: Progress, event: e.Event) -> Progress:
         before = progress.steps[event.step]
         status = next_status(before.status, type(event))
         after = moved(before, {"status": status, **changes.of_step(before, event, number)})
+        if after.former:
+            after = changes.late_first(after)
         new["steps"] = {**progress.steps, event.step: after}
     return moved(progress, new)
 

@@ -8,6 +8,11 @@ from sagas.core.definition import SagaDefinition
 from sagas.core.words import FORWARD, URGENCY, Attention, Direction, Outcome, SagaState, StepStatus, Waiting
 
 
+def late_in(former: Mapping[str, Mapping[str, Any]] | None) -> int | None:
+    """Return the generation of the first action that had its effect after all, and that nobody has settled."""
+    return next((each["generation"] for each in (former or {}).values() if each.get("late")), None)
+
+
 # Named tuples: a saga is evolved several times for each reply, and copying them costs a third of a dataclass.
 class StepProgress(NamedTuple):
     """Where one step stands, and what is known of its two commands."""
@@ -55,6 +60,11 @@ class StepProgress(NamedTuple):
     """In a choreography: the event that is delivered, as ``{name, number, data}``; None: it is not published yet."""
     grown: Mapping[str, Any] | None = None
     """Of a step that a function asked for: ``{"step": its document, "place": …}``; None: it was pinned at the start."""
+    former: Mapping[str, Mapping[str, Any]] | None = None
+    """Actions that were closed as without effect, by number: ``{generation}``, and ``late`` of one that had it.
+
+    Those before the latest, to know them when they speak; and the latest once it is late. What is settled is gone.
+    """
     dispatched_at: datetime | None = None
     executed_at: datetime | None = None
     compensated_at: datetime | None = None
@@ -107,6 +117,16 @@ class StepProgress(NamedTuple):
         """Whether the action's effect became known only after its command was closed."""
         return self.action_outcome is Outcome.COMPLETED and self.executed_at is None
 
+    def is_late(self, generation: int) -> bool:
+        """Whether that action is known to have had its effect after all, and nobody has settled it."""
+        former = (self.former or {}).values()
+        return any(each["generation"] == generation and each.get("late", False) for each in former)
+
+    @property
+    def late_generation(self) -> int | None:
+        """Which action had its effect after all, and nobody has settled it; the first of several."""
+        return late_in(self.former)
+
 
 #: The numbers of what is due for the saga itself; a command's is above: the sequence of its event.
 DEADLINE, BEGINNING = 0, 1
@@ -158,6 +178,15 @@ class Progress(NamedTuple):
             waits, key=lambda w: (w[0] is not Waiting.APPROVAL, w[1] is None, w[1], w[2] or "")
         )
         return {"kind": kind.value, "step": name, "since": _iso(since), "until": _iso(until)}
+
+    def action(self, number: int) -> tuple[StepProgress, int] | None:
+        """Return the step whose action has that number, or had it before it was sent anew, and the generation."""
+        for step in self.steps.values():
+            if step.action_number == number:
+                return step, step.generation
+            if step.former and str(number) in step.former:
+                return step, step.former[str(number)]["generation"]
+        return None
 
     def awaiting(self, number: int) -> StepProgress | None:
         """Return the step whose open command has that number."""

@@ -33,14 +33,32 @@ def _may_answer(pinned: SagaStep, reply: m.Reply) -> bool:
 
 def _late(draft: Draft, reply: m.Reply) -> None:
     """Record an effect that became known too late; every other late reply decides nothing."""
-    step = next((s for s in draft.progress.steps.values() if s.action_number == reply.number), None)
-    if step is None or not isinstance(reply, m.Completed):
+    sent = draft.progress.action(reply.number)
+    if sent is None or not isinstance(reply, m.Completed):
         return
+    step, generation = sent
+    if generation == step.generation:
+        news = _unmet(step, inbox=reply.inbox) and _matters(draft, step)
+    else:  # it was closed as one without effect, and another was sent: there may be two
+        news = not step.is_late(generation)
+    if news:
+        draft.add(e.LateEffectFound, step=step.name, result=reply.result, generation=generation)
+
+
+def _unmet(step: StepProgress, *, inbox: bool) -> bool:
+    """Whether nobody knows that the latest action had its effect, and no undo has met it.
+
+    With an inbox an undo has. There was none if an operator denied the effect, or the action was withdrawn.
+    """
     known = step.action_outcome is Outcome.COMPLETED or step.standing
-    # With an inbox an undo has met this effect. There was none if an operator denied it, or it was withdrawn.
-    met = reply.inbox and step.undo_number is not None and step.action_outcome is not Outcome.REJECTED
-    if not known and not met and draft.definition.step(step.name).compensation is not None:
-        draft.add(e.LateEffectFound, step=step.name, result=reply.result)
+    met = inbox and step.undo_number is not None and step.action_outcome is not Outcome.REJECTED
+    return not known and not met
+
+
+def _matters(draft: Draft, step: StepProgress) -> bool:
+    """Whether there is an undo for it, or the saga has gone on, or may, as if it were not there."""
+    ahead = draft.progress.state in FORWARD or draft.progress.state is SagaState.COMPLETED
+    return ahead or draft.definition.step(step.name).compensation is not None
 
 
 def _answer_action(draft: Draft, step: StepProgress, reply: m.Reply) -> None:

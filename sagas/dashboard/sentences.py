@@ -80,9 +80,16 @@ SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
     ),
     "StepCompensated": ("failed", lambda s, d: f"{s} is undone."),
     "StepLeftStanding": ("standing", lambda s, d: f"{s} is left standing; the rollback passes it."),
-    "LateEffectFound": ("attention", lambda s, d: f"{s} had its effect after its command was closed."),
+    "LateEffectFound": (
+        "attention",
+        lambda s, d: f"{s} had its effect{_under_key(d)} after its command was closed.",
+    ),
     "LateEffectSettled": ("completed", lambda s, d: f"The late effect of {s} is settled."),
 }
+
+
+def _under_key(data: Data) -> str:
+    return f", under its key number {data['generation']}," if data.get("generation") else ""
 
 
 def _by(data: Data) -> str:

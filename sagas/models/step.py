@@ -44,6 +44,11 @@ class Step(models.Model):
     asked = models.JSONField(null=True, blank=True, help_text="What they see, and who has approved.")
     event = models.JSONField(null=True, blank=True, help_text="In a choreography: what is delivered.")
     grown = models.JSONField(null=True, blank=True, help_text="Of a function's step: its definition.")
+    former = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Actions closed as without effect, by number; and which had it after all.",
+    )
     dispatched_at = models.DateTimeField(null=True, blank=True)
     executed_at = models.DateTimeField(null=True, blank=True)
     compensated_at = models.DateTimeField(null=True, blank=True)

@@ -9,14 +9,12 @@ from django.db import IntegrityError, transaction
 from sagas import registry
 from sagas.clock import database_now
 from sagas.core import messages as m
-from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused
-from sagas.core.definition import SagaDefinition, SagaStep
 from sagas.core.preview import preview as preview_of
 from sagas.core.progress import StepProgress
-from sagas.core.words import FORWARD, TERMINAL, Attention, Direction, Verdict
-from sagas.models import REPAIR, RESTART, OperatorAction, Saga
-from sagas.orchestrator import children, ledger, loading, restarting
+from sagas.core.words import FORWARD, Direction, Verdict
+from sagas.models import RESTART, OperatorAction, Saga
+from sagas.orchestrator import children, ledger, loading, repairing, restarting
 from sagas.orchestrator.approvals import check_answerer
 from sagas.orchestrator.asked import (
     LONGEST_REASON,
@@ -78,8 +76,8 @@ def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
         _check_fences(held, asked)
         if verb == "restart":
             return plan_of_new(verb, held, _opening(held, asked))
-        if _is_repair(held, verb):
-            return plan_of_new(verb, held, _repair(held)[1])
+        if verb == "compensate" and repairing.wanted(held):
+            return plan_of_new(verb, held, repairing.opening(held)[1])
         now = m.Now(database_now(), 1.0, held.claimed)
         message = _message(held, verb, asked)
         _check_child(held, message, children.has_begun)
@@ -184,8 +182,8 @@ def _carry_out(group: ledger.Group, held: loading.Held, verb: str, asked: Asked)
     _check_fences(held, asked)
     if verb == "restart":
         return record([_opening(held, asked)])[0].id
-    if _is_repair(held, verb):
-        step, opening = _repair(held)
+    if verb == "compensate" and repairing.wanted(held):
+        step, opening = repairing.opening(held)
         group.decide(held, m.Resolve(step, Verdict.DONE))
         return record([opening])[0].id
     message = _message(held, verb, asked)
@@ -209,32 +207,6 @@ def _check_child(
         ahead = held.progress.state in FORWARD
         remedy = "retry it, and that is awaited" if ahead else "resolve it as done, and that is undone"
         raise Refused(f"{step.name} has begun its child, saga {child}; {remedy}.")
-
-
-def _is_repair(held: loading.Held, verb: str) -> bool:
-    over = held.progress.state in TERMINAL
-    return verb == "compensate" and over and held.progress.attention is Attention.LATE_EFFECT
-
-
-def _repair(held: loading.Held) -> tuple[str, Opening]:
-    """Return the step with a late effect, and a one-step saga that undoes it (docs/concepts, rule 1)."""
-    step = next(s for s in held.progress.steps.values() if s.attention is Attention.LATE_EFFECT)
-    pinned = held.definition.step(step.name)
-    if pinned.undo is None:
-        raise Refused(f"{step.name} names no compensation; settle its late effect with resolve.")
-    undo = SagaStep(
-        name=f"undo_{step.name}"[:100],
-        action=pinned.undo,
-        retry=pinned.undo_retry,
-        timeout=pinned.timeout,
-        hold=True,
-        undoes=idempotency_key(held.id, step.name, Direction.DO, step.generation),
-        input={"original_result": step.result},
-    )
-    pin = SagaDefinition(held.saga_type, (undo,))
-    return step.name, Opening(
-        pin, held.progress.data or {}, held.correlation_id, origin=held.id, origin_kind=REPAIR
-    )
 
 
 def _opening(held: loading.Held, asked: Asked) -> Opening:

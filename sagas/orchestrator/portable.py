@@ -149,6 +149,7 @@ class StepPart(_Part):
     asked: dict[str, Any] | None = None
     event: dict[str, Any] | None = None
     grown: dict[str, Any] | None = None
+    former: dict[str, Any] | None = None
     dispatched_at: AwareDatetime | None
     executed_at: AwareDatetime | None
     compensated_at: AwareDatetime | None

@@ -142,10 +142,15 @@ def late_reply(held: loading.Held | None, answer: Answered) -> LateReply:
     """Return the row of a reply that changed nothing."""
     reply = answer.reply
     steps = held.progress.steps.values() if held else ()
-    step = next((s.name for s in steps if reply.number in (s.action_number, s.undo_number)), "")
+    step = next((s.name for s in steps if _sent(s, reply.number)), "")
     kind = type(reply).__name__.lower()
     payload = reply.result if isinstance(reply, m.Completed) else _why(reply)
     return LateReply(saga_id=answer.saga_id, step=step, number=reply.number, kind=kind, payload=payload)
+
+
+def _sent(step: StepProgress, number: int) -> bool:
+    """Whether it is the number of a command of the step, as far as it remembers them."""
+    return number in (step.action_number, step.undo_number) or str(number) in (step.former or {})
 
 
 def _why(reply: m.Reply) -> str:
@@ -153,12 +158,18 @@ def _why(reply: m.Reply) -> str:
 
 
 def step_completed(saga_id: UUID | str, step_name: str, result: Any = None) -> bool:
-    """Answer a step's open action with success. False: it was late, and is recorded apart."""
+    """Answer a step's open action with success. False: it was late, and is recorded apart.
+
+    Of one that was closed as without effect, or that an undo has not met, an operator is asked.
+    """
     plainly = plain(result, "result")
-    # Whoever says so need not be the participant, and has no inbox that we know of.
-    return _outside(
-        saga_id, step_name, Direction.DO, lambda number, _: m.Completed(number, plainly, inbox=False)
-    )
+
+    def reply(number: int, step: StepProgress) -> m.Reply:
+        # Whoever says so need not be the participant, and has no inbox that we know of. But with what an undo
+        # of the participant's has met, as far as we know it, nobody is troubled.
+        return m.Completed(number, plainly, inbox=step.open is not Direction.DO and step.inbox)
+
+    return _outside(saga_id, step_name, Direction.DO, reply)
 
 
 def step_failed(saga_id: UUID | str, step_name: str, error: str = "") -> bool:
@@ -168,7 +179,10 @@ def step_failed(saga_id: UUID | str, step_name: str, error: str = "") -> bool:
     them may have had the effect: then the outcome is unknown.
     """
     return _outside(
-        saga_id, step_name, Direction.DO, lambda number, all_: m.Rejected(number, printable(str(error)), all_)
+        saga_id,
+        step_name,
+        Direction.DO,
+        lambda number, step: m.Rejected(number, printable(str(error)), _one(step)),
     )
 
 
@@ -178,11 +192,11 @@ def compensation_completed(saga_id: UUID | str, step_name: str) -> bool:
 
 
 def _outside(
-    saga_id: UUID | str, step_name: str, direction: Direction, reply: Callable[[int, bool], m.Reply]
+    saga_id: UUID | str, step_name: str, direction: Direction, reply: Callable[[int, StepProgress], m.Reply]
 ) -> bool:
     """Take a reply that names a step instead of a command: it answers that step's open one, or is late.
 
-    ``reply`` is made of the command's number, and of whether it speaks for all attempts of it.
+    ``reply`` is made of the command's number, and of the step as it stands.
     """
     pk = as_uuid(saga_id)
     with transaction.atomic():
@@ -191,13 +205,13 @@ def _outside(
         held = group.sagas.get(pk)
         step = held.progress.steps.get(step_name) if held else None
         if held is None or step is None:
-            kind = type(reply(0, False)).__name__.lower()
+            kind = type(reply(0, StepProgress(""))).__name__.lower()
             LateReply.objects.create(saga_id=pk, step=str(step_name)[:100], kind=kind)
-        elif take(group, held, Answered(pk, reply(_open_number(held, step, direction), _one(step)))):
+        elif take(group, held, Answered(pk, reply(_number(held, step, direction), step))):
             group.write()
             return True
         else:
-            late_reply(held, Answered(pk, reply(step.number_of(direction) or 0, _one(step)))).save()
+            late_reply(held, Answered(pk, reply(step.number_of(direction) or 0, step))).save()
     if held is None:
         raise NotFound(f"There is no saga {saga_id}; the reply is recorded among the late ones.")
     if step is None:
@@ -212,13 +226,16 @@ def _one(step: StepProgress) -> bool:
     return step.inbox or step.attempt <= 1
 
 
-def _open_number(held: loading.Held, step: StepProgress, direction: Direction) -> int:
-    """Return the open command's number; -1, which no command has, if that one is not open.
+def _number(held: loading.Held, step: StepProgress, direction: Direction) -> int:
+    """Return the open command's number, or that of the latest action; -1, which no command has, if there is neither.
 
     An action that undoes what another saga did is an undo to its participant, who may answer it as such.
     """
     undoes = step.open is Direction.DO and held.definition.step(step.name).undoes is not None
-    number = step.number if step.open is direction or undoes else None
+    if step.open is direction or undoes:
+        number = step.number
+    else:  # what is said of a closed action may be that it had its effect after all
+        number = step.action_number if direction is Direction.DO else None
     return -1 if number is None else number
 
 

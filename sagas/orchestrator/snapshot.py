@@ -14,10 +14,11 @@ from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused, decide
 from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
 from sagas.core.flow import END
+from sagas.core.progress import late_in
 from sagas.core.waits import UNDO_CHILD
-from sagas.core.words import TERMINAL, Attention, Direction, SagaState, StepStatus, Verdict, Waiting
+from sagas.core.words import Direction, SagaState, StepStatus, Verdict, Waiting
 from sagas.models import CHILD, RESTART, Due, Event, OperatorAction, Saga, Step
-from sagas.orchestrator import loading, restarting, why
+from sagas.orchestrator import loading, repairing, restarting, why
 from sagas.orchestrator.approvals import unanswerable
 from sagas.orchestrator.asked import VERBS
 from sagas.orchestrator.family import Family, family_of
@@ -195,6 +196,7 @@ def _step(
         "probe_command": policy.probe_of(Direction(step.open)) if step.open else None,
         "probe_budget": policy.probe_retry.max_attempts,
         "key": _key(saga, step, Direction.DO, step.generation),
+        "late_key": _key(saga, step, Direction.DO, late_in(step.former) or 0),
         "undo_key": _key(saga, step, Direction.UNDO, step.undo_generation),
     }
     return described
@@ -292,18 +294,14 @@ def _applies(
         reason = loading.IMPORTED
     elif verb == "restart":
         reason = restarting.obstacle(held, restarted)
-    elif verb == "compensate" and _has_late_effect(held) and held.definition.flow is None:
-        pass  # it starts a repair saga
+    elif verb == "compensate" and repairing.wanted(held):
+        reason = repairing.obstacle(held)
     elif message is not None:
         try:
             decide(held.definition, held.progress, message, now)
         except Refused as no:
             reason = str(no)
     return {"verb": verb, "step": step, "label": VERBS[verb], "applies": reason is None, "reason": reason}
-
-
-def _has_late_effect(held: loading.Held) -> bool:
-    return held.progress.state in TERMINAL and held.progress.attention is Attention.LATE_EFFECT
 
 
 _EVENT_FIELDS = ("sequence", "version", "type", "step", "data", "at")

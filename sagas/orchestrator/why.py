@@ -34,10 +34,6 @@ _MEANING: dict[str, tuple[str, tuple[str, ...]]] = {
         "Its undo keeps failing, so its effect still stands: retry the undo, or settle it by hand",
         ("retry", "resolve"),
     ),
-    Attention.LATE_EFFECT: (
-        "Its effect became known too late and still stands: undo it with a repair saga, or waive it",
-        ("compensate", "resolve"),
-    ),
 }
 
 
@@ -112,7 +108,7 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
     )
     if asking:
         step = asking[0]
-        meaning, verbs = _own(step).get(step["attention"], _MEANING[step["attention"]])
+        meaning, verbs = _meaning(saga, step)
         error = f": “{step['error']}”" if step["error"] else ""
         paused = " It is paused, too: nothing is called until it is resumed." if saga["paused"] else ""
         return "attention", f"{_called(step)}{error}. {meaning}.{paused}", step["name"], verbs
@@ -130,6 +126,29 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
     if saga["paused"]:
         return "paused", "An operator paused it: nothing is claimed until it is resumed.", None, ("resume",)
     return _moving(saga, now)
+
+
+def _meaning(saga: dict[str, Any], step: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return what a step's attention means, and the verbs that help."""
+    own = _own(step).get(step["attention"])
+    if own is not None:
+        return own
+    return _late(saga, step) if step["attention"] == Attention.LATE_EFFECT else _MEANING[step["attention"]]
+
+
+def _late(saga: dict[str, Any], step: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Say of an effect that came too late which one it is, and who can undo it."""
+    if step["late_key"] in {None, step["key"]}:
+        found = "Its effect became known too late, and stands"
+    else:
+        found = f"An earlier try of it, {step['late_key']}, had been called without effect, and has had it after all"
+    if step["compensation"] is None or step["cannot_undo"]:
+        return f"{found}: undo it by hand, or waive it", ("resolve",)
+    if saga["state"] not in {"completed", "failed"}:
+        return f"{found}: undo it by hand, or waive it; once the saga is over, a repair saga can", (
+            "resolve",
+        )
+    return f"{found}: undo it with a repair saga, or waive it", ("compensate", "resolve")
 
 
 def _own(step: dict[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:

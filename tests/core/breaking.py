@@ -99,12 +99,16 @@ BUGS: Mapping[str, Bug] = {
     "a retry begins though the saga has turned back": Bug(
         replies, "_may_be_tried", "draft.progress.state in FORWARD and ", ""
     ),
-    "a late effect is ignored": Bug(replies, "_late", "if not known", "if False and not known"),
+    "a late effect is ignored": Bug(replies, "_late", "_unmet(step, inbox=reply.inbox)", "False"),
+    "an effect of an action that was sent anew is ignored": Bug(
+        replies, "_late", "not step.is_late(generation)", "False"
+    ),
+    "a late effect of what cannot be undone is ignored": Bug(replies, "_matters", "ahead or ", ""),
     "an operator's denial hides a late effect": Bug(
         replies,
-        "_late",
-        "reply.inbox and step.undo_number is not None and step.action_outcome is not Outcome.REJECTED",
-        "reply.inbox",
+        "_unmet",
+        "inbox and step.undo_number is not None and step.action_outcome is not Outcome.REJECTED",
+        "inbox",
     ),
     "one attempt's no speaks for another": Bug(
         replies, "_answer_action", "if step.unresolved and not inbox", "if False"

@@ -64,7 +64,7 @@ BUGS: Mapping[str, Bug] = {
         "step.promised and isinstance(reply, m.Completed | m.Rejected)",
         "False",
     ),
-    "a late effect is ignored": Bug(delivering, "late", "undos and not to_come and not met", "False"),
+    "a late effect is ignored": Bug(delivering, "late", "if news:", "if False:"),
     "what may be there is skipped": Bug(
         operators, "_skip", "if step.unresolved or step.expecting:", "if False:"
     ),

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from sagas.core import messages as m
-from sagas.core.decide import decide
+from sagas.core.decide import Refused, decide
 from sagas.core.definition import CANNOT_UNDO, Retry
 from sagas.core.progress import Progress
 from sagas.core.words import Attention, Outcome, SagaState, StepStatus, Verdict
@@ -460,6 +460,82 @@ def test_an_effect_that_an_operator_denied_is_not_forgotten_even_with_an_inbox()
     assert story.tell(m.Completed(number)) == ["LateEffectFound b"]
     story.done("a")
     assert (story.progress.state, story.progress.attention) == (SagaState.FAILED, Attention.LATE_EFFECT)
+
+
+def tried_anew(**second: object) -> tuple[Story, int]:
+    """A step that an operator called without effect, and had tried again; and the number of its first action."""
+    story = Story(step("a"), step("b", retry=ONCE, hold=True, **second), step("c"))
+    story.done("a")
+    number = story.number("b")
+    story.lost("b")
+    assert story.tell(m.Resolve("b", Verdict.NONE)) == ["StepFailed b", "StepHeld b"]
+    assert story.tell(m.Retry("b")) == ["StepDispatched b"]
+    return story, number
+
+
+def test_an_effect_of_an_action_that_was_tried_anew_asks_once_the_new_one_is_done() -> None:
+    story, number = tried_anew()
+    assert story.tell(m.Completed(number, {"id": 7})) == ["LateEffectFound b"]
+    assert story["b"].attention is None, "its second action is under way, and goes first"
+    assert story.tell(m.Completed(number, {"id": 7})) == [], "it is known"
+    story.done("b", result={"id": 8})
+    assert (story["b"].attention, story["b"].result) == (Attention.LATE_EFFECT, {"id": 8})
+    assert story["b"].late_generation == 1
+    story.done("c")
+    assert (story.progress.state, story.progress.attention) == (SagaState.COMPLETED, Attention.LATE_EFFECT)
+    assert story.tell(m.Resolve("b", Verdict.DONE)) == ["LateEffectSettled b"]
+    assert story.progress.attention is None
+    assert story.tell(m.Completed(number, {"id": 7})) == [], "it is settled"
+
+
+def test_an_effect_of_an_action_that_was_tried_anew_asks_whatever_becomes_of_the_new_one() -> None:
+    story, number = tried_anew()
+    story.done("b")
+    assert story.tell(m.Completed(number)) == ["LateEffectFound b"], "though that is done"
+    story.tell(m.Compensate())
+    assert story["b"].attention is None, "its undo is under way, and goes first"
+    story.done("b")
+    assert (story["b"].status, story["b"].attention) == (StepStatus.COMPENSATED, Attention.LATE_EFFECT)
+    story.done("a")
+    assert (story.progress.state, story.progress.attention) == (SagaState.FAILED, Attention.LATE_EFFECT)
+
+
+def test_whoever_decides_about_a_refused_step_hears_first_what_was_done_before() -> None:
+    story, number = tried_anew()
+    story.tell(m.Completed(number))
+    assert story.rejected("b") == ["StepFailed b", "StepHeld b"]
+    assert story["b"].attention is Attention.LATE_EFFECT
+    with pytest.raises(Refused, match="had its effect too late"):
+        story.tell(m.Retry("b"))
+    assert story.tell(m.Resolve("b", Verdict.WAIVED)) == ["LateEffectSettled b", "StepHeld b"]
+    assert story["b"].attention is Attention.HELD
+
+
+def test_of_several_effects_that_came_late_each_is_asked_about() -> None:
+    story, first = tried_anew()
+    second = story.number("b")
+    story.lost("b")
+    story.tell(m.Resolve("b", Verdict.NONE))
+    story.tell(m.Retry("b"))
+    for number in (second, first):
+        assert story.tell(m.Completed(number)) == ["LateEffectFound b"]
+    story.done("b")
+    asked = []
+    while story["b"].attention is Attention.LATE_EFFECT:
+        asked.append(story["b"].late_generation)
+        assert story.tell(m.Resolve("b", Verdict.WAIVED)) == ["LateEffectSettled b"]
+    assert asked == [1, 2]
+    assert story["b"].former is None
+
+
+def test_an_effect_that_came_late_asks_where_the_saga_goes_on_without_it_though_nothing_undoes_it() -> None:
+    story, number = tried_anew(compensation=None)
+    assert story.tell(m.Completed(number)) == ["LateEffectFound b"], "there may be two"
+    again = chain(retry=ONCE, hold=True, compensation=None)
+    number = again.number("b")
+    again.lost("b")
+    again.tell(m.Resolve("b", Verdict.NONE))
+    assert again.tell(m.Completed(number)) == ["LateEffectFound b"], "somebody may try it again"
 
 
 def test_a_rollback_does_not_settle_a_late_effect() -> None:

@@ -71,8 +71,8 @@ class Books:
     """Step -> what operators settled."""
     lied: set[str] = field(default_factory=set)
     """Steps of which an operator said "no effect" while one stood, or might still come."""
-    late: set[str] = field(default_factory=set)
-    """Steps with a late effect that nobody has settled."""
+    late: set[tuple[str, int]] = field(default_factory=set)
+    """(step, its action) with a late effect that nobody has settled."""
     tries: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(step, "do" or "undo") -> attempts without success since it was dispatched, or an operator asked for more."""
     counted: set[str] = field(default_factory=set)
@@ -174,8 +174,14 @@ class Books:
         return step in self.graph.children and (direction == "undo" or not self.turned)
 
     def too_late(self, step: str, number: int, reply: Any) -> bool:
-        """Whether a success that nobody awaits tells of an effect that nobody knows, and that has an undo."""
-        if number != self.action.get(step) or number in self.done or self.status.get(step) == "standing":
+        """Whether a success that nobody awaits tells of an effect that nobody knows, and that somebody has to."""
+        if number in self.done:
             return False
+        if number != self.action.get(step):
+            return True  # it was called without effect, and sent anew: there may be two
+        if self.status.get(step) == "standing":
+            return False
+        went_on = self.ended == "completed" or not (self.turned or self.ended)
         # With an inbox the undo has met this effect, unless it was denied and nothing was undone.
-        return self.graph.undo[step] is not None and (number in self.rejected or not reply.inbox)
+        unmet = number in self.rejected or not reply.inbox
+        return unmet and (went_on or self.graph.undo[step] is not None)

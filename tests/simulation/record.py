@@ -199,18 +199,18 @@ def _left_standing(books: Books, world: "World", message: Any, event: Any) -> No
     declared = books.graph.undo[event.step] is None
     demand(waived or declared, "rule 7, C8: an undo is never dropped", message)
     books.owed.discard(event.step)
-    books.late.discard(event.step)
+    books.late.discard((event.step, books.action[event.step]))
     books.verdict(event.step, "standing")
 
 
 def _late_found(books: Books, world: "World", message: Any, event: Any) -> None:
-    books.done.add(books.action[event.step])
-    books.late.add(event.step)
+    books.done.add(message.number)
+    books.late.add((event.step, message.number))
 
 
 def _late_settled(books: Books, world: "World", message: Any, event: Any) -> None:
     demand(name_of(message) == "Resolve", "C4: only an operator settles a late effect", message)
-    books.late.discard(event.step)
+    books.late.discard(min(late for late in books.late if late[0] == event.step))
 
 
 def _ended(books: Books, world: "World", message: Any, event: Any) -> None:

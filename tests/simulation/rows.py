@@ -20,7 +20,7 @@ def check_rows(books: Books, world: "World") -> None:
     demand(waits == books.waiting, "rows say for what is waited", waits)
     asks = [step for step in steps if step.attention]
     for step in asks:
-        demand(not step.scheduled or step.attention == "late_effect", "who asks does not go on", step.name)
+        demand(not step.scheduled, "who asks does not go on", step.name)
         moot = books.turned and step.open == "do" and step.attention not in {"outcome_unknown", "cannot_undo"}
         demand(not moot, "a rollback asks nobody about going forward", step.name)
     if books.turned:
@@ -37,6 +37,7 @@ def check_rows(books: Books, world: "World") -> None:
     on_its_way = books.begun and not (books.turned or books.ended)
     if books.graph.growing and on_its_way and FUNCTION not in books.open:
         demand(FUNCTION in books.held or not books.news, "a function hears of every verdict", books.news)
-    for name in books.late:
-        asked = now.steps[name].attention or now.steps[name].status == "compensating"
+    for name, _ in books.late:
+        step = now.steps[name]
+        asked = step.attention or step.open or step.status == "compensating"
         demand(asked, "C4: a late effect asks until it is settled", name)

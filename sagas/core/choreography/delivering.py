@@ -21,15 +21,23 @@ def answers(step: StepProgress, reply: m.Reply) -> bool:
 
 def late(draft: Draft, flow: Flow, reply: m.Reply) -> None:
     """Record an effect that came after its delivery was given up, if there is an undo for it and none to come."""
-    step = next((s for s in draft.progress.steps.values() if s.action_number == reply.number), None)
-    if not isinstance(reply, m.Completed) or step is None or step.action_outcome is Outcome.COMPLETED:
+    sent = draft.progress.action(reply.number)
+    if not isinstance(reply, m.Completed) or sent is None or not flow.compensating(sent[0].name):
         return
+    step, generation = sent
+    if generation == step.generation:
+        news = step.action_outcome is not Outcome.COMPLETED and _unmet(draft, flow, step, inbox=reply.inbox)
+    else:  # it was refused, and delivered anew: an undo is of that one
+        news = not step.is_late(generation)
+    if news:
+        draft.add(e.LateEffectFound, step=step.name, result=reply.result, generation=generation)
+
+
+def _unmet(draft: Draft, flow: Flow, step: StepProgress, *, inbox: bool) -> bool:
+    """Whether no undo is to come, or has met it: with an inbox one has, unless the effect was denied."""
     undos = [draft.step(name) for name in flow.compensating(step.name)]
     to_come = any(undo.status is StepStatus.PENDING and undo.event is not None for undo in undos)
-    # With an inbox the undo has met this effect, unless it was denied and nothing was undone.
-    met = reply.inbox and step.action_outcome is not Outcome.REJECTED
-    if undos and not to_come and not met:
-        draft.add(e.LateEffectFound, step=step.name, result=reply.result)
+    return not to_come and not (inbox and step.action_outcome is not Outcome.REJECTED)
 
 
 def answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:

@@ -19,7 +19,13 @@ def time_out_is_failure() -> None:
 @bug(DECIDE)
 def late_success_ignored() -> None:
     """A success that arrives after its command was closed is thrown away: its effect stands, and nobody knows."""
-    rewrite("sagas.core.replies:_late", "if step is None or not isinstance(reply, m.Completed):", "if True:")
+    rewrite("sagas.core.replies:_late", "if sent is None or not isinstance(reply, m.Completed):", "if True:")
+
+
+@bug(DECIDE)
+def effect_of_an_earlier_action_ignored() -> None:
+    """What an operator called without effect, and had tried again, turns out to be done: nobody is asked about two."""
+    rewrite("sagas.core.replies:_late", "news = not step.is_late(generation)", "news = False")
 
 
 @bug(DECIDE)

@@ -114,7 +114,9 @@ class Score:
     def too_late(self, step: str, number: int, reply: Any) -> bool:
         """Whether a success tells of an effect that came after it was given up, and that nothing will undo."""
         undoing = self.undos(step)
-        closed = number == self.latest(step) != self.open.get(step) and number not in self.found
+        if number != self.latest(step):  # it was refused, and delivered anew
+            return bool(undoing) and number not in self.found
+        closed = number != self.open.get(step) and number not in self.found
         met = reply.inbox and step not in self.denied
         return closed and bool(undoing) and not met and all(self.place[s] != "queued" for s in undoing)
 
