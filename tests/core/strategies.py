@@ -1,15 +1,17 @@
 """What Hypothesis draws: definitions, worlds, and schedules of faults.
 
-Each is one text of bytes, and every byte is a choice: drawn one by one, choices take ten times as long. The simplest
-option comes first, so what Hypothesis makes of smaller bytes is simpler.
+All of an example is one text of bytes, and every byte is a choice: drawn one by one, choices take ten times as long,
+and of several texts Hypothesis tries at length which might be the same. The simplest option comes first, so what it
+makes of smaller bytes is simpler.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import combinations, product
-from typing import TypeVar
+from itertools import accumulate, combinations, product
+from typing import Any, Generic, TypeVar
 
+import hypothesis
 from hypothesis import strategies as st
 
 from sagas.core.built_in import approval, child, timer
@@ -36,9 +38,33 @@ class Lots:
         return options[number % len(options)]
 
 
-def drawn(make: Callable[[Lots], T], most: int) -> st.SearchStrategy[T]:
-    """Draw what a function makes of so many choices."""
-    return st.binary(min_size=most, max_size=most).map(lambda text: make(Lots(text)))
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """A part of an example: what is made of so many choices."""
+
+    make: Callable[[Lots], T]
+    most: int
+
+
+def given(*parts: Part[Any]) -> Callable[[Callable[..., None]], Callable[[], None]]:
+    """Hold a test for whatever is drawn of these parts, in their order: as Hypothesis' own, with one text for all."""
+    sizes = [part.most for part in parts]
+    text = st.binary(min_size=sum(sizes), max_size=sum(sizes))
+    ends = list(accumulate(sizes))
+
+    def example(drawn: bytes) -> tuple[Any, ...]:
+        return tuple(
+            part.make(Lots(drawn[end - part.most : end])) for part, end in zip(parts, ends, strict=True)
+        )
+
+    def hold(test: Callable[..., None]) -> Callable[[], None]:
+        def held(drawn: tuple[Any, ...]) -> None:
+            test(*drawn)
+
+        held.__name__, held.__qualname__, held.__module__ = test.__name__, test.__qualname__, test.__module__
+        return hypothesis.given(text.map(example))(held)
+
+    return hold
 
 
 Graphs = Callable[[Lots], SagaDefinition]
@@ -54,6 +80,8 @@ PATIENT = Retry(max_attempts=1_000)
 BUDGETS = [(Retry(max_attempts=a), Retry(max_attempts=b)) for a in (1, 2, 3) for b in (1, 2, 3)]
 #: As many choices as a graph, and as a world, can take.
 GRAPH, WORLD = 40, 80
+#: How much may happen.
+LENGTHS = range(16, 65)
 
 
 def graphs(
@@ -96,7 +124,8 @@ def graphs(
 
 def definitions(make: Graphs | None = None) -> st.SearchStrategy[SagaDefinition]:
     """Draw a graph."""
-    return drawn(make or graphs(), GRAPH)
+    graph = make or graphs()
+    return st.binary(min_size=GRAPH, max_size=GRAPH).map(lambda text: graph(Lots(text)))
 
 
 def all_held(make: Graphs) -> Graphs:
@@ -173,7 +202,7 @@ def worlds(
     inboxes: Sequence[bool] = BOOLEANS,
     do: Plans = ANY_DO,
     undo: Plans = ANY_UNDO,
-) -> st.SearchStrategy[World]:
+) -> Part[World]:
     """Draw a saga that has just started, and its participants."""
     make = make or graphs()
 
@@ -186,14 +215,22 @@ def worlds(
         inbox = lots.choose(inboxes) or step.child is not None
         return Participant(inbox, lots.choose(do), lots.choose(undo), lots.choose(ANY_PROBE))
 
-    return drawn(world, WORLD)
+    return Part(world, WORLD)
 
 
-def schedules(*faults: Fault, work: int = 6) -> st.SearchStrategy[list[tuple[Fault, int]]]:
-    """Draw what happens, work most of all. One byte each: a list of tuples takes ten times as long to draw."""
+def schedules(*faults: Fault, work: int = 6) -> Part[list[tuple[Fault, int]]]:
+    """Draw what happens, work most of all."""
     table = [(fault, which) for fault in ((Fault.WORK,) * work + faults) for which in range(5)]
     assert len(table) <= 256
-    return st.binary(min_size=16, max_size=64).map(lambda drawn: [table[byte % len(table)] for byte in drawn])
+
+    def schedule(lots: Lots) -> list[tuple[Fault, int]]:
+        return [lots.choose(table) for _ in range(lots.choose(LENGTHS))]
+
+    return Part(schedule, 1 + LENGTHS[-1])
+
+
+#: Either way.
+EITHER = Part(lambda lots: lots.choose(BOOLEANS), 1)
 
 
 #: The network and the workers at their worst; nobody clicks.

@@ -3,8 +3,6 @@
 from datetime import timedelta
 from uuid import UUID
 
-from hypothesis import given
-
 from sagas.core import messages as m
 from sagas.core.commands import DueCommand, changed, due_command, idempotency_key, own_wake
 from sagas.core.words import Direction
@@ -12,7 +10,7 @@ from tests.simulation.faults import Fault
 from tests.simulation.world import World
 
 from .story import NOON, Story, step
-from .strategies import ANYTHING, worlds
+from .strategies import ANYTHING, given, worlds
 
 SAGA = UUID(int=1)
 

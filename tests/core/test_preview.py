@@ -3,7 +3,6 @@
 from uuid import UUID
 
 import pytest
-from hypothesis import given
 
 from sagas.core import messages as m
 from sagas.core.decide import Refused, decide
@@ -15,7 +14,7 @@ from tests.simulation.faults import Fault
 from tests.simulation.world import EPOCH, World
 
 from .story import NOON, Story, step
-from .strategies import ANYTHING, worlds
+from .strategies import ANYTHING, given, worlds
 
 SAGA = UUID(int=1)
 ONCE = Retry(max_attempts=1)

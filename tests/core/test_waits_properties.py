@@ -1,7 +1,6 @@
 """The rules of the core hold for what waits: timers, approvals and promises among the steps, under every fault."""
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 
 from sagas.core import events as e
 from sagas.core import messages as m
@@ -14,9 +13,11 @@ from tests.simulation.world import World
 from .strategies import (
     ANYTHING,
     DELIVERIES,
+    EITHER,
     SURE_DO,
     SURE_UNDO,
     UNDO,
+    given,
     graphs,
     waiting,
     worlds,
@@ -102,7 +103,7 @@ def test_rule_8_folding_the_events_gives_the_rows(world: World, schedule: Schedu
 
 
 @few
-@given(worlds(WAITING), ANYTHING, st.booleans())
+@given(worlds(WAITING), ANYTHING, EITHER)
 def test_nobody_approves_alone_what_two_have_to(world: World, schedule: Schedule, tidied: bool) -> None:
     def by_as_many(world: World, before: Progress, message: m.Message, events: tuple[e.Event, ...]) -> None:
         for event in events:
