@@ -102,8 +102,11 @@ def of_step(step: StepProgress, event: e.StepEvent, number: int) -> dict[str, An
             return {**_dispatched(event, number), "dispatched_at": step.dispatched_at or event.at}
         case e.UndoDispatched():
             return _undo_dispatched(step, event, number)
-        case e.StepRescheduled() | e.UndoRescheduled() | e.DeliveryRescheduled():
+        case e.StepRescheduled() | e.DeliveryRescheduled():
             return _rescheduled(step, event)
+        case e.UndoRescheduled():  # unless it was there already, it comes behind whatever is known by now
+            met = {} if step.unresolved else _without(step, step.generation)
+            return {**_rescheduled(step, event), **met}
         case (
             e.ReplyAwaited() | e.EventAwaited() | e.ProbeDispatched() | e.ApprovalGiven() | e.FunctionWaits()
         ):
@@ -160,6 +163,7 @@ def _undo_dispatched(step: StepProgress, event: e.UndoDispatched, number: int) -
     return {
         **_CLOSED,
         **found_out,
+        **_without(step, step.generation),
         "open": Direction.UNDO,
         "scheduled": True,
         "undo_number": number,
@@ -309,11 +313,9 @@ def _verdict(step: StepProgress, event: e.StepEvent) -> dict[str, Any]:
             return _CLOSED | {"attempt": 0, "budget": 0, "outcome": None, "error": None}
         case e.StepSkipped() | e.DeliveryDropped():
             return _CLOSED | {"result": None, "refused_at": _heard(step, event.at)}
-        case e.StepCompensated(at=at):
-            # A late effect may have come behind the undo that is done now.
-            asks = Attention.LATE_EFFECT if step.late_effect else None
-            found = {"outcome": Outcome.COMPLETED, "error": None, "compensated_at": at, "attention": asks}
-            return _CLOSED | found
+        case e.StepCompensated(at=at, by_hand=by_hand):
+            told = step.outcome if by_hand else Outcome.COMPLETED
+            return _CLOSED | {"outcome": told, "error": None, "compensated_at": at}
         case e.StepLeftStanding():  # whatever it did, and however late
             return _CLOSED | {"standing": True, **_without(step, step.generation)}
         case e.LateEffectFound():
@@ -329,12 +331,17 @@ def _found_late(step: StepProgress, event: e.LateEffectFound) -> dict[str, Any]:
     busy = step.open is not None or step.status is StepStatus.COMPENSATING
     former = step.former or {}
     if of_latest:
-        number, found = str(step.action_number), {"action_outcome": Outcome.COMPLETED, "result": event.result}
+        number, known = str(step.action_number), {"action_outcome": Outcome.COMPLETED}
+        if event.generation is None:  # an old log; its rows have this, too
+            known["result"] = event.result
     else:
-        number, found = next(n for n, each in former.items() if each["generation"] == event.generation), {}
+        known = {}
+        number = next((n for n, each in former.items() if each["generation"] == event.generation), "")
+        if not number:
+            raise ValueError(f"{event.step} had no action of generation {event.generation}")
     late = {**former, number: {"generation": event.generation or step.generation, "late": True}}
     asks = step.attention if busy else Attention.LATE_EFFECT
-    return {"attention": asks, "former": late, **found}
+    return {"attention": asks, "former": late, **known}
 
 
 def _settled_late(step: StepProgress) -> dict[str, Any]:

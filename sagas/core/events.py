@@ -226,6 +226,8 @@ class StepCompensated(_StepEvent):
     """The undo is done."""
 
     result: Any = None
+    by_hand: bool | None = None
+    """An operator says so: no undo need have come to the participant; None: its own answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -362,7 +364,9 @@ Event = SagaEvent | StepEvent
 EVENT_TYPES: dict[str, type[Event]] = {t.__name__: t for t in (*get_args(SagaEvent), *get_args(StepEvent))}
 _KEPT_APART = frozenset({"at", "version", "step"})
 #: Left out where they say nothing: few sagas wait, and every saga has events.
-_RARE = frozenset({"begins_at", "deadline_at", "waiting", "until", "approver", "asked"})
+_RARE = frozenset(
+    {"begins_at", "deadline_at", "waiting", "until", "approver", "asked", "generation", "by_hand"}
+)
 _MOMENTS = frozenset({"due_at", "begins_at", "deadline_at", "until"})
 _OWN_FIELDS = {t: tuple(f.name for f in fields(t) if f.name not in _KEPT_APART) for t in EVENT_TYPES.values()}
 

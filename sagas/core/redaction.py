@@ -72,6 +72,7 @@ _OPEN = frozenset(
         "outcome",
         "keeping",
         "promised",
+        "by_hand",
     }
     | {"begins_at", "deadline_at", "waiting", "until", "approver", "event", "to"}
     | {"renamed", "before", "after"}

@@ -1,5 +1,6 @@
 """What each kind of reply decides, for an open action, for an open undo, and when it comes too late."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sagas.core import events as e
@@ -7,10 +8,12 @@ from sagas.core import messages as m
 from sagas.core.definition import SagaStep
 from sagas.core.draft import Draft
 from sagas.core.progress import StepProgress
-from sagas.core.words import FORWARD, Attention, Direction, Outcome, SagaState
+from sagas.core.words import FORWARD, Attention, Direction, Outcome, SagaState, StepStatus
 
 #: What is known of a command that its participant has only taken on, where nobody waits for more.
 PROMISED = "to be answered later"
+#: What is known to be done may be done by hand, or under a key that its participant has forgotten.
+NOTHING_FOUND = "it is known to be done, but its participant finds nothing to undo under its key"
 
 
 def take(draft: Draft, reply: m.Reply) -> None:
@@ -37,6 +40,12 @@ def _late(draft: Draft, reply: m.Reply) -> None:
     if sent is None or not isinstance(reply, m.Completed):
         return
     step, generation = sent
+    pinned = draft.definition.step(step.name)
+    if draft.is_function(step) or pinned.timer or pinned.approval:
+        return  # nothing was done by it
+    if pinned.undoes is not None:
+        _undone_late(draft, step, generation, reply)
+        return
     if generation == step.generation:
         news = _unmet(step, inbox=reply.inbox) and _matters(draft, step)
     else:  # it was closed as one without effect, and another was sent: there may be two
@@ -45,14 +54,24 @@ def _late(draft: Draft, reply: m.Reply) -> None:
         draft.add(e.LateEffectFound, step=step.name, result=reply.result, generation=generation)
 
 
+def _undone_late(draft: Draft, step: StepProgress, generation: int, reply: m.Completed) -> None:
+    """Take the late success of what undoes another saga's effect: it is what was wanted, and stands in nobody's way."""
+    waits = step.status is StepStatus.FAILED and draft.progress.state in FORWARD
+    if waits and generation == step.generation:
+        draft.add(e.StepCompleted, step=step.name, result=reply.result)
+        draft.advance()
+
+
 def _unmet(step: StepProgress, *, inbox: bool) -> bool:
     """Whether nobody knows that the latest action had its effect, and no undo has met it.
 
-    With an inbox an undo has. There was none if an operator denied the effect, or the action was withdrawn.
+    With an inbox an undo has, or will. There is none if an operator denied the effect, or said that it was undone
+    by hand, or the action was withdrawn.
     """
     known = step.action_outcome is Outcome.COMPLETED or step.standing
-    met = inbox and step.undo_number is not None and step.action_outcome is not Outcome.REJECTED
-    return not known and not met
+    sent = step.undo_number is not None and step.action_outcome is not Outcome.REJECTED
+    by_hand = step.status is StepStatus.COMPENSATED and step.outcome is not Outcome.COMPLETED
+    return not known and not (inbox and sent and not by_hand)
 
 
 def _matters(draft: Draft, step: StepProgress) -> bool:
@@ -64,6 +83,8 @@ def _matters(draft: Draft, step: StepProgress) -> bool:
 def _answer_action(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
     """Take the answer to an open action."""
     match reply:
+        case m.Completed() if draft.definition.step(step.name).undoes and _found_nothing(reply):
+            reject(draft, step, NOTHING_FOUND)
         case m.Completed(result=result):
             draft.add(e.StepCompleted, step=step.name, result=result)
             draft.advance()
@@ -190,6 +211,8 @@ def _answer_undo(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
     """Take the answer to an open undo."""
     retry = draft.definition.step(step.name).undo_retry
     match reply:
+        case m.Completed() if step.action_outcome is Outcome.COMPLETED and _found_nothing(reply):
+            _undo_failed(draft, step, NOTHING_FOUND, Outcome.REJECTED)
         case m.Completed(result=result):
             draft.add(e.StepCompensated, step=step.name, result=result)
             draft.advance()
@@ -208,6 +231,11 @@ def _answer_undo(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
             _await_reply(draft, step, reply)
         case m.Unserved(error=error, code=code):
             draft.add(e.UndoHeld, step=step.name, code=code, error=error)
+
+
+def _found_nothing(reply: m.Completed) -> bool:
+    """Whether an inbox knows of no effect under the key that was to be undone, and so has called nobody."""
+    return reply.inbox and isinstance(reply.result, Mapping) and reply.result.get("undone") is False
 
 
 def _undo_unknown(

@@ -1,6 +1,7 @@
 """What undoes a saga as a whole once it is completed: another saga, whose steps undo its effects in reverse order."""
 
 from collections.abc import Container, Iterator
+from typing import Any
 from uuid import UUID
 
 from sagas.core.commands import idempotency_key
@@ -34,7 +35,10 @@ def reverse(
     ``undone`` are the steps that another such saga has undone before it was stopped.
     """
     owed = dict.fromkeys(name for name in _owed(definition, progress) if name not in undone)
-    steps = [_undo(definition, progress, saga_id, name, owed) for name in reversed(owed)]
+    steps = [
+        undo_of(definition, progress, saga_id, name, needs=tuple(_above(definition, name, owed)))
+        for name in reversed(owed)
+    ]
     return SagaDefinition(definition.saga_type, tuple(steps)) if steps else None
 
 
@@ -50,23 +54,34 @@ def _compensation(definition: SagaDefinition, name: str) -> str | None:
     return definition.step(name).compensation
 
 
-def _undo(
-    definition: SagaDefinition, progress: Progress, saga_id: UUID, name: str, owed: Container[str]
+def undo_of(
+    definition: SagaDefinition,
+    progress: Progress,
+    saga_id: UUID,
+    name: str,
+    *,
+    needs: tuple[str, ...] = (),
+    generation: int | None = None,
+    result: Any = None,
 ) -> SagaStep:
-    """Return the step that undoes a step: it is called as that, and gets what its undo would have got."""
+    """Return the step that undoes a step: it is called as that, and gets what its undo would have got.
+
+    With ``generation``, it undoes that action of the step, which came to ``result``; else the latest.
+    """
     pinned, step = definition.step(name), progress.steps[name]
     results = {other: progress.steps[other].result for other in definition.before(name)}
+    original = step.result if generation is None else result
     return SagaStep(
         name=name,
         action=pinned.compensation or "",
-        needs=tuple(_above(definition, name, owed)),
+        needs=needs,
         hold=True,
         timeout=pinned.timeout,
         retry=pinned.undo_retry,
         probe=pinned.undo_probe,
         probe_retry=pinned.probe_retry,
-        undoes=idempotency_key(saga_id, name, Direction.DO, step.generation),
-        input={"original_result": step.result, "results": results, **(pinned.input or {})},
+        undoes=idempotency_key(saga_id, name, Direction.DO, generation or step.generation),
+        input={"original_result": original, "results": results, **(pinned.input or {})},
     )
 
 

@@ -164,6 +164,8 @@ def _resolve_late_effect(draft: Draft, step: StepProgress, verb: m.Resolve) -> N
     heard = step.refused_at is not None
     if step.status is StepStatus.FAILED and draft.progress.state in FORWARD and not heard:
         draft.add(e.StepHeld, step=step.name, code=Attention.HELD, error=step.error or "")  # as it was before
+    elif draft.progress.state is SagaState.COMPENSATING:
+        draft.advance()  # what it asked before, it asks again
 
 
 def _resolve_action(draft: Draft, step: StepProgress, verb: m.Resolve) -> None:
@@ -186,7 +188,7 @@ def _resolve_action(draft: Draft, step: StepProgress, verb: m.Resolve) -> None:
 def _resolve_undo(draft: Draft, step: StepProgress, verb: m.Resolve) -> None:
     match verb.outcome:
         case Verdict.DONE:
-            draft.add(e.StepCompensated, step=step.name, result=verb.result)
+            draft.add(e.StepCompensated, step=step.name, result=verb.result, by_hand=True)
         case Verdict.WAIVED:
             draft.add(e.StepLeftStanding, step=step.name)
         case Verdict.NONE:

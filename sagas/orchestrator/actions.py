@@ -78,6 +78,7 @@ def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
             return plan_of_new(verb, held, _opening(held, asked))
         if verb == "compensate" and repairing.wanted(held):
             return plan_of_new(verb, held, repairing.opening(held)[1])
+        _check_repair(held, verb)
         now = m.Now(database_now(), 1.0, held.claimed)
         message = _message(held, verb, asked)
         _check_child(held, message, children.has_begun)
@@ -186,10 +187,17 @@ def _carry_out(group: ledger.Group, held: loading.Held, verb: str, asked: Asked)
         step, opening = repairing.opening(held)
         group.decide(held, m.Resolve(step, Verdict.DONE))
         return record([opening])[0].id
+    _check_repair(held, verb)
     message = _message(held, verb, asked)
     _check_child(held, message, children.close)
     group.decide(held, message)
     return None
+
+
+def _check_repair(held: loading.Held, verb: str) -> None:
+    reason = repairing.refusal(held) if verb == "compensate" else None
+    if reason is not None:
+        raise Refused(reason)
 
 
 def _check_child(

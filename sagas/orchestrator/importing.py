@@ -4,7 +4,7 @@ Nothing of it is due, no reply is matched to it and every verb is refused; :mod:
 marks it, and the two doors to a decision, for verbs and for replies, look at the mark.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -55,7 +55,7 @@ def import_saga(given: Any, asked: Asked, *, dry_run: bool = False) -> Imported:
     document = portable.parse(given)
     pinned, log, progress = _replayed(document)
     imported = Imported(document.saga.id, not dry_run, here=False, unfinished=progress.finished_at is None)
-    present = _present(document.saga.id, given)
+    present = _present(document)
     if present or dry_run:
         return Imported(document.saga.id, created=False, here=present, unfinished=imported.unfinished)
     try:
@@ -64,16 +64,18 @@ def import_saga(given: Any, asked: Asked, *, dry_run: bool = False) -> Imported:
             _write(document, pinned, log, progress)
             _record(document, asked)
     except IntegrityError:
-        if _present(document.saga.id, given):  # by another door, at the same moment
+        if _present(document):  # by another door, at the same moment
             return Imported(document.saga.id, created=False, here=True, unfinished=imported.unfinished)
         raise Invalid("actions", "another saga here has an operator action of the same action id") from None
     return imported
 
 
-def _present(saga_id: UUID, given: Mapping[str, Any]) -> bool:
+def _present(document: portable.SagaDocument) -> bool:
     """Whether the same saga is here. Raises Known for another one of its id."""
+    saga_id = document.saga.id
     for found in documents([saga_id]):
-        if (found if given["revealed"] else redaction.document(found)) == given:
+        here = portable.parse(plain(found if document.revealed else redaction.document(found)))
+        if here == document:
             return True
         raise Known(f"Saga {saga_id} is here already, and it is not as the document says; nothing was done.")
     return False
@@ -94,7 +96,14 @@ def _replayed(document: portable.SagaDocument) -> tuple[SagaDefinition, list[e.E
     pinned = _grown(pinned, progress)
     for where, said, should in _differences(document, progress):
         raise Invalid(where, f"it is {said!r}, but the events say {should!r}: the document was changed")
-    return pinned, log, progress
+    return pinned, log, _as_remembered(document, progress)
+
+
+def _as_remembered(document: portable.SagaDocument, progress: Progress) -> Progress:
+    """Return it with what the rows remember of former actions: those of a version before remember none."""
+    return progress._replace(
+        steps={step.name: progress.steps[step.name]._replace(former=step.former) for step in document.steps}
+    )
 
 
 def _grown(pinned: SagaDefinition, progress: Progress) -> SagaDefinition:
@@ -164,7 +173,7 @@ def _differences(document: portable.SagaDocument, progress: Progress) -> Iterato
     for place, step in enumerate(document.steps):
         for name in STEP_COLUMNS:
             said, should = getattr(step, name), getattr(progress.steps[step.name], name)
-            if said != should:
+            if said != should and not (name == "former" and said is None):
                 yield f"steps.{place}.{name}", said, should
 
 

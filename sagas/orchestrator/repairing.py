@@ -1,14 +1,15 @@
 """Repairing: an effect that its own saga cannot undo any more is undone by another one (docs/concepts, rule 1)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused
-from sagas.core.definition import SagaDefinition, SagaStep
+from sagas.core.definition import SagaDefinition
 from sagas.core.events import LateEffectFound
 from sagas.core.progress import StepProgress
-from sagas.core.words import TERMINAL, Attention, Direction
+from sagas.core.undoing import undo_of
+from sagas.core.words import TERMINAL, Attention
 from sagas.models import REPAIR, Event
 from sagas.orchestrator.loading import Held
 from sagas.orchestrator.start import Opening
@@ -17,6 +18,16 @@ from sagas.orchestrator.start import Opening
 def wanted(held: Held) -> bool:
     """Whether to compensate a saga means this: it is over, and an effect of it came too late."""
     return held.progress.state in TERMINAL and any(_late(held))
+
+
+def refusal(held: Held) -> str | None:
+    """Return why a saga that undoes an effect is not rolled back; None if it is none."""
+    if held.origin_kind != REPAIR or held.progress.state in TERMINAL:
+        return None
+    return (
+        "It undoes an effect of another saga: rolled back, it would leave that, and nobody would be asked. "
+        "Retry its step, resolve it, or skip it to let the effect stand."
+    )
 
 
 def obstacle(held: Held) -> str | None:
@@ -35,17 +46,16 @@ def opening(held: Held) -> tuple[str, Opening]:
     if reason is not None:
         raise Refused(reason)
     step = next(_late(held))
-    pinned, generation = held.definition.step(step.name), step.late_generation or step.generation
-    assert pinned.undo is not None  # it was no obstacle
-    undo = SagaStep(
-        name=f"undo_{step.name}"[:100],
-        action=pinned.undo,
-        retry=pinned.undo_retry,
-        timeout=pinned.timeout,
-        hold=True,
-        undoes=idempotency_key(held.id, step.name, Direction.DO, generation),
-        input={"original_result": _result(held, step, generation)},
+    generation = step.late_generation or step.generation
+    undo = undo_of(
+        held.definition,
+        held.progress,
+        held.id,
+        step.name,
+        generation=generation,
+        result=_result(held, step.name, generation),
     )
+    undo = replace(undo, name=f"undo_{step.name}"[:100])
     pin = SagaDefinition(held.saga_type, (undo,))
     return step.name, Opening(
         pin, held.progress.data or {}, held.correlation_id, origin=held.id, origin_kind=REPAIR
@@ -56,9 +66,10 @@ def _late(held: Held) -> Iterator[StepProgress]:
     return (step for step in held.progress.steps.values() if step.attention is Attention.LATE_EFFECT)
 
 
-def _result(held: Held, step: StepProgress, generation: int) -> Any:
-    """Return what the action came to. What one before the latest did stands in the log only."""
-    if generation == step.generation:
-        return step.result
-    found = Event.objects.filter(saga_id=held.id, step=step.name, type=LateEffectFound.__name__)
-    return found.filter(data__generation=generation).values_list("data", flat=True)[0].get("result")
+def _result(held: Held, step: str, generation: int) -> Any:
+    """Return what an action came to: that stands in the log only. Old events tell of the latest, and do not say so."""
+    found = Event.objects.filter(saga_id=held.id, step=step, type=LateEffectFound.__name__)
+    told = found.order_by("-sequence").values_list("data", flat=True)
+    return next(
+        (each.get("result") for each in told if each.get("generation", generation) == generation), None
+    )

@@ -11,11 +11,12 @@ from uuid import UUID
 from django.db import transaction
 
 from sagas import rows
+from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core.plain import printable
-from sagas.core.progress import StepProgress
+from sagas.core.progress import BEGINNING, StepProgress
 from sagas.core.words import Direction
-from sagas.models import LateReply
+from sagas.models import Event, LateReply
 from sagas.orchestrator import ledger, loading
 from sagas.orchestrator.asked import Invalid, NotFound
 from sagas.orchestrator.intake import Intake
@@ -111,7 +112,29 @@ def take(group: ledger.Group, held: loading.Held, answer: Answered) -> bool:
     if answer.lease_token is not None and _superseded(held, answer):
         return False
     _let_go(held, answer)
+    if isinstance(answer.reply, m.Completed):
+        _recall(held, answer.reply.number)
     return bool(group.decide(held, answer.reply, answer.claimed_at))
+
+
+def _recall(held: loading.Held, number: int) -> None:
+    """Have a step remember an action that it does not know any more: it was sent anew by a version that forgot it."""
+    steps = held.progress.steps
+    if number <= BEGINNING or any(_sent(step, number) for step in steps.values()):
+        return
+    log = Event.objects.filter(saga_id=held.id)
+    sent = log.filter(sequence=number, type__in=_SENDING).values_list("step", "data__generation").first()
+    name, generation = sent or (None, 0)
+    if name is None:
+        return
+    if log.filter(type=e.LateEffectFound.__name__, step=name, data__generation=generation).exists():
+        return  # it is settled
+    former = {**(steps[name].former or {}), str(number): {"generation": generation}}
+    held.progress = held.progress._replace(steps={**steps, name: steps[name]._replace(former=former)})
+
+
+#: What sends an action that has an effect.
+_SENDING = (e.StepDispatched.__name__, e.DeliveryDispatched.__name__)
 
 
 def _let_go(held: loading.Held, answer: Answered) -> None:

@@ -296,6 +296,8 @@ def _applies(
         reason = restarting.obstacle(held, restarted)
     elif verb == "compensate" and repairing.wanted(held):
         reason = repairing.obstacle(held)
+    elif verb == "compensate" and repairing.refusal(held):
+        reason = repairing.refusal(held)
     elif message is not None:
         try:
             decide(held.definition, held.progress, message, now)

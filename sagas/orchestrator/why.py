@@ -50,15 +50,6 @@ _OF_FUNCTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-#: The same of a delivery: what a subscriber did is for its own undo to undo, and that has been, or is not asked for.
-_OF_DELIVERIES: dict[str, tuple[str, tuple[str, ...]]] = {
-    Attention.LATE_EFFECT: (
-        "Its effect came after it was given up, and no undo is to come: undo it by hand, or waive it",
-        ("resolve",),
-    ),
-}
-
-
 #: The same of an approval, which only who may give it can give.
 _OF_APPROVALS: dict[str, tuple[str, tuple[str, ...]]] = {
     Attention.EXPECTATION_MISSED: (
@@ -130,10 +121,9 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
 
 def _meaning(saga: dict[str, Any], step: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Return what a step's attention means, and the verbs that help."""
-    own = _own(step).get(step["attention"])
-    if own is not None:
-        return own
-    return _late(saga, step) if step["attention"] == Attention.LATE_EFFECT else _MEANING[step["attention"]]
+    if step["attention"] == Attention.LATE_EFFECT:
+        return _late(saga, step)
+    return _own(step).get(step["attention"], _MEANING[step["attention"]])
 
 
 def _late(saga: dict[str, Any], step: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -142,6 +132,8 @@ def _late(saga: dict[str, Any], step: dict[str, Any]) -> tuple[str, tuple[str, .
         found = "Its effect became known too late, and stands"
     else:
         found = f"An earlier try of it, {step['late_key']}, had been called without effect, and has had it after all"
+    if step["by"]:  # what a subscriber did is for its own undo to undo
+        return f"{found}, and no undo of it is to come: undo it by hand, or waive it", ("resolve",)
     if step["compensation"] is None or step["cannot_undo"]:
         return f"{found}: undo it by hand, or waive it", ("resolve",)
     if saga["state"] not in {"completed", "failed"}:
@@ -155,8 +147,6 @@ def _own(step: dict[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Return what its attentions mean for a step that is none of a participant's."""
     if step["function"]:
         return _OF_FUNCTIONS
-    if step["by"]:
-        return _OF_DELIVERIES
     if step["asked"]:
         return _OF_APPROVALS
     return _OF_ENDS if step["expects"] else {}

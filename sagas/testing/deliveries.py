@@ -139,5 +139,6 @@ def _of(
         "resolve done", "Its reply is lost; an operator finds that it is done.", gone, acts=(done,), **by
     )
     none = Act(second, "resolve", Verdict.NONE)
-    text = "It never arrives; an operator finds that nothing was done, and leaves it at that."
-    yield point("resolve none", text, lost, acts=(none,), **by)
+    text = "It never arrives; an operator finds that nothing was done, and leaves it out."
+    left_out = Act(Moment(name, parked=True), "skip")
+    yield point("resolve none", text, lost, acts=(none, left_out), expects=_PARKED, **by)

@@ -107,8 +107,8 @@ BUGS: Mapping[str, Bug] = {
     "an operator's denial hides a late effect": Bug(
         replies,
         "_unmet",
-        "inbox and step.undo_number is not None and step.action_outcome is not Outcome.REJECTED",
-        "inbox",
+        "step.undo_number is not None and step.action_outcome is not Outcome.REJECTED",
+        "True",
     ),
     "one attempt's no speaks for another": Bug(
         replies, "_answer_action", "if step.unresolved and not inbox", "if False"

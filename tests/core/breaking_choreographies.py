@@ -26,7 +26,7 @@ BUGS: Mapping[str, Bug] = {
         "delivering.answer(draft, flow, step, message)\n                _go_on(draft, flow)",
         "delivering.answer(draft, flow, step, message)",
     ),
-    "poison is not parked": Bug(delivering, "answer", "_park(draft, step, Attention.HELD, reason)", "pass"),
+    "poison is not parked": Bug(delivering, "refuse", "park(draft, step, Attention.HELD, reason)", "pass"),
     "a delivery that fails is given up": Bug(
         delivering,
         "answer",
@@ -78,13 +78,13 @@ BUGS: Mapping[str, Bug] = {
         delivering, "_settle_undone", "(moot or refused)", "refused"
     ),
     "a no behind the undo is parked": Bug(
-        delivering, "answer", "if not _is_undone(draft, flow, step.name):", "if True:"
+        delivering, "refuse", "if not is_undone(draft, flow, step.name):", "if True:"
     ),
     # What was found by simulating them, and is mended
     "a new name is no remedy on the way back": Bug(
         choreography,
         "take",
-        "lambda step: operators.retry(draft, flow, m.Retry(step))",
+        "lambda step: operators.try_again(draft, flow, step)",
         "lambda step: verbs._retry(draft, m.Retry(step))",
     ),
     "one attempt's no speaks for another delivery": Bug(

@@ -456,12 +456,45 @@ def given_up() -> World:
     return world
 
 
+def test_a_delivery_that_had_no_effect_may_be_tried_again_or_left_out() -> None:
+    for verb, status in ((m.Retry("reserve"), StepStatus.EXECUTING), (m.Skip("reserve"), StepStatus.SKIPPED)):
+        world = given_up()
+        assert world.progress.steps["reserve"].attention is Attention.HELD, "nobody gives it up in silence"
+        assert world.tell(verb)
+        assert world.progress.steps["reserve"].status is status
+
+
+def test_an_undo_that_had_no_effect_is_not_given_up_in_silence() -> None:
+    world = given_up()
+    world.tell(m.Retry("reserve"))
+    world.tell(m.Completed(world.progress.steps["reserve"].number or 0))
+    world.tell(m.Published("CalledOff", {}))
+    world.tell(m.Published("Release", {}))
+    for _ in range(2):
+        world.tell(m.Unknown(world.progress.steps["release"].number or 0, "lost"))
+    assert world.tell(m.Resolve("release", Verdict.NONE))
+    assert world.progress.steps["release"].attention is Attention.COMPENSATION_FAILED
+    world.tell(m.Published("Off", {}))
+    assert world.progress.state is SagaState.COMPENSATING
+
+
+def test_a_question_about_the_latest_delivery_outlives_that_about_an_earlier_one() -> None:
+    world = given_up()
+    first = world.progress.steps["reserve"].action_number or 0
+    world.tell(m.Retry("reserve"))
+    world.tell(m.Completed(first))
+    world.tell(m.Rejected(world.progress.steps["reserve"].number or 0, "no"))
+    assert world.progress.steps["reserve"].attention is Attention.LATE_EFFECT
+    world.tell(m.Resolve("reserve", Verdict.DONE))
+    assert world.progress.steps["reserve"].attention is Attention.HELD
+
+
 def test_an_effect_that_comes_after_its_delivery_was_given_up_asks_until_it_is_settled() -> None:
     world = given_up()
     number = world.progress.steps["reserve"].action_number or 0
     assert world.tell(m.Completed(number, {"id": 7}))
     step = world.progress.steps["reserve"]
-    assert (step.status, step.attention, step.result) == (StepStatus.FAILED, Attention.LATE_EFFECT, {"id": 7})
+    assert (step.status, step.attention) == (StepStatus.FAILED, Attention.LATE_EFFECT)
     assert not world.tell(m.Completed(number, {"id": 7}))  # it is known
     for refused in (m.Retry("reserve"), m.Skip("reserve"), m.Resolve("reserve", Verdict.NONE)):
         assert not world.tell(refused)
@@ -475,6 +508,7 @@ def test_an_effect_that_comes_after_its_delivery_was_given_up_asks_until_it_is_s
 
 def test_an_effect_that_comes_behind_the_end_asks_and_changes_nothing_else() -> None:
     world = given_up()
+    assert world.tell(m.Skip("reserve"))
     for event in ("SoldOut", "Off"):
         world.tell(m.Published(event, {}))
     world.tell(m.Completed(world.progress.steps["sold_out"].number or 0))
@@ -487,6 +521,7 @@ def test_an_effect_that_comes_behind_the_end_asks_and_changes_nothing_else() -> 
 
 def test_an_effect_whose_undo_may_have_come_before_it_asks() -> None:
     world = given_up()
+    assert world.tell(m.Skip("reserve"))
     world.tell(m.Published("CalledOff", {}))
     world.tell(m.Published("Release", {}))
     assert world.progress.steps["release"].status is StepStatus.EXECUTING

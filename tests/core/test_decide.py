@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from sagas.core import messages as m
+from sagas.core.built_in import approval, timer
 from sagas.core.decide import Refused, decide
-from sagas.core.definition import CANNOT_UNDO, Retry
+from sagas.core.definition import CANNOT_UNDO, Retry, SagaStep
 from sagas.core.progress import Progress
 from sagas.core.words import Attention, Outcome, SagaState, StepStatus, Verdict
 
@@ -428,7 +429,7 @@ def test_bare_an_effect_that_became_known_too_late_asks_even_of_a_terminal_saga(
     assert story.tell(m.Completed(number, {"id": 7}, inbox=False)) == ["LateEffectFound b"]
     assert story.progress.state is SagaState.FAILED
     assert story.progress.attention is Attention.LATE_EFFECT
-    assert story["b"].result == {"id": 7}
+    assert story["b"].result is None, "what comes after it goes by what it was then"
     assert story.tell(m.Completed(number, {"id": 7}, inbox=False)) == []
 
 
@@ -536,6 +537,85 @@ def test_an_effect_that_came_late_asks_where_the_saga_goes_on_without_it_though_
     again.lost("b")
     again.tell(m.Resolve("b", Verdict.NONE))
     assert again.tell(m.Completed(number)) == ["LateEffectFound b"], "somebody may try it again"
+
+
+def test_what_a_late_effect_has_taken_the_place_of_is_asked_again() -> None:
+    story, number = tried_anew(compensation=CANNOT_UNDO)
+    story.done("b")
+    assert story.rejected("c") == ["StepFailed c", "SagaCompensating", "UndoHeld b"]
+    assert story.tell(m.Completed(number)) == ["LateEffectFound b"]
+    assert story.tell(m.Resolve("b", Verdict.DONE)) == ["LateEffectSettled b", "UndoHeld b"]
+    assert story["b"].attention is Attention.CANNOT_UNDO
+
+
+def test_an_undo_that_only_an_operator_called_done_has_not_met_the_effect() -> None:
+    story = chain(retry=ONCE)
+    number = story.number("b")
+    story.lost("b")
+    story.unserved("b")
+    assert story.tell(m.Resolve("b", Verdict.DONE))[0] == "StepCompensated b"
+    assert story.tell(m.Completed(number)) == ["LateEffectFound b"]
+
+
+def test_an_effect_that_is_known_before_its_undo_is_called_is_undone_by_it() -> None:
+    story = chain(retry=ONCE)
+    number = story.number("b")
+    story.lost("b")
+    story.unserved("b")
+    assert story.tell(m.Completed(number, inbox=False)) == ["LateEffectFound b"]
+    story.tell(m.Retry("b"))
+    story.done("b")
+    assert (story["b"].status, story["b"].attention) == (T.COMPENSATED, None)
+
+
+def test_what_came_too_late_is_no_result_for_what_comes_after_it() -> None:
+    story, number = tried_anew()
+    story.rejected("b")
+    story.tell(m.Skip("b"))
+    story.tell(m.Completed(number, {"id": 7}))
+    assert (story["b"].status, story["b"].result) == (T.SKIPPED, None)
+
+
+@pytest.mark.parametrize(
+    "waits", [timer("w", wait=60.0), approval("w", by="group:x", hold=True)], ids=["timer", "approval"]
+)
+def test_nothing_is_done_by_what_calls_nobody_and_so_nothing_too_late(waits: SagaStep) -> None:
+    story = Story(waits, step("b"))
+    number = story["w"].action_number or 0
+    story.tell(m.Skip("w"))
+    assert story.tell(m.Completed(number)) == []
+
+
+def test_an_undo_that_finds_nothing_of_what_is_known_to_be_done_asks() -> None:
+    """Somebody has done it by hand, or its participant has forgotten the key: the effect stands."""
+    story = Story(step("a", retry=ONCE, hold=True), step("b"))
+    story.rejected("a")
+    story.tell(m.Resolve("a", Verdict.DONE, {"by": "hand"}))
+    story.rejected("b")
+    nothing = {"undone": False, "reason": "there was no effect"}
+    assert story.done("a", result=nothing) == ["UndoHeld a"]
+    assert story["a"].attention is Attention.COMPENSATION_FAILED
+    assert "finds nothing to undo" in (story["a"].error or "")
+    assert story.tell(m.Resolve("a", Verdict.DONE)) == ["StepCompensated a", "SagaFailed"]
+
+
+def test_an_undo_that_finds_nothing_of_what_nobody_knew_is_done() -> None:
+    story = chain(retry=ONCE)
+    story.lost("b")
+    assert story.done("b", result={"undone": False})[0] == "StepCompensated b"
+
+
+def test_the_late_success_of_what_undoes_another_sagas_effect_is_what_was_wanted() -> None:
+    story = Story(step("undo_pay", retry=ONCE, hold=True, undoes="another:pay:do:1", compensation=None))
+    number = story.number("undo_pay")
+    story.lost("undo_pay")
+    story.tell(m.Resolve("undo_pay", Verdict.NONE))
+    assert story.tell(m.Completed(number)) == ["StepCompleted undo_pay", "SagaCompleted"]
+
+
+def test_a_repair_that_finds_nothing_to_undo_asks() -> None:
+    story = Story(step("undo_pay", hold=True, undoes="another:pay:do:1", compensation=None))
+    assert story.done("undo_pay", result={"undone": False}) == ["StepFailed undo_pay", "StepHeld undo_pay"]
 
 
 def test_a_rollback_does_not_settle_a_late_effect() -> None:

@@ -93,9 +93,10 @@ def _too_late(world: World, before: Progress, reply: m.Completed) -> set[str]:
     if step.action_outcome is Outcome.COMPLETED or step.standing:
         return set()
     denied = step.action_outcome is Outcome.REJECTED  # by an operator, or the participant contradicts itself
+    by_hand = step.status is StepStatus.COMPENSATED and step.outcome is not Outcome.COMPLETED
     undoable = world.definition.step(step.name).compensation is not None
     ahead = before.state not in {SagaState.COMPENSATING, SagaState.FAILED}
-    return {step.name} if (undoable or ahead) and (denied or not reply.inbox) else set()
+    return {step.name} if (undoable or ahead) and (denied or by_hand or not reply.inbox) else set()
 
 
 def _twice(log: Sequence[e.Event], number: int) -> set[str]:

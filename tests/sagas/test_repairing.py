@@ -1,10 +1,8 @@
 """Effects that came too late: who is asked about them, and the saga that undoes one."""
 
-from importlib import import_module
 from typing import Any
 
 import pytest
-from django.apps import apps
 
 from sagas import orchestrator
 from sagas.core.messages import Completed
@@ -105,20 +103,51 @@ def test_what_has_no_undo_is_settled_by_hand(errand: Any, pump: Pump, world: sho
     assert Saga.objects.get(pk=saga.pk).attention is None
 
 
-@pytest.mark.parametrize("late", [True, False])
-def test_what_was_recorded_before_steps_remembered_is_read_from_the_log(
-    denied: Saga, asked: Any, late: bool
+def test_an_action_that_an_older_process_sent_anew_is_known_by_the_log(
+    denied: Saga, asked: Any, pump: Pump, world: shop.World
 ) -> None:
     first = Step.objects.get(saga=denied, name="pay").action_number
-    if late:  # as it was told then: always of the latest
-        tell(denied, first, {})
-        Event.objects.filter(type="LateEffectFound").update(data={"result": {}})
-    else:
-        orchestrator.act(denied.pk, "retry", asked(step="pay"))
-    known = Step.objects.get(saga=denied, name="pay").former
-    assert known == {str(first): {"generation": 1, **({"late": True} if late else {})}}
-    Step.objects.update(former=None)
-    import_module("sagas.migrations.0018_former_actions").remember(apps, None)
-    assert Step.objects.get(saga=denied, name="pay").former == known
-    assert Step.objects.filter(former__isnull=False).count() == 1
-    assert_rows_are_the_fold(Saga.objects.get(pk=denied.pk))
+    world.behaviour["PayService.Pay"] = lambda _: {"receipt": "the second"}
+    orchestrator.act(denied.pk, "retry", asked(step="pay"))
+    Step.objects.update(former=None)  # which is all that it writes otherwise
+    tell(denied, first, {})
+    saga = rest(pump, denied)
+    assert (saga.state, saga.attention) == ("completed", "late_effect")
+    assert_rows_are_the_fold(saga)
+    orchestrator.act(denied.pk, "resolve", asked(step="pay", outcome="waived"))
+    tell(denied, first, {})
+    assert Saga.objects.get(pk=denied.pk).attention is None, "it is settled"
+
+
+def test_a_repair_gets_what_the_undo_would_have_got(
+    twice: Saga, asked: Any, pump: Pump, world: shop.World
+) -> None:
+    orchestrator.act(twice.pk, "compensate", asked())
+    rest(pump, Saga.objects.get(origin=twice, origin_kind="repair"))
+    (refund,) = (sent for sent in world.calls if sent.name == "PayService.Refund")
+    assert refund["results"] == {"fetch": {"by": "FetchService.Fetch"}}
+    assert refund["item"] == "book"
+
+
+def test_a_repair_is_not_rolled_back_and_so_lost(
+    twice: Saga, asked: Any, pump: Pump, world: shop.World
+) -> None:
+    world.behaviour["PayService.Refund"] = shop.reject("no")
+    orchestrator.act(twice.pk, "compensate", asked())
+    repair = rest(pump, Saga.objects.get(origin=twice, origin_kind="repair"))
+    assert repair.attention == "held"
+    for door in (orchestrator.act, orchestrator.preview):
+        with pytest.raises(orchestrator.Conflict, match="undoes an effect of another saga"):
+            door(repair.pk, "compensate", asked())
+    assert not next(each for each in shown(repair)["verbs"] if each["verb"] == "compensate")["applies"]
+
+
+def test_a_document_from_before_steps_remembered_is_taken_in(twice: Saga, asked: Any) -> None:
+    document = orchestrator.export(twice.pk)
+    for step in document["steps"]:
+        del step["former"]
+    Saga.objects.all().delete()
+    Step.objects.all().delete()
+    Event.objects.all().delete()
+    assert orchestrator.import_saga(document, asked()).created
+    assert orchestrator.import_saga(document, asked()).here

@@ -71,6 +71,8 @@ class Books:
     """Step -> what operators settled."""
     lied: set[str] = field(default_factory=set)
     """Steps of which an operator said "no effect" while one stood, or might still come."""
+    by_hand: set[str] = field(default_factory=set)
+    """Steps of which an operator said that they are undone."""
     late: set[tuple[str, int]] = field(default_factory=set)
     """(step, its action) with a late effect that nobody has settled."""
     tries: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -175,13 +177,13 @@ class Books:
 
     def too_late(self, step: str, number: int, reply: Any) -> bool:
         """Whether a success that nobody awaits tells of an effect that nobody knows, and that somebody has to."""
-        if number in self.done:
+        if number in self.done or not self.graph.calls[step] or self.graph.is_function(step):
             return False
         if number != self.action.get(step):
             return True  # it was called without effect, and sent anew: there may be two
         if self.status.get(step) == "standing":
             return False
         went_on = self.ended == "completed" or not (self.turned or self.ended)
-        # With an inbox the undo has met this effect, unless it was denied and nothing was undone.
-        unmet = number in self.rejected or not reply.inbox
+        # With an inbox the undo has met this effect, unless it was denied, or an operator undid what there was.
+        unmet = number in self.rejected or not reply.inbox or step in self.by_hand
         return unmet and (went_on or self.graph.undo[step] is not None)

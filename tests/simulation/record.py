@@ -191,6 +191,8 @@ def _compensated(books: Books, world: "World", message: Any, event: Any) -> None
     resolved = name_of(message) == "Resolve" and message.outcome.value == "done"
     demand(resolved or name_of(message) == "Completed", "C8: an undo is never silently done", message)
     books.owed.discard(event.step)
+    if resolved:
+        books.by_hand.add(event.step)
     books.verdict(event.step, "compensated")
 
 

@@ -33,14 +33,14 @@ def take(draft: Draft, flow: Flow, message: m.Message) -> None:
                 delivering.answer(draft, flow, step, message)
                 _go_on(draft, flow)
         case m.Resolve(step=name) if operators.came_late(draft, name):
-            operators.resolve_late_effect(draft, message)
+            operators.resolve_late_effect(draft, flow, message)
             _go_on(draft, flow)
         case m.Retry() | m.Compensate() | m.Skip() | m.Resolve():
             verbs.not_over(draft)
             operators.VERBS[type(message)](draft, flow, message)
             _go_on(draft, flow)
         case m.Remap():
-            verbs.remap(draft, message, lambda step: operators.retry(draft, flow, m.Retry(step)))
+            verbs.remap(draft, message, lambda step: operators.try_again(draft, flow, step))
         case _:
             verbs.act(draft, message)
 

@@ -40,6 +40,19 @@ def _unmet(draft: Draft, flow: Flow, step: StepProgress, *, inbox: bool) -> bool
     return not to_come and not (inbox and step.action_outcome is not Outcome.REJECTED)
 
 
+def refuse(draft: Draft, flow: Flow, step: StepProgress, reason: str) -> None:
+    """Take it that a delivery had no effect: a person decides whether it is tried again, or left out."""
+    draft.add(e.StepFailed, step=step.name, error=reason)
+    if not is_undone(draft, flow, step.name):  # else another try would come behind its undo
+        park(draft, step, Attention.HELD, reason)
+
+
+def park(draft: Draft, step: StepProgress, code: Attention, error: str) -> None:
+    """Have a person decide about a delivery."""
+    back = draft.progress.state is SagaState.COMPENSATING
+    draft.add(e.StepHeld, step=step.name, code=Attention.COMPENSATION_FAILED if back else code, error=error)
+
+
 def answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:
     """Take in what a subscriber's attempt came to."""
     part = flow.part(step.name)
@@ -57,16 +70,14 @@ def answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:
         case m.Later():  # it has taken the event on; what it leads to is expected, if anything is
             _delivered(draft, flow, part, step, reply)
         case m.Rejected(reason=reason):
-            draft.add(e.StepFailed, step=step.name, error=reason)
-            if not _is_undone(draft, flow, step.name):  # else another try would come behind its undo
-                _park(draft, step, Attention.HELD, reason)
+            refuse(draft, flow, step, reason)
         case m.Unknown(error=error) if step.attempt < step.budget:
             retry = draft.definition.step(step.name).retry
             due_at = draft.next_try(retry, step.attempt, reply.retry_after)
             draft.reschedule(step, due_at=due_at, error=error, inbox=reply.inbox)
         case m.Unknown(error=error, inbox=inbox):
             draft.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=inbox)
-            _park(draft, step, Attention.RETRIES_SPENT, error)
+            park(draft, step, Attention.RETRIES_SPENT, error)
         case m.Unserved(error=error, code=code):
             draft.add(e.StepHeld, step=step.name, code=code, error=error)
         case m.TimeUp():
@@ -114,7 +125,7 @@ def _found_nothing(part: Part | None, result: Any) -> bool:
     return undoes and isinstance(result, dict) and result.get("undone") is False
 
 
-def _is_undone(draft: Draft, flow: Flow, name: str) -> bool:
+def is_undone(draft: Draft, flow: Flow, name: str) -> bool:
     """Whether a step's undo was delivered, and taken."""
     undos = [draft.step(each) for each in flow.compensating(name)]
     return any(undo.status is StepStatus.COMPLETED or undo.expecting for undo in undos)
@@ -131,8 +142,3 @@ def _settle_undone(draft: Draft, step: StepProgress, undo: int) -> None:
     before = (step.action_number or 0) < undo
     if draft.progress.state is SagaState.COMPENSATING and before and (moot or refused):
         draft.add(e.StepCompensated, step=step.name)
-
-
-def _park(draft: Draft, step: StepProgress, code: Attention, error: str) -> None:
-    back = draft.progress.state is SagaState.COMPENSATING
-    draft.add(e.StepHeld, step=step.name, code=Attention.COMPENSATION_FAILED if back else code, error=error)

@@ -1,16 +1,17 @@
 """What operators can do about a choreography."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sagas.core import events as e
 from sagas.core import messages as m
 from sagas.core import verbs
-from sagas.core.choreography import ending, publishing, turns
+from sagas.core.choreography import delivering, ending, publishing, turns
 from sagas.core.draft import Draft, Refused
 from sagas.core.flow import END, Flow
 from sagas.core.progress import StepProgress
-from sagas.core.words import FORWARD, Attention, SagaState, StepStatus, Verdict
+from sagas.core.words import FORWARD, Attention, Outcome, SagaState, StepStatus, Verdict
 
 
 def came_late(draft: Draft, name: str) -> bool:
@@ -26,11 +27,22 @@ def _refuse_late_effect(step: StepProgress) -> None:
         )
 
 
-def resolve_late_effect(draft: Draft, verb: m.Resolve) -> None:
+def resolve_late_effect(draft: Draft, flow: Flow, verb: m.Resolve) -> None:
     """Settle an effect that came late, as an operator says. Raises :class:`Refused` for what it is not."""
     if verb.outcome is Verdict.NONE:
         _refuse_late_effect(draft.step(verb.step))
+    step = draft.step(verb.step)
+    earlier = step.late_generation not in {None, step.generation}
+    refused = step.status is StepStatus.FAILED and step.action_outcome is Outcome.REJECTED
     draft.add(e.LateEffectSettled, step=verb.step)
+    if earlier and refused and not draft.over and not delivering.is_undone(draft, flow, step.name):
+        delivering.park(draft, step, Attention.HELD, step.error or "")  # nobody has decided about that one
+
+
+def try_again(draft: Draft, flow: Flow, step: str) -> None:
+    """Retry it where its turn has come; else it asks for that then."""
+    with suppress(Refused):
+        retry(draft, flow, m.Retry(step))
 
 
 def retry(draft: Draft, flow: Flow, verb: m.Retry) -> None:
@@ -98,7 +110,7 @@ def _resolve(draft: Draft, flow: Flow, verb: m.Resolve) -> None:
             draft.add(e.StepCompleted, step=step.name, result=verb.result)
             _speak_for(draft, flow, verb.result, step.name)
         case Verdict.NONE if step.status is StepStatus.EXECUTING and step.name != END:
-            draft.add(e.StepFailed, step=step.name, error=verb.reason or "an operator found no effect")
+            delivering.refuse(draft, flow, step, verb.reason or "an operator found no effect")
         case _:
             raise Refused("Resolve it as done, and name in the result what was published; or skip it.")
 

@@ -16,7 +16,7 @@ def two_events_at_a_time() -> None:
 @bug(BUS)
 def poison_dropped() -> None:
     """An event that its subscriber refuses is written off, and nobody is told."""
-    rewrite("sagas.core.choreography.delivering:answer", "_park(draft, step, Attention.HELD, reason)", "pass")
+    rewrite("sagas.core.choreography.delivering:refuse", "park(draft, step, Attention.HELD, reason)", "pass")
 
 
 @bug(CORE, BUS)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def applies(score: Score, world: "Bus", verb: Any) -> bool:
     """Whether an operator may do this now."""
     kind, row = name_of(verb), world.progress.steps.get(getattr(verb, "step", ""))
-    if row and score.place[row.name] == "late" and kind in {"Resolve", "Retry", "Skip"}:
+    if row and score.asks_of_late(row.name) and kind in {"Resolve", "Retry", "Skip"}:
         return kind == "Resolve" and bool(verb.outcome != "none")
     if score.ended or kind in {"Approve", "Reject"} or (row and claimed(world, row)):
         return False

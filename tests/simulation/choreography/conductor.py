@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..books import demand, name_of
 from ..oracle import LONGEST, check_transition
-from .score import ASKING, END, TAKEN, UNTAKEN, Score
+from .score import END, TAKEN, Score
 
 if TYPE_CHECKING:
     from .bus import Bus
@@ -223,7 +223,7 @@ def _failed(score: Score, message: Any, event: Any) -> None:
     score.doubt.discard(score.open.pop(event.step))
     score.denied.add(event.step)
     over = any(score.place[undo] in TAKEN for undo in score.undos(event.step))
-    score.place[event.step] = "refused" if rejected and not over else "failed"
+    score.place[event.step] = "failed" if over else "refused"
 
 
 def _held(score: Score, message: Any, event: Any) -> None:
@@ -252,6 +252,9 @@ def _let_go(score: Score, message: Any, event: Any) -> None:
 def _late_found(score: Score, message: Any, event: Any) -> None:
     demand(name_of(message) == "Completed", "C4: only a success tells of an effect", message)
     score.found.add(message.number)
+    if message.number != score.latest(event.step):
+        score.besides.add((event.step, message.number))
+        return
     place = score.place[event.step]
     # That it is late stands for the no that was asked about.
     score.given_up[event.step] = "failed" if place == "refused" else place
@@ -260,7 +263,11 @@ def _late_found(score: Score, message: Any, event: Any) -> None:
 
 def _late_settled(score: Score, message: Any, event: Any) -> None:
     demand(name_of(message) == "Resolve", "C4: only an operator settles a late effect", message)
-    score.place[event.step] = score.given_up.pop(event.step)
+    before = {each for each in score.besides if each[0] == event.step}
+    if before:
+        score.besides.discard(min(before))
+    else:
+        score.place[event.step] = score.given_up.pop(event.step)
 
 
 def _turned(score: Score, message: Any, event: Any) -> None:
@@ -314,10 +321,10 @@ def _check_rows(score: Score, world: "Bus") -> None:
     goes_on = {score.open[s] for s in score.open if score.place[s] in {"sent", "expected"}}
     demand(goes_on == due.keys(), "rule 6: due is what is on its way, or awaited", (goes_on, due))
     asks = {step.name for step in steps if step.attention}
-    demand(asks == {s for s, place in score.place.items() if place in ASKING}, "C8: who is stuck asks", asks)
+    demand(asks == score.asking, "C8: who is stuck asks", asks)
     for subscriber in {part["by"] for part in score.parts.values()}:
         mine = [s for s, part in score.parts.items() if part["by"] == subscriber]
-        idle = not any(score.place[s] in UNTAKEN for s in mine)
+        idle = not score.untaken(subscriber)
         queued = [s for s in mine if score.place[s] == "queued"]
         demand(
             not (idle and queued), "I6: what is told is delivered as soon as its subscriber is free", queued
@@ -326,7 +333,7 @@ def _check_rows(score: Score, world: "Bus") -> None:
         met = {*score.publishes(step)} & score.told.keys()
         demand(not met, "C4: what was waited for has come", (step, met))
     if score.ended:
-        late = asks <= score.given_up.keys()
+        late = all(score.asks_of_late(step) for step in asks)
         demand(not due and not score.open and late, "rule 1: nothing in flight behind the end", due)
     elif score.told:
         demand(due or asks, "rule 6: a saga that asks nobody has work due", now.state)

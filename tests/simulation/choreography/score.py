@@ -47,6 +47,8 @@ class Score:
     """Step -> whether its subscriber remembers keys, as its replies said."""
     given_up: dict[str, str] = field(default_factory=dict)
     """Step with a late effect -> where it was before."""
+    besides: set[tuple[str, int]] = field(default_factory=set)
+    """(step, a delivery before its latest) that was done after all, and that nobody has settled."""
     promised: set[str] = field(default_factory=set)
     """Steps whose subscriber has taken the event on, and may still say how it went."""
     retries: Counter[str] = field(default_factory=Counter)
@@ -90,7 +92,25 @@ class Score:
     def untaken(self, subscriber: str, apart: str = "") -> list[str]:
         """Return a subscriber's deliveries that are under way, or parked."""
         mine = [step for step, part in self.parts.items() if part["by"] == subscriber and step != apart]
-        return [step for step in mine if self.place[step] in UNTAKEN]
+        return [step for step in mine if self.place[step] in UNTAKEN or self.stays_for(step)]
+
+    def stays_for(self, step: str) -> bool:
+        """Whether a delivery that was given up waits for a person all the same: for an earlier one that was done."""
+        return self.place[step] in {"failed", "skipped"} and self.was_done_before(step)
+
+    def was_done_before(self, step: str) -> bool:
+        """Whether nobody has settled what came of a delivery before the latest."""
+        return any(name == step for name, _ in self.besides)
+
+    def asks_of_late(self, step: str) -> bool:
+        """Whether a person is asked what becomes of an effect that came too late."""
+        closed = self.place[step] in {"refused", *CLOSED}
+        return self.place[step] == "late" or (closed and self.was_done_before(step))
+
+    @property
+    def asking(self) -> set[str]:
+        """The steps that ask for a person."""
+        return {step for step in self.place if self.place[step] in ASKING or self.asks_of_late(step)}
 
     def in_the_way(self, step: str) -> list[str]:
         """Return what its subscriber has to take before: what is on its way, or parked, and was told before."""
@@ -123,7 +143,7 @@ class Score:
     @property
     def under_way(self) -> list[str]:
         """The steps of which something has yet to become."""
-        return [step for step in self.parts if self.place[step] not in CLOSED]
+        return [step for step in self.parts if self.place[step] not in CLOSED or self.stays_for(step)]
 
     def witness(self, request: Request, change: int) -> None:
         """See a subscriber act upon a delivery, and an effect come or go."""
