@@ -12,7 +12,7 @@ LIST, COUNT = {"approvals": "sagas/_approvals.html"}, {"approvals-count": "sagas
 
 
 def inbox(user: Any, after: int | None = None) -> dict[str, Any]:
-    """Return what the list needs: the open approvals that this user may answer, what ends soonest first."""
+    """Return what the list needs: the open approvals that this user may answer, the most urgent first."""
     found = orchestrator.approvals_for(user, after=after)
     return {
         "approvals": found.items,

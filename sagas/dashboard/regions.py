@@ -101,6 +101,7 @@ def _context(
         "saga": saga,
         "snapshot": snapshot,
         "why": snapshot["why"],
+        "asks": [step["asked"] for step in snapshot["steps"] if step["asked"] and step["direction"]],
         "graph": draw(latest(snapshot["steps"]), saga.state),
         "sequence": sequence(snapshot["steps"], log.raw),
         "timeline": timeline(_begun(snapshot["steps"]), log.raw, saga.created_at, drawn_to),

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db.models import Count, F, Q, QuerySet
 
 from sagas.core.definition import SagaStep
-from sagas.core.words import Waiting
+from sagas.core.words import Attention, Waiting
 from sagas.models import IMPORT, Saga, Step
 from sagas.orchestrator.asked import Asked, Forbidden
 
@@ -43,6 +43,8 @@ class OpenApproval:
     """The answer at the end, if nobody gives one; None: an operator is asked."""
     since: datetime
     until: datetime | None
+    missed: bool
+    """Nobody has answered in time: an operator is asked as well, and it can be answered all the same."""
     started_by: str | None
     unanswerable: str | None
     """Why nobody but a superuser can answer it; None: somebody can."""
@@ -57,7 +59,7 @@ class ApprovalPage:
 
 
 def approvals_for(user: Any, *, after: int | None = None, limit: int = 50) -> ApprovalPage:
-    """Return the open approvals that a user may answer: what ends soonest first, what has no end last.
+    """Return the open approvals that a user may answer: missed ones first, then what ends soonest, then the rest.
 
     ``after`` is the ``next`` of the page before. It reads open approvals only, however many sagas there are.
     """
@@ -198,16 +200,22 @@ def _groups(user: Any) -> Collection[str]:
     return frozenset(user.groups.values_list("name", flat=True))
 
 
+#: Each has an index, however many steps there are.
+_WAITS = Q(waiting=Waiting.APPROVAL.value)
+_MISSED = Q(attention=Attention.EXPECTATION_MISSED.value, approver__isnull=False)
+
+
 def _open_to(user: Any) -> QuerySet[Step]:
     """Return the steps, in order."""
-    steps = Step.objects.filter(waiting=Waiting.APPROVAL.value).exclude(saga__origin_kind=IMPORT)
+    steps = Step.objects.filter(_WAITS | _MISSED).exclude(saga__origin_kind=IMPORT)
     if not user.is_active or not user.has_perm(PERMISSION):
         return steps.none()
     if not user.is_superuser:
         steps = steps.filter(approver__in=sorted(_names(user)))
     own = Q(saga__started_by=user.pk) & ~Q(asked__self_approval=True)
     answered = Q(asked__given__has_key=str(user.pk))
-    return steps.exclude(own).exclude(answered).order_by(F("due_at").asc(nulls_last=True), "pk")
+    missed_first = F("waiting").asc(nulls_first=True)
+    return steps.exclude(own).exclude(answered).order_by(missed_first, F("due_at").asc(nulls_last=True), "pk")
 
 
 def _names(user: Any) -> Iterator[str]:
@@ -220,7 +228,8 @@ def _names(user: Any) -> Iterator[str]:
 
 def _opened(step: Step, nobody: str | None) -> OpenApproval:
     saga, asked = step.saga, step.asked or {}
-    assert step.waiting_since is not None  # it waits
+    since = step.waiting_since or step.dispatched_at
+    assert since is not None  # they are asked
     return OpenApproval(
         saga_id=saga.pk,
         saga_type=saga.saga_type,
@@ -232,8 +241,9 @@ def _opened(step: Step, nobody: str | None) -> OpenApproval:
         people=asked.get("people", 1),
         given=tuple(asked.get("given", {}).values()),
         otherwise=asked.get("otherwise"),
-        since=step.waiting_since,
+        since=since,
         until=step.due_at,
+        missed=step.waiting is None,
         started_by=saga.started_by.get_username() if saga.started_by else None,
         unanswerable=nobody,
     )

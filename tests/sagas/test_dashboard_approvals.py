@@ -65,6 +65,12 @@ def test_the_inbox_says_what_is_asked_and_offers_both_answers(desk: Client) -> N
         assert f"{reverse('saga-verb', args=[saga.pk, verb])}?step=ok&amp;from=approvals" in page
 
 
+def test_the_sagas_page_says_what_is_asked(desk: Client) -> None:
+    saga = asking("240.00", show="Pay {amount}?")
+    page = desk.get(reverse("saga-detail", args=[saga.pk])).content.decode()
+    assert '<p class="asked">Pay 240.00?</p>' in page
+
+
 def test_values_are_shown_by_their_paths_and_never_as_html(desk: Client) -> None:
     asking("<b>12</b>", show=["amount"])
     page = shown(desk)

@@ -339,6 +339,27 @@ def test_the_deadline_answers_for_those_who_did_not(pump: Pump, otherwise: str, 
     assert run(pump, saga).state == state
 
 
+def test_what_nobody_answered_in_time_comes_first_in_the_inbox(pump: Pump, person: Person) -> None:
+    mia = person("mia")
+    missed = run(pump, begin("ok", "hand", ask={"deadline": 60}))
+    time_passes(missed)
+    assert run(pump, missed).attention == "expectation_missed"
+    soon = run(pump, begin("ok", ask={"deadline": 3600}))
+    assert [(each.saga_id, each.missed) for each in orchestrator.approvals_for(mia).items] == [
+        (missed.pk, True),
+        (soon.pk, False),
+    ]
+    answer(mia, missed)
+    assert [each.saga_id for each in orchestrator.approvals_for(mia).items] == [soon.pk]
+
+
+def test_what_was_missed_and_rolled_back_asks_nobody(pump: Pump, person: Person, asked: Any) -> None:
+    missed = run(pump, begin("ok", "hand", ask={"deadline": 60}))
+    time_passes(missed)
+    orchestrator.act(run(pump, missed).pk, "compensate", asked())
+    assert orchestrator.approvals_for(person("mia")).items == []
+
+
 def test_a_permission_may_be_asked_for_instead_of_a_group(person: Person, pump: Pump) -> None:
     saga = run(pump, begin("ok", ask={"by": "perm:sagas.prune_saga"}))
     eve = person("eve", manager=False)
@@ -455,6 +476,7 @@ def test_an_inbox_of_approvals_reads_open_approvals_only(person: Person) -> None
     assert len(queries) <= 5
     found = orchestrator.approvals._open_to(mia).explain()
     assert "step_approval_open" in found
+    assert "step_at_attention" in found
 
 
 @pytest.mark.parametrize("how", ["missed", "rejected"])
