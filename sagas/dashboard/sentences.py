@@ -1,7 +1,6 @@
-"""The event log in sentences: what happened, told to a person."""
+"""The event log in sentences: what happened, told to a person. A time in one stands in braces, for who shows it."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from sagas.dashboard.words import approver_text, attention_text
@@ -101,13 +100,11 @@ def _to(data: Data) -> str:
 
 
 def _until(data: Data) -> str:
-    until = data.get("until")
-    return f", until {datetime.fromisoformat(until):%Y-%m-%d %H:%M:%S} UTC at the latest" if until else ""
+    return f", until {{{data['until']}}} at the latest" if data.get("until") else ""
 
 
 def _begins(data: Data) -> str:
-    begins = data.get("begins_at")
-    return f" It begins at {datetime.fromisoformat(begins):%Y-%m-%d %H:%M:%S} UTC." if begins else ""
+    return f" It begins at {{{data['begins_at']}}}." if data.get("begins_at") else ""
 
 
 def _said(data: Data) -> str:

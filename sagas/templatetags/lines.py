@@ -74,11 +74,11 @@ def log_line(entry: "Entry") -> SafeString:
     )
 
 
-def _told(entry: "Entry") -> SafeString | str:
+def _told(entry: "Entry") -> SafeString:
     action = entry.action
     if action is not None:
         verb = f"{action.verb} {action.step}" if action.step else action.verb
         return format_html("<b>{}</b>: {} <q>{}</q>", action.operator_name, verb, action.reason)
     if entry.detail:
-        return format_html(_MORE, entry.text, entry.sequence, entry.numbers, pretty(entry.detail))
-    return entry.text
+        return format_html(_MORE, timed(entry.text), entry.sequence, entry.numbers, pretty(entry.detail))
+    return timed(entry.text)

@@ -109,6 +109,13 @@ def test_the_timeline_draws_a_promise_as_a_wait(
 
 
 @pytest.mark.usefixtures("boss")
+def test_the_times_in_a_log_s_sentences_are_told_in_the_reader_s_zone(client: Client, pump: Any) -> None:  # noqa: F811
+    shown = page(client, run(pump, begin("ok", ask={"deadline": 3600})))
+    assert "to approve, until <time" in shown
+    assert "</time> at the latest" in shown
+
+
+@pytest.mark.usefixtures("boss")
 def test_a_saga_behind_its_deadline_is_overdue(client: Client, pump: Any) -> None:  # noqa: F811
     saga = run(pump, begin("ok", deadline=60))
     assert "</svg>overdue" not in page(client, saga)
