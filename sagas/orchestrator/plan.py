@@ -8,7 +8,7 @@ from sagas.core import messages as m
 from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
 from sagas.core.preview import PlannedCommand, Preview
 from sagas.core.waits import APPROVAL, CHILD, OF_CHILDREN
-from sagas.core.words import FORWARD, Attention, SagaState, Verdict
+from sagas.core.words import FORWARD, Attention, SagaState, StepStatus, Verdict
 from sagas.orchestrator import rehearsal
 from sagas.orchestrator.asked import Plan
 from sagas.orchestrator.loading import Held
@@ -69,6 +69,8 @@ def _sentences(
     yield from _special(verb, step, held)
     if isinstance(message, m.Edit):
         yield from _edit(held, message.data)
+    if isinstance(message, m.Resolve) and message.outcome is Verdict.DONE:
+        yield from _result(held, message)
     for call in planned.calls:
         yield _call(held, call, paused and verb != "resume")
     for name in planned.awaited:
@@ -117,6 +119,24 @@ def _of_child(call: PlannedCommand) -> str:
         f"The child saga of {call.step} is undone: it never begins if it has not, is rolled back if it is under way, "
         "and another saga undoes its effects if it is completed."
     )
+
+
+def _result(held: Held, message: m.Resolve) -> Iterator[str]:
+    """Say who will go by the result of an action that is said to be done."""
+    step, pinned = held.progress.steps[message.step], held.definition.step(message.step)
+    acted = (
+        step.status in {StepStatus.EXECUTING, StepStatus.FAILED}
+        and step.attention is not Attention.LATE_EFFECT
+    )
+    if not acted or held.definition.flow is not None:
+        return
+    readers = [f"its undo {pinned.undo}"] if pinned.undo else []
+    readers += [name for name in held.definition.dependents(step.name) if name != FUNCTION]
+    if held.definition.growing:
+        readers.append("the function")
+    if readers:
+        will = "find no result of it" if message.result is None else "go by this result"
+        yield f"Once they are called, {' and '.join(readers)} will {will}."
 
 
 def _special(verb: str, step: str | None, held: Held) -> Iterator[str]:

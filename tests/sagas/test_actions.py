@@ -78,6 +78,16 @@ def test_a_stuck_undo_is_settled_by_hand(
     assert OperatorAction.objects.get().request == {"outcome": outcome, "evidence": "bank slip 7"}
 
 
+@pytest.mark.parametrize(
+    ("result", "will"), [(None, "find no result of it"), ({"id": 7}, "go by this result")]
+)
+def test_a_preview_says_who_goes_by_the_result_that_a_person_gives(
+    held: Saga, asked: Any, result: Any, will: str
+) -> None:
+    plan = orchestrator.preview(held.pk, "resolve", asked(step="pay", outcome="done", result=result))
+    assert f"Once they are called, its undo PayService.Refund and post will {will}." in plan.sentences
+
+
 def test_skip_goes_on_without_the_step(held: Saga, asked: Any, pump: Pump) -> None:
     orchestrator.act(held.pk, "skip", asked(step="pay"))
     assert rest(pump, held).state == "completed"
