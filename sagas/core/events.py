@@ -149,6 +149,8 @@ class StepCompleted(_StepEvent):
     """The action had its effect."""
 
     result: Any = None
+    by_hand: bool | None = None
+    """An operator says so; None: the participant's own answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,7 +173,7 @@ def _resolve_action(draft: Draft, step: StepProgress, verb: m.Resolve) -> None:
         growth.may_end(draft)
     match verb.outcome:
         case Verdict.DONE:
-            draft.add(e.StepCompleted, step=step.name, result=verb.result)
+            draft.add(e.StepCompleted, step=step.name, result=verb.result, by_hand=True)
             draft.advance()
         case Verdict.NONE if step.waiting is Waiting.REPLY and _has_child(draft, step):
             raise Refused(f"{step.name}'s child saga is under way; roll that back, and the step is rejected.")

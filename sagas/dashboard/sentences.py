@@ -57,7 +57,7 @@ SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
         "attention",
         lambda s, d: f"Whether {s} had its effect is not known{_because(d)}.",
     ),
-    "StepCompleted": ("completed", lambda s, d: f"{s} is completed."),
+    "StepCompleted": ("completed", lambda s, d: f"{s} is completed{_by_hand(d)}."),
     "StepFailed": ("cross", lambda s, d: f"{s} had no effect{_because(d)}."),
     "StepHeld": (
         "attention",
@@ -77,7 +77,7 @@ SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
             f"{s} may have had its effect{_because(d)}. Its participant is asked, time {d.get('probe')}."
         ),
     ),
-    "StepCompensated": ("failed", lambda s, d: f"{s} is undone."),
+    "StepCompensated": ("failed", lambda s, d: f"{s} is undone{_by_hand(d)}."),
     "StepLeftStanding": ("standing", lambda s, d: f"{s} is left standing; the rollback passes it."),
     "LateEffectFound": (
         "attention",
@@ -89,6 +89,10 @@ SENTENCES: Mapping[str, tuple[str, Callable[[str, Data], str]]] = {
 
 def _under_key(data: Data) -> str:
     return f", under its key number {data['generation']}," if data.get("generation") else ""
+
+
+def _by_hand(data: Data) -> str:
+    return ", on an operator's word" if data.get("by_hand") else ""
 
 
 def _by(data: Data) -> str:

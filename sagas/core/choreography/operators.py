@@ -107,7 +107,7 @@ def _resolve(draft: Draft, flow: Flow, verb: m.Resolve) -> None:
         case Verdict.DONE if step.name == END:
             _resolve_end(draft, flow, verb.result)
         case Verdict.DONE:
-            draft.add(e.StepCompleted, step=step.name, result=verb.result)
+            draft.add(e.StepCompleted, step=step.name, result=verb.result, by_hand=True)
             _speak_for(draft, flow, verb.result, step.name)
         case Verdict.NONE if step.status is StepStatus.EXECUTING and step.name != END:
             delivering.refuse(draft, flow, step, verb.reason or "an operator found no effect")
