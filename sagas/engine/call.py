@@ -1,6 +1,7 @@
 """Calling a handler, and saying what came of it in the core's words."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -13,11 +14,14 @@ from sagas import orchestrator, registry
 from sagas.core import answers
 from sagas.core import messages as m
 from sagas.core.context import SagaContext
+from sagas.core.place import place
 from sagas.core.plain import NotPlain, plain, printable
 from sagas.core.words import Attention
 from sagas.engine.work import Work
 from sagas.orchestrator import children, intake, outbox
 from sagas.replay import Record
+
+log = logging.getLogger(__name__)
 
 #: So often is a hook tried whose class is not here, over some three hours: then it is gone from the code.
 LOOKED_FOR = 40
@@ -167,6 +171,32 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
             return m.Unknown(work.number, told(fault), inbox)
 
 
+#: What a participant, or we, say on purpose. What a handler raises besides is a mistake for its author to find.
+_ON_PURPOSE = (
+    answers.Rejected,
+    answers.Misconfigured,
+    answers.Unavailable,
+    children.CannotUndo,
+    Unserved,
+    TimeoutError,
+    asyncio.CancelledError,
+)
+
+
+def log_mistake(work: Work, fault: BaseException | None) -> None:
+    """Log an exception that nobody raised on purpose with all the lines that it came through."""
+    if fault is None or (work.probes is not None and isinstance(fault, answers.NoSuchCommand)):
+        return
+    if work.event is not None:  # hooks and subscribers have nothing to refuse
+        if not isinstance(fault, Unserved):
+            log.warning(
+                "saga %s: %s failed in attempt %d", work.saga_id, work.called, work.attempt, exc_info=fault
+            )
+    elif work.command is not None and not isinstance(fault, _ON_PURPOSE):
+        where = (work.saga_id, work.command.meta.step, work.name, work.attempt)
+        log.warning("saga %s, step %s: %s failed in attempt %d", *where, exc_info=fault)
+
+
 def _remembers(work: Work) -> bool:
     """Whether the participant that the command is for keeps an inbox."""
     handler = registry.handler(work.probes or work.name)
@@ -188,5 +218,5 @@ def _text(fault: BaseException) -> str:
 
 
 def told(fault: BaseException) -> str:
-    """Return what kind of exception it is, and what it says."""
-    return f"{type(fault).__name__}: {_text(fault)}"
+    """Return what kind of exception it is, what it says, and where its author finds it."""
+    return f"{type(fault).__name__}: {_text(fault)}{place(fault)}"

@@ -166,6 +166,7 @@ class Pump:
             self._sagas[work.saga_id] = work.held
 
         def done(result: Any, fault: BaseException | None) -> None:
+            call.log_mistake(work, fault)
             outcome = _Outcome(work, result, fault)
             if self.hung.pop(work.token, None) is None:
                 self._done.put(outcome)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sagas import orchestrator
+from sagas import Rejected, Unavailable, orchestrator, registry
 from sagas.engine import Pump
 from sagas.models import Due, Step
 from tests.sagas import shop
@@ -153,7 +153,44 @@ def test_an_error_that_cannot_say_what_it_is_is_one_all_the_same(
     world.behaviour["FetchService.Fetch"] = breaks
     saga = rest(pump, errand())
     assert (saga.state, saga.steps.get(name="fetch").status) == ("failed", "compensated")
-    assert saga.error == "Speechless: it cannot say what"
+    assert saga.error.startswith("Speechless: it cannot say what (test_engine.py:")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_mistake_of_a_handler_is_told_and_logged_with_its_line(
+    db: None, pump: Pump, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, is_async: bool
+) -> None:
+    def helper(sent: Any) -> Any:
+        return sent["customer_nmae"]
+
+    async def awaited(sent: Any) -> Any:
+        return helper(sent)
+
+    monkeypatch.setattr(registry, "_commands", dict(registry.commands()))
+    del registry._commands["FetchService.Fetch"]  # type: ignore[attr-defined]
+    registry.command("FetchService.Fetch")(awaited if is_async else helper)
+    saga = shop.Errand().start({"item": "book"})
+    run(pump)
+    line = helper.__code__.co_firstlineno + 1
+    error = f"KeyError: 'customer_nmae' (test_engine.py:{line}, in helper)"
+    assert saga.steps.get(name="fetch").error == error
+    logged = next(record for record in caplog.records if record.name == "sagas.engine.call")
+    assert logged.getMessage() == f"saga {saga.pk}, step fetch: FetchService.Fetch failed in attempt 1"
+    assert (logged.levelname, "helper" in caplog.text) == ("WARNING", True)
+
+
+@pytest.mark.parametrize("said", [Rejected("no"), Unavailable("busy"), TimeoutError("slow")])
+def test_what_a_participant_says_is_told_as_it_says_it(
+    errand: Any, pump: Pump, world: shop.World, caplog: pytest.LogCaptureFixture, said: Exception
+) -> None:
+    def says(_: Any) -> None:
+        raise said
+
+    world.behaviour["FetchService.Fetch"] = says
+    saga = errand(hold=True)
+    run(pump)
+    assert saga.steps.get(name="fetch").error == str(said)
+    assert not [record for record in caplog.records if record.name == "sagas.engine.call"]
 
 
 def test_an_error_that_no_database_could_store_is_stored_without_that(

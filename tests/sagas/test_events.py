@@ -96,7 +96,7 @@ def test_nothing_is_recorded_where_nobody_listens(errand: Any, world: shop.World
 
 
 def test_a_failing_hook_is_called_again_and_holds_nothing_up(
-    world: shop.World, pump: Pump, monkeypatch: pytest.MonkeyPatch
+    world: shop.World, pump: Pump, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     tries: list[int] = []
 
@@ -111,7 +111,9 @@ def test_a_failing_hook_is_called_again_and_holds_nothing_up(
     saga.refresh_from_db()
     assert saga.state == "completed"
     due = Due.objects.get()
-    assert "mail server away" in (due.error or "")
+    line = hook.__code__.co_firstlineno + 3
+    assert due.error == f"ConnectionError: mail server away (test_events.py:{line}, in hook)"
+    assert f"saga {saga.pk}: hook TellingCompleted failed in attempt 1\nTraceback" in caplog.text
     for _ in range(3):
         Due.objects.update(due_at=Now())
         pump.run(20)

@@ -43,9 +43,7 @@ def test_the_broken_refund_of_the_page_is_told_as_it_is_printed(project: pytest.
         "-p", "no:valkey", "-p", "no:randomly", "--nomigrations", "-k", "every_undo"
     )
     told.assert_outcomes(passed=3, failed=1)
-    trace = re.search(
-        r"^✗ charge: unknown, with effect\n.*?\n$", PAGE.read_text().replace("```", "\n"), re.M | re.S
-    )
+    trace = re.search(r"^✗ charge: unknown, with effect\n.*?(?=^```)", PAGE.read_text(), re.M | re.S)
     assert trace
     told.stdout.fnmatch_lines(
         [f"*{line.strip()}*".replace("[", "[[]") for line in trace[0].splitlines() if line.strip()]
