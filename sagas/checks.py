@@ -12,6 +12,7 @@ from django.db import OperationalError, ProgrammingError, router
 from sagas import SagaOrchestrator, conf, orchestrator, registry
 from sagas.core.cron import InvalidExpression
 from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
+from sagas.core.place import place
 from sagas.engine.periodic import cron_of
 from sagas.models import Saga
 from sagas.orchestrator.start import check_data
@@ -145,14 +146,14 @@ def _define_steps_raised(author: Any, fault: Exception, where: str) -> CheckMess
         text = (
             f"{author.saga_type}: define_steps needs data, so its steps are only checked when a saga starts."
         )
-        hint = f"Set sample_data to have them checked here, too. ({_said(fault)})"
+        hint = f"Set sample_data to have them checked here, too. Without data it says {_said(fault)}."
         return Info(text, hint=hint, obj=where, id="sagas.I001")
     text = f"{author.saga_type}: define_steps fails: {_said(fault)}."
     return Error(text, hint="Mend define_steps, or sample_data.", obj=where, id="sagas.E006")
 
 
 def _said(fault: Exception) -> str:
-    return f"{type(fault).__name__}: {fault}".rstrip(".: ")
+    return f"{type(fault).__name__}: {fault}".rstrip(".: ") + place(fault)
 
 
 def _unhandled(pinned: SagaDefinition, where: str) -> Iterator[CheckMessage]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sagas.core.flow import problems as flow_problems
 from sagas.core.waits import LONGEST, approval_problems, child_problems, is_span, timer_problems
@@ -41,9 +41,10 @@ def _malformed(definition: "SagaDefinition") -> Iterable[str]:
     for step in definition.steps:
         if not isinstance(step.name, str) or not step.name or len(step.name) > 100:
             yield f"a step's name must be a text of 1 to 100 characters, not {step.name!r}."
-        if not isinstance(step.action, str) or not step.action:
+        yield from _called_by_function(step)
+        if not (callable(step.action) or _is_name(step.action)):
             yield f"step {step.name} has no action; name the command that it sends."
-        if step.compensation is not None and not (isinstance(step.compensation, str) and step.compensation):
+        if not (step.compensation is None or callable(step.compensation) or _is_name(step.compensation)):
             yield f"step {step.name}: compensation must be a command's name, None or CANNOT_UNDO."
         if not is_span(step.timeout):
             yield f"step {step.name}: timeout must be more than 0 seconds, up to a hundred years, not {step.timeout!r}."
@@ -58,12 +59,32 @@ def _malformed(definition: "SagaDefinition") -> Iterable[str]:
         ]
         yield from (f"step {step.name}: {problem}." for problem in waits)
         for label in ("retry", "undo_retry", "probe_retry"):
-            retry = getattr(step, label)
-            if retry.max_attempts < 1 or retry.first < 0 or retry.factor < 1 or not 0 <= retry.cap <= LONGEST:
-                yield (
-                    f"step {step.name}: {label} needs max_attempts ≥ 1, first ≥ 0, factor ≥ 1 and cap ≥ 0, "
-                    "up to a hundred years."
-                )
+            yield from _malformed_retry(f"step {step.name}: {label}", getattr(step, label))
+
+
+def _is_name(given: object) -> bool:
+    return isinstance(given, str) and given != ""
+
+
+def _called_by_function(step: "SagaStep") -> Iterable[str]:
+    """Say so where a function stands for a command: a pinned step can only name one."""
+    for label, given in (("action", step.action), ("compensation", step.compensation)):
+        if callable(given):
+            remedy = "register it with @command and name that"
+            yield f"step {step.name}: {label} must be a command's name, not a function; {remedy}."
+
+
+def _malformed_retry(label: str, retry: Any) -> Iterable[str]:
+    try:
+        at_all = retry.max_attempts >= 1 and retry.first >= 0
+        sound = at_all and retry.factor >= 1 and 0 <= retry.cap <= LONGEST
+    except AttributeError:
+        yield f"{label} must be a Retry(…), not {retry!r:.80}."
+        return
+    except TypeError:  # a text cannot be compared with a number
+        sound = False
+    if not sound:
+        yield f"{label} needs max_attempts ≥ 1, first ≥ 0, factor ≥ 1 and cap ≥ 0, up to a hundred years."
 
 
 def input_problem(step: "SagaStep") -> str | None:
@@ -75,7 +96,7 @@ def input_problem(step: "SagaStep") -> str | None:
 
 def _malformed_probes(step: "SagaStep") -> Iterable[str]:
     for label, probe in (("probe", step.probe), ("undo_probe", step.undo_probe)):
-        if probe is not None and not (isinstance(probe, str) and probe):
+        if probe is not None and not _is_name(probe):
             yield f"step {step.name}: {label} must be a command's name or None."
         elif probe is not None and probe in (step.action, step.compensation):
             yield f"step {step.name}: {label} must be a command of its own, not {probe}, which has an effect."

@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError, IntegrityError, OperationalError, router, transaction
 from pydantic import BaseModel, ValidationError
 
@@ -72,6 +74,7 @@ def start(
     used with other data.
     """
     at = _in_utc(at)
+    _check_user(started_by)
     author = _author(saga_type)
     checked = check_data(author, data)
     _check_text("correlation_id", correlation_id)
@@ -304,6 +307,11 @@ def _check_text(field: str, value: str | None) -> None:
     if not isinstance(value, str) or not value.strip() or len(value) > 200:
         raise Invalid(field, "must be a text of 1 to 200 characters")
     plain(value, field)
+
+
+def _check_user(started_by: Any) -> None:
+    if started_by is not None and not isinstance(started_by, get_user_model() | AnonymousUser):
+        raise Invalid("started_by", f"must be a user, or None, not {started_by!r:.80}")
 
 
 def _in_utc(at: Any) -> datetime | None:

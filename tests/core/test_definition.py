@@ -30,7 +30,14 @@ INVALID: dict[str, tuple[list[SagaStep], str]] = {
     "a long name": ([step("x" * 101)], "a step's name must be a text of 1 to 100 characters"),
     "a number for a name": ([SagaStep(7, "a.do")], "a text of 1 to 100 characters, not 7."),  # type: ignore[arg-type]
     "no action": ([step("a", action="")], "step a has no action; name the command that it sends."),
-    "a function for an action": ([step("a", action=print)], "step a has no action"),
+    "a function for an action": (
+        [step("a", action=print)],
+        "step a: action must be a command's name, not a function; register it with @command and name that.",
+    ),
+    "a function for a compensation": (
+        [step("a", compensation=print)],
+        "step a: compensation must be a command's name, not a function; register it with @command and name that.",
+    ),
     "an empty compensation": (
         [step("a", compensation="")],
         "step a: compensation must be a command's name, None or CANNOT_UNDO.",
@@ -56,6 +63,19 @@ INVALID: dict[str, tuple[list[SagaStep], str]] = {
         "factor ≥ 1 and cap ≥ 0, up to a hundred years.",
     ),
     "no attempt": ([step("a", retry=Retry(max_attempts=0))], "step a: retry needs max_attempts ≥ 1"),
+    "a number for a retry": ([step("a", retry=3)], "step a: retry must be a Retry(…), not 3."),
+    "a number for an undo's retry": (
+        [step("a", undo_retry=3)],
+        "step a: undo_retry must be a Retry(…), not 3.",
+    ),
+    "nothing for a probe's retry": (
+        [step("a", probe_retry=None)],
+        "step a: probe_retry must be a Retry(…), not None.",
+    ),
+    "a retry of texts": (
+        [step("a", retry=Retry(max_attempts="3"))],  # type: ignore[arg-type]
+        "step a: retry needs max_attempts ≥ 1",
+    ),
     "a wait below 0": ([step("a", undo_retry=Retry(first=-1))], "step a: undo_retry needs max_attempts ≥ 1"),
     "waits that shrink": ([step("a", retry=Retry(factor=0.5))], "step a: retry needs max_attempts ≥ 1"),
     "a cap below 0": ([step("a", retry=Retry(cap=-1))], "step a: retry needs max_attempts ≥ 1"),

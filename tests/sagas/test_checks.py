@@ -116,6 +116,15 @@ def test_a_definition_that_fails_with_its_own_sample_is_an_error(define: Define)
     assert (id_, "KeyError" in text) == ("sagas.E006", True)
 
 
+def test_where_a_definition_fails_is_told_with_the_line_of_its_author(define: Define) -> None:
+    def define_steps(self: Any, data: Any) -> list[SagaStep]:
+        return [step(data["name"])]
+
+    line = define_steps.__code__.co_firstlineno + 1
+    _, text, _ = said(define(define_steps=define_steps, sample_data={"size": 1}))
+    assert text == f"Trial: define_steps fails: KeyError: 'name' (test_checks.py:{line}, in define_steps)."
+
+
 def test_a_bug_is_an_error_and_not_taken_for_missing_data(define: Define) -> None:
     id_, text, _ = said(define(define_steps=lambda self, data: unknown_name))  # noqa: F821 - the bug
     assert (id_, "unknown_name" in text) == ("sagas.E006", True)

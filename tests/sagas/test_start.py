@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection, transaction
+from django.utils.functional import SimpleLazyObject
 from pydantic import BaseModel, PositiveInt
 
 from sagas import SagaOrchestrator, SagaStep, orchestrator, registry
@@ -130,6 +132,15 @@ def test_what_cannot_be_started_is_refused_with_the_field_and_the_reason(
     with pytest.raises(error, match=says):
         orchestrator.start(saga_type, data)
     assert not Saga.objects.exists()
+
+
+@pytest.mark.parametrize("who", ["mia", 7, object()])
+def test_whoever_starts_a_saga_must_be_a_user(world: Any, who: Any) -> None:
+    with pytest.raises(orchestrator.Invalid, match="started_by: must be a user, or None, not"):
+        orchestrator.start("Errand", {"item": "book"}, started_by=who)
+    mia = get_user_model().objects.create_user("mia")
+    for user in (mia, SimpleLazyObject(lambda: mia)):
+        assert orchestrator.start("Errand", {"item": "book"}, started_by=user).saga.started_by == mia
 
 
 def test_a_start_that_the_caller_rolls_back_never_was(errand: Any) -> None:
