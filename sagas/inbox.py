@@ -120,7 +120,7 @@ def _take(inbox: type[Inbox], key: str, command: str, outcome: str = "") -> Inbo
 def _to_keep(handler: Callable[..., Any], reply: Any) -> Any:
     """Return an answer as it will be given again. Raises TypeError for one that cannot be; its effect goes with it."""
     try:
-        return plain(reply)
+        return plain(reply, "result")
     except NotPlain as wrong:
         told = f"{handler.__qualname__} returned what its inbox cannot keep: {wrong}"
         raise TypeError(f"{told}. Return plain JSON, or nothing.") from None

@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-#: More levels than any sane document has; SQLite itself stops at 1,000.
-DEEPEST = 200
+from sagas.core.offence import DEEPEST, first_offence
+
 #: Bits of a whole number that nobody need write down to know that it can be.
 _WORD = 64
 _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
@@ -14,25 +14,23 @@ _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class NotPlain(ValueError):
-    """A value that plain JSON, or a database, has no room for. Its text says why."""
+    """A value that plain JSON, or a database, has no room for. Its text says where it stands, and what is wrong."""
 
 
-def plain(value: Any) -> Any:
-    """Return a value as it will be read back. Raises :class:`NotPlain`."""
+def plain(value: Any, name: str = "it") -> Any:
+    """Return a value as it will be read back. Raises :class:`NotPlain`, which calls it by its name."""
     if _is_flat(value):
         return dict(value)
     try:
         text = _encode(value)
         text.encode()
-    except UnicodeEncodeError:
-        raise NotPlain("it contains half a character (a lone surrogate)") from None
     except (TypeError, ValueError, RecursionError) as wrong:
-        raise NotPlain(f"it is not plain JSON: {wrong}") from wrong
+        raise NotPlain(first_offence(value, name)) from wrong
     if "\\u0000" in text and _NUL.search(text):
-        raise NotPlain("it contains the NUL character")
+        raise NotPlain(first_offence(value, name))
     read_back = json.loads(text)
     if text.count("[") + text.count("{") > DEEPEST and _depth(read_back) > DEEPEST:
-        raise NotPlain(f"it is nested more than {DEEPEST} levels deep")
+        raise NotPlain(f"{name} is nested more than {DEEPEST} levels deep")
     return read_back
 
 

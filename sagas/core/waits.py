@@ -140,7 +140,7 @@ def child_problems(child: Child) -> Iterable[str]:
         yield f"data must be an object, or where in the saga's data one stands, not {child.data!r:.80}"
     else:
         try:
-            plain(child.data)
+            plain(child.data, "data")
         except NotPlain as wrong:
             yield f"data cannot be stored: {wrong}"
 

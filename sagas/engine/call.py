@@ -205,7 +205,7 @@ def _remembers(work: Work) -> bool:
 
 def _completed(work: Work, result: Any, inbox: bool) -> m.Reply:
     try:
-        return m.Completed(work.number, plain(result), inbox)
+        return m.Completed(work.number, plain(result, "result"), inbox)
     except NotPlain as wrong:
         return m.Unknown(work.number, f"the result of {work.name} cannot be recorded: {wrong}", inbox)
 

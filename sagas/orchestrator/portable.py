@@ -221,7 +221,7 @@ def parse(given: Any) -> SagaDocument:
     if given.get("version") != VERSION:
         raise Invalid("version", f"{given.get('version')!r} is not known here; it must be {VERSION}")
     try:
-        return SagaDocument.model_validate(plain(given))
+        return SagaDocument.model_validate(plain(given, "document"))
     except NotPlain as wrong:
         raise Invalid("document", str(wrong)) from wrong
     except ValidationError as wrong:

@@ -296,7 +296,7 @@ def check_data(author: Any, data: Any) -> dict[str, Any]:
 def plain(data: Any, field: str = "data") -> Any:
     """Return data as it is stored. Raises Invalid for what JSON, or PostgreSQL, has no room for."""
     try:
-        return as_plain(data)
+        return as_plain(data, field)
     except NotPlain as wrong:
         raise Invalid(field, f"cannot be stored: {wrong}") from wrong
 

@@ -117,7 +117,7 @@ class Replay:
 
     def _add(self, step: SagaStep, place: str) -> str:
         try:
-            document = plain(step_document(step))
+            document = plain(step_document(step), "step")
             self.definition.grown([*self.new, {"step": document}])
         except (NotPlain, InvalidDefinition) as wrong:
             raise self.fail(f"step {step.name} cannot be: {wrong}") from wrong

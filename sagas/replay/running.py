@@ -31,7 +31,7 @@ def run(function: Callable[..., Any], record: Record, *, hold: bool = False) -> 
         return _faulty(number, replay.fault or fault, function)
     else:
         try:
-            outcome = m.Returned(number, plain(result))
+            outcome = m.Returned(number, plain(result, "result"))
         except NotPlain as wrong:
             return _faulty(number, Astray(f"what it returned cannot be recorded: {wrong}"), function)
     try:

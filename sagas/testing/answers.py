@@ -64,7 +64,7 @@ class Handled(Answer):
 
 def completes(result: Any = None, *, inbox: bool = True) -> Answer:
     """The participant did it, and returned this (plain JSON). Without an ``inbox`` it does not remember keys."""
-    return Completes(plain(result), inbox)
+    return Completes(plain(result, "result"), inbox)
 
 
 def rejects(reason: str = "no", *, inbox: bool = True) -> Answer:

@@ -87,7 +87,7 @@ INVALID: dict[str, tuple[list[SagaStep], str]] = {
     "a child whose data stands nowhere": ([child("a", "Trip", data="")], "one stands, not ''."),
     "a child whose data cannot be stored": (
         [child("a", "Trip", data={"at": timedelta(1)})],
-        "step a: data cannot be stored: it is not plain JSON",
+        "step a: data cannot be stored: data.at is a timedelta; write it as text.",
     ),
     "an unknown need": ([step("a", needs=("z",))], "step a needs z, which is not a step of this saga."),
     "a need of itself": ([step("a", needs=("a",))], "its steps need each other in a circle: a → a."),

@@ -337,7 +337,7 @@ def test_an_answer_that_could_not_be_given_again_leaves_nothing_and_is_told_in_a
 
     asked = SimpleNamespace(name="Pay", input=True, meta=SimpleNamespace(key="k", undoes=None))
     with pytest.raises(
-        TypeError, match=r"pay returned what its inbox cannot keep: it is not plain JSON: .*Return plain"
+        TypeError, match=r"cannot keep: result\[0\] is a UUID; write it as text\. Return plain JSON"
     ):
         pay(asked)
     assert not PaymentInbox.objects.exists()

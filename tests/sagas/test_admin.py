@@ -235,7 +235,7 @@ def test_data_is_edited_through_the_orchestrator(desk: Client, held: Saga) -> No
         ({"data": '{"item": "\\ud800"}'}, "valid JSON"),
         ({"data": '{"item": ' + "9" * 5000 + "}"}, "valid JSON"),
         ({"data": "[1]"}, "must be an object"),
-        ({"data": '{"item": NaN}'}, "plain JSON"),
+        ({"data": '{"item": NaN}'}, "data.item is nan"),
         ({"data": '{"item": "\\u0000"}'}, "NUL"),
         ({"data": '{"item": "book", "hold": true}'}, "as it was"),
         ({"seen_version": "one"}, "whole number"),

@@ -52,7 +52,7 @@ def _swallows_and_returns(saga: Any, data: Any) -> Any:
         (lambda saga, data: post(saga, "function"), ["cannot be called function"]),
         (lambda saga, data: post(saga, needs=()), ["TypeError", "takes no needs"]),
         (lambda saga, data: post(saga, timeout=-1), ["timeout must be more than 0"]),
-        (lambda saga, data: post(saga, input={"at": saga.now}), ["plain JSON"]),
+        (lambda saga, data: post(saga, input={"at": saga.now}), ["step.input.at is a datetime"]),
         (lambda saga, data: saga.wait("a", until="tomorrow"), ["moment with a time zone"]),
         (_swallows, ["went on behind fetch"]),
         (_swallows_and_returns, ["went on behind fetch"]),
