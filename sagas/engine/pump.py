@@ -179,7 +179,7 @@ class Pump:
         try:
             function, argument, is_async = call.call_of(work)
             if is_async:
-                self._slots.run_async(lambda: function(argument), work.timeout, done)
+                self._slots.run_async(lambda: function(argument), work.timeout, done, work.called)
             else:
                 self._slots.run(lambda: function(argument), done)
         except Exception as fault:

@@ -46,6 +46,8 @@ class Slots:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked: float | None = None
         """When the loop was asked whether it still turns, and has not said so since."""
+        self._names: dict[asyncio.Task[Any], str] = {}
+        """What runs in event loops, those that were left behind included, and what it is called."""
 
     @property
     def busy(self) -> int:
@@ -71,16 +73,25 @@ class Slots:
             self._asked = now
             self._loop.call_soon_threadsafe(self._turns)
         elif now - self._asked > BLOCKED:
-            log.error("an asynchronous handler blocks its event loop; the next ones get another loop")
+            log.error(
+                "%s blocks its event loop; the next handlers get another loop", self._blocking(self._loop)
+            )
             asyncio.run_coroutine_threadsafe(_retire(), self._loop)
             self._loop, self._asked = None, None
 
     def _turns(self) -> None:
         self._asked = None
 
-    def run_async(self, make: Callable[[], Any], timeout: float, done: Done) -> None:
+    def _blocking(self, loop: asyncio.AbstractEventLoop) -> str:
+        """Return the name of what has the loop at this moment; of all that may if it is a task of a handler's own."""
+        here = {task: name for task, name in [*self._names.items()] if task.get_loop() is loop}
+        current = here.get(asyncio.current_task(loop))  # type: ignore[arg-type]
+        return current or " or ".join(sorted({*here.values()})) or "an asynchronous handler"
+
+    def run_async(self, make: Callable[[], Any], timeout: float, done: Done, name: str) -> None:
         """Run a coroutine in the event loop; it is cancelled when its time is over."""
-        asyncio.run_coroutine_threadsafe(self._await(make, timeout, done), self._running_loop())
+        awaiting = self._await(lambda: self._named(name, make), timeout, done)
+        asyncio.run_coroutine_threadsafe(awaiting, self._running_loop())
 
     def _call(self) -> None:
         """Call a thread to what waits, if none is on its way. The lock is held."""
@@ -157,6 +168,15 @@ class Slots:
             threading.Thread(target=_turn, args=(loop,), name="saga-async", daemon=True).start()
             self._loop = loop
         return self._loop
+
+    async def _named(self, name: str, make: Callable[[], Any]) -> Any:
+        task = asyncio.current_task()
+        assert task is not None
+        self._names[task] = name
+        try:
+            return await make()
+        finally:
+            del self._names[task]
 
     @staticmethod
     async def _await(make: Callable[[], Any], timeout: float, done: Done) -> None:

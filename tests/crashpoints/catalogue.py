@@ -33,6 +33,7 @@ EXEMPT = {
     "drills.keep:": "a single row that stands for itself, and no part of a saga",
     "engine.slots.Slots._serve:": "here handlers run in the thread that dies; bench/crashpoints has the real slots",
     "engine.slots.Slots._await:": "as above",
+    "engine.slots.Slots._named:": "as above",
     "engine.jumps.": "it is done again at each tick for a while, and doing it twice changes nothing (test_clock_jumps)",
     "engine.room._can_grow:": "it is rolled back, whatever happens",
     "fuse.Fuse._client:": "it changes a setting of the client's, and calls nobody",

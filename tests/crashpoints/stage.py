@@ -74,7 +74,7 @@ class OneThread:
             fault = raised
         done(result, fault)
 
-    def run_async(self, make: Callable[[], Any], timeout: float, done: Any) -> None:
+    def run_async(self, make: Callable[[], Any], timeout: float, done: Any, name: str) -> None:
         """Run a coroutine to its end."""
         self.run(lambda: asyncio.run(make()), done)
 

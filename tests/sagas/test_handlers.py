@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from sagas import Later, SagaOrchestrator, SagaStep, command, orchestrator, registry
 from sagas.engine import Pump, claims, hold_unserved
+from sagas.engine.slots import Slots
 from sagas.models import Due, Process, Saga, Step
 from sagas.registry import WAITS_QUEUE
 from tests.sagas import shop
@@ -156,7 +157,9 @@ async def block(_: Any) -> None:
     Blocking.meanwhile()
 
 
-def test_an_asynchronous_handler_that_blocks_does_not_hold_up_those_that_come_after() -> None:
+def test_an_asynchronous_handler_that_blocks_does_not_hold_up_those_that_come_after(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     blocking, release = threading.Event(), threading.Event()
     Blocking.meanwhile = lambda: (blocking.set(), release.wait(30))
     pump = Pump(["blocking", "async"], "test-worker")
@@ -166,12 +169,40 @@ def test_an_asynchronous_handler_that_blocks_does_not_hold_up_those_that_come_af
     assert blocking.wait(20)
     left_behind = pump._slots._loop
     until(lambda: pump._slots._loop is not left_behind)
+    assert "BlockingService.Block blocks its event loop; the next handlers get another loop" in caplog.text
     after = Asynchronous().start({})
     until(lambda: Saga.objects.get(pk=after.pk).state == "completed")
     release.set()
     runs.join(30)
     assert Saga.objects.get(pk=blocked.pk).state == "completed"
     until(lambda: left_behind.is_closed())
+
+
+def test_a_handler_whose_own_task_blocks_is_named_beside_what_shares_its_loop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    blocking, release, ended = threading.Event(), threading.Event(), []
+    pool = Slots()
+
+    async def waits() -> None:
+        while not release.is_set():
+            await asyncio.sleep(0.01)
+
+    async def in_a_task() -> None:
+        async def blocks() -> None:
+            blocking.set()
+            release.wait(30)
+
+        await asyncio.gather(blocks())
+
+    for name, make in (("Idle.Wait", waits), ("Gather.All", in_a_task)):
+        pool.run_async(make, 30, lambda result, fault: ended.append(fault), name)
+    assert blocking.wait(20)
+    until(lambda: (pool.watch(), pool._loop is None)[1])
+    release.set()
+    assert "Gather.All or Idle.Wait blocks its event loop" in caplog.text
+    until(lambda: len(ended) == 2)
+    assert (ended, pool._names) == ([None, None], {})
 
 
 def test_what_an_asynchronous_handler_says_too_late_is_taken() -> None:
