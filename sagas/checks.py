@@ -16,6 +16,7 @@ from sagas.core.place import place
 from sagas.engine.periodic import cron_of
 from sagas.models import Saga
 from sagas.orchestrator.start import check_data
+from sagas.spelling import misspelt
 
 TAG = "sagas"
 #: Of an approval that asks a group or a permission which is not there.
@@ -49,7 +50,7 @@ def check_saga_types(**_: Any) -> list[CheckMessage]:
         return found
     for _name, author in sorted(registry.saga_types().items()):
         found += _check_saga_type(author)
-    return found
+    return [*found, *_misspelt()]
 
 
 @register(Tags.database, TAG)
@@ -124,6 +125,14 @@ def _check_saga_type(author: Any) -> list[CheckMessage]:
     except Exception as fault:  # an author's code may raise anything
         return [_define_steps_raised(author, fault, where)]
     return [*_unhandled(pinned, where), *_unborn(pinned, where)]
+
+
+def _misspelt() -> Iterator[CheckMessage]:
+    """Yield a warning for each name that nobody asks for; a base that many types share is told of once."""
+    classes = [type(author) for _, author in sorted(registry.saga_types().items())]
+    for where, text in dict.fromkeys(told for each in classes for told in misspelt(each)):
+        hint = "Rename it; what is for yourself only may begin with an underscore."
+        yield Warning(text, hint=hint, obj=where, id="sagas.W016")
 
 
 def _class_of(author: Any) -> str:

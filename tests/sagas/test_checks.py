@@ -20,6 +20,7 @@ from sagas import (
     child,
     command,
     registry,
+    spelling,
     subscribe,
 )
 
@@ -123,6 +124,80 @@ def test_where_a_definition_fails_is_told_with_the_line_of_its_author(define: De
     line = define_steps.__code__.co_firstlineno + 1
     _, text, _ = said(define(define_steps=define_steps, sample_data={"size": 1}))
     assert text == f"Trial: define_steps fails: KeyError: 'name' (test_checks.py:{line}, in define_steps)."
+
+
+def answer(self: Any, saga: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        (
+            "on_saga_complete",
+            answer,
+            "Trial.on_saga_complete is nothing that Sagadesk calls; did you mean on_saga_completed?",
+        ),
+        (
+            "on_done",
+            answer,
+            "Trial.on_done is nothing that Sagadesk calls; its hooks are on_saga_completed and on_saga_failed.",
+        ),
+        ("dead_line", 5.0, "Trial.dead_line is nothing that Sagadesk reads; did you mean deadline?"),
+        (
+            "saga_dedline",
+            answer,
+            "Trial.saga_dedline is nothing that Sagadesk calls; did you mean saga_deadline?",
+        ),
+        (
+            "default_time_out",
+            5,
+            "Trial.default_time_out is nothing that Sagadesk reads; did you mean default_timeout?",
+        ),
+        (
+            "defines_steps",
+            answer,
+            "Trial.defines_steps is nothing that Sagadesk calls; did you mean define_steps?",
+        ),
+    ],
+)
+def test_a_name_that_nobody_asks_for_is_told_with_what_was_meant(
+    define: Define, name: str, value: Any, says: str
+) -> None:
+    id_, text, _ = said(define(step(), **{name: value}))
+    assert (id_, text) == ("sagas.W016", says)
+
+
+def test_the_names_that_are_asked_for_and_those_of_an_authors_own_are_passed_in_silence(
+    define: Define,
+) -> None:
+    ours = {
+        "saga_deadline": lambda self, data: 5.0,
+        "default_timeout": 5,
+        "hold_on_failure": True,
+        "every": None,
+    }
+    hooks = {"on_saga_completed": answer, "_on_saga_failed": answer}
+    own = {"restart": answer, "_on_done": answer, "_dead_line": 5, "price_of": answer, "Line": BaseModel}
+    assert define(step(), **ours, **hooks, **own) == []
+
+
+def test_a_name_of_a_base_is_told_of_once_and_one_of_choreographies_only_where_it_means_something(
+    define: Define,
+) -> None:
+    class Base(SagaOrchestrator):
+        completed_event = "Told"
+
+        def on_saga_fail(self, saga: Any) -> None: ...
+
+    define(step(), base=Base)
+    id_, text, _ = said(define(step(), base=Base, saga_type="Other"))
+    assert (id_, text.split()[0]) == ("sagas.W016", "Base.on_saga_fail")
+
+    class Dance(Choreography):
+        completed_event = "Told"
+
+    ((_, told),) = spelling.misspelt(Dance)
+    assert told == "Dance.completed_event is nothing that Sagadesk reads; did you mean completed_events?"
 
 
 def test_a_bug_is_an_error_and_not_taken_for_missing_data(define: Define) -> None:
