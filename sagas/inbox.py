@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from sagas import rows
 from sagas.core.answers import Later, NoSuchCommand, Rejected, Unavailable
 from sagas.core.plain import NotPlain, plain
-from sagas.registry import is_async, is_registered
+from sagas.registry import check_argument, is_async, is_registered
 
 
 class Inbox(models.Model):
@@ -57,9 +57,10 @@ def once(inbox: type[Inbox]) -> Callable[[Callable[..., Any]], Callable[..., Any
     The handler runs inside a transaction of the inbox' database: its own writes belong there, and
     whatever is slow or reaches outside does not. An undo is only called when there is an effect to undo;
     where it was to publish an event, that is published all the same (``Reaction.compensates``).
-    Raises TypeError for an ``async def`` handler: a transaction cannot be held across an await; and for one that
-    is registered already, which would be called without its inbox.
+    Raises TypeError for an ``async def`` handler: a transaction cannot be held across an await; for one that
+    is registered already, which would be called without its inbox; and for what is no inbox.
     """
+    _check_inbox("@once", inbox)
 
     def wrap(handler: Callable[..., Any]) -> Callable[..., Any]:
         if is_async(handler):
@@ -68,6 +69,7 @@ def once(inbox: type[Inbox]) -> Callable[[Callable[..., Any]], Callable[..., Any
             raise TypeError(
                 f"{handler.__qualname__} is registered already, without its inbox: write @once below @command."
             )
+        check_argument("@once", handler, "command")
 
         @wraps(handler)
         def remembered(command: Any) -> Any:
@@ -89,6 +91,7 @@ def became_of(inbox: type[Inbox]) -> Callable[[Any], Any]:
     What was answered is answered again, a promise with what is left of its time, and a tombstone says no. Raises
     :class:`NoSuchCommand` for what has not arrived, or is being decided about; it waits for nobody.
     """
+    _check_inbox("became_of", inbox)
 
     def tell(command: Any) -> Any:
         known = inbox._default_manager.filter(key=command.meta.key).exclude(outcome="")
@@ -99,6 +102,14 @@ def became_of(inbox: type[Inbox]) -> Callable[[Any], Any]:
 
     tell.__module__, tell.__qualname__ = inbox.__module__, f"became_of({inbox.__qualname__})"
     return tell
+
+
+def _check_inbox(caller: str, inbox: object) -> None:
+    """Raise unless it is a class derived from ours: ``@once`` alone would take the handler for its inbox."""
+    if not isinstance(inbox, type):
+        raise TypeError(f"{caller} takes the inbox first: {caller}(OrdersInbox).")
+    if not issubclass(inbox, Inbox):
+        raise TypeError(f"{inbox.__name__} is no Inbox: derive it from sagas.inbox.Inbox.")
 
 
 def _left(entry: Any) -> Later:

@@ -134,6 +134,7 @@ def command(
     _check_name("command", name, "PaymentService.Refund")
 
     def register(function: Handler) -> Handler:
+        check_argument("@command", function, "command")
         has_inbox = getattr(function, "saga_inbox", False) if inbox is None else inbox
         entry = Command(name, function, queue or service_queue(name), has_inbox, model, is_async(function))
         present = _commands.get(name)
@@ -151,6 +152,17 @@ def _check_name(decorator: str, name: object, example: str) -> None:
     """Raise unless it is called with a name: ``@command`` alone would leave the function unregistered, and lost."""
     if not isinstance(name, str) or not name:
         raise TypeError(f'@{decorator} takes a name first, as @{decorator}("{example}").')
+
+
+def check_argument(caller: str, function: Handler, argument: str) -> None:
+    """Raise unless a function takes one argument, as it is: a wrapper may give more to what it wraps."""
+    try:
+        inspect.signature(function, follow_wrapped=False).bind(None)
+    except ValueError:
+        return  # written in C, and without a signature
+    except TypeError as wrong:
+        name = getattr(function, "__name__", function)
+        raise TypeError(f"{caller} calls {name}({argument}), which it does not take: {wrong}") from wrong
 
 
 def _check_former_names(name: str, formerly: Sequence[str]) -> None:
@@ -186,6 +198,7 @@ def subscribe(
     _check_name("subscribe", event, "OrderCreated")
 
     def register(function: Handler) -> Handler:
+        check_argument("@subscribe", function, "event")
         label = name or _where(function)
         command(delivery(event, label), queue=queue, model=model, inbox=inbox)(function)
         entry = Subscriber(label, event, function, queue, is_async(function))

@@ -365,3 +365,18 @@ def test_an_inbox_that_would_never_be_asked_is_refused() -> None:
     with pytest.raises(TypeError, match="write @once below @command"):
         once(PaymentInbox)(registry.command("ShopTestService.Nothing")(lambda command: None))
     registry._commands.pop("ShopTestService.Nothing")
+
+
+@pytest.mark.parametrize(("decorator", "name"), [(once, "@once"), (became_of, "became_of")])
+def test_what_is_no_inbox_is_refused_where_it_stands(decorator: Any, name: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{name} takes the inbox first: {name}\(OrdersInbox\)\.$"):
+        decorator(lambda command: None)
+    with pytest.raises(TypeError, match=r"^Product is no Inbox: derive it from sagas\.inbox\.Inbox\.$"):
+        decorator(Product)
+
+
+def test_a_handler_that_takes_no_command_is_refused_by_its_inbox() -> None:
+    with pytest.raises(TypeError, match=r"^@once calls pay\(command\), which it does not take: "):
+
+        @once(PaymentInbox)
+        def pay() -> None: ...

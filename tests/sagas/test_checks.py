@@ -1,6 +1,7 @@
 """The start-up checks: which class, what is wrong, and what would help."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from typing import Any
 from unittest import mock
 
@@ -271,6 +272,34 @@ def test_a_reaction_without_a_subscriber_says_how_to_write_one(define: Define) -
     id_, text, hint = said(define(base=Choreography, **attributes))
     assert (id_, text) == ("sagas.E007", "Trial: nobody handles pack on Ordered, the action of step pack.")
     assert '@subscribe("Ordered", name="pack")' in hint
+
+
+def nothing() -> None: ...
+
+
+def two(saga: Any, data: Any) -> None: ...
+
+
+@pytest.mark.parametrize("handler", [nothing, two])
+@pytest.mark.parametrize(("decorator", "argument"), [(command, "command"), (subscribe, "event")])
+def test_a_handler_that_does_not_take_one_argument_is_refused_where_it_stands(
+    decorator: Any, argument: str, handler: Any
+) -> None:
+    says = f"^@{decorator.__name__} calls {handler.__name__}\\({argument}\\), which it does not take: "
+    with pytest.raises(TypeError, match=says):
+        decorator("Misfit")(handler)
+    assert "Misfit" not in registry.commands()
+
+
+def test_a_handler_is_judged_by_what_it_is_called_with_and_not_by_what_it_wraps() -> None:
+    @wraps(two)
+    def with_more(sent: Any) -> None:
+        two(sent, "more")
+
+    with mock.patch.dict(registry._commands):
+        for fitting in (with_more, dict.fromkeys, dict, lambda *sent: None, lambda sent, more=1: None):
+            command("Fitting")(fitting)
+            del registry._commands["Fitting"]
 
 
 @pytest.mark.parametrize("decorator", [command, subscribe])
