@@ -195,7 +195,7 @@ def _commands(step: SagaStep) -> Iterator[tuple[str, str]]:
 
 
 def _remedy(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
+    close = [*_elsewhere(name), *difflib.get_close_matches(name, known, n=3)]
     meant = f"Did you mean {' or '.join(close)}? Else write" if close else "Write"
     subscriber, on, event = name.partition(" on ")
     decorator = f'@subscribe("{event}", name="{subscriber}")' if on else f'@command("{name}")'
@@ -203,3 +203,16 @@ def _remedy(name: str, known: Iterable[str]) -> str:
         f"{meant} a function decorated with {decorator} in the `sagas` module of an installed app;"
         f" or if workers of another project do, name its queue, {registry.queue_for(name)}, in SAGAS['ELSEWHERE']."
     )
+
+
+def _elsewhere(name: str) -> Iterator[str]:
+    """Yield what the command is called if its service is a misspelt one of those that are called by HTTP."""
+    service, _, command = name.partition(".")
+    stems = {_stem(known): known for known in conf.settings().HTTP}
+    for stem in difflib.get_close_matches(_stem(service), stems, n=1, cutoff=0.75):
+        yield f"{stems[stem]}.{command} (SAGAS['HTTP'] says where {stems[stem]} is)"
+
+
+def _stem(service: str) -> str:
+    """Return what tells one service from others: nearly all of them are called so and so *Service*."""
+    return service.lower().removesuffix("service")

@@ -106,6 +106,17 @@ def test_a_command_that_workers_of_another_project_serve_needs_no_handler_here(
     ]
 
 
+@pytest.mark.parametrize("service", ["Carier", "CarrierService", "carrier"])
+def test_a_service_that_is_nearly_one_that_is_called_by_http_is_asked_about(
+    define: Define, settings: Any, service: str
+) -> None:
+    carrier = {"url": "https://carrier.example/", "secrets": ["s" * 32]}
+    settings.SAGAS = {"HTTP": {"Carrier": carrier}, "CALLBACK_URL": "https://desk.example/"}
+    hints = [message.hint for message in define(step("book", f"{service}.Book"), step("pay", "Bank.Wire"))]
+    assert hints[0].startswith("Did you mean Carrier.Book (SAGAS['HTTP'] says where Carrier is)")
+    assert hints[1].startswith("Write a function")
+
+
 def test_a_definition_that_needs_data_is_checked_at_the_start_instead(define: Define) -> None:
     id_, _, hint = said(define(define_steps=lambda self, data: [step(data["name"])]))
     assert id_ == "sagas.I001"
