@@ -1,9 +1,7 @@
 """What all of these admins share: they only show, find sagas by the beginning of an id, and read no table whole."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.core.paginator import Paginator
@@ -12,6 +10,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
+
+from sagas.core.ids import id_range
 
 #: A count stops here and says "+": nobody turns more pages, and a million rows take longer to count than fifty to show.
 MOST = 10_000
@@ -90,14 +90,3 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return format_html(
             '<a href="{}">{}</a>', reverse("admin:sagas_saga_change", args=[row.saga_id]), row.saga_id
         )
-
-
-def id_range(prefix: str) -> tuple[UUID, UUID] | None:
-    """Return the first and the last id that begin so; None for what no id begins with.
-
-    A range, and not a comparison of texts: both databases find it in the index.
-    """
-    digits = prefix.strip().replace("-", "").lower()
-    if not re.fullmatch("[0-9a-f]{4,32}", digits):
-        return None
-    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))

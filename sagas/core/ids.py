@@ -1,5 +1,6 @@
 """Ids that sort by the time they were made (UUID version 7, RFC 9562)."""
 
+import re
 import secrets
 import threading
 import time
@@ -26,3 +27,14 @@ def uuid7() -> UUID:
         value = _last
     high, low = value >> 62, value & (1 << 62) - 1
     return UUID(int=high >> 12 << 80 | 0x7 << 76 | (high & 0xFFF) << 64 | 0x2 << 62 | low)
+
+
+def id_range(prefix: str) -> tuple[UUID, UUID] | None:
+    """Return the first and the last id that begin so; None for what no id begins with.
+
+    A range, and not a comparison of texts: both databases find it in the index.
+    """
+    digits = prefix.strip().replace("-", "").lower()
+    if not re.fullmatch("[0-9a-f]{4,32}", digits):
+        return None
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))

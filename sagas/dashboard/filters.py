@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.dateparse import parse_datetime
 
 from sagas import searchable
+from sagas.core.ids import id_range
 from sagas.core.words import Attention, SagaState, Waiting
 from sagas.models import Saga, SagaQuerySet, Step
 from sagas.searchable import PREFIX
@@ -28,6 +29,8 @@ class Filters:
     attention: str = ""
     step: str = ""
     correlation: str = ""
+    id: str = ""
+    """How it begins."""
     since: str = ""
     until: str = ""
     paused: str = ""
@@ -50,6 +53,7 @@ class Filters:
         checks = {
             "state": self.state in {"", *SagaState},
             "attention": self.attention in {"", ANY, *Attention},
+            "id": not self.id or id_range(self.id) is not None,
             "waiting": self.waiting in {"", ANY, *Waiting},
             "since": not self.since or moment_of(self.since) is not None,
             "until": not self.until or moment_of(self.until) is not None,
@@ -111,6 +115,8 @@ class Filters:
             sagas = sagas.filter(state=self.state)
         if self.type:
             sagas = sagas.filter(saga_type=self.type)
+        if first_and_last := id_range(self.id):
+            sagas = sagas.filter(id__range=first_and_last)
         if self.paused:
             sagas = sagas.active().filter(paused=True)
         if self.waiting:

@@ -16,8 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from sagas import models, orchestrator
-from sagas.admin.reading import id_range
-from sagas.core.ids import uuid7
+from sagas.core.ids import id_range, uuid7
 from sagas.models import OperatorAction, Process, Saga, Token
 
 pytestmark = pytest.mark.django_db

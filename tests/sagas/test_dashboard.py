@@ -4,7 +4,7 @@ import html
 import re
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -18,7 +18,7 @@ from django.utils import timezone
 from sagas import SagaStep, orchestrator
 from sagas.core.definition import SagaDefinition
 from sagas.core.ids import uuid7
-from sagas.dashboard import overview
+from sagas.dashboard import overview, searching
 from sagas.dashboard.log import LONGEST
 from sagas.engine import Pump
 from sagas.models import Definition, Event, OperatorAction, Process, Saga
@@ -282,7 +282,68 @@ def test_search_finds_by_id_and_by_correlation_id(desk: Client, errand: Any) -> 
     assert desk.get(reverse("search"), {"q": str(one.pk)}).headers["Location"] == there
     assert desk.get(reverse("search"), {"q": one.correlation_id}).headers["Location"] == there
     lost = desk.get(reverse("search"), {"q": "what<ever"}).headers["Location"]
-    assert lost == reverse("saga-list") + "?correlation=what%3Cever"
+    assert lost == reverse("saga-list") + "?correlation=what%3Cever&from=search"
+
+
+def test_search_finds_by_the_key_of_a_command(desk: Client, errand: Any) -> None:
+    one, other = errand(), errand()
+    for key in (f"{one.pk}:pay:undo:1", f"{str(one.pk).upper()}:fetch:do:12"):
+        there = desk.get(reverse("search"), {"q": key}).headers["Location"]
+        assert there == reverse("saga-detail", args=[one.pk])
+    unknown = desk.get(reverse("search"), {"q": f"{uuid4()}:pay:undo:1"}).headers["Location"]
+    assert str(other.pk) not in unknown
+    assert "from=search" in unknown
+
+
+def with_id(saga: Saga, pk: str) -> Saga:
+    """Record the same saga under another id."""
+    same = {field.attname: getattr(saga, field.attname) for field in Saga._meta.concrete_fields}
+    return Saga.objects.create(
+        **same | {"id": UUID(pk), "correlation_id": f"copy of {pk}", "idempotency_key": None}
+    )
+
+
+def test_search_finds_by_how_an_id_begins_and_by_how_it_ends(desk: Client, done: Saga) -> None:
+    one = with_id(done, "00000001-8d3a-7000-8000-00005f989131")
+    with_id(done, "00000002-8d3a-7000-8000-00005f989132")
+    with_id(done, "00000002-8d3b-7000-8000-00005f989133")
+    there = reverse("saga-detail", args=[one.pk])
+    for typed in ("00000001", "000000018D3A", "00000001-8d3a-7", "…5f989131", "...5F989131", "5f989131"):
+        assert desk.get(reverse("search"), {"q": typed}).headers["Location"] == there, typed
+    several = desk.get(reverse("search"), {"q": "00000002"}, follow=True)
+    assert len(several.context["rows"]) == 2
+    assert "from=search" in desk.get(reverse("search"), {"q": "0000000"}).headers["Location"], (
+        "too few digits"
+    )
+    assert desk.get(reverse("saga-list"), {"id": "no"}).status_code == 400
+
+
+def test_of_very_many_sagas_the_newest_are_looked_at_for_the_end_of_an_id(
+    desk: Client, done: Saga, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_id(done, "00000001-8d3a-7000-8000-00005f989131")
+    monkeypatch.setattr(searching, "NEWEST", 2)
+    assert "sagas/00000001" in desk.get(reverse("search"), {"q": "5f989131"}).headers["Location"]
+    monkeypatch.setattr(searching, "NEWEST", 1)
+    assert "from=search" in desk.get(reverse("search"), {"q": "5f989131"}).headers["Location"]
+
+
+def test_search_takes_a_correlation_id_in_small_letters_and_in_capitals(desk: Client, done: Saga) -> None:
+    for pk, name in ((uuid7(), "ORD-8142"), (uuid7(), "ORD-8143"), (uuid7(), "trip-7")):
+        Saga.objects.filter(pk=with_id(done, str(pk)).pk).update(correlation_id=name)
+    assert len(desk.get(reverse("search"), {"q": "ord-81"}, follow=True).context["rows"]) == 2
+    for typed, name in (("ord-8142", "ORD-8142"), ("TRIP-7", "trip-7")):
+        found = Saga.objects.get(correlation_id=name)
+        there = reverse("saga-detail", args=[found.pk])
+        assert desk.get(reverse("search"), {"q": typed}).headers["Location"] == there
+
+
+def test_a_search_in_vain_says_what_was_searched_for(desk: Client, done: Saga) -> None:
+    page = text(desk.get(reverse("search"), {"q": "ord-404"}, follow=True))
+    assert "No saga whose id is, or begins or ends with, “ord-404”" in page
+    assert "none whose correlation id begins with it" in page
+    filtered = text(desk.get(reverse("saga-list"), {"correlation": "ord-404"}))
+    assert "No saga matches these filters." in filtered
 
 
 def test_a_saga_page_tells_the_whole_story(desk: Client, held: Saga) -> None:

@@ -13,8 +13,11 @@ from sagas.dashboard.access import desk, page
 from sagas.dashboard.filters import Filters
 from sagas.dashboard.paging import keyset
 from sagas.dashboard.rows import for_rows, rows
+from sagas.dashboard.searching import LEAST, find
 from sagas.dashboard.words import WAITS, attention_text
-from sagas.models import Saga
+
+#: Where a list comes from that was asked for in the search box, in vain.
+SEARCH = "search"
 
 
 @require_safe
@@ -32,29 +35,32 @@ def saga_list(request: HttpRequest) -> HttpResponse:
         "attentions": [(a.value, attention_text(a)) for a in reversed(Attention)],
         "types": sorted(registry.saga_types()),
         "live_query": request.GET.urlencode(),
+        "empty": _empty(filters, searched=request.GET.get("from") == SEARCH),
     }
     return page(request, "sagas/saga_list.html", context, status=400 if filters.problems else 200)
+
+
+def _empty(filters: Filters, *, searched: bool) -> str:
+    """Say what it means that nothing is listed."""
+    if searched and filters.active.keys() == {"correlation"}:
+        return (
+            f"No saga whose id is, or begins or ends with, “{filters.correlation}”, and none whose correlation id "
+            f"begins with it. Of an id, the first {LEAST} digits or the last {LEAST} are enough."
+        )
+    if filters.active:
+        return "No saga matches these filters."
+    return "No saga has run yet. Start one, and it appears here."
 
 
 @require_safe
 @desk
 def search(request: HttpRequest) -> HttpResponse:
-    """Go to the saga with that id, or with that correlation id; else to the list of those that begin so."""
+    """Go to the saga that is meant, or to the list of those that may be."""
     text = request.GET.get("q", "").strip()[:200]
-    found = _one(text)
-    if found:
+    if not text:
+        return redirect("saga-list")
+    found = find(text)
+    if isinstance(found, UUID):
         return redirect("saga-detail", saga_id=found)
-    filters = Filters(correlation=text)
-    return redirect(f"{reverse('saga-list')}?{filters.query}")
-
-
-def _one(text: str) -> UUID | None:
-    try:
-        sought = UUID(text)
-    except ValueError:
-        pass
-    else:
-        if Saga.objects.filter(pk=sought).exists():
-            return sought
-    named = list(Saga.objects.filter(correlation_id=text).values_list("pk", flat=True)[:2]) if text else []
-    return named[0] if len(named) == 1 else None
+    query = found.query if found else Filters(correlation=text).query + f"&from={SEARCH}"
+    return redirect(f"{reverse('saga-list')}?{query}")
