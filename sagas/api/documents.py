@@ -194,6 +194,15 @@ class Call(BaseModel):
     repeated: bool = Field(description="The same key was sent before.")
 
 
+class Change(BaseModel):
+    """One path of the data that an edit changes."""
+
+    path: str = Field(description="As in items[0].price.")
+    kind: Literal["added", "removed", "changed"]
+    before: Any = Field(description="Null where it is added.")
+    after: Any = Field(description="Null where it is removed.")
+
+
 class Plan(BaseModel):
     """What a verb would do; nothing was changed."""
 
@@ -209,6 +218,7 @@ class Plan(BaseModel):
     standing: list[str]
     asks: list[str]
     ends: SagaState | None
+    changes: list[Change] = Field(description="Of an edit, what it changes in the data.")
 
 
 class TypeStep(BaseModel):

@@ -10,6 +10,7 @@ from sagas import registry
 from sagas.clock import database_now
 from sagas.core import messages as m
 from sagas.core.decide import Refused
+from sagas.core.differences import differences
 from sagas.core.preview import preview as preview_of
 from sagas.core.progress import StepProgress
 from sagas.core.words import FORWARD, Direction, Verdict
@@ -35,6 +36,9 @@ from sagas.orchestrator.start import Opening, check_data, definition_for, plain,
 
 #: Verb -> what it takes beside a step, a reason and the fences.
 _TAKES = {"resolve": {"outcome", "result", "evidence"}, "edit": {"data"}}
+
+#: What a recorded request has beside what was asked for: how an edit found the data, and the paths it changed there.
+_FOUND = {"before", "changed"}
 
 
 def act(saga_id: UUID | str, verb: str, asked: Asked) -> Answer:
@@ -242,7 +246,7 @@ def _stored(pk: UUID, verb: str, asked: Asked) -> Answer | None:
         raise Invalid("action_id", f"was already used, to {known.verb} saga {known.saga_id}")
     if "saga" not in known.answer:
         raise Invalid("action_id", f"was used elsewhere, before saga {pk} was imported")
-    if _particulars(asked) != {field: known.request[field] for field in known.request if field != "before"}:
+    if _particulars(asked) != {field: known.request[field] for field in known.request.keys() - _FOUND}:
         text = "This action was carried out before, by its id, and not as it is asked for now."
         raise Conflict(text, snapshot(Saga.objects.get(pk=pk)), _told(known))
     created = known.answer.get("created")
@@ -255,7 +259,8 @@ def _record(
     after = snapshot(Saga.objects.get(pk=held.id))
     request = _particulars(asked)
     if verb == "edit":
-        request["before"] = held.before.data
+        changed = [each.path for each in differences(held.before.data, held.progress.data)]
+        request |= {"before": held.before.data, "changed": changed}
     OperatorAction.objects.create(
         action_id=asked.action_id or uuid4().hex,
         saga_id=held.id,

@@ -129,3 +129,5 @@ class Plan:
     standing: tuple[str, ...] = field(default=())
     asks: tuple[str, ...] = field(default=())
     ends: str | None = None
+    changes: tuple[dict[str, Any], ...] = field(default=())
+    """Of an edit, what it changes in the data: ``{path, kind, before, after}``; kind is added, removed or changed."""

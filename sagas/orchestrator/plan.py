@@ -6,6 +6,7 @@ from typing import Any
 
 from sagas.core import messages as m
 from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
+from sagas.core.differences import differences
 from sagas.core.preview import PlannedCommand, Preview
 from sagas.core.waits import APPROVAL, CHILD, OF_CHILDREN
 from sagas.core.words import FORWARD, Attention, SagaState, StepStatus, Verdict
@@ -30,7 +31,13 @@ def plan_of(verb: str, step: str | None, held: Held, message: m.Message, planned
         standing=planned.standing,
         asks=planned.asks,
         ends=planned.ends.value if planned.ends else None,
+        changes=tuple(_changes(held, message)),
     )
+
+
+def _changes(held: Held, message: m.Message) -> Iterator[dict[str, Any]]:
+    if isinstance(message, m.Edit):
+        yield from (each._asdict() for each in differences(held.progress.data, message.data))
 
 
 def plan_of_new(verb: str, held: Held, opening: Opening) -> Plan:

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import Truncator
 
 from sagas.dashboard.words import WAITS, approver_text
 
@@ -224,6 +225,29 @@ def pairs(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def compact(value: Any) -> str:
     """Show JSON on one line."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+#: Characters of a value, or of a path, beside many others.
+BRIEF = 80
+
+
+@register.filter
+def brief(value: Any) -> str:
+    """Show JSON on one line, a text in its quotes; of what is long, the beginning."""
+    return Truncator(json.dumps(value, ensure_ascii=False, default=str)).chars(BRIEF)
+
+
+#: Names of a list that are shown one by one.
+NAMED = 3
+
+
+@register.filter
+def named(names: Any) -> str:
+    """Name a few: "a, b, c and 4 more"; nothing if they are not told, as in a document without values."""
+    if not isinstance(names, list):
+        return ""
+    first = ", ".join(Truncator(name).chars(BRIEF) for name in names[:NAMED])
+    return f"{first} and {len(names) - NAMED} more" if len(names) > NAMED else first
 
 
 @register.filter

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from sagas.templatetags.desk import ago, chip, clock, dots, glyph, known_as, pretty, span, timed
+from sagas.templatetags.desk import ago, chip, clock, dots, glyph, known_as, named, pretty, span, timed
 
 if TYPE_CHECKING:
     from sagas.dashboard.log import Entry
@@ -78,6 +78,8 @@ def _told(entry: "Entry") -> SafeString:
     action = entry.action
     if action is not None:
         verb = f"{action.verb} {action.step}" if action.step else action.verb
+        if changed := named(action.request.get("changed")):
+            verb += f" · {changed}"
         return format_html("<b>{}</b>: {} <q>{}</q>", action.operator_name, verb, action.reason)
     if entry.detail:
         return format_html(_MORE, timed(entry.text), entry.sequence, entry.numbers, pretty(entry.detail))

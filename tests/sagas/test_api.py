@@ -328,6 +328,12 @@ def test_the_same_action_id_gives_the_stored_answer(api: Api, held: Saga) -> Non
     assert OperatorAction.objects.count() == 1
 
 
+def test_a_dry_run_of_an_edit_tells_what_it_changes(api: Api, held: Saga) -> None:
+    data = {**held.data, "item": "lamp"}
+    body = api.post(f"/{held.pk}/edit", {"data": data, "dry_run": True}).json()
+    assert body["changes"] == [{"path": "item", "kind": "changed", "before": "book", "after": "lamp"}]
+
+
 def test_a_dry_run_gives_the_preview_and_changes_nothing(api: Api, held: Saga) -> None:
     response = api.post(f"/{held.pk}/retry", {"step": "fetch", "dry_run": True})
     plan = documents.Plan.model_validate(response.json())

@@ -13,6 +13,7 @@ from django.urls import reverse
 from sagas import orchestrator
 from sagas.engine import Pump, claims
 from sagas.models import OperatorAction, Saga
+from sagas.templatetags.desk import named
 from tests.sagas import shop
 from tests.sagas.running import rest
 
@@ -363,3 +364,41 @@ def test_what_is_left_standing_on_ones_word_is_not_said_to_be_so_by_nature(
     stuck = rest(pump, errand())
     page = text(desk.post(at(stuck, "resolve"), form(stuck, step="fetch", outcome="waived", preview="1")))
     assert "Left standing, on your word: fetch." in page
+
+
+def test_the_preview_of_an_edit_says_what_it_changes(desk: Client, held: Saga) -> None:
+    data = {key: value for key, value in held.data.items() if key != "hold"}
+    data |= {"item": "lamp", "note": "<b>" + "x" * 500}
+    page = text(desk.post(at(held, "edit"), form(held, data=json.dumps(data), preview="1")))
+    assert "<del>&quot;book&quot;</del> → <ins>&quot;lamp&quot;</ins>" in page
+    assert 'hold</code> <span class="muted">removed:</span> <del>true</del>' in page
+    assert 'note</code> <span class="muted">added:</span> <ins>&quot;&lt;b&gt;xxx' in page
+    assert "x" * 100 + "…" not in page, "a long value is shortened"
+    same = text(desk.post(at(held, "edit"), form(held, data=json.dumps(held.data), preview="1")))
+    assert "Nothing: it is as it was." in same
+    many = {**held.data, **{f"field_{n}": n for n in range(23)}}
+    page = text(desk.post(at(held, "edit"), form(held, data=json.dumps(many), preview="1")))
+    assert "field_19</code>" in page
+    assert "field_20</code>" not in page
+    assert "and 3 more" in page
+
+
+def test_the_trail_names_the_paths_that_an_edit_changed_and_not_their_values(
+    desk: Client, held: Saga
+) -> None:
+    data = {**held.data, "item": "a secret lamp"}
+    sent = form(held, data=json.dumps(data))
+    assert previewed(desk, at(held, "edit"), sent).status_code == 302
+    assert OperatorAction.objects.get().request["changed"] == ["item"]
+    again = previewed(desk, at(held, "edit"), sent)
+    assert again.status_code == 302, "what was found there is no part of what was asked for"
+    assert "edit · item" in text(desk.get(reverse("audit")))
+    people = text(desk.get(reverse("saga-detail", args=[held.pk])))
+    people = people[people.index('data-region="people"') : people.index('data-region="raw"')]
+    assert "edit · item" in people
+    assert "secret" not in people
+
+
+def test_of_many_changed_paths_the_trail_names_three() -> None:
+    assert named([f"p{n}" for n in range(7)]) == "p0, p1, p2 and 4 more"
+    assert named({"redacted": "array"}) == named(None) == ""
