@@ -12,7 +12,7 @@ import orjson
 from django import template
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import escape, format_html, format_html_join
+from django.utils.html import conditional_escape, escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
 
@@ -35,6 +35,10 @@ _TIME = r"\{(\d{4}-\d\d-\d\dT[^{}\s]+)\}"
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SAGA = rf"\bsaga ({_ID})\b"
 _TOLD = re.compile(f"{_TIME}|{_SAGA}")
+_FOLDED = (
+    '<details class="folded" id="long-{}"><summary><span class="folded__text">{}</span>'
+    '<span class="folded__more"></span></summary></details>'
+)
 _WORD = re.compile(r"(?<=_)(?!$)|(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -225,6 +229,22 @@ def pairs(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def compact(value: Any) -> str:
     """Show JSON on one line."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+#: Characters that are shown without being asked for, of what people and participants say: about three lines.
+LONG = 320
+_TAG = re.compile("<[^>]*>")
+
+
+@register.filter
+def folded(shown: str, name: str | int) -> SafeString:
+    """Fold what is long to its first lines; a click shows all. By its name it stays open while its page is live.
+
+    It is a block then, which no paragraph has room for.
+    """
+    if len(shown) <= LONG or len(_TAG.sub("", shown)) <= LONG:
+        return conditional_escape(shown)
+    return format_html(_FOLDED, name, shown)
 
 
 #: Characters of a value, or of a path, beside many others.

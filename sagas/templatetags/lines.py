@@ -10,7 +10,19 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from sagas.templatetags.desk import ago, chip, clock, dots, glyph, known_as, named, pretty, span, timed
+from sagas.templatetags.desk import (
+    ago,
+    chip,
+    clock,
+    dots,
+    folded,
+    glyph,
+    known_as,
+    named,
+    pretty,
+    span,
+    timed,
+)
 
 if TYPE_CHECKING:
     from sagas.dashboard.log import Entry
@@ -80,7 +92,9 @@ def _told(entry: "Entry") -> SafeString:
         verb = f"{action.verb} {action.step}" if action.step else action.verb
         if changed := named(action.request.get("changed")):
             verb += f" · {changed}"
-        return format_html("<b>{}</b>: {} <q>{}</q>", action.operator_name, verb, action.reason)
+        reason = folded(format_html("<q>{}</q>", action.reason), f"r{action.pk}")
+        return format_html("<b>{}</b>: {} {}", action.operator_name, verb, reason)
+    text = folded(timed(entry.text), f"t{entry.sequence}")
     if entry.detail:
-        return format_html(_MORE, timed(entry.text), entry.sequence, entry.numbers, pretty(entry.detail))
-    return timed(entry.text)
+        return format_html(_MORE, text, entry.sequence, entry.numbers, pretty(entry.detail))
+    return text

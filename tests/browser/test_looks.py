@@ -94,6 +94,27 @@ def test_a_list_of_sagas_shows_all_of_its_columns_on_a_laptop(chromium: Browser)
     page.close()
 
 
+def test_a_long_reason_stays_in_its_column_and_opens_in_place(
+    page: Page, desk: Desk, paths: list[str]
+) -> None:
+    saga = next(path for path in reversed(paths) if "process_payment" in path).split("/")[2]
+    desk.act(saga, "pause", "unbroken" * 240)
+    desk.act(saga, "resume", "go on")
+    for path in ("/audit/", f"/sagas/{saga}/#people"):
+        page.goto(path)
+        for width in (1440, 1024, 420):
+            page.set_viewport_size({"width": width, "height": 900})
+            table = page.locator(".table-box:has(.actions)")
+            assert table.evaluate("box => box.scrollWidth - box.clientWidth") == 0, f"{path} at {width}"
+            reason = page.locator(".actions .folded").first
+            closed = reason.bounding_box()
+            assert closed, path
+            assert closed["height"] < 100, f"{path} at {width}"
+            reason.locator("summary").click()
+            assert (reason.bounding_box() or closed)["height"] > 150
+            reason.locator("summary").click()
+
+
 def test_login_fits_a_phone(browse: Callable[..., Page]) -> None:
     page = browse(None, viewport={"width": 360, "height": 640})
     page.goto("/login/")

@@ -1,6 +1,7 @@
 """The verbs' pages: preview, reason, version, and who was faster."""
 
 import json
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -9,11 +10,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import format_html
 
 from sagas import orchestrator
 from sagas.engine import Pump, claims
 from sagas.models import OperatorAction, Saga
-from sagas.templatetags.desk import named
+from sagas.templatetags.desk import folded, named
 from tests.sagas import shop
 from tests.sagas.running import rest
 
@@ -402,3 +404,19 @@ def test_the_trail_names_the_paths_that_an_edit_changed_and_not_their_values(
 def test_of_many_changed_paths_the_trail_names_three() -> None:
     assert named([f"p{n}" for n in range(7)]) == "p0, p1, p2 and 4 more"
     assert named({"redacted": "array"}) == named(None) == ""
+
+
+def test_a_long_reason_is_folded_wherever_it_is_told(desk: Client, held: Saga) -> None:
+    reason = "The bank says <nothing>. " * 70
+    desk.post(at(held, "pause"), form(held, reason=reason))
+    folds = r'<details class="folded" id="long-([a-z]*)\d*"><summary><span class="folded__text">'
+    page = desk.get(reverse("saga-detail", args=[held.pk])).content.decode()
+    assert re.findall(folds, page) == ["last", "r", ""], "the line above, the log, the people"
+    assert "The bank says &lt;nothing&gt;." in page
+    held.refresh_from_db()
+    desk.post(at(held, "compensate"), form(held, reason=reason))
+    page = desk.get(reverse("saga-detail", args=[held.pk])).content.decode()
+    assert "t" in re.findall(folds, page), "the event that says why"
+    assert re.findall(folds, desk.get(reverse("audit")).content.decode()) == ["", ""]
+    assert folded("x" * 320, 1) == "x" * 320
+    assert folded(format_html("<b>{}</b>", "x" * 320), 1) == "<b>" + "x" * 320 + "</b>"
