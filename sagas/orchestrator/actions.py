@@ -287,11 +287,11 @@ def _particulars(asked: Asked) -> dict[str, Any]:
 
 def _conflict(held: loading.Held, text: str, asked: Asked) -> Conflict:
     last = _mover(held, asked.version)
-    moved_by = None
+    moved_by, refusal = None, text
     if last is not None:
         moved_by = _told(last)
         text = f"{text} {last.operator_name} did that: {VERBS.get(last.verb, last.verb).lower()}, {last.reason!r}."
-    return Conflict(text, snapshot(Saga.objects.get(pk=held.id)), moved_by)
+    return Conflict(text, snapshot(Saga.objects.get(pk=held.id)), moved_by, refusal)
 
 
 def _told(action: OperatorAction) -> dict[str, Any]:

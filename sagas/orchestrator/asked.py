@@ -93,8 +93,12 @@ class Invalid(OrchestratorError):
 class Conflict(OrchestratorError):
     """The verb does not apply, or the saga moved on since the operator looked."""
 
-    def __init__(self, text: str, saga: dict[str, Any], moved_by: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, text: str, saga: dict[str, Any], moved_by: dict[str, Any] | None = None, refusal: str = ""
+    ) -> None:
         super().__init__(text)
+        self.refusal = refusal or text
+        """What speaks against it, without who did what: of a saga that did not move, nobody did that."""
         self.saga = saga
         """The saga's snapshot now."""
         self.moved_by = moved_by

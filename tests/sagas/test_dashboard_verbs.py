@@ -420,3 +420,19 @@ def test_a_long_reason_is_folded_wherever_it_is_told(desk: Client, held: Saga) -
     assert re.findall(folds, desk.get(reverse("audit")).content.decode()) == ["", ""]
     assert folded("x" * 320, 1) == "x" * 320
     assert folded(format_html("<b>{}</b>", "x" * 320), 1) == "<b>" + "x" * 320 + "</b>"
+
+
+def test_what_was_typed_wrongly_is_not_put_down_to_who_acted_last(desk: Client, held: Saga) -> None:
+    stale = form(held, step="pay", outcome="waived")
+    desk.post(at(held, "pause"), form(held, reason="hands off"))
+    held.refresh_from_db()
+    for sent in ({"preview": "1"}, {}):
+        response = desk.post(at(held, "resolve"), form(held, step="pay", outcome="waived", **sent))
+        page = text(response)
+        assert response.status_code == 409
+        assert (
+            "Only an undo can be waived; resolve an action as done or none. What you wrote is still" in page
+        )
+        assert "olga did that" not in page
+    moved = text(desk.post(at(held, "resolve"), {**stale, "preview": "1"}))
+    assert "olga did that: pause, &#x27;hands off&#x27;" in moved, "since the operator looked"

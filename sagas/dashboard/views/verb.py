@@ -65,7 +65,9 @@ def _unseen(request: HttpRequest, asking: Asking) -> bool:
 def _show(request: HttpRequest, saga: Saga, asking: Asking, **context: Any) -> HttpResponse:
     """Show the form, with the preview for the saga as it is now."""
     status = context.pop("status", 200)
-    plan, refusal, problem = _preview(saga, asking)
+    plan, no, problem = _preview(saga, asking)
+    still = request.method == "POST" and "looked_at" not in context  # as the operator saw it
+    refusal = "" if no is None else no.refusal if still else str(no)
     context = {"problem": problem, "conflict": None, **context}
     if problem and status == 200:
         status = 422
@@ -88,18 +90,18 @@ def _show(request: HttpRequest, saga: Saga, asking: Asking, **context: Any) -> H
     return page(request, "sagas/saga_verb.html", shown, status=status)
 
 
-def _preview(saga: Saga, asking: Asking) -> tuple[Plan | None, str, Invalid | None]:
+def _preview(saga: Saga, asking: Asking) -> tuple[Plan | None, Conflict | None, Invalid | None]:
     """Return the plan, or why the verb is refused, or which field is wrong."""
     if asking.problem or not asking.complete:
-        return None, "", asking.problem
+        return None, None, asking.problem
     try:
-        return orchestrator.preview(saga.pk, asking.verb, asking.asked(version=None)), "", None
+        return orchestrator.preview(saga.pk, asking.verb, asking.asked(version=None)), None, None
     except Forbidden as no:
         raise PermissionDenied(str(no)) from no
     except Conflict as no:
-        return None, str(no), None
+        return None, no, None
     except Invalid as no:
-        return None, "", no
+        return None, None, no
 
 
 def _do(request: HttpRequest, saga: Saga, asking: Asking) -> HttpResponse:
