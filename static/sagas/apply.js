@@ -54,7 +54,9 @@ export function applySaga(place, saga) {
 
 // A verb's page keeps what is being typed, and only says that its preview is old, where that matters.
 export function movedOn(place, saga) {
-  if (saga.version > +place.dataset.version) document.getElementById("moved-on")?.removeAttribute("hidden");
+  if (saga.version <= +place.dataset.version) return;
+  document.getElementById("moved-on")?.removeAttribute("hidden");
+  for (const claim of document.querySelectorAll("[data-as-now]")) claim.hidden = true; // it is no longer so
 }
 
 export function applyRegions(place, regions, moved = false) {
