@@ -436,3 +436,37 @@ def test_what_was_typed_wrongly_is_not_put_down_to_who_acted_last(desk: Client, 
         assert "olga did that" not in page
     moved = text(desk.post(at(held, "resolve"), {**stale, "preview": "1"}))
     assert "olga did that: pause, &#x27;hands off&#x27;" in moved, "since the operator looked"
+
+
+@pytest.mark.parametrize("verb", ["retry", "resolve"])
+def test_without_a_step_the_only_one_is_meant(desk: Client, held: Saga, verb: str) -> None:
+    page = desk.get(at(held, verb))
+    assert page.status_code == 200
+    assert page.context["asking"].step == "pay"
+    assert '<input type="hidden" name="step" value="pay">' in page.content.decode()
+
+
+def test_without_a_step_it_is_asked_which_one_where_several_can_be_meant(desk: Client, held: Saga) -> None:
+    page = desk.get(at(held, "skip"))
+    assert page.status_code == 200
+    links = re.findall(r'href="\?step=([a-z]+)"', page.content.decode())
+    assert links == page.context["steps"]
+    assert len(links) > 1
+    assert 'id="do"' not in page.content.decode()
+    assert desk.get(at(held, "skip") + f"?step={links[1]}").context["asking"].step == links[1]
+
+
+def test_without_a_step_it_is_said_why_none_can_be_meant(desk: Client, errand: Any, pump: Pump) -> None:
+    done = rest(pump, errand())
+    for verb in ("retry", "skip", "resolve", "approve"):
+        page = desk.get(at(done, verb))
+        assert page.status_code == 409, verb
+        assert "Back to the saga" in text(page)
+        assert 'id="do"' not in page.content.decode()
+
+
+def test_without_a_step_and_without_the_permission_it_is_refused(client: Client, held: Saga) -> None:
+    reader = get_user_model().objects.create_user("reader")
+    reader.user_permissions.add(Permission.objects.get(codename="view_saga"))
+    client.force_login(reader)
+    assert client.get(at(held, "retry")).status_code == 403

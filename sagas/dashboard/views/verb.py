@@ -15,8 +15,9 @@ from django.views.decorators.http import require_http_methods
 from sagas import orchestrator
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.asking import Asking, outcomes
+from sagas.dashboard.regions import NOWHERE, verb_buttons
 from sagas.models import Saga
-from sagas.orchestrator import VERBS, Answer, Conflict, Forbidden, Invalid, NotFound, Plan
+from sagas.orchestrator import STEP_VERBS, VERBS, Answer, Conflict, Forbidden, Invalid, NotFound, Plan
 
 #: The page that answers lead back to, if they were given from there.
 INBOX = "approvals"
@@ -50,11 +51,29 @@ def saga_verb(request: HttpRequest, saga_id: UUID, verb: str) -> HttpResponse:
     if saga is None:
         raise Http404(f"There is no saga {saga_id}.")
     asking = Asking.read(request, saga, verb)
+    if request.method != "POST" and verb in STEP_VERBS and not asking.step:
+        return _of_which_step(request, saga, asking)
     if request.method != "POST" or "preview" in request.POST or _unseen(request, asking):
         moved = request.method == "POST" and asking.version != saga.version
         seen = {"looked_at": asking.version} if moved else {}
         return _show(request, saga, replace(asking, version=saga.version), **seen)
     return _do(request, saga, asking)
+
+
+def _of_which_step(request: HttpRequest, saga: Saga, asking: Asking) -> HttpResponse:
+    """Show the form for the only step that can be meant; ask which one, if several can; say why, if none can."""
+    (seen,) = orchestrator.seen_by(request.user, [orchestrator.snapshot(saga)])
+    nowhere = {"targets": [], "personal": False, "reason": NOWHERE.get(asking.verb)}
+    button = next((each for each in verb_buttons(seen["verbs"]) if each["verb"] == asking.verb), nowhere)
+    match button["targets"]:
+        case [step]:
+            return _show(request, saga, replace(asking, step=step))
+        case []:
+            if button["personal"]:
+                raise PermissionDenied(button["reason"])
+            return _show(request, saga, asking, refusal=button["reason"], status=409)
+        case steps:
+            return _show(request, saga, asking, steps=steps)
 
 
 def _unseen(request: HttpRequest, asking: Asking) -> bool:
