@@ -84,7 +84,16 @@ def saga_contexts(
     events, around = orchestrator.latest_events(sagas, LONGEST), beside(sagas)
     for saga, snapshot in zip(sagas, orchestrator.snapshots(sagas), strict=True):
         seen = orchestrator.personal(snapshot, allowed, barred)
-        yield _context(saga, seen, events[saga.pk], around[saga.pk])
+        context = _context(saga, seen, events[saga.pk], around[saga.pk])
+        yield {**context, "lacks": _lacks(snapshot["why"], seen["why"], allowed)}
+
+
+def _lacks(why: Mapping[str, Any], seen: Mapping[str, Any], allowed: frozenset[str]) -> list[str]:
+    """Return the permissions for what would help a saga that asks for somebody, of whom may use none of it."""
+    if why["kind"] != "attention" or seen["verbs"]:
+        return []
+    missing = (each["verb"] for each in why["verbs"] if each["verb"] not in allowed)
+    return list(dict.fromkeys(orchestrator.permission(verb) for verb in missing))
 
 
 def _context(

@@ -69,7 +69,20 @@ def test_a_page_refuses_who_may_not_see_sagas(client: Client, name: str, db: Non
     client.force_login(get_user_model().objects.create_user("nobody"))
     response = client.get(reverse(name))
     assert response.status_code == 403
-    assert "may not" in text(response)
+    page = response.content.decode()
+    assert "may not see sagas" in page
+    nowhere = re.findall(r'href="(/[^"]*)"', page[page.index("<header") :])
+    assert nowhere == [reverse("password_change")], "it leads nowhere that would be refused, too"
+    assert 'role="search"' not in page
+
+
+def test_a_page_that_is_not_there_leads_only_where_one_may_go(client: Client, db: None) -> None:
+    client.force_login(get_user_model().objects.create_user("nobody"))
+    assert "Search for it" not in text(client.get("/nothing-here/"))
+    client.force_login(get_user_model().objects.create_superuser("olga"))
+    page = text(client.get("/nothing-here/"))
+    assert "Search for it" in page
+    assert "To the overview" in page
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -87,6 +100,18 @@ def test_who_may_only_see_is_told_why_the_verbs_are_off(client: Client, held: Sa
     page = text(client.get(reverse("saga-detail", args=[held.pk])))
     assert "lacks the permission sagas.retry_saga" in page
     assert reverse("saga-verb", args=[held.pk, "retry"]) not in page
+    line = "You may look, but not repair: your account lacks sagas.retry_saga or "
+    assert line in page
+    reader.user_permissions.add(Permission.objects.get(codename="retry_saga"))
+    page = text(client.get(reverse("saga-detail", args=[held.pk])))
+    assert "not repair" not in page, "some of it helps"
+
+
+def test_who_may_only_see_is_not_told_so_of_a_saga_that_asks_for_nobody(client: Client, done: Saga) -> None:
+    reader = get_user_model().objects.create_user("reader")
+    reader.user_permissions.add(Permission.objects.get(codename="view_saga"))
+    client.force_login(reader)
+    assert "not repair" not in text(client.get(reverse("saga-detail", args=[done.pk])))
 
 
 def test_of_a_saga_that_is_over_only_what_still_applies_is_offered(
