@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html_join
@@ -48,6 +48,27 @@ class SagaTypes(KnownValues):
         return Definition.objects.order_by("saga_type").values_list("saga_type", flat=True).distinct()
 
 
+class AtStep(admin.SimpleListFilter):
+    """One step, as the link from the desk's list names it; it is shown where it is set, and not offered."""
+
+    title = "step"
+    parameter_name = "step"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the step that is asked for: names of steps are as many as there are sagas, for all that is known."""
+        name = self.value()
+        return [(name, name)] if name else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Saga]) -> QuerySet[Saga]:
+        """Let those through that have the step, and at attention for the same reason, if one is asked for."""
+        if not self.value():
+            return queryset
+        steps = Step.objects.filter(saga=OuterRef("pk"), name=self.value())
+        if attention := request.GET.get("attention__exact"):
+            steps = steps.filter(attention=attention)
+        return queryset.filter(Exists(steps))
+
+
 @admin.register(Saga)
 class SagaAdmin(ReadOnlyAdmin):
     """Sagas, the newest first."""
@@ -55,7 +76,15 @@ class SagaAdmin(ReadOnlyAdmin):
     list_display = (
         "short_id", "saga_type", "correlation_id", "state", "attention", "is_paused", "updated_at"
     )  # fmt: skip
-    list_filter = ("state", "attention", "paused", ("saga_type", SagaTypes), "created_at", "updated_at")
+    list_filter = (
+        "state",
+        "attention",
+        "paused",
+        ("saga_type", SagaTypes),
+        AtStep,
+        "created_at",
+        "updated_at",
+    )
     search_fields = ("correlation_id", "idempotency_key")
     search_help_text = "The beginning of an id, or a part of a correlation id or idempotency key"
     ordering = ("-id",)

@@ -90,12 +90,13 @@ class Filters:
 
         Empty where the admin has no such filters: it would list more, and who selects all of it would act on that.
         """
-        if self.active.keys() - {"attention", "type"} or not self.attention:
+        if self.active.keys() - {"attention", "type", "step"} or not self.attention:
             return ""
         asking = (
             {"attention__isnull": "False"} if self.attention == ANY else {"attention__exact": self.attention}
         )
-        return urlencode({**asking, **({"saga_type": self.type} if self.type else {})})
+        narrower = {"saga_type": self.type, "step": self.step}
+        return urlencode({**asking, **{name: value for name, value in narrower.items() if value}})
 
     def without(self, *names: str) -> str:
         """The query string with some filters taken away."""

@@ -26,9 +26,9 @@ def said(step: Mapping[str, Any], *, forward: bool = True) -> Said:
     progress = _progress(step) if step.get("direction") else _resting(step)
     word = _word(step, undoing=undoing)
     return Said(
-        glyph=word if word == "waiting" else STATUS_GLYPHS.get(word, "info"),
+        glyph="waiting" if word in {"waiting", "due"} else STATUS_GLYPHS.get(word, "info"),
         word=_unreached(step) if word == "pending" and not forward else word,
-        note=_took(step) if undoing else progress or _took(step),
+        note=_took(step) if undoing else "" if word == "due" else progress or _took(step),
         told=_told(step, undoing=undoing),
         undo_note=f"{'waits ' if step.get('waiting') else ''}{progress}" if undoing else "",
         undo_told=(step.get("error") or "") if undoing else "",
@@ -39,7 +39,13 @@ def _word(step: Mapping[str, Any], *, undoing: bool) -> str:
     """An undo under way says nothing new about the action, except that it may not have happened."""
     if undoing or step["status"] == "compensated":
         return "completed" if step.get("executed_at") else "unknown"
-    return "waiting" if step.get("waiting") else str(step["status"])
+    return "waiting" if step.get("waiting") else "due" if _is_due(step) else str(step["status"])
+
+
+def _is_due(step: Mapping[str, Any]) -> bool:
+    """Whether the first attempt waits for a worker to take it: nothing is executed then."""
+    begun = step.get("claimed") or step["attempt"] > 1 or step.get("probe")
+    return step["status"] == "executing" and bool(step.get("scheduled")) and not begun
 
 
 def _unreached(step: Mapping[str, Any]) -> str:

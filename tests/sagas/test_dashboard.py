@@ -246,7 +246,16 @@ def test_the_list_filters(desk: Client, done: Saga, held: Saga, query: str, show
     assert {name for name, saga in {"held": held, "done": done}.items() if str(saga.pk) in page} == shows
 
 
-@pytest.mark.parametrize("query", ["attention=any", "attention=held", "attention=held&type=Errand"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "attention=any",
+        "attention=held",
+        "attention=held&type=Errand",
+        "attention=held&type=Errand&step=pay",
+        "attention=any&step=pay",
+    ],
+)
 def test_what_asks_for_a_person_is_acted_on_in_the_admin_where_it_is_several(
     desk: Client, held: Saga, done: Saga, errand: Any, pump: Pump, query: str
 ) -> None:
@@ -259,8 +268,22 @@ def test_what_asks_for_a_person_is_acted_on_in_the_admin_where_it_is_several(
     assert f"…{str(held.pk)[-8:]}" in listed
     assert f"…{str(other.pk)[-8:]}" in listed
     assert f"…{str(done.pk)[-8:]}" not in listed
-    narrower = desk.get(reverse("saga-list") + f"?{query}&step=pay").content.decode()
-    assert "in the admin" not in narrower, "which would list, and offer to act on, those of every step"
+    narrower = desk.get(reverse("saga-list") + f"?{query}&state=pending").content.decode()
+    assert "in the admin" not in narrower, "which would list, and offer to act on, those of every state"
+
+
+def test_the_admin_lists_what_asks_for_a_person_at_one_step(
+    desk: Client, held: Saga, errand: Any, pump: Pump, world: shop.World
+) -> None:
+    world.behaviour["FetchService.Fetch"] = shop.reject("sold out")
+    other = rest(pump, errand(hold=True))
+    asking = reverse("admin:sagas_saga_changelist") + "?attention__exact=held&step="
+    for step, there, elsewhere in (("pay", held, other), ("fetch", other, held)):
+        listed = text(desk.get(asking + step))
+        assert f"…{str(there.pk)[-8:]}" in listed
+        assert f"…{str(elsewhere.pk)[-8:]}" not in listed, "its step of that name does not ask"
+    assert "By step" in text(desk.get(asking + "pay"))
+    assert "By step" not in text(desk.get(reverse("admin:sagas_saga_changelist")))
 
 
 def test_the_list_finds_by_how_a_correlation_id_begins(desk: Client, errand: Any) -> None:

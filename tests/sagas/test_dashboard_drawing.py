@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.html import conditional_escape
 
@@ -17,6 +18,7 @@ from sagas.dashboard import words
 from sagas.dashboard.filters import Filters, first_id_at
 from sagas.dashboard.graph import GAP_X, WIDTH, draw
 from sagas.dashboard.log import Entry
+from sagas.dashboard.nodes import said
 from sagas.dashboard.outline import Line, lines_of
 from sagas.dashboard.overview import _percentile
 from sagas.dashboard.rows import StepLine, row
@@ -268,11 +270,36 @@ def test_the_axis_has_a_few_ticks_however_long_it_took(seconds: float) -> None:
     assert all(0 <= at <= 100 for at, _ in ticks)
 
 
+def test_the_axis_ends_with_its_last_label() -> None:
+    drawn = timeline(["a"], [], NOON, NOON + timedelta(seconds=4))
+    axis = render_to_string("sagas/_timeline.html", {"timeline": drawn})
+    assert '<text x="100.0%" y="12" text-anchor="end">4 s</text>' in axis
+    assert axis.count("text-anchor") == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "word", "note"),
+    [
+        ({}, "due", ""),
+        ({"claimed": True}, "executing", "running"),
+        ({"attempt": 2, "due_at": "2026-01-01"}, "executing", "try 2 of 5 at {2026-01-01}"),
+        ({"waiting": "reply"}, "waiting", "for a reply"),
+        ({"scheduled": False}, "executing", ""),
+    ],
+)
+def test_a_step_that_no_worker_has_taken_is_due_and_not_executing(
+    more: dict[str, Any], word: str, note: str
+) -> None:
+    dispatched = {"status": "executing", "direction": "do", "scheduled": True, "attempt": 1, "budget": 5}
+    told = said(step("a", **dispatched | more))
+    assert (told.word, told.note) == (word, note)
+
+
 def test_every_event_has_a_sentence() -> None:
     assert SENTENCES.keys() == EVENT_TYPES.keys()
     for kind in EVENT_TYPES:
-        tone, said = sentence({"type": kind, "step": "a", "data": {"error": "no", "attempt": 2, "budget": 5}})
-        assert said.endswith(".")
+        tone, told = sentence({"type": kind, "step": "a", "data": {"error": "no", "attempt": 2, "budget": 5}})
+        assert told.endswith(".")
         assert tone
 
 
