@@ -109,7 +109,12 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
     if saga["state"] == "completed" and any(step["function"] for step in saga["steps"]):
         return "over", "It is completed: its function has come to its end.", None, ()
     if saga["state"] == "completed":
-        return "over", "It is completed: every step is done, or was settled or skipped by a named operator.", None, ()
+        return (
+            "over",
+            "It is completed: every step is done, or was settled or skipped by a named operator.",
+            None,
+            (),
+        )
     if saga["state"] == "failed":
         why = str(saga["error"])  # an operator's rollback says so itself
         told = why if why.startswith("rolled back") else f"rolled back: {why}"
