@@ -44,7 +44,7 @@ def _word(step: Mapping[str, Any], *, undoing: bool) -> str:
 
 def _is_due(step: Mapping[str, Any]) -> bool:
     """Whether the first attempt waits for a worker to take it: nothing is executed then."""
-    begun = step.get("claimed") or step["attempt"] > 1 or step.get("probe")
+    begun = step.get("claimed") or step.get("attempt", 0) > 1 or step.get("probe")
     return step["status"] == "executing" and bool(step.get("scheduled")) and not begun
 
 
