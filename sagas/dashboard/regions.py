@@ -113,7 +113,9 @@ def _context(
         "asks": [step["asked"] for step in snapshot["steps"] if step["asked"] and step["direction"]],
         "graph": draw(latest(snapshot["steps"]), saga.state),
         "sequence": sequence(snapshot["steps"], log.raw),
-        "timeline": timeline(_begun(snapshot["steps"]), log.raw, saga.created_at, drawn_to),
+        "timeline": timeline(
+            _begun(snapshot["steps"]), log.raw, saga.created_at, drawn_to, _untaken(snapshot["steps"])
+        ),
         "verbs": _still(snapshot) if over else verb_buttons(snapshot["verbs"]),
         "log": log.entries,
         "log_begins": log.begins,
@@ -129,6 +131,11 @@ def _context(
 def _begun(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the steps that have a line in time: all, but in a choreography those that something was delivered to."""
     return [s["name"] for s in steps if s["on"] is None or s["event"]]
+
+
+def _untaken(steps: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Return the steps that are due, now or later, and that no worker has taken."""
+    return frozenset(s["name"] for s in steps if s["scheduled"] and not s["claimed"] and not s["waiting"])
 
 
 def _still(snapshot: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """A saga against time: one line per step, attempts as bars, back-off between them hatched."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -83,9 +83,13 @@ class _Open:
 
 
 def timeline(
-    names: Iterable[str], events: Iterable[Mapping[str, Any]], begin: datetime, end: datetime
+    names: Iterable[str],
+    events: Iterable[Mapping[str, Any]],
+    begin: datetime,
+    end: datetime,
+    untaken: Collection[str] = (),
 ) -> Timeline:
-    """Draw the attempts that the events tell of."""
+    """Draw the attempts that the events tell of; of the steps ``untaken`` no worker has begun with the last one."""
     whole = max((end - begin).total_seconds(), 0.05)
     lines = {name: Line(name) for name in names}
     opened: dict[str, _Open] = {}
@@ -100,7 +104,8 @@ def timeline(
             lanes[name] = BEGINS[event["type"]] or lanes.get(name, "do")
             opened[name] = _open(event, at, lanes[name])
     for name, left in opened.items():
-        lines[name].bars += _bars(left, max(end, left.asked), "running", begin, whole)
+        look = "waiting" if name in untaken else "running"
+        lines[name].bars += _bars(left, max(end, left.asked), look, begin, whole)
     return Timeline(list(lines.values()), _ticks(whole))
 
 

@@ -270,6 +270,13 @@ def test_the_axis_has_a_few_ticks_however_long_it_took(seconds: float) -> None:
     assert all(0 <= at <= 100 for at, _ in ticks)
 
 
+@pytest.mark.parametrize(("untaken", "look"), [({"a"}, "waiting"), ({"b"}, "running"), ((), "running")])
+def test_what_no_worker_has_taken_is_drawn_as_a_wait(untaken: Any, look: str) -> None:
+    events = [event("StepDispatched", 0)]
+    (line,) = timeline(["a"], events, NOON, NOON + timedelta(seconds=4), untaken).lines
+    assert [(bar.look, bar.width) for bar in line.bars] == [(look, 100)]
+
+
 def test_the_axis_ends_with_its_last_label() -> None:
     drawn = timeline(["a"], [], NOON, NOON + timedelta(seconds=4))
     axis = render_to_string("sagas/_timeline.html", {"timeline": drawn})
