@@ -112,25 +112,30 @@ def take(group: ledger.Group, held: loading.Held, answer: Answered) -> bool:
     if answer.lease_token is not None and _superseded(held, answer):
         return False
     _let_go(held, answer)
-    if isinstance(answer.reply, m.Completed):
-        _recall(held, answer.reply.number)
-    return bool(group.decide(held, answer.reply, answer.claimed_at))
+    if group.decide(held, answer.reply, answer.claimed_at):
+        return True
+    recalled = isinstance(answer.reply, m.Completed) and _recall(held, answer.reply.number)
+    return recalled and bool(group.decide(held, answer.reply, answer.claimed_at))
 
 
-def _recall(held: loading.Held, number: int) -> None:
-    """Have a step remember an action that it does not know any more: it was sent anew by a version that forgot it."""
+def _recall(held: loading.Held, number: int) -> bool:
+    """Have a step remember an action that it does not know any more: it was sent anew by a version that forgot it.
+
+    False if there is none to remember.
+    """
     steps = held.progress.steps
     if number <= BEGINNING or any(_sent(step, number) for step in steps.values()):
-        return
+        return False
     log = Event.objects.filter(saga_id=held.id)
     sent = log.filter(sequence=number, type__in=_SENDING).values_list("step", "data__generation").first()
     name, generation = sent or (None, 0)
     if name is None:
-        return
+        return False
     if log.filter(type=e.LateEffectFound.__name__, step=name, data__generation=generation).exists():
-        return  # it is settled
+        return False  # it is settled
     former = {**(steps[name].former or {}), str(number): {"generation": generation}}
     held.progress = held.progress._replace(steps={**steps, name: steps[name]._replace(former=former)})
+    return True
 
 
 #: What sends an action that has an effect.
