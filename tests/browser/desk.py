@@ -3,12 +3,13 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,16 @@ class Desk:
 
     @contextmanager
     def still(self) -> Iterator[None]:
-        """Let no saga move meanwhile: what begins is watched from its beginning, however long a page takes to open."""
+        """Let no saga move meanwhile: what begins is watched from its beginning, however long a page takes to open.
+
+        A worker that stopped while it writes would keep the lock of SQLite, and whoever begins something would
+        wait for it. So it is stopped while the lock is ours.
+        """
         worker = self.running["worker"]
-        worker.send_signal(signal.SIGSTOP)
+        with closing(sqlite3.connect(self.folder / "db.sqlite3", timeout=60, isolation_level=None)) as ours:
+            ours.execute("BEGIN IMMEDIATE")
+            worker.send_signal(signal.SIGSTOP)
+            os.waitpid(worker.pid, os.WUNTRACED)
         try:
             yield
         finally:
