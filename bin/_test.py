@@ -15,7 +15,13 @@ from _setup import DEVELOPMENT, ROOT, VENV_PYTHON, need_programs, say, virtual_e
 Stage = tuple[str, str, tuple[str, ...]]
 
 NOTHING_COLLECTED = 5
-ON_BOTH = ("tests/sagas", "tests/participants", "tests/testing")
+#: Of the drill only what shows that each way's handlers leave nothing behind: it decides in memory.
+ON_BOTH = (
+    "tests/sagas",
+    "tests/participants",
+    "tests/testing/test_drill.py",
+    "tests/testing/test_drill_command.py",
+)
 #: Real processes, which mostly wait for each other, or for a lease to end.
 REAL = ("tests/acceptance",)
 #: In processes of their own: their shop's handlers and saga types are registered for good.
