@@ -65,7 +65,7 @@ class LateReplyAdmin(ReadOnlyAdmin):
 class CallbackAdmin(ReadOnlyAdmin):
     """What participants elsewhere answered by callback, the latest first."""
 
-    list_display = ("saga_id", "number", "late", "at")
+    list_display = ("saga_id", "number", "kind", "late", "at")
     list_filter = ("late", "at")
     ordering = ("-id",)
 

@@ -22,10 +22,14 @@ class LateReply(models.Model):
 
 
 class Callback(models.Model):
-    """The answer that a participant elsewhere gave to a command by callback: the first one, which counts."""
+    """The answer that a participant elsewhere gave to a command by callback: the first one, which counts.
+
+    Only where that was a no, and a success came after it, is it the success: an effect that nobody knew.
+    """
 
     saga_id = models.UUIDField()
     number = models.PositiveIntegerField(help_text="Of the command.")
+    kind = models.CharField(max_length=20, null=True, help_text="Completed, or rejected.")
     digest = models.CharField(max_length=64, help_text="Of what was answered.")
     late = models.BooleanField(help_text="Nobody waited for it any more.")
     at = models.DateTimeField(db_default=Now())

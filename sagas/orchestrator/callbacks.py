@@ -1,6 +1,7 @@
 """Callbacks: what participants elsewhere answer when they are done, to the command that they name by its number.
 
-The first answer counts and is remembered with it. The same one again gets the same reply and does nothing.
+The first answer counts and is remembered with it. The same one again gets the same reply and does nothing. Another one
+is refused, but for a success after a no: it tells of an effect that nobody knew.
 """
 
 import hashlib
@@ -33,12 +34,12 @@ def call_back(saga_id: UUID | str, service: str, reply: m.Completed | m.Rejected
         if held is None or not _was_sent(held, service, reply.number):
             raise NotFound(f"{service} was sent no command {reply.number} of a saga {pk}.")
         told = Callback.objects.filter(saga_id=pk, number=reply.number).first()
-        if told is not None and told.digest != digest:
+        if told is not None and told.digest == digest:
+            return told.late
+        if told is not None and not _takes_back(told, reply):
             raise Refused(
                 f"Command {reply.number} was answered otherwise before, and the first answer counts."
             )
-        if told is not None:
-            return told.late
         if _adds_nothing(held, reply):
             return False
         answer, late = Answered(pk, reply), held.progress.awaiting(reply.number) is None
@@ -47,8 +48,18 @@ def call_back(saga_id: UUID | str, service: str, reply: m.Completed | m.Rejected
         group.write()
         # One that leaves its command open, as a no that may not speak for an earlier attempt, is not the last word.
         if late or held.progress.awaiting(reply.number) is None:
-            Callback.objects.create(saga_id=pk, number=reply.number, digest=digest, late=late)
+            kept = {"kind": _kind(reply), "digest": digest, "late": late}
+            Callback.objects.update_or_create(kept, saga_id=pk, number=reply.number)
     return late
+
+
+def _takes_back(told: Callback, reply: m.Completed | m.Rejected) -> bool:
+    """Whether a participant that said no tells of a success after all."""
+    return told.kind == "rejected" and isinstance(reply, m.Completed)
+
+
+def _kind(reply: m.Completed | m.Rejected) -> str:
+    return "completed" if isinstance(reply, m.Completed) else "rejected"
 
 
 def _adds_nothing(held: loading.Held, reply: m.Completed | m.Rejected) -> bool:
@@ -71,5 +82,5 @@ def _was_sent(held: loading.Held, service: str, number: int) -> bool:
 
 
 def _digest(reply: m.Completed | m.Rejected) -> str:
-    said = ["completed", reply.result] if isinstance(reply, m.Completed) else ["rejected", reply.reason]
+    said = [_kind(reply), reply.result if isinstance(reply, m.Completed) else reply.reason]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

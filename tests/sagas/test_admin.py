@@ -13,7 +13,7 @@ from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
+from django.urls import resolve, reverse
 
 from sagas import models, orchestrator
 from sagas.core.ids import id_range, uuid7
@@ -129,6 +129,7 @@ def test_what_a_list_can_be_filtered_by_is_known_without_reading_all_of_it(
 
 
 def test_every_model_is_registered() -> None:
+    resolve("/admin/")  # the addresses bring them
     assert {Saga, *RECORDS} <= set(site._registry)
 
 

@@ -134,6 +134,22 @@ def test_another_answer_than_the_first_is_refused(taken: Saga, server: Elsewhere
     assert_problem(call(path_of(server), {"outcome": "rejected"}), 409, "the first answer counts")
 
 
+def test_a_success_after_a_no_tells_of_an_effect_that_nobody_knew(
+    taken: Saga, server: Elsewhere, pump: Pump
+) -> None:
+    path = path_of(server)
+    call(path, {"outcome": "rejected", "reason": "the van broke down"})
+    assert rest(pump, taken).state == "failed"
+    for _ in range(2):
+        assert call(path).json() == {"late": True}
+    assert Step.objects.get(saga=taken, name=STEP).attention == Attention.LATE_EFFECT
+    assert LateReply.objects.count() == 0  # it is in the log
+    for other in ({"outcome": "rejected", "reason": "the van broke down"}, {"outcome": "completed"}):
+        assert_problem(call(path, other), 409, "the first answer counts")
+    assert Callback.objects.get().kind == "completed"
+    assert_rows_are_the_fold(taken)
+
+
 def test_a_late_answer_is_told_to_be_late_and_recorded_once(taken: Saga, server: Elsewhere) -> None:
     orchestrator.step_completed(taken.pk, STEP, {"tracking": 1})
     version = Saga.objects.get().version

@@ -39,4 +39,6 @@ def stale_callbacks_taken() -> None:
 @bug(CALLBACKS)
 def last_callback_counts() -> None:
     """A participant that answers a command otherwise the second time is believed."""
-    rewrite("sagas.orchestrator.callbacks:call_back", "told is not None and told.digest != digest", "False")
+    rewrite(
+        "sagas.orchestrator.callbacks:call_back", "told is not None and not _takes_back(told, reply)", "False"
+    )
