@@ -40,7 +40,7 @@ class Task:
     seconds: float
     """How long a measurement of throughput should take."""
     idle: int
-    """How many sagas are started one after another, for the time that one takes."""
+    """How many sagas are started one after another, for the time that one takes; fewer if that takes long."""
     options: dict[str, Any]
     """Settings of the engine that are not its best ones: to find those."""
 
@@ -118,14 +118,19 @@ def _filling(seconds: Callable[[int], float]) -> int:
     return max(20, round(count / took * task().seconds))
 
 
+#: Of an engine that takes its time, so few single sagas tell enough, once they have taken so many measurements' time.
+FEW, LONG = 20, 2
+
+
 def latency(figure: str, one: Callable[[], None]) -> None:
     """Measure what a single saga takes while nothing else runs: ``one`` starts it, and returns at its end."""
     if figure not in task().measures:
         return
     for _ in range(5):
         one()
-    took = []
-    for _ in range(task().idle):
+    took: list[float] = []
+    enough = time.monotonic() + LONG * task().seconds
+    while len(took) < task().idle and not (len(took) >= FEW and time.monotonic() > enough):
         took.append(1000 * timed(one))
         time.sleep(0.005)  # what an engine does after the end must not be counted into the next start
     took.sort()
