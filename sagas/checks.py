@@ -15,7 +15,7 @@ from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
 from sagas.core.place import place
 from sagas.engine.periodic import cron_of
 from sagas.models import Saga
-from sagas.orchestrator.start import check_data
+from sagas.orchestrator.start import check_data, check_names
 from sagas.spelling import misspelt
 
 TAG = "sagas"
@@ -146,7 +146,9 @@ def sample_definition(author: Any) -> SagaDefinition:
         sample = check_data(author, sample)
     steps = author.define_steps(dict(sample or {}))
     deadline = orchestrator.saga_deadline(author, sample or {})
-    return orchestrator.make_definition(author, steps, deadline)
+    made = orchestrator.make_definition(author, steps, deadline)
+    check_names(made, sample or {})
+    return made
 
 
 def _define_steps_raised(author: Any, fault: Exception, where: str) -> CheckMessage:

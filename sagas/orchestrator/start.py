@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from sagas import registry
 from sagas.core import messages as m
+from sagas.core.context import OWN_KEYS
 from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
 from sagas.core.ids import uuid7
 from sagas.core.plain import NotPlain
@@ -84,6 +85,7 @@ def start(
         if present:
             return Started(present, created=False)
     pinned = definition_for(author, checked)
+    check_names(pinned, checked)
     if at is not None and pinned.flow is not None:
         raise Invalid("at", "a choreography begins at once: start it when it is to begin")
     opening = Opening(pinned, checked, correlation_id, idempotency_key, at=at, started_by=started_by)
@@ -102,6 +104,8 @@ def start_many(saga_type: str, datas: Sequence[Mapping[str, Any]]) -> list[Saga]
     with _uncollected():
         checked = [check_data(author, data) for data in datas]
         openings = [Opening(definition_for(author, data), data) for data in checked]
+        for opening in openings:
+            check_names(opening.pin, opening.data)
         with transaction.atomic():
             return record(openings)
 
@@ -291,6 +295,20 @@ def check_data(author: Any, data: Any) -> dict[str, Any]:
             where = ".".join(str(part) for part in ("data", *first["loc"]))
             raise Invalid(where, first["msg"]) from wrong
     return dict(plain(data))
+
+
+def check_names(pinned: SagaDefinition, data: Mapping[str, Any]) -> None:
+    """Raise Invalid for data of a new saga that its handlers would never see: commands bring such names themselves.
+
+    Only a start is refused: a saga under way, its restart and its children go on with what they have.
+    Choreographies are spared: an event's data is laid over all else.
+    """
+    covered = [name for name in OWN_KEYS if name in data]
+    if covered and pinned.flow is None:
+        raise Invalid(
+            f"data.{covered[0]}",
+            "would be hidden from handlers, whose commands bring a value of that name themselves; give it another name",
+        )
 
 
 def plain(data: Any, field: str = "data") -> Any:

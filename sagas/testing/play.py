@@ -21,7 +21,7 @@ from sagas.core.words import TERMINAL, Direction, Waiting
 from sagas.engine import call
 from sagas.engine.work import Sent, Work, command_work
 from sagas.orchestrator.loading import Held
-from sagas.orchestrator.start import check_data, definition_for
+from sagas.orchestrator.start import check_data, check_names, definition_for
 
 #: More than any saga needs to come to rest; a play must end even if the saga would go in circles.
 MANY = 5_000
@@ -86,6 +86,8 @@ class Play:
         self.id = saga_id or uuid7()
         self.path = path
         self.definition: SagaDefinition = definition or definition_for(author, checked)
+        if within is None and definition is None:
+            check_names(self.definition, checked)
         self.progress = Progress.blank(self.definition)
         self._clock: Clock = within._clock if within else Clock(timezone.now())
         self.began: datetime = within.began if within else self.now

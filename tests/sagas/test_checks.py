@@ -329,6 +329,12 @@ def test_sample_data_must_be_data_that_the_saga_takes(define: Define) -> None:
     assert (id_, "data.size" in text) == ("sagas.E004", True)
 
 
+def test_sample_data_that_handlers_would_never_see_is_found(define: Define) -> None:
+    id_, text, _ = said(define(step(), sample_data={"results": []}))
+    assert id_ == "sagas.E004"
+    assert "data.results: would be hidden from handlers" in text
+
+
 def test_a_class_without_define_steps_is_an_error(define: Define) -> None:
     assert said(define(define_steps=None))[0] == "sagas.E005"
 

@@ -16,7 +16,9 @@ from pydantic import BaseModel, PositiveInt
 from sagas import SagaOrchestrator, SagaStep, orchestrator, registry
 from sagas.models import Definition, Due, Event, Saga, Step
 from sagas.orchestrator import pins
+from sagas.orchestrator.start import fingerprint
 from sagas.signals import committed
+from sagas.testing import given
 from tests.sagas import shop
 
 pytestmark = pytest.mark.django_db
@@ -132,6 +134,31 @@ def test_what_cannot_be_started_is_refused_with_the_field_and_the_reason(
     with pytest.raises(error, match=says):
         orchestrator.start(saga_type, data)
     assert not Saga.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["saga_id", "step_name", "results", "original_result"])
+def test_data_that_handlers_would_never_see_is_refused(world: Any, name: str) -> None:
+    data = {"item": "book", name: "mine"}
+    with pytest.raises(orchestrator.Invalid, match=f"data.{name}: would be hidden .* give it another name"):
+        orchestrator.start("Errand", data)
+    with pytest.raises(orchestrator.Invalid, match=f"data.{name}"):
+        orchestrator.start_many("Errand", [{"item": "pen"}, data])
+    with pytest.raises(orchestrator.Invalid, match=f"data.{name}"):
+        given(shop.Errand, data)
+    assert not Saga.objects.exists()
+    assert orchestrator.start("Errand", {"item": {name: "mine"}}).created, "further down nothing covers it"
+
+
+def test_what_was_started_with_such_data_before_is_found_by_its_key_and_edited(
+    world: Any, asked: Any
+) -> None:
+    old, data = (
+        orchestrator.start("Errand", {"item": "book"}, idempotency_key="k").saga,
+        {"item": "pen", "results": 1},
+    )
+    Saga.objects.filter(pk=old.pk).update(data=data, fingerprint=fingerprint(data))
+    assert orchestrator.start("Errand", data, idempotency_key="k").saga.pk == old.pk
+    assert orchestrator.act(old.pk, "edit", asked(data={**data, "item": "cup"})).saga["data"]["results"] == 1
 
 
 @pytest.mark.parametrize("who", ["mia", 7, object()])

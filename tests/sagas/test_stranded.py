@@ -180,7 +180,7 @@ def test_data_that_a_handlers_model_refuses_is_named(errand: Any) -> None:
         price: int
         results: dict[str, dict[str, int]]
 
-    errand(price=1, results={})
+    errand(price=1)
     saga = errand()
     handler = registry._commands["PayService.Pay"]
     with mock.patch.dict(registry._commands, {handler.name: handler_with(handler, Priced)}):
