@@ -297,6 +297,11 @@ def names() -> frozenset[str]:
     return frozenset(_commands) | frozenset(_formerly)
 
 
+def events() -> tuple[str, ...]:
+    """Return every event that somebody wants to hear of."""
+    return tuple(_subscribers)
+
+
 def subscribers(event: str) -> tuple[Subscriber, ...]:
     """Return who wants to hear of an event."""
     return tuple(_subscribers.get(event, {}).values())

@@ -22,6 +22,7 @@ from sagas.dashboard.sequence import sequence
 from sagas.dashboard.timeline import timeline
 from sagas.models import Saga
 from sagas.orchestrator import VERBS, Bars
+from sagas.undelivered import undelivered
 
 #: Regions of a saga's page -> their partials.
 SAGA_REGIONS = {
@@ -57,6 +58,7 @@ def overview_context() -> dict[str, Any]:
         "counts": figures.counts(),
         "hour": figures.hour(),
         "health": around.health,
+        "undelivered": undelivered()[: figures.LISTED],
         "recent": figures.recent(),
     }
 

@@ -24,7 +24,7 @@ from sagas.engine import call, claims
 from sagas.engine.room import AWAY, Room, Unwritable, is_unwritable
 from sagas.engine.slots import Slots
 from sagas.engine.work import Sent, Work, command_work
-from sagas.orchestrator import ledger, loading
+from sagas.orchestrator import ledger, loading, outbox
 from sagas.rows import Stale
 
 log = logging.getLogger(__name__)
@@ -321,8 +321,7 @@ class Pump:
         self._insist(lambda: claims.delivered(taken))
         for o in outcomes:
             if o.fault is not None and o.work not in taken:
-                wait = min(settings().DELIVERY_RETRY_CAP, 2.0 ** min(o.work.attempt - 1, 16))
-                error = call.told(o.fault)
+                wait, error = outbox.wait_after(o.work.attempt), call.told(o.fault)
                 self._insist(lambda o=o, wait=wait, error=error: claims.put_off(o.work, wait, error))  # type: ignore[misc]
 
     def _insist(self, write: Callable[[], T]) -> T:

@@ -9,6 +9,7 @@ from uuid import UUID
 from asgiref.sync import async_to_sync
 
 from sagas import registry
+from sagas.conf import settings
 from sagas.core import events as e
 from sagas.models import CHILD, REPAIR, UNDO, Due
 from sagas.orchestrator.loading import Held
@@ -16,6 +17,8 @@ from sagas.orchestrator.loading import Held
 COLUMNS = ("kind", "saga_id", "queue", "due_at", "paused", "name", "attempt", "event", "payload", "timeout")
 #: Seconds that a subscriber or hook may take.
 TIMEOUT = 60.0
+#: So often a delivery's wait is doubled, if nothing caps it before.
+_DOUBLED = 16
 #: The subscriber that stands for a saga author's own hooks.
 HOOK = "hook"
 #: The subscriber that stands for the saga that waits for the end of this one.
@@ -63,6 +66,23 @@ def type_of_end(event: str) -> str:
     return next(event.removesuffix(end) for end in _ENDS.values() if event.endswith(end))
 
 
+def hook_of(event: str) -> tuple[str, str]:
+    """Return the saga type whose end an event tells of, and the name of the hook that hears it."""
+    kind = next(kind for kind, end in _ENDS.items() if event.endswith(end))
+    return type_of_end(event), HOOKS[kind]
+
+
+def wait_after(attempt: int) -> float:
+    """Return the seconds between a delivery's failed attempt and the next one."""
+    return min(settings().DELIVERY_RETRY_CAP, 2.0 ** min(attempt - 1, _DOUBLED))
+
+
+def waited(attempt: int) -> float:
+    """Return the seconds that a delivery has waited, in all, before this attempt of it is due."""
+    doubled = sum(wait_after(each) for each in range(1, min(attempt, _DOUBLED + 1)))
+    return doubled + max(0, attempt - _DOUBLED - 1) * wait_after(_DOUBLED + 1)
+
+
 def hook(saga_type: str, name: str) -> Any | None:
     """Return the author's hook of that name, bound, or None if the author wrote none."""
     author = registry.saga_type(saga_type)
@@ -78,8 +98,7 @@ def call_hook(saga_id: UUID, event: str) -> Any:
     from sagas.orchestrator.view import SagaView  # a view is made of a snapshot, which stands above
 
     view = SagaView.of(saga_id)
-    name = HOOKS[e.SagaCompleted if event == f"{view.saga_type}Completed" else e.SagaFailed]
-    function = hook(view.saga_type, name)
+    function = hook(view.saga_type, hook_of(event)[1])
     if function is None:
         return None
     return async_to_sync(function)(view) if iscoroutinefunction(function) else function(view)

@@ -17,6 +17,7 @@ from sagas.dashboard.access import SEE, View
 from sagas.dashboard.overview import counts
 from sagas.health import health as look
 from sagas.models import Due, Saga, Token
+from sagas.undelivered import undelivered
 
 
 @require_safe
@@ -100,6 +101,11 @@ def _lines() -> Iterator[str]:
     )
     yield from _gauge(
         "sagadesk_due", "Work that is due.", {_label("queue", q): n for q, n in by_queue.items()}
+    )
+    yield from _gauge(
+        "sagadesk_undelivered",
+        "Deliveries to hooks and subscribers that keep failing; of 1000 that are read.",
+        {_label("called", each.called): each.count for each in undelivered()},
     )
     oldest = health["oldest_due_seconds"] or 0
     yield from _gauge("sagadesk_oldest_due_seconds", "How long the oldest work has been due.", {"": oldest})

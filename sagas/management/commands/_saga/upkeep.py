@@ -11,6 +11,7 @@ from sagas import orchestrator, registry, soundness, stranded
 from sagas.checks import ASKS_NOBODY
 from sagas.management.commands._saga.speaking import Desk, refused
 from sagas.models import Saga, Schedule, Token
+from sagas.undelivered import undelivered
 
 
 def add_subcommands(subcommands: Any) -> None:
@@ -51,6 +52,8 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
         desk.say(said)
     for finding in uncertain:
         desk.say(f"To be sure of: {finding} If this code shall replace that process, say --alone.")
+    for failing in undelivered():
+        desk.say(f"To be looked at: {failing}")
     for each in orchestrator.affected(registry.former_names()) if registry.former_names() else ():
         which = (
             f"Running sagas of type {each.saga_type} name {each.old}, which is {each.new} now: {each.sagas}"
