@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -32,11 +32,8 @@ _MISCALLED = re.compile(
 @register(TAG)
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Find settings that are unknown or have an impossible value."""
-    given = getattr(settings, "SAGAS", {})
-    if not isinstance(given, Mapping):
-        return [Error(f"SAGAS must be a mapping, not {given!r}.", id="sagas.E001")]
     try:
-        conf.read(given)
+        conf.read(getattr(settings, "SAGAS", {}))
     except conf.ImpossibleSetting as wrong:
         return [Error(str(wrong), hint="The settings are described in sagas/conf.py.", id="sagas.E001")]
     return []

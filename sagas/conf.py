@@ -1,13 +1,15 @@
 """The typed settings: ``SAGAS = {...}`` in Django's settings, each with its default."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 #: Characters; a key that can be guessed protects nothing.
@@ -30,7 +32,7 @@ class HttpService:
     """How long a callback may take, once it has said 202."""
 
     def __post_init__(self) -> None:
-        url = urlsplit(self.url) if isinstance(self.url, str) else None
+        url = _split(self.url)
         if (
             url is None
             or url.scheme not in ("http", "https")
@@ -39,14 +41,33 @@ class HttpService:
             or url.username
         ):
             raise ValueError("url must be http(s)://host[:port]/path, without a user and a query")
+        if not _has_port(url):
+            raise ValueError("url must have a port between 1 and 65535, or none")
         if url.scheme == "http" and not self.private:
             raise ValueError("url must be https, unless the service is on a private network (private=True)")
+        for name in ("inbox", "private"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
         keys = self.secrets
         if not isinstance(keys, list | tuple) or not 1 <= len(keys) <= 2 or not all(map(_is_secret, keys)):
             raise ValueError(f"secrets must be one or two keys of at least {SHORTEST_SECRET} characters")
         if isinstance(self.reply_within, bool) or not 0 < self.reply_within <= 366 * 86_400:
             raise ValueError("reply_within must be a number of seconds, more than 0 and less than a year")
         object.__setattr__(self, "secrets", tuple(keys))
+
+
+def _split(url: Any) -> SplitResult | None:
+    try:
+        return urlsplit(url) if isinstance(url, str) else None
+    except ValueError:  # half an address of IPv6
+        return None
+
+
+def _has_port(url: SplitResult) -> bool:
+    try:
+        return url.port != 0
+    except ValueError:  # beyond 65535, or no number
+        return False
 
 
 def _is_secret(key: Any) -> bool:
@@ -86,21 +107,26 @@ class Settings:
 
 
 _PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+#: A column's length, and what can stand in a list of queues on the command line or in the environment.
+_QUEUE = re.compile(r"[^\s,]{1,100}")
+#: What is counted, and not measured.
+_COUNTS = ("CONCURRENCY", "MAX_JOBS")
 
 
-class ImpossibleSetting(ValueError):
+class ImpossibleSetting(ImproperlyConfigured):
     """A setting that is unknown or has an impossible value. Its text says which and why."""
 
 
 def read(given: Mapping[str, Any]) -> Settings:
     """Check and return the settings. Raises :class:`ImpossibleSetting`."""
-    known = {f.name: f for f in fields(Settings)}
+    if not isinstance(given, Mapping):
+        raise ImpossibleSetting(f"SAGAS must be a mapping, as {{'CONCURRENCY': 32}}, not {given!r}.")
+    known = [f.name for f in fields(Settings)]
     for name, value in given.items():
         if name not in known:
             raise ImpossibleSetting(f"SAGAS[{name!r}] is not a setting; there are {', '.join(known)}.")
         if name == "QUEUES":
-            if not isinstance(value, Mapping):
-                raise ImpossibleSetting(f"SAGAS['QUEUES'] must map service names to queues, not {value!r}.")
+            _check_services(value)
         elif name == "HTTP":
             given = {**given, name: _services(value)}
         elif name == "CALLBACK_URL":
@@ -109,30 +135,67 @@ def read(given: Mapping[str, Any]) -> Settings:
             _check_paths(value)
         elif name == "ELSEWHERE":
             _check_queues(value)
-        elif not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-            raise ImpossibleSetting(f"SAGAS[{name!r}] must be a number above 0, not {value!r}.")
+        else:
+            _check_number(name, value)
     # From the environment every number is a float; some count things.
-    counts = {name: int(given[name]) for name in ("CONCURRENCY", "MAX_JOBS") if name in given}
+    counts = {name: int(given[name]) for name in _COUNTS if name in given}
     lists = {name: tuple(given[name]) for name in ("SEARCHABLE", "ELSEWHERE") if name in given}
     return Settings(**{**given, **counts, **lists})
 
 
+def _check_number(name: str, value: Any) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise ImpossibleSetting(f"SAGAS[{name!r}] must be a number above 0, not {value!r}.")
+    if name in _COUNTS and value != int(value):
+        raise ImpossibleSetting(f"SAGAS[{name!r}] must be a whole number, not {value!r}.")
+
+
+def _check_services(value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise ImpossibleSetting(f"SAGAS['QUEUES'] must map service names to queues, not {value!r}.")
+    for service, queue in value.items():
+        if not isinstance(service, str) or not service or "." in service:
+            raise ImpossibleSetting(
+                f"SAGAS['QUEUES'] names the service {service!r}; it is what stands before the dot of a command,"
+                " as PaymentService."
+            )
+        if not _is_queue(queue):
+            raise ImpossibleSetting(f"SAGAS['QUEUES'][{service!r}] {_A_QUEUE}, not {queue!r}.")
+
+
+def _is_queue(name: Any) -> bool:
+    return isinstance(name, str) and _QUEUE.fullmatch(name) is not None
+
+
+_A_QUEUE = "must be a queue's name, of 1 to 100 characters without blanks and commas, as payment"
+
+
 def _services(value: Any) -> dict[str, HttpService]:
     if not isinstance(value, Mapping):
-        raise ImpossibleSetting("SAGAS['HTTP'] must map the names of services to their settings.")
+        raise ImpossibleSetting(
+            f"SAGAS['HTTP'] must map the names of services to their settings, not be a {type(value).__name__}."
+        )
     found: dict[str, HttpService] = {}
     for name, service in value.items():
         try:
-            if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-                raise ValueError("a service's name is letters, digits, _ and -")
-            found[name] = HttpService(**service)
-        except (TypeError, ValueError) as wrong:
-            raise ImpossibleSetting(f"SAGAS['HTTP'][{name!r}]: {_said(wrong)}.") from wrong
+            found[name] = _service(name, service)
+        except ValueError as wrong:
+            raise ImpossibleSetting(f"SAGAS['HTTP'][{name!r}]: {wrong}.") from wrong
     return found
 
 
-def _said(wrong: Exception) -> str:
-    return str(wrong).replace("HttpService.__init__() ", "").replace("keyword argument", "setting")
+def _service(name: Any, given: Any) -> HttpService:
+    """Return the settings of one service. Raises ValueError, with no value in it: some are secret."""
+    known = [f.name for f in fields(HttpService)]
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ValueError("a service's name is letters, digits, _ and -")
+    if not isinstance(given, Mapping):
+        raise ValueError(f"its settings must be a mapping of {', '.join(known)}, not {type(given).__name__}")
+    if unknown := [each for each in given if each not in known]:
+        raise ValueError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
+    if missing := [each for each in ("url", "secrets") if each not in given]:
+        raise ValueError(f"{' and '.join(missing)} must be set")
+    return HttpService(**given)
 
 
 def _check_url(value: Any) -> None:
@@ -153,8 +216,11 @@ def _check_paths(value: Any) -> None:
 
 
 def _check_queues(value: Any) -> None:
-    if not isinstance(value, list | tuple) or not all(isinstance(queue, str) and queue for queue in value):
-        raise ImpossibleSetting(f"SAGAS['ELSEWHERE'] must list queues, as payment, not {value!r}.")
+    if not isinstance(value, list | tuple):
+        raise ImpossibleSetting(f"SAGAS['ELSEWHERE'] must list queues, as ['payment'], not {value!r}.")
+    for queue in value:
+        if not _is_queue(queue):
+            raise ImpossibleSetting(f"SAGAS['ELSEWHERE'] names {queue!r}; each {_A_QUEUE}.")
 
 
 @lru_cache(maxsize=1)
