@@ -16,7 +16,7 @@ from sagas import registry
 from sagas.conf import HttpService, settings
 from sagas.core.answers import Later, Misconfigured, NoSuchCommand, Rejected, Unavailable
 from sagas.core.plain import printable
-from sagas.transports import signing, wire
+from sagas.transports import faults, signing, wire
 
 #: Answers that say: not now, and nobody knows whether it was begun.
 _NOT_NOW = {408, 425, 429}
@@ -51,17 +51,20 @@ async def send(command: Any) -> Any:
     """Send a command, and return or raise what its participant's answer amounts to."""
     service = service_of(command.name)
     if service is None:
-        raise Misconfigured(f'SAGAS["HTTP"] no longer names the service of {command.name}')
+        raise Misconfigured(f"SAGAS['HTTP'] no longer names the service of {command.name}")
     url = urlsplit(service.url)
     path = f"{url.path.rstrip('/')}/{quote(command.name)}"
+    address = f"{url.scheme}://{url.netloc}{path}"
     body = json.dumps(dict(command), separators=(",", ":")).encode()
     headers = signing.signed(service.secrets[0], "POST", path, envelope(command), body, time.time())
     more = {"content-type": "application/json", "traceparent": _traceparent(command.meta)}
     try:
         answer = await wire.post(url, path, [*headers.items(), *more.items()], body, private=service.private)
     except wire.NotAllowed as no:
-        raise Misconfigured(str(no)) from no
-    return meaning(answer, service, probing=command.meta.probes is not None)
+        raise Misconfigured(f"{no} ({address})") from no
+    except (OSError, UnicodeError) as fault:
+        raise Unavailable(f"{faults.unanswered(fault, url.netloc)} ({address})") from fault
+    return meaning(answer, service, command, address)
 
 
 def envelope(command: Any) -> dict[str, str]:
@@ -96,36 +99,42 @@ def _traceparent(meta: Any) -> str:
     return f"00-{meta.saga_id.replace('-', '')}-{span}-01"
 
 
-def meaning(answer: wire.Answer, service: HttpService, *, probing: bool) -> Any:
+def meaning(answer: wire.Answer, service: HttpService, command: Any, address: str) -> Any:
     """Return a participant's result, or raise what else its answer means."""
     match answer.status:
         case 200:
-            return _result(answer)
+            return _result(answer, address)
         case 202:
             return Later(service.reply_within)
         case 409 | 422:
             raise Rejected(_reason(answer))
-        case 404 if probing and _document(answer).get("no_such_command") is True:
+        case 404 if command.meta.probes is not None and _document(answer).get("no_such_command") is True:
             raise NoSuchCommand
         case status if status in _NOT_NOW or status >= 500:
-            raise Unavailable(f"it answered {_said(answer)}", retry_after=_retry_after(answer))
+            raise Unavailable(f"it answered {_said(answer)} ({address})", retry_after=_retry_after(answer))
         case status if 200 <= status < 300:
             # It may well have been done: nobody must take it for a command that never arrived.
-            raise Unavailable(f"it answered {status}, which is neither 200, done, nor 202, later")
+            raise Unavailable(f"it answered {status}, which is neither 200, done, nor 202, later ({address})")
         case status if 300 <= status < 400:
             where = printable(answer.headers.get("location", "nowhere"), 200)
-            raise Misconfigured(f"it answered {status} and points to {where}; redirects are not followed")
-        case _:
-            raise Misconfigured(f"it answered {_said(answer)}")
+            raise Misconfigured(
+                f"it answered {status} and points to {where}; redirects are not followed ({address})"
+            )
+        case status:
+            hint = faults.refused(status, command.name.partition(".")[0])
+            raise Misconfigured(f"it answered {_said(answer)}{hint} ({address})")
 
 
-def _result(answer: wire.Answer) -> Any:
+def _result(answer: wire.Answer, address: str) -> Any:
     if not answer.body:
         return None
     try:
         return json.loads(answer.body)
     except ValueError as wrong:
-        raise Unavailable(f"it answered 200 with a body that is not JSON: {wrong}") from wrong
+        told = (
+            f"it answered 200 with a body that is not JSON, and begins with {_text(answer)!r:.80} ({address})"
+        )
+        raise Unavailable(told) from wrong
 
 
 def _document(answer: wire.Answer) -> dict[str, Any]:

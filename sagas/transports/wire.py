@@ -97,7 +97,10 @@ async def _connect(address: str, url: SplitResult) -> tuple[asyncio.StreamReader
             address, _port(url), ssl=tls, server_hostname=url.hostname if tls else None
         )
     except ssl.SSLCertVerificationError as wrong:
-        raise NotAllowed(f"{url.hostname} is not who it says: {wrong.verify_message}") from wrong
+        raise NotAllowed(
+            f"the certificate of {url.hostname} does not prove that it is {url.hostname}: {wrong.verify_message};"
+            " nothing was sent"
+        ) from wrong
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,8 @@
 """Participants elsewhere: what is sent, what each answer means, and where no command ever goes."""
 
 import asyncio
+import errno
+import socket
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -12,7 +14,7 @@ from sagas import conf, registry
 from sagas.core.words import Attention
 from sagas.engine import Pump
 from sagas.models import Due, Saga, Step
-from sagas.transports import signing, wire
+from sagas.transports import faults, signing, wire
 from sagas.transports.http import Http
 from tests.sagas import shop
 from tests.sagas.elsewhere import NEW, OLD, Asked, Elsewhere, Parcel, says, serving
@@ -137,7 +139,7 @@ def test_a_no_rolls_back(carrier: Elsewhere, pump: Pump, answer: Any, error: str
         (says(0), "closed the connection without an answer"),
         (says(204), "it answered 204, which is neither"),
         (says(200, content_length="9"), "breaks off"),
-        (says(200, b"<html>"), "a body that is not JSON"),
+        (says(200, b"<html>"), "a body that is not JSON, and begins with '<html>' (http://127.0.0.1:"),
         (says(200, b"x" * (wire.LARGEST + 1)), f"larger than {wire.LARGEST} bytes"),
     ],
 )
@@ -168,8 +170,11 @@ def test_who_says_when_to_come_again_is_not_asked_before(carrier: Elsewhere, pum
     ("answer", "error"),
     [
         (says(401, {"error": "bad signature"}), "it answered 401"),
-        (says(404), "it answered 404"),
-        (says(413), "it answered 413"),
+        (says(401), "it refused our signature: its key has to be one of SAGAS['HTTP']['Carrier']['secrets']"),
+        (says(403), "it answered 403; it, or what stands before it, does not let us in"),
+        (says(404), "it answered 404; nothing is there: is SAGAS['HTTP']['Carrier']['url'] right"),
+        (says(413), "it answered 413; the command is larger than it takes"),
+        (says(400), "it answered 400 (http://127.0.0.1:"),
         (says(302, location="https://evil.example/"), "redirects are not followed"),
     ],
 )
@@ -180,6 +185,7 @@ def test_our_own_fault_asks_a_person_and_undoes_nothing(
     saga, step = sent(pump)
     assert (saga.state, saga.attention) == ("pending", Attention.MISCONFIGURED)
     assert error in (step.error or "")
+    assert f"({carrier.url}/Carrier.Book)" in (step.error or "")
     assert len(carrier.asked) == 1
 
 
@@ -193,8 +199,39 @@ def test_a_probe_may_say_that_nothing_has_arrived(carrier: Elsewhere, pump: Pump
 
 def test_nobody_there_is_no_answer(carrier: Elsewhere, pump: Pump, settings: Any) -> None:
     configure(settings, carrier, url="http://127.0.0.1:1/in")
-    saga, _ = sent(pump)
+    saga, step = sent(pump)
     assert (saga.state, saga.attention) == ("compensating", Attention.COMPENSATION_FAILED)
+    assert step.error == (
+        "nobody listens at 127.0.0.1:1: is the service running, and is the port right?"
+        " (http://127.0.0.1:1/in/Carrier.Cancel)"
+    )
+
+
+def test_who_does_not_speak_tls_is_told_of_so(carrier: Elsewhere, pump: Pump, settings: Any) -> None:
+    configure(settings, carrier, url=carrier.url.replace("http:", "https:"))
+    _, step = sent(pump)
+    assert "TLS with 127.0.0.1:" in (step.error or "")
+    assert "does it speak https at that port?" in (step.error or "")
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (
+            socket.gaierror(-2, "Name or service not known"),
+            "the address of x:1 cannot be found (Name or service",
+        ),
+        (UnicodeError("label too long"), "the address of x:1 cannot be found (it is no name of a host)"),
+        (TimeoutError(), "x:1 took no connection within 10 s"),
+        (
+            ConnectionResetError(errno.ECONNRESET, "?"),
+            "the connection to x:1 failed: Connection reset by peer",
+        ),
+        (ConnectionError("its answer is not HTTP"), "its answer is not HTTP"),
+    ],
+)
+def test_what_kept_a_command_from_its_answer_is_told_in_a_sentence(fault: Any, says: str) -> None:
+    assert faults.unanswered(fault, "x:1").startswith(says)
 
 
 @pytest.mark.parametrize(
