@@ -70,7 +70,7 @@ def durable_saga(
         )
 
     def register(function: Callable[..., Any]) -> DurableFunction:
-        _check_arguments(function)
+        _check_function(function)
         body: dict[str, Any] = {name: _unbound(value) for name, value in options.items()}
         body |= {
             "saga_type": saga_type,
@@ -91,11 +91,15 @@ def durable_saga(
     return register
 
 
-def _check_arguments(function: Callable[..., Any]) -> None:
+def _check_function(function: Callable[..., Any]) -> None:
+    name = getattr(function, "__name__", function)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{name} has a yield: a durable function asks by saga.step(…), and returns its result"
+        )
     try:
         inspect.signature(function).bind(None, {})
     except TypeError as wrong:
-        name = getattr(function, "__name__", function)
         raise TypeError(
             f"durable_saga() calls {name}(saga, data), which it does not take: {wrong}"
         ) from wrong

@@ -14,6 +14,7 @@ from sagas.core.definition import (
     SagaStep,
     step_document,
 )
+from sagas.core.place import Line
 from sagas.core.plain import NotPlain, plain
 from sagas.core.problems import input_problem
 from sagas.core.progress import StepProgress
@@ -31,6 +32,11 @@ class Suspended(BaseException):
 
 class Astray(Exception):
     """The function does not match its record, or does what a durable function cannot. Its text says what."""
+
+    def __init__(self, text: str, line: Line | None = None) -> None:
+        super().__init__(text)
+        self.line = line
+        """The author's line, where it did not come through there."""
 
 
 class Branch:
@@ -66,14 +72,14 @@ class Replay:
         """The recorded steps that it has asked for."""
         self.heard: set[str] = set()
         self.new: list[dict[str, Any]] = []
-        self.loose: list[str] = []
-        """Steps that an asynchronous function has named, and not awaited."""
+        self.loose: list[tuple[str, Line | None]] = []
+        """Steps that an asynchronous function has named, and not awaited; and where."""
         self.fault: Exception | None = None
         """What must not be kept by whatever the function catches."""
 
-    def fail(self, text: str) -> Exception:
+    def fail(self, text: str, line: Line | None = None) -> Exception:
         """Remember that the run makes no sense; return what to raise."""
-        self.fault = self.fault or Astray(text)
+        self.fault = self.fault or Astray(text, line)
         return self.fault
 
     # Asking
@@ -190,7 +196,8 @@ class Replay:
         if ended and self.top.missing is not None:
             raise Astray(_swallowed(self.top.missing))
         if ended and self.loose:
-            raise Astray(f"it has asked for {', '.join(sorted(self.loose))} and not awaited it")
+            names = ", ".join(sorted(name for name, _ in self.loose))
+            raise Astray(f"it has asked for {names} and not awaited it", self.loose[0][1])
         left = [name for name in self.places.values() if name not in self.asked]
         if left:
             raise Astray(self._left_out(left[0], ended=ended))

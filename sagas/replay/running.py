@@ -1,12 +1,12 @@
 """One run of a function, and what comes of it in the core's words."""
 
-import traceback
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 from sagas.core import messages as m
 from sagas.core.answers import Rejected
+from sagas.core.place import line_of
 from sagas.core.plain import NotPlain, plain, printable
 from sagas.core.words import Attention
 from sagas.replay import faces
@@ -28,30 +28,42 @@ def run(function: Callable[..., Any], record: Record, *, hold: bool = False) -> 
     except Rejected as no:
         outcome = m.Raised(number, printable(str(no)) or "rejected")
     except Exception as fault:
-        return _faulty(number, replay.fault or fault, function)
+        return _faulty(number, replay.fault or fault)
     else:
         try:
             outcome = m.Returned(number, plain(result, "result"))
         except NotPlain as wrong:
-            return _faulty(number, Astray(f"what it returned cannot be recorded: {wrong}"), function)
+            return _faulty(number, Astray(f"what it returned cannot be recorded: {wrong}"))
     try:
         replay.check(ended=not isinstance(outcome, m.Grown))
     except Astray as wrong:
-        return _faulty(number, wrong, function)
+        return _faulty(number, wrong)
     return outcome
 
 
-def _faulty(number: int, fault: Exception, function: Callable[..., Any]) -> m.Unserved:
-    text = (
-        str(fault)
-        if isinstance(fault, Astray)
-        else f"{type(fault).__name__}: {fault}{_where(fault, function)}"
-    )
-    return m.Unserved(number, printable(text), Attention.MISCONFIGURED)
+def _faulty(number: int, fault: Exception) -> m.Unserved:
+    text = str(fault) if isinstance(fault, Astray) else f"{type(fault).__name__}: {fault}{_hint(str(fault))}"
+    return m.Unserved(number, printable(f"{text}{_where(fault)}"), Attention.MISCONFIGURED)
 
 
-def _where(fault: Exception, function: Callable[..., Any]) -> str:
-    """Say in which line of the function it was."""
-    code = getattr(function, "__code__", None)
-    lines = [line for frame, line in traceback.walk_tb(fault.__traceback__) if frame.f_code is code]
-    return f" (in line {lines[-1]} of {function.__name__})" if lines else ""
+#: What Python says -> what its author may not know.
+_HINTS = {
+    "NotAwaited": "did you forget await? What a step returns is there when it has been awaited",
+    "event loop": (
+        "there is none here: a function awaits nothing but the saga's own steps. saga.wait(…) waits,"
+        " saga.parallel(…) does things side by side, and what else has to be done is a step"
+    ),
+    "'await' expression": (
+        "only an async def awaits its steps; for a plain function saga.step(…) returns the result itself"
+    ),
+}
+
+
+def _hint(text: str) -> str:
+    return next((f"; {hint}" for words, hint in _HINTS.items() if words in text), "")
+
+
+def _where(fault: Exception) -> str:
+    """Say in which line of its author it was."""
+    line = (fault.line if isinstance(fault, Astray) else None) or line_of(fault)
+    return f" (in line {line.number} of {line.function}, {line.file})" if line else ""

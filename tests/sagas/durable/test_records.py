@@ -1,5 +1,6 @@
 """A durable function and its record have to agree: what makes no sense is told, and code that changed."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -54,6 +55,15 @@ def _swallows_and_returns(saga: Any, data: Any) -> Any:
         (lambda saga, data: post(saga, timeout=-1), ["timeout must be more than 0"]),
         (lambda saga, data: post(saga, input={"at": saga.now}), ["step.input.at is a datetime"]),
         (lambda saga, data: saga.wait("a", until="tomorrow"), ["moment with a time zone"]),
+        (lambda saga, data: _deeper(data), ["KeyError: 'deeper' (in line ", " of _deeper, test_records.py)"]),
+        (lambda saga, data: saga.stepp("pay", "PayService.Pay"), ["saga has no stepp; did you mean step?"]),
+        (lambda saga, data: saga.step("PayService.Pay"), ["saga.step() missing 1 required", "'action'"]),
+        (lambda saga, data: saga.wait(3), ["saga.wait() takes the step's name first, as a text, not 3"]),
+        (lambda saga, data: saga.parallel([]), ["takes functions one after the other, in no list", "not []"]),
+        (
+            lambda saga, data: asyncio.get_running_loop(),
+            ["no running event loop; there is none here", "in line"],
+        ),
         (_swallows, ["went on behind fetch"]),
         (_swallows_and_returns, ["went on behind fetch"]),
     ],
@@ -65,8 +75,34 @@ def test_what_makes_no_sense_is_told_and_nothing_is_done(
     assert world.calls == []
 
 
+def _deeper(data: Any) -> Any:
+    return data["deeper"]
+
+
+async def _subscripts(saga: Any, data: Any) -> Any:
+    return post(saga)["receipt"]
+
+
+async def _gathers(saga: Any, data: Any) -> Any:
+    await asyncio.sleep(1)
+
+
+async def _lists(saga: Any, data: Any) -> Any:
+    await saga.parallel([post(saga)])
+
+
 @pytest.mark.parametrize(
-    ("body", "words"), [(_forgets, ["not awaited"]), (_sleeps, ["awaited something else"])]
+    ("body", "words"),
+    [
+        (_forgets, ["not awaited", "(in line ", "functions.py)"]),
+        (_sleeps, ["awaited something else", "of _sleeps, test_records.py)"]),
+        (
+            _subscripts,
+            ["'NotAwaited' object is not subscriptable; did you forget await?", "of _subscripts, "],
+        ),
+        (_gathers, ["no running event loop; there is none here", "what else has to be done is a step"]),
+        (_lists, ["in no list and without lambda, not [<post, not awaited>]", "of _lists, "]),
+    ],
 )
 def test_an_asynchronous_function_awaits_nothing_else(
     play: Callable[..., Play], world: shop.World, body: Body, words: list[str]

@@ -30,6 +30,12 @@ def test_an_option_that_nobody_knows_is_refused() -> None:
         durable_saga("Wrong", deadlin=3)
     with pytest.raises(TypeError, match="saga type's name first"):
         durable_saga(functions.errand)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"yielding has a yield: a durable function asks by saga.step"):
+
+        @durable_saga("Wrong")
+        def yielding(saga: Any, data: Any) -> Any:
+            yield saga.step("pay", "PayService.Pay")
+
     with pytest.raises(TypeError, match=r"calls lonely\(saga, data\), which it does not take"):
 
         @durable_saga("Wrong")
