@@ -10,11 +10,13 @@ from django.core.checks import CheckMessage, Error, Info, Tags, Warning, registe
 from django.db import OperationalError, ProgrammingError, router
 
 from sagas import SagaOrchestrator, conf, orchestrator, registry
+from sagas.core import messages as m
 from sagas.core.cron import InvalidExpression
 from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
 from sagas.core.place import place
 from sagas.engine.periodic import cron_of
 from sagas.models import Saga
+from sagas.orchestrator import rehearsal
 from sagas.orchestrator.start import check_data, check_names
 from sagas.spelling import misspelt
 
@@ -121,7 +123,25 @@ def _check_saga_type(author: Any) -> list[CheckMessage]:
         return [Error(str(wrong), hint=hint, obj=where, id="sagas.E005")]
     except Exception as fault:  # an author's code may raise anything
         return [_define_steps_raised(author, fault, where)]
-    return [*_unhandled(pinned, where), *_unborn(pinned, where)]
+    begun = _begun(author, pinned)
+    if isinstance(begun, str):
+        text = f"{author.saga_type}: with its sample_data the function fails: {begun}."
+        return [Error(text, hint="Mend the function, or sample_data.", obj=where, id="sagas.E010")]
+    return [*_unhandled(begun, where), *_unborn(begun, where)]
+
+
+def _begun(author: Any, pinned: SagaDefinition) -> SagaDefinition | str:
+    """Return the definition with the first steps that a function asks for, called with its sample data; or its error.
+
+    Nothing is carried out, so that is as far as it goes: the function has no result to go on with.
+    """
+    sample = getattr(author, "sample_data", None)
+    if not pinned.growing or sample is None:
+        return pinned
+    said = rehearsal.begin(pinned, check_data(author, sample))
+    if isinstance(said, m.Unserved):
+        return said.error
+    return pinned.grown(said.steps) if isinstance(said, m.Grown) else pinned
 
 
 def _misspelt() -> Iterator[CheckMessage]:

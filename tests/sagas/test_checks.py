@@ -14,12 +14,14 @@ from pydantic import BaseModel
 from sagas import (
     Choreography,
     Reaction,
+    Rejected,
     SagaOrchestrator,
     SagaStep,
     approval,
     checks,
     child,
     command,
+    durable_saga,
     registry,
     spelling,
     subscribe,
@@ -430,3 +432,61 @@ def test_whom_a_definition_asks_that_needs_data_is_not_known_before(define: Defi
         saga_type="Sampled",
     )
     assert "Sampled: step ok asks the group nobodies" in said(checks.check_approvers(["default"]))[1]
+
+
+# Durable functions
+
+
+@pytest.fixture
+def function(define: Define) -> Iterator[Callable[..., list[CheckMessage]]]:
+    """Make a durable function that exists for one test, and return what the checks say about it."""
+
+    def make(body: Callable[..., Any], **options: Any) -> list[CheckMessage]:
+        durable_saga("Trial", **{"sample_data": {"item": "book"}, **options})(body)
+        return checks.check_saga_types()
+
+    with mock.patch.dict(registry._commands):
+        yield make
+
+
+def test_a_function_is_tried_with_its_sample_data_as_far_as_it_goes(function: Any) -> None:
+    def sound(saga: Any, data: Any) -> Any:
+        fetched = saga.step("fetch", "FetchService.Fetch", input={"item": data["item"]})
+        raise AssertionError(f"nobody was called, so there is no {fetched}")
+
+    assert function(sound) == []
+
+
+def test_what_is_wrong_with_a_function_is_told_with_its_line(function: Any) -> None:
+    def wrong(saga: Any, data: Any) -> Any:
+        saga.step("fetch", "FetchService.Fetch", input={"item": data["itme"]})
+
+    id_, text, hint = said(function(wrong))
+    assert id_ == "sagas.E010"
+    line = wrong.__code__.co_firstlineno + 1
+    assert text == (
+        f"Trial: with its sample_data the function fails: KeyError: 'itme' (in line {line} of wrong, test_checks.py)."
+    )
+    assert "sample_data" in hint
+
+
+def test_a_function_without_sample_data_is_not_tried(function: Any) -> None:
+    assert function(lambda saga, data: data["nothing"], sample_data=None) == []
+
+
+def test_of_a_functions_first_steps_handlers_and_children_are_looked_for(function: Any) -> None:
+    def asks(saga: Any, data: Any) -> Any:
+        saga.parallel(
+            lambda: saga.step("fetch", "FetchService.Fetsh"), lambda: saga.child("trail", "Trail", {})
+        )
+
+    unhandled, unborn = function(asks)
+    assert (unhandled.id, unborn.id) == ("sagas.E007", "sagas.E009")
+    assert "nobody handles FetchService.Fetsh, the action of step fetch" in unhandled.msg
+
+
+def test_a_function_may_turn_its_sample_data_down(function: Any) -> None:
+    def refuses(saga: Any, data: Any) -> Any:
+        raise Rejected("not today")
+
+    assert function(refuses) == []
