@@ -136,6 +136,7 @@ def _stranding(finding: stranded.Finding) -> CheckMessage:
         hint = "If this code replaces that process, too, it would strand them."
         return Info(str(finding), hint=hint, id="sagas.I005")
     hint = "docs/deploying-changes.md says how to rename an action, drop a step or retire a type."
+    hint = f"{finding.remedy} {hint}".lstrip()
     return Warning(str(finding), hint=hint, id="sagas.W013")
 
 

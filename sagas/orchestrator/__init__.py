@@ -37,7 +37,7 @@ from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import Imported, import_saga
 from sagas.orchestrator.operators import permission
 from sagas.orchestrator.personal import permitted, personal, seen_by
-from sagas.orchestrator.remapping import Affected, Remapped, affected, remap
+from sagas.orchestrator.remapping import Affected, Remapped, affected, at_misconfigured, remap
 from sagas.orchestrator.replies import (
     Answered,
     Delivered,
@@ -88,6 +88,7 @@ __all__ = [
     "approvals_count",
     "approvals_for",
     "as_uuid",
+    "at_misconfigured",
     "bars",
     "call_back",
     "compensation_completed",

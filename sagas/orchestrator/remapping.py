@@ -62,6 +62,12 @@ class Remapped:
     """Those that were left as they are, and why."""
 
 
+def at_misconfigured(ids: Iterable[UUID]) -> list[tuple[UUID, str]]:
+    """Return which of these sagas have a step that somebody has to try again once its mistake is mended."""
+    stopped = Step.objects.filter(saga_id__in=ids, attention=Attention.MISCONFIGURED.value)
+    return list(stopped.order_by("saga_id", "name").values_list("saga_id", "name"))
+
+
 def affected(names: Names, saga_type: str | None = None) -> list[Affected]:
     """Say what :func:`remap` would change: a few statements for each step, however many sagas. Raises Invalid."""
     _check_names(names)

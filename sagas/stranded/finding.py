@@ -1,11 +1,14 @@
 """What is said of the sagas that would be stranded."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+
+from sagas import registry
 
 #: How many sagas are named for each finding.
 EXAMPLES = 3
@@ -58,6 +61,23 @@ class Finding:
         if self.sagas > 1:
             return f"{self.sagas} running sagas of type {self.saga_type}, {self.examples[0]} among them: {self.why}."
         return f"Running saga {', '.join(self.examples)} of type {self.saga_type}: {self.why}."
+
+    @property
+    def remedy(self) -> str:
+        """What helps where only a name has changed; empty where it is no matter of names."""
+        if self.kind == "handler":
+            close = difflib.get_close_matches(self.name, registry.commands(), n=1)
+            now = close[0] if close else "NEW.NAME"
+            return (
+                f'If it has another name now, write @command("{now}", formerly=("{self.name}",)), which serves both;'
+                f" or, where no old code runs any more, `saga remap {self.name} {now}`. Else bring its handler back."
+            )
+        if self.kind == "function":
+            return (
+                "If only a command has another name now, say `formerly` at its handler, or `saga remap` it; what has"
+                f" stopped at misconfigured by then waits for `saga retry ID --step {self.step} --reason …`."
+            )
+        return ""
 
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""

@@ -348,3 +348,24 @@ def test_the_command_says_what_was_left(errand: Any, deploy: Any, run: Any) -> N
     assert (code, out) == (1, "")
     assert "being executed right now" in err
     assert "1 being executed right now" in run("remap", OLD, NEW, "--dry-run")[2]
+
+
+def test_the_check_says_that_a_name_may_have_changed(errand: Any, deploy: Any, run: Any) -> None:
+    errand()
+    deploy(OLD, "PayService.PayNow")
+    code, _, err = run("check")
+    assert code == 1
+    assert f"nobody handles {OLD}" in err
+    assert f'write @command("PayService.PayNow", formerly=("{OLD}",)), which serves both' in err
+    assert f"`saga remap {OLD} PayService.PayNow`" in err
+
+
+def test_what_stopped_before_is_named_with_the_verb_that_it_waits_for(
+    errand: Any, deploy: Any, run: Any
+) -> None:
+    saga = errand()
+    Step.objects.filter(saga=saga, name="fetch").update(attention="misconfigured")
+    deploy()
+    code, _, err = run("remap", OLD, NEW, "--reason", "renamed")
+    assert code == 0
+    assert f"{saga.pk} has stopped at misconfigured before: `saga retry {saga.pk} --step fetch" in err

@@ -171,6 +171,8 @@ def test_a_deploy_check_runs_every_function_under_way_and_names_those_that_diffe
     with functions.doing(without):
         (found,) = stranded.findings()
     assert (found.kind, found.sagas, list(found.ids)) == ("function", 1, [waiting.saga.pk])
+    assert "say `formerly` at its handler, or `saga remap` it" in found.remedy
+    assert "`saga retry ID --step function" in found.remedy
     assert (
         "the record has step pay (PayService.Pay), and the code ends without asking for it any more"
         in str(found)

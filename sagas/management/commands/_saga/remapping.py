@@ -38,12 +38,16 @@ def remap(desk: Desk, options: dict[str, Any]) -> None:
     asked = orchestrator.Asked(
         operator=user_named(options["operator"]), via="command", reason=options["reason"]
     )
-    done, left = 0, {}
+    done, left, stopped = 0, {}, list[Any]()
     for batch in orchestrator.remap(names, asked, options["saga_type"]):
         for saga_id in batch.done:
             desk.give(saga_id)
         done, left = done + len(batch.done), left | dict(batch.left)
+        stopped += orchestrator.at_misconfigured(batch.done)
     desk.say(f"{done} saga{'' if done == 1 else 's'} changed.")
+    for saga_id, step in stopped:
+        retry = f"`saga retry {saga_id} --step {step} --reason …`"
+        desk.say(f"{saga_id} has stopped at misconfigured before: {retry} if that was it.")
     for saga_id, why in left.items():
         desk.say(f"{saga_id} was left as it is: {why}")
     if left:

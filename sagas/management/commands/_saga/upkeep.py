@@ -48,7 +48,7 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
     uncertain = [finding for finding in found if finding.elsewhere and not options["alone"]]
     lost = [finding for finding in found if finding not in uncertain]
     problems = [*system_problems(checks.WARNING), *server_problems(), *map(str, lost), *_unstarted()]
-    for said in (*problems, *advice()):
+    for said in (*problems, *advice(), *dict.fromkeys(each.remedy for each in lost if each.remedy)):
         desk.say(said)
     for finding in uncertain:
         desk.say(f"To be sure of: {finding} If this code shall replace that process, say --alone.")
