@@ -3,7 +3,8 @@
 What is decided is decided by the very code that decides in earnest; only the answers are made up.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from sagas.core import messages as m
 from sagas.core.commands import DueCommand
 from sagas.core.decide import Refused
 from sagas.core.waits import OF_CHILDREN
-from sagas.core.words import Direction, StepStatus, Verdict
+from sagas.core.words import Direction, SagaState, StepStatus, Verdict
 from sagas.testing import answers as a
 from sagas.testing.calling import call_handler
 from sagas.testing.play import Play, author_of, is_function, is_probe, is_undo
@@ -55,6 +56,11 @@ class Story:
 
     def __init__(self, author: Any, data: Mapping[str, Any], handled: bool) -> None:
         self.play = Play(author, data)
+        if self.play.definition.flow is not None:
+            raise TypeError(
+                f"{author.saga_type} is a choreography, and a story says what commands are answered: what subscribers"
+                f" publish is played by drill({type(author).__name__}), as docs/testing-sagas.md says."
+            )
         self._script: dict[Place, list[a.Answer]] = {}
         self._usual: a.Answer = a.handled() if handled else a.completes()
         self._told = 0
@@ -178,9 +184,25 @@ class Story:
             took = self.play.now - self.play.began
             if took > limit:
                 check.off.append(f"within: expected at most {limit}, but it took {took}")
+        if check.off or progress.state is SagaState.COMPLETED:
+            check.off += self._unasked()
         if check.off:
             self._fail(check.off)
         return self
+
+    def _unasked(self) -> Iterator[str]:
+        """Yield what was said of steps that a function has not asked for: a misspelt one, most likely.
+
+        Before its end that proves nothing, and where the saga has turned back it may not have come to them.
+        """
+        definition = self.play.definition
+        if not definition.growing:
+            return
+        names = [name for name in definition.names if not is_function(definition, name)]
+        for name in dict.fromkeys(place.step for place in self._script if place.step not in definition.names):
+            close = difflib.get_close_matches(name, names, n=1)
+            meant = f"did you mean {close[0]}?" if close else f"it has asked for {', '.join(names) or 'none'}"
+            yield f"when({name!r}, …): the function has not asked for such a step; {meant}"
 
     # What is played
 

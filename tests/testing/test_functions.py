@@ -7,7 +7,7 @@ import pytest
 
 from participants.models import Account
 from sagas import Rejected, Retry, durable_saga
-from sagas.testing import CannotDrill, DrillFailed, completes, drill, given, rejects, unknown
+from sagas.testing import CannotDrill, DrillFailed, completes, drill, given, rejects, undo, unknown
 from tests.testing import broken
 
 TWICE = Retry(max_attempts=2, first=1.0)
@@ -45,6 +45,24 @@ def test_a_story_of_a_function_is_told_as_any_other() -> None:
         sent=["BookingService.Take", "BookingService.Charge", "BookingService.Mail"],
         results={"function": 7},
     )
+
+
+def test_a_when_about_a_step_that_the_function_never_asks_for_is_told() -> None:
+    story = given(stays).when("chrage", completes({"amount": 7}))
+    with pytest.raises(AssertionError) as off:  # the function stops: what it was to be charged is missing
+        story.then(state="completed")
+    assert "• when('chrage', …): the function has not asked for such a step; did you mean charge?" in str(
+        off.value
+    )
+    story = given(stays).when("charge", completes({"amount": 7})).when(undo("zoo"), rejects())
+    with pytest.raises(AssertionError, match=r"when\('zoo', …\): .* it has asked for place, charge"):
+        story.then(state="completed")
+
+
+def test_a_when_about_a_step_that_may_yet_come_is_believed() -> None:
+    story = given(stays).when("place", unknown(inbox=False)).when("thanks", rejects("no such address"))
+    story.then(attention="outcome_unknown").operator("resolve", "place", outcome="done")
+    story.then(state="failed", error="no such address")
 
 
 def test_the_other_way_is_gone_when_a_step_is_rejected() -> None:

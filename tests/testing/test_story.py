@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from participants.sagas import OrderFulfillment
+from participants.sagas import OrderChoreography, OrderFulfillment
 from sagas import CANNOT_UNDO, Retry, SagaOrchestrator, SagaStep, approval, command, timer
 from sagas.testing import completes, given, handled, late, probe, promises, rejects, undo, unknown, unseen
 
@@ -238,3 +238,8 @@ def test_a_promised_reply_comes_from_outside_or_does_not() -> None:
     signed().after(timedelta(days=60)).then(state="failed", compensated=["reserve", "notary"])
     with pytest.raises(AssertionError, match="reserve has no open action"):
         signed().replied("reserve", completes())
+
+
+def test_a_choreography_has_no_story_and_the_way_to_play_it_is_told() -> None:
+    with pytest.raises(TypeError, match=r"OrderChoreography is a choreography.* drill\(OrderChoreography\)"):
+        given(OrderChoreography)
