@@ -19,6 +19,7 @@ from sagas.models import Saga
 from sagas.orchestrator import rehearsal
 from sagas.orchestrator.start import check_data, check_names
 from sagas.spelling import misspelt
+from sagas.unrepeatable import unrepeatable
 
 TAG = "sagas"
 #: Of an approval that asks a group or a permission which is not there.
@@ -49,7 +50,7 @@ def check_saga_types(**_: Any) -> list[CheckMessage]:
         return found
     for _name, author in sorted(registry.saga_types().items()):
         found += _check_saga_type(author)
-    return [*found, *_misspelt()]
+    return [*found, *_misspelt(), *_unrepeatable()]
 
 
 @register(Tags.database, TAG)
@@ -150,6 +151,15 @@ def _misspelt() -> Iterator[CheckMessage]:
     for where, text in dict.fromkeys(told for each in classes for told in misspelt(each)):
         hint = "Rename it; what is for yourself only may begin with an underscore."
         yield Warning(text, hint=hint, obj=where, id="sagas.W016")
+
+
+def _unrepeatable() -> Iterator[CheckMessage]:
+    """Yield a warning for each call in a durable function that is another in each run."""
+    for saga_type, author in sorted(registry.saga_types().items()):
+        if getattr(author, "growing", False):
+            for text in unrepeatable(type(author).function):
+                hint = "docs/durable-functions.md says what must be the same in each run."
+                yield Warning(f"{saga_type}: {text}.", hint=hint, obj=_class_of(author), id="sagas.W017")
 
 
 def _class_of(author: Any) -> str:

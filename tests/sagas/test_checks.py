@@ -1,6 +1,10 @@
 """The start-up checks: which class, what is wrong, and what would help."""
 
+import random
+import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from functools import wraps
 from typing import Any
 from unittest import mock
@@ -483,6 +487,42 @@ def test_of_a_functions_first_steps_handlers_and_children_are_looked_for(functio
     unhandled, unborn = function(asks)
     assert (unhandled.id, unborn.id) == ("sagas.E007", "sagas.E009")
     assert "nobody handles FetchService.Fetsh, the action of step fetch" in unhandled.msg
+
+
+def _parcel() -> str:
+    return f"parcel {uuid.uuid4()}"
+
+
+@pytest.mark.parametrize("sample", [None, {"item": "book"}])
+def test_what_is_another_in_each_run_of_a_function_is_told_with_its_line(function: Any, sample: Any) -> None:
+    def wrong(saga: Any, data: Any) -> Any:
+        saga.step(_parcel(), "FetchService.Fetch")
+        time.sleep(1)
+        return [datetime.now(), saga.now, random.choice([1, 2])]
+
+    found = function(wrong, sample_data=sample)
+    assert {each.id for each in found} == {"sagas.W017"}
+    line = wrong.__code__.co_firstlineno
+    assert sorted(each.msg for each in found) == [
+        f"Trial: line {_parcel.__code__.co_firstlineno + 1} of _parcel, test_checks.py, calls uuid.uuid4(), which is"
+        " another in each run; draw in a step, or use saga.id.",
+        f"Trial: line {line + 2} of wrong, test_checks.py, calls time.sleep(), which holds up its worker, again in"
+        " each run; saga.wait(…) waits, and holds nobody.",
+        f"Trial: line {line + 3} of wrong, test_checks.py, calls datetime.now(), which is another in each run;"
+        " saga.now is the same in all of them.",
+        f"Trial: line {line + 3} of wrong, test_checks.py, calls random.choice(), which is another in each run; draw"
+        " in a step, or use saga.id.",
+    ]
+
+
+def test_what_only_looks_so_is_not_told(function: Any) -> None:
+    def sound(saga: Any, data: Any) -> Any:
+        random, now = data, saga.now
+        random.get("choice")
+        datetime.fromisoformat(now.isoformat())
+        return saga.step("fetch", "FetchService.Fetch")
+
+    assert function(sound) == []
 
 
 def test_a_function_may_turn_its_sample_data_down(function: Any) -> None:
