@@ -49,7 +49,7 @@ class SagaTypes(KnownValues):
 
 
 class AtStep(admin.SimpleListFilter):
-    """One step, as the link from the desk's list names it; it is shown where it is set, and not offered."""
+    """One step, as a link may name it; it is shown where it is set, and not offered."""
 
     title = "step"
     parameter_name = "step"

@@ -84,20 +84,6 @@ class Filters:
         """The filters as a query string."""
         return urlencode(self.active)
 
-    @property
-    def in_admin(self) -> str:
-        """The query string with which the admin, where verbs act on many at once, lists what asks for a person here.
-
-        Empty where the admin has no such filters: it would list more, and who selects all of it would act on that.
-        """
-        if self.active.keys() - {"attention", "type", "step"} or not self.attention:
-            return ""
-        asking = (
-            {"attention__isnull": "False"} if self.attention == ANY else {"attention__exact": self.attention}
-        )
-        narrower = {"saga_type": self.type, "step": self.step}
-        return urlencode({**asking, **{name: value for name, value in narrower.items() if value}})
-
     def without(self, *names: str) -> str:
         """The query string with some filters taken away."""
         return urlencode({k: v for k, v in self.active.items() if k not in names})

@@ -2,7 +2,18 @@
 
 from django.urls import path, register_converter
 
-from sagas.dashboard.views import approvals, audit, overview, probes, queues, saga, sagas, types, verb
+from sagas.dashboard.views import (
+    approvals,
+    audit,
+    overview,
+    probes,
+    queues,
+    saga,
+    sagas,
+    selected,
+    types,
+    verb,
+)
 from sagas.orchestrator import VERBS
 
 
@@ -23,6 +34,7 @@ register_converter(VerbConverter, "verb")
 urlpatterns = [
     path("", overview.overview, name="overview"),
     path("sagas/", sagas.saga_list, name="saga-list"),
+    path("sagas/selected/<verb:verb>/", selected.selected_verb, name="selected-verb"),
     path("sagas/<uuid:saga_id>/", saga.saga_detail, name="saga-detail"),
     path("sagas/<uuid:saga_id>/log/", saga.saga_log, name="saga-log"),
     path("sagas/<uuid:saga_id>/<verb:verb>/", verb.saga_verb, name="saga-verb"),

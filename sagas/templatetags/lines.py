@@ -47,7 +47,8 @@ def saga_line(row: "Row") -> SafeString:
     glance = format_html(_FLAG, glyph("attention"), row.glance) if saga.attention else timed(row.glance)
     return mark_safe(  # noqa: S308
         f"""<tr class="saga saga--{saga.state}{asks}" data-saga="{saga.pk}" data-version="{saga.version}">
-  <td class="saga__state">{state}</td>
+  <td class="saga__state"><input class="saga__pick" type="checkbox" name="saga" value="{saga.pk}" form="selected" \
+aria-label="Select {known}">{state}</td>
   <th scope="row" class="saga__name"><a href="{address(saga.pk)}" title="{name}">{known}</a><span class="saga__type">\
 {escape(saga.saga_type)}{imported}</span></th>
   <td class="saga__steps">{dots(row.dots)}</td>

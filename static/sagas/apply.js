@@ -35,9 +35,11 @@ export function applyRow(saga) {
     const template = document.createElement("template");
     template.innerHTML = saga.row;
     const fresh = template.content.firstElementChild;
-    const focused = old.contains(document.activeElement);
+    const focused = old.contains(document.activeElement) && document.activeElement;
+    const pick = fresh.querySelector(".saga__pick");
+    pick.checked = old.querySelector(".saga__pick").checked;
     old.replaceWith(fresh);
-    if (focused) fresh.querySelector("a")?.focus();
+    if (focused) (focused.matches(".saga__pick") ? pick : fresh.querySelector("a"))?.focus();
     fresh.classList.add("changed");
     settle(fresh);
   }
@@ -53,9 +55,10 @@ export function applySaga(place, saga) {
 }
 
 // A verb's page keeps what is being typed, and only says that its preview is old, where that matters.
-export function movedOn(place, saga) {
-  if (saga.version <= +place.dataset.version) return;
-  document.getElementById("moved-on")?.removeAttribute("hidden");
+export function movedOn(saga) {
+  const shown = document.querySelector(`main [data-saga="${saga.id}"]`);
+  if (!shown || saga.version <= +shown.dataset.version) return;
+  shown.querySelector("[data-moved-on]")?.removeAttribute("hidden");
   for (const claim of document.querySelectorAll("[data-as-now]")) claim.hidden = true; // it is no longer so
 }
 

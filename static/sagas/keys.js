@@ -1,4 +1,4 @@
-// The keyboard: / finds, j and k walk a table's rows, g and a letter goes somewhere, ? tells.
+// The keyboard: / finds, j and k walk a table's rows, x selects one, g and a letter goes somewhere, ? tells.
 const PLACES = { o: "/", s: "/sagas/", q: "/queues/", a: "/audit/", t: "/types/" };
 let going = 0;
 let off = false;
@@ -17,6 +17,8 @@ export function keys() {
       help.showModal();
     } else if (event.key === "j" || event.key === "k") {
       walk(event.key === "j" ? 1 : -1);
+    } else if (event.key === "x") {
+      document.activeElement.closest(".sagas--pick tr")?.querySelector(".saga__pick")?.click();
     } else if (event.key === "g") {
       going = Date.now();
     } else if (Date.now() - going < 1000 && PLACES[event.key]) {

@@ -49,7 +49,7 @@ function receive(frame) {
   failures = 0;
   if (frame.now) ahead.ms = frame.now - Date.now();
   for (const saga of frame.sagas || []) {
-    if (saga.row) "verbPage" in place.dataset ? movedOn(place, saga) : applyRow(saga);
+    if (saga.row) "verbPage" in place.dataset ? movedOn(saga) : applyRow(saga);
     if (saga.regions) applySaga(place, saga);
   }
   if (frame.overview) applyRegions(place, frame.overview);

@@ -7,7 +7,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from sagas import registry
+from sagas import orchestrator, registry
 from sagas.core.words import Attention, SagaState
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.filters import Filters
@@ -15,6 +15,8 @@ from sagas.dashboard.paging import keyset
 from sagas.dashboard.rows import for_rows, rows
 from sagas.dashboard.searching import LEAST, find
 from sagas.dashboard.words import WAITS, attention_text
+from sagas.orchestrator import VERBS
+from sagas.several import SEVERAL
 
 #: Where a list comes from that was asked for in the search box, in vain.
 SEARCH = "search"
@@ -33,6 +35,7 @@ def saga_list(request: HttpRequest) -> HttpResponse:
         "states": list(SagaState),
         "waits": list(WAITS.items()),
         "attentions": [(a.value, attention_text(a)) for a in reversed(Attention)],
+        "several": [(v, VERBS[v]) for v in SEVERAL if request.user.has_perm(orchestrator.permission(v))],
         "types": sorted(registry.saga_types()),
         "live_query": request.GET.urlencode(),
         "empty": _empty(filters, searched=request.GET.get("from") == SEARCH),
