@@ -11,6 +11,8 @@ from sagas.models import Saga
 LEAST = 8
 #: An id's end, as the pages show it.
 _END = re.compile(r"(?:…|\.{3})?([0-9a-f]{8})")
+#: Spellings of a correlation id's beginning that are followed at once; each letter of each asks the index.
+SPELLINGS = 16
 #: So many of the newest sagas are looked at for an id's end, which no index has.
 NEWEST = 100_000
 
@@ -43,12 +45,31 @@ def _begun(text: str) -> UUID | Filters | None:
 
 
 def _correlated(text: str) -> UUID | Filters | None:
-    """Look for how a correlation id begins: as it was typed, in small letters, in capitals. Each is a range."""
-    for spelling in dict.fromkeys((text, text.lower(), text.upper())):
-        listed = Filters(correlation=spelling)
-        if listed.apply().exists():
-            return _named(spelling) or listed
-    return None
+    """Look for how a correlation id begins: as it was typed, in small letters, in capitals, or in whatever case."""
+    written = (each for each in dict.fromkeys((text, text.lower(), text.upper())) if _begins_one(each))
+    spelling = next(written, None) or _spelled(text)
+    return _named(spelling) or Filters(correlation=spelling) if spelling else None
+
+
+def _begins_one(spelling: str) -> bool:
+    """Whether a correlation id begins so; it is a range of the index."""
+    return Filters(correlation=spelling).apply().exists()
+
+
+def _spelled(text: str) -> str | None:
+    """Return how a correlation id that begins so is written, whatever the case of its letters; None if none does.
+
+    Letter by letter: no index knows of case, but of all the spellings of a beginning few are the beginning of an id.
+    """
+    spellings = [""]
+    for letter in text:
+        cases = dict.fromkeys((letter, letter.lower(), letter.upper()))
+        spellings = [begun + case for begun in spellings for case in cases]
+        if len(cases) > 1:
+            spellings = [each for each in spellings if _begins_one(each)]
+        if not 0 < len(spellings) <= SPELLINGS:
+            return None
+    return next(filter(_begins_one, spellings), None)
 
 
 def _ended(text: str) -> UUID | None:

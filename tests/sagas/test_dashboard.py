@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -380,6 +381,24 @@ def test_search_takes_a_correlation_id_in_small_letters_and_in_capitals(desk: Cl
         found = Saga.objects.get(correlation_id=name)
         there = reverse("saga-detail", args=[found.pk])
         assert desk.get(reverse("search"), {"q": typed}).headers["Location"] == there
+
+
+def test_search_takes_a_correlation_id_in_whatever_case_it_is_typed(desk: Client, done: Saga) -> None:
+    for name in ("Ord-Paris-7", "Ord-Paris-8", "oRbit-1", "Ört-1"):
+        Saga.objects.filter(pk=with_id(done, str(uuid7())).pk).update(correlation_id=name)
+    for typed, name in (("ord-paris-7", "Ord-Paris-7"), ("ORD-pARIS-8", "Ord-Paris-8"), ("örT-1", "Ört-1")):
+        there = reverse("saga-detail", args=[Saga.objects.get(correlation_id=name).pk])
+        assert desk.get(reverse("search"), {"q": typed}).headers["Location"] == there
+    assert len(desk.get(reverse("search"), {"q": "ORD-paris"}, follow=True).context["rows"]) == 2
+    assert "from=search" in desk.get(reverse("search"), {"q": "ord-rome"}).headers["Location"]
+
+
+def test_of_very_many_spellings_none_is_looked_for(desk: Client, done: Saga) -> None:
+    for begin in map("".join, product(*(letter + letter.upper() for letter in "abcde"))):
+        Saga.objects.filter(pk=with_id(done, str(uuid7())).pk).update(correlation_id=begin + "-7")
+    with CaptureQueriesContext(connection) as queries:
+        assert "from=search" in desk.get(reverse("search"), {"q": "aBcDe-8x"}).headers["Location"]
+    assert len(queries) < 100
 
 
 def test_a_search_in_vain_says_what_was_searched_for(desk: Client, done: Saga) -> None:
