@@ -6,7 +6,7 @@ from typing import Any
 
 from sagas import orchestrator
 from sagas.drills import Cause, Grid, causes, grids
-from sagas.models import Drill
+from sagas.models import Definition, Drill
 from sagas.orchestrator.start import check_data
 
 
@@ -20,15 +20,22 @@ class Drilled:
     """What did not hold, each with a trace."""
     changed: bool
     """The steps are no longer those that were drilled."""
+    other: bool
+    """What the page shows is another definition, of a saga whose data gave it other steps than the sample data."""
 
 
-def drill_of(saga_type: str, author: Any) -> Drilled | None:
-    """Return the type's last drill, if there was one."""
+def drill_of(saga_type: str, author: Any, shown: Definition | None) -> Drilled | None:
+    """Return the type's last drill, if there was one; ``shown`` is the definition that the page shows."""
     drill = Drill.objects.filter(pk=saga_type).first()
     if drill is None:
         return None
+    digest = drill.definition_digest
     return Drilled(
-        drill, list(grids(drill.table)), causes(drill.table), _digest(author) != drill.definition_digest
+        drill,
+        list(grids(drill.table)),
+        causes(drill.table),
+        changed=_digest(author) != digest,
+        other=shown is not None and shown.digest != digest,
     )
 
 

@@ -1,11 +1,12 @@
 """A type's definitions in flight, side by side, and what of them the present code does not have."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sagas import registry, stranded
 from sagas.core.definition import step_from
+from sagas.core.differences import Difference, differences
 from sagas.dashboard.outline import waits_text
 from sagas.models import Definition
 
@@ -23,11 +24,23 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A step, as one of the definitions has it, and how that differs from the newest of them."""
+
+    commands: Sequence[Command] | None
+    """None where it has no such step."""
+    since: str = ""
+    """What became of the whole step: added or removed."""
+    changes: Sequence[Difference] = ()
+    """What became of its settings."""
+
+
+@dataclass(frozen=True)
 class Row:
-    """A step, as each of the definitions has it; None where one has no such step."""
+    """A step, as each of the definitions has it."""
 
     step: str
-    cells: Sequence[Sequence[Command] | None]
+    cells: Sequence[Cell]
     differs: bool
 
 
@@ -37,6 +50,8 @@ class Versions:
 
     columns: Sequence[tuple[Definition, int]]
     rows: Sequence[Row]
+    whole: Sequence[Sequence[Difference]]
+    """For each, what became of what is no step's: deadline, flow, the order of the steps; empty if nothing did."""
     more: int
     """Definitions in flight that are not shown."""
     findings: Sequence[stranded.Finding]
@@ -51,7 +66,9 @@ def versions_of(saga_type: str) -> Versions:
     steps = [{s["name"]: s for s in each.definition.document["steps"]} for each in shown]
     names = list(dict.fromkeys(name for those in steps for name in those))
     rows = [_row(name, [those.get(name) for those in steps]) for name in names]
-    return Versions(shown, rows, len(flying) - len(shown), _findings(saga_type) if flying else ())
+    whole = [_whole(each.definition.document, shown[0].definition.document) for each in shown]
+    findings = _findings(saga_type) if flying else ()
+    return Versions(shown, rows, whole if any(whole) else (), len(flying) - len(shown), findings)
 
 
 def _findings(saga_type: str) -> Sequence[stranded.Finding]:
@@ -59,11 +76,29 @@ def _findings(saga_type: str) -> Sequence[stranded.Finding]:
 
 
 def _row(name: str, steps: Sequence[Mapping[str, Any] | None]) -> Row:
-    cells = [_cell(step) if step is not None else None for step in steps]
-    return Row(name, cells, any(step != steps[0] for step in steps))
+    return Row(name, [_cell(step, steps[0]) for step in steps], any(step != steps[0] for step in steps))
 
 
-def _cell(step: Mapping[str, Any]) -> list[Command]:
+def _cell(step: Mapping[str, Any] | None, newest: Mapping[str, Any] | None) -> Cell:
+    if step is None:
+        return Cell(None, "added" if newest is not None else "")
+    if newest is None:
+        return Cell(_commands(step), "removed")
+    return Cell(_commands(step), changes=list(differences(step, newest)))
+
+
+def _whole(document: Mapping[str, Any], newest: Mapping[str, Any]) -> list[Difference]:
+    """Return what became of what is no step's."""
+    both = {s["name"] for s in document["steps"]} & {s["name"] for s in newest["steps"]}
+    return list(differences(_beside_steps(document, both), _beside_steps(newest, both)))
+
+
+def _beside_steps(document: Mapping[str, Any], both: Collection[str]) -> dict[str, Any]:
+    order = ", ".join(step["name"] for step in document["steps"] if step["name"] in both)
+    return {**{k: v for k, v in document.items() if k != "steps"}, "order of the steps": order}
+
+
+def _commands(step: Mapping[str, Any]) -> list[Command]:
     pinned = step_from(step)
     if waits := waits_text(pinned.timer, pinned.approval):
         return [Command("action", waits, handled=True)]

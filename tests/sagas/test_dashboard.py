@@ -1,6 +1,7 @@
 """The desk's pages: who may see them, what they show, and that looking changes nothing."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -15,11 +16,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from sagas import SagaStep, orchestrator
+from sagas import SagaStep, drills, orchestrator
 from sagas.core.definition import SagaDefinition
 from sagas.core.ids import uuid7
 from sagas.dashboard import overview, searching
 from sagas.dashboard.log import LONGEST
+from sagas.dashboard.versions import versions_of
 from sagas.engine import Pump
 from sagas.models import Definition, Event, OperatorAction, Process, Saga
 from tests.sagas import shop
@@ -467,6 +469,59 @@ def test_a_type_is_shown_as_its_newest_saga_was_started_whatever_was_undone_sinc
     page = text(desk.get(reverse("type-detail", args=["Errand"])))
     assert "FetchService.Fetch" in page
     assert "undo_fetch" not in page.partition("In flight")[0]
+
+
+def defined(saga: Saga, begin: str, steps: list[SagaStep], deadline: float | None = None) -> None:
+    """Record the same saga, under way, as of a newer definition."""
+    document = SagaDefinition("Errand", tuple(steps), deadline).document()
+    pin = Definition.objects.create(digest=begin * 64, saga_type="Errand", document=document)
+    same = {field.attname: getattr(saga, field.attname) for field in Saga._meta.concrete_fields}
+    del same["definition_id"]
+    Saga.objects.bulk_create([Saga(**same | {"id": uuid7(), "definition": pin, "idempotency_key": None})])
+
+
+def test_definitions_in_flight_say_in_what_they_differ_from_the_newest(desk: Client, held: Saga) -> None:
+    fetch, pay = (
+        SagaStep("fetch", "FetchService.Fetch", timeout=30),
+        SagaStep("pay", "PayService.Pay", hold=True),
+    )
+    defined(held, "a", [fetch, pay, SagaStep("post", "PostService.Post")], deadline=60.0)
+    defined(held, "b", [pay, replace(fetch, timeout=90, hold=True), SagaStep("wave", "PostService.Wave")])
+    shown = versions_of("Errand")
+    assert [definition.digest[0] for definition, _ in shown.columns][:2] == ["b", "a"]
+    rows = {row.step: row.cells[1] for row in shown.rows}
+    assert [tuple(each) for each in rows["fetch"].changes] == [
+        ("timeout", "changed", 30, 90), ("hold", "added", None, True)
+    ]  # fmt: skip
+    assert not rows["pay"].changes
+    assert (rows["post"].since, rows["wave"].since) == ("removed", "added")
+    assert [tuple(each) for each in shown.whole[1]] == [
+        ("deadline", "removed", 60, None), ("order of the steps", "changed", "fetch, pay", "pay, fetch")
+    ]  # fmt: skip
+    page = text(desk.get(reverse("type-detail", args=["Errand"])))
+    assert "<del>30.0</del> → <ins>90.0</ins>" in page
+    assert "no such step: added since" in page
+    assert "the saga as a whole" in page
+
+
+def test_definitions_that_are_alike_but_for_a_step_say_nothing_of_the_whole(desk: Client, held: Saga) -> None:
+    defined(held, "a", [SagaStep("fetch", "FetchService.Fetch")])
+    assert not versions_of("Errand").whole
+    assert "as a whole" not in text(desk.get(reverse("type-detail", args=["Errand"])))
+
+
+def test_a_drill_of_another_definition_than_the_one_shown_is_said_to_be_one(
+    desk: Client, errand: Any
+) -> None:
+    document = {"type": "Errand", "points": 0, "failing": 0, "table": [], "unreached": []}
+    said = "Drilled was another definition than the one shown above"
+    drills.keep({**document, "definition": errand().definition_id}, "")
+    assert said not in text(desk.get(reverse("type-detail", args=["Errand"])))
+    held = errand(hold=True)
+    page = text(desk.get(reverse("type-detail", args=["Errand"])))
+    assert f"{said}:" in page
+    assert f"not {held.definition_id[:8]}, which the newest saga was started with" in page
+    assert "The steps have changed since" not in page
 
 
 def test_the_types_say_what_asks_for_a_person_though_it_is_over(desk: Client, done: Saga) -> None:

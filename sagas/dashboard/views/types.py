@@ -69,7 +69,7 @@ def type_detail(request: HttpRequest, name: str) -> HttpResponse:
         "lines": lines_of(definition) if definition else (),
         "definition": definition,
         "versions": versions_of(name),
-        "drilled": drill_of(name, author),
+        "drilled": drill_of(name, author, pinned),
         "periodic": _periodic(author),
     }
     return page(request, "sagas/type_detail.html", context)
