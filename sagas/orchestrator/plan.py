@@ -7,6 +7,7 @@ from typing import Any
 from sagas.core import messages as m
 from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
 from sagas.core.differences import differences
+from sagas.core.flow import END
 from sagas.core.preview import PlannedCommand, Preview
 from sagas.core.waits import APPROVAL, CHILD, OF_CHILDREN
 from sagas.core.words import FORWARD, Attention, SagaState, StepStatus, Verdict
@@ -148,6 +149,9 @@ def _result(held: Held, message: m.Resolve) -> Iterator[str]:
 
 def _special(verb: str, step: str | None, held: Held) -> Iterator[str]:
     match verb:
+        case "retry" if held.definition.flow is not None and step == END:
+            yield "Nothing is called: it is only looked once more whether the saga can end."
+            yield "If it cannot, it waits for what is under way, and where nothing is, asks again at once."
         case "skip":
             yield f"{step} is left out: its action is not called, its result is null, there is nothing to undo."
         case "resolve":

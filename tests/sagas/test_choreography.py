@@ -280,6 +280,14 @@ def test_a_choreography_that_goes_nowhere_asks_at_its_end(
     assert step(saga, "end").error == "everything is delivered, and no TradeDone or TradeOff was published"
     with pytest.raises(Conflict, match="Name the event that ends it"):
         orchestrator.act(saga.pk, "resolve", asked(step="end", outcome="done"))
+    plan = orchestrator.preview(saga.pk, "retry", asked(step="end"))
+    assert (*plan.sentences[:2], plan.sentences[-1]) == (
+        "Nothing is called: it is only looked once more whether the saga can end.",
+        "If it cannot, it waits for what is under way, and where nothing is, asks again at once.",
+        "A person will still have to decide about end.",
+    )
+    orchestrator.act(saga.pk, "retry", asked(step="end"))
+    assert Saga.objects.get(pk=saga.pk).attention == "expectation_missed", "asks again at once"
     publish("MoneyAsked", {}, saga_id=saga.pk)
     pump.run(20)
     saga.refresh_from_db()
