@@ -1,11 +1,17 @@
 """What a step's node says: its state in a word, how far it is, and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from sagas.dashboard.timeline import BEGINS, ENDS
 from sagas.dashboard.words import STATUS_GLYPHS, WAITS
 from sagas.templatetags.desk import compact, moment, span
+
+#: Events after which a step asks for a person about its action; and those after which it does not any more.
+ASKS = {"StepHeld", "StepOutcomeUnknown"}
+MOVES = {*BEGINS, *ENDS}
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,32 @@ def _resting(step: Mapping[str, Any]) -> str:
 
 
 def _took(step: Mapping[str, Any]) -> str:
+    """Say how long its action took; for what it had to wait for people is not its own time."""
     begin, end = moment(step.get("dispatched_at")), moment(step.get("executed_at"))
-    return span((end - begin).total_seconds()) if begin and end else ""
+    if not begin or not end:
+        return ""
+    took, asked = (end - begin).total_seconds(), step.get("asked_seconds", 0)
+    if step.get("approval"):
+        return f"{span(took)} for a person"
+    return f"{span(took - asked)}, {span(asked)} for a person" if asked else span(took)
+
+
+def with_asked(
+    steps: Sequence[Mapping[str, Any]], events: Iterable[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return steps with how long the action of each waited for a person, as far as the events go back."""
+    done = {step["name"]: moment(step["executed_at"]) for step in steps}
+    since: dict[str, datetime] = {}
+    asked: dict[str, float] = {}
+    for event in events:
+        name, at = event["step"], moment(event["at"])
+        if at is None or (end := done.get(name)) is None or at > end:
+            continue
+        if name in since and event["type"] in MOVES:
+            asked[name] = asked.get(name, 0) + (at - since.pop(name)).total_seconds()
+        if event["type"] in ASKS:
+            since[name] = at
+    return [{**step, "asked_seconds": asked.get(step["name"], 0)} for step in steps]
 
 
 def _told(step: Mapping[str, Any], *, undoing: bool) -> str:

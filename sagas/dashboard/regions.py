@@ -18,6 +18,7 @@ from sagas.dashboard.beside import Beside, beside
 from sagas.dashboard.chrome import chrome
 from sagas.dashboard.graph import draw, latest
 from sagas.dashboard.log import LONGEST, log_of
+from sagas.dashboard.nodes import with_asked
 from sagas.dashboard.sequence import sequence
 from sagas.dashboard.timeline import timeline
 from sagas.models import Saga
@@ -113,7 +114,7 @@ def _context(
         "snapshot": snapshot,
         "why": snapshot["why"],
         "asks": [step["asked"] for step in snapshot["steps"] if step["asked"] and step["direction"]],
-        "graph": draw(latest(snapshot["steps"]), saga.state),
+        "graph": draw(latest(with_asked(snapshot["steps"], log.raw)), saga.state),
         "sequence": sequence(snapshot["steps"], log.raw),
         "timeline": timeline(
             _begun(snapshot["steps"]), log.raw, saga.created_at, drawn_to, _untaken(snapshot["steps"])

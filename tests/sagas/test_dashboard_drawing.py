@@ -18,7 +18,7 @@ from sagas.dashboard import words
 from sagas.dashboard.filters import Filters, first_id_at
 from sagas.dashboard.graph import GAP_X, WIDTH, draw
 from sagas.dashboard.log import Entry
-from sagas.dashboard.nodes import said
+from sagas.dashboard.nodes import said, with_asked
 from sagas.dashboard.outline import Line, lines_of
 from sagas.dashboard.overview import _percentile
 from sagas.dashboard.rows import StepLine, row
@@ -300,6 +300,43 @@ def test_a_step_that_no_worker_has_taken_is_due_and_not_executing(
     dispatched = {"status": "executing", "direction": "do", "scheduled": True, "attempt": 1, "budget": 5}
     told = said(step("a", **dispatched | more))
     assert (told.word, told.note) == (word, note)
+
+
+HELD = [event("StepDispatched", 0), event("StepHeld", 1)]
+
+
+@pytest.mark.parametrize(
+    ("events", "more", "note"),
+    [
+        ([event("StepDispatched", 0), event("StepCompleted", 2)], {}, "2.0 s"),
+        (
+            [*HELD, event("StepDispatched", 7201), event("StepCompleted", 7202)],
+            {},
+            "2.0 s, 2 h for a person",
+        ),
+        (
+            [event("StepDispatched", 0), event("StepOutcomeUnknown", 3), event("StepCompleted", 603, by_hand=True)],
+            {},
+            "3.0 s, 10 min for a person",
+        ),
+        (
+            [event("StepDispatched", 0), event("StepCompleted", 2), event("StepHeld", 9), event("UndoDispatched", 99)],
+            {"executed": 2},
+            "2.0 s",
+        ),
+        ([event("StepDispatched", 0), event("StepCompleted", 600)], {"approval": True}, "10 min for a person"),
+    ],
+)  # fmt: skip
+def test_what_a_step_waited_for_a_person_is_not_the_time_that_it_took(
+    events: list[dict[str, Any]], more: dict[str, Any], note: str
+) -> None:
+    end = (
+        events[-1]["at"]
+        if "executed" not in more
+        else (NOON + timedelta(seconds=more["executed"])).isoformat()
+    )
+    done = step("a", status="completed", dispatched_at=NOON.isoformat(), executed_at=end, **more)
+    assert said(with_asked([done], events)[0]).note == note
 
 
 def test_every_event_has_a_sentence() -> None:
