@@ -98,7 +98,7 @@ ASGI_APPLICATION = "sagaproject.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [BASE_DIR / "templates" / "project"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -110,7 +110,6 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
 #: Only for a proxy that serves the files itself (``collectstatic``); else ``asgi`` does, straight from the apps.
 STATIC_ROOT = os.environ.get("SAGADESK_STATIC_ROOT")
 

@@ -29,7 +29,9 @@ def banner_for(health: dict[str, Any]) -> tuple[str, str]:
     if health["full"]:
         return "The database's disk is full: nothing new is begun, and what runs waits to be recorded.", ""
     if not health["workers_alive"] and not health["clock"]:
-        return "No worker and no clock is alive: sagas are recorded, and none of them moves.", "bin/dev"
+        return "No worker and no clock is alive: sagas are recorded, and none of them moves.", (
+            "manage.py saga worker & manage.py saga clock"
+        )
     if not health["workers_alive"]:
         return "No worker is alive: sagas are recorded, and none of them moves.", "manage.py saga worker"
     if not health["clock"]:

@@ -6,4 +6,4 @@ from django.shortcuts import render
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Explain it without jargon; the reason is for the log, where Django writes it."""
-    return render(request, "csrf.html", status=403)
+    return render(request, "sagas/csrf.html", status=403)

@@ -60,7 +60,7 @@ class DeskFragments:
     @sync_to_async
     def banner(self) -> str:
         """Return the banner that every page shows."""
-        return render_to_string("_banner.html", {"chrome": chrome()})
+        return render_to_string("sagas/_banner.html", {"chrome": chrome()})
 
     @sync_to_async
     def listed(self, query: str) -> list[UUID]:

@@ -10,7 +10,7 @@ from sagas.dashboard.chrome import chrome
 register = template.Library()
 
 
-@register.inclusion_tag("_banner.html", takes_context=True)
+@register.inclusion_tag("sagas/_banner.html", takes_context=True)
 def banner(context: dict[str, Any]) -> dict[str, Any]:
     """Look at the processes, unless the page's view has; for those who are logged in."""
     around = context.get("chrome")

@@ -44,6 +44,12 @@ _FOLDED = (
 _WORD = re.compile(r"(?<=_)(?!$)|(?<=[a-z0-9])(?=[A-Z])")
 
 
+@register.filter
+def below(path: str, place: str) -> bool:
+    """Whether a page's path is this place, or something of it."""
+    return path.startswith(place)
+
+
 @register.simple_tag
 @lru_cache(maxsize=1024)
 def glyph(name: str, label: str = "") -> SafeString:

@@ -1,5 +1,4 @@
-// The keyboard: / finds, j and k walk a table's rows, x selects one, g and a letter goes somewhere, ? tells.
-const PLACES = { o: "/", s: "/sagas/", q: "/queues/", a: "/audit/", t: "/types/" };
+// The keyboard: / finds, j and k walk a table's rows, x selects one, g and a letter goes where the rail leads, ? tells.
 let going = 0;
 let off = false;
 
@@ -21,8 +20,8 @@ export function keys() {
       document.activeElement.closest(".sagas--pick tr")?.querySelector(".saga__pick")?.click();
     } else if (event.key === "g") {
       going = Date.now();
-    } else if (Date.now() - going < 1000 && PLACES[event.key]) {
-      location.assign(PLACES[event.key]);
+    } else if (Date.now() - going < 1000) {
+      document.querySelector(`.rail [data-key="${CSS.escape(event.key)}"]`)?.click();
     }
   });
 }

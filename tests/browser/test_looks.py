@@ -57,7 +57,8 @@ def test_no_page_scrolls_sideways_on_any_screen(page: Page, paths: list[str]) ->
 def test_hundreds_of_branches_are_drawn_each_in_a_cell_of_its_own(chromium: Browser) -> None:
     steps = [defaultdict(str, step(f"s{n}", *(["s0"] if n else []))) for n in range(301)]
     styles = "".join(
-        (settings.BASE_DIR / "static" / "sagas" / f"{name}.css").read_text() for name in ("graph", "grid")
+        (settings.BASE_DIR / "sagas" / "static" / "sagas" / f"{name}.css").read_text()
+        for name in ("graph", "grid")
     )
     graph = draw(steps, "pending")
     page = chromium.new_page()
@@ -82,7 +83,7 @@ def test_a_list_of_sagas_shows_all_of_its_columns_on_a_laptop(chromium: Browser)
     )
     row = Row(saga, "process_payment: an undo keeps failing", 7384, ("completed",) * 14)
     styles = "".join(
-        (settings.BASE_DIR / "static" / "sagas" / f"{name}.css").read_text()
+        (settings.BASE_DIR / "sagas" / "static" / "sagas" / f"{name}.css").read_text()
         for name in ("tokens", "base", "parts", "tables")
     )
     table = render_to_string("sagas/_table.html", {"rows": [row]})

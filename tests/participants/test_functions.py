@@ -95,8 +95,10 @@ def test_the_auditor_finds_an_order_whose_shipment_is_gone(shop: None, rest: Cal
 @pytest.mark.django_db
 def test_the_page_of_its_type_says_that_more_steps_come(admin_client: Any) -> None:
     told = "More steps come as the function asks for them"
-    assert told in admin_client.get(reverse("type-detail", args=["OrderFunction"])).content.decode()
-    assert told not in admin_client.get(reverse("type-detail", args=["OrderFulfillment"])).content.decode()
+    assert told in admin_client.get(reverse("saga-type-detail", args=["OrderFunction"])).content.decode()
+    assert (
+        told not in admin_client.get(reverse("saga-type-detail", args=["OrderFulfillment"])).content.decode()
+    )
 
 
 @pytest.mark.django_db

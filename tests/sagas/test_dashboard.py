@@ -29,7 +29,7 @@ from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PAGES = ["overview", "saga-list", "audit", "type-list", "queues"]
+PAGES = ["saga-overview", "saga-list", "saga-audit", "saga-type-list", "saga-queues"]
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +135,7 @@ def test_of_a_saga_that_is_over_only_what_still_applies_is_offered(
 
 def test_looking_at_everything_changes_nothing(desk: Client, done: Saga, held: Saga) -> None:
     paths = [reverse(name) for name in PAGES]
-    paths += [reverse("saga-detail", args=[held.pk]), reverse("type-detail", args=["Errand"])]
+    paths += [reverse("saga-detail", args=[held.pk]), reverse("saga-type-detail", args=["Errand"])]
     paths += [
         reverse("saga-verb", args=[held.pk, verb]) + "?step=pay" for verb in ("retry", "resolve", "skip")
     ]
@@ -145,7 +145,7 @@ def test_looking_at_everything_changes_nothing(desk: Client, done: Saga, held: S
     assert (list(Saga.objects.values()), Event.objects.count(), OperatorAction.objects.count()) == before
 
 
-@pytest.mark.parametrize("name", ["overview", "saga-list", "audit"])
+@pytest.mark.parametrize("name", ["saga-overview", "saga-list", "saga-audit"])
 def test_more_sagas_are_not_more_queries(desk: Client, errand: Any, name: str) -> None:
     errand()
     desk.get(reverse(name))
@@ -166,7 +166,7 @@ def test_the_list_never_counts(desk: Client, errand: Any) -> None:
 
 
 def test_the_overview_groups_what_needs_a_person(desk: Client, held: Saga) -> None:
-    page = text(desk.get(reverse("overview")))
+    page = text(desk.get(reverse("saga-overview")))
     assert "<b>1</b> needs you" in page
     assert "attention=held&amp;type=Errand&amp;step=pay" in page
 
@@ -215,11 +215,11 @@ def test_the_hour_can_be_told_though_our_clock_was_set_back(world: shop.World, p
 
 
 def test_the_overview_says_when_nobody_works(desk: Client, db: None) -> None:
-    assert "No worker and no clock is alive" in text(desk.get(reverse("overview")))
+    assert "No worker and no clock is alive" in text(desk.get(reverse("saga-overview")))
     now = timezone.now()
     for kind in ("worker", "clock"):
         Process.objects.create(name=kind, kind=kind, host="h", pid=1, started_at=now, seen_at=now)
-    page = text(desk.get(reverse("overview")))
+    page = text(desk.get(reverse("saga-overview")))
     assert "alive:" not in page
     assert "Nothing needs you" in page
 
@@ -326,18 +326,18 @@ def test_a_cursor_that_makes_no_sense_shows_the_newest(desk: Client, done: Saga,
 def test_search_finds_by_id_and_by_correlation_id(desk: Client, errand: Any) -> None:
     one = errand()
     there = reverse("saga-detail", args=[one.pk])
-    assert desk.get(reverse("search"), {"q": str(one.pk)}).headers["Location"] == there
-    assert desk.get(reverse("search"), {"q": one.correlation_id}).headers["Location"] == there
-    lost = desk.get(reverse("search"), {"q": "what<ever"}).headers["Location"]
+    assert desk.get(reverse("saga-search"), {"q": str(one.pk)}).headers["Location"] == there
+    assert desk.get(reverse("saga-search"), {"q": one.correlation_id}).headers["Location"] == there
+    lost = desk.get(reverse("saga-search"), {"q": "what<ever"}).headers["Location"]
     assert lost == reverse("saga-list") + "?correlation=what%3Cever&from=search"
 
 
 def test_search_finds_by_the_key_of_a_command(desk: Client, errand: Any) -> None:
     one, other = errand(), errand()
     for key in (f"{one.pk}:pay:undo:1", f"{str(one.pk).upper()}:fetch:do:12"):
-        there = desk.get(reverse("search"), {"q": key}).headers["Location"]
+        there = desk.get(reverse("saga-search"), {"q": key}).headers["Location"]
         assert there == reverse("saga-detail", args=[one.pk])
-    unknown = desk.get(reverse("search"), {"q": f"{uuid4()}:pay:undo:1"}).headers["Location"]
+    unknown = desk.get(reverse("saga-search"), {"q": f"{uuid4()}:pay:undo:1"}).headers["Location"]
     assert str(other.pk) not in unknown
     assert "from=search" in unknown
 
@@ -356,10 +356,10 @@ def test_search_finds_by_how_an_id_begins_and_by_how_it_ends(desk: Client, done:
     with_id(done, "00000002-8d3b-7000-8000-00005f989133")
     there = reverse("saga-detail", args=[one.pk])
     for typed in ("00000001", "000000018D3A", "00000001-8d3a-7", "…5f989131", "...5F989131", "5f989131"):
-        assert desk.get(reverse("search"), {"q": typed}).headers["Location"] == there, typed
-    several = desk.get(reverse("search"), {"q": "00000002"}, follow=True)
+        assert desk.get(reverse("saga-search"), {"q": typed}).headers["Location"] == there, typed
+    several = desk.get(reverse("saga-search"), {"q": "00000002"}, follow=True)
     assert len(several.context["rows"]) == 2
-    assert "from=search" in desk.get(reverse("search"), {"q": "0000000"}).headers["Location"], (
+    assert "from=search" in desk.get(reverse("saga-search"), {"q": "0000000"}).headers["Location"], (
         "too few digits"
     )
     assert desk.get(reverse("saga-list"), {"id": "no"}).status_code == 400
@@ -370,19 +370,19 @@ def test_of_very_many_sagas_the_newest_are_looked_at_for_the_end_of_an_id(
 ) -> None:
     with_id(done, "00000001-8d3a-7000-8000-00005f989131")
     monkeypatch.setattr(searching, "NEWEST", 2)
-    assert "sagas/00000001" in desk.get(reverse("search"), {"q": "5f989131"}).headers["Location"]
+    assert "sagas/00000001" in desk.get(reverse("saga-search"), {"q": "5f989131"}).headers["Location"]
     monkeypatch.setattr(searching, "NEWEST", 1)
-    assert "from=search" in desk.get(reverse("search"), {"q": "5f989131"}).headers["Location"]
+    assert "from=search" in desk.get(reverse("saga-search"), {"q": "5f989131"}).headers["Location"]
 
 
 def test_search_takes_a_correlation_id_in_small_letters_and_in_capitals(desk: Client, done: Saga) -> None:
     for pk, name in ((uuid7(), "ORD-8142"), (uuid7(), "ORD-8143"), (uuid7(), "trip-7")):
         Saga.objects.filter(pk=with_id(done, str(pk)).pk).update(correlation_id=name)
-    assert len(desk.get(reverse("search"), {"q": "ord-81"}, follow=True).context["rows"]) == 2
+    assert len(desk.get(reverse("saga-search"), {"q": "ord-81"}, follow=True).context["rows"]) == 2
     for typed, name in (("ord-8142", "ORD-8142"), ("TRIP-7", "trip-7")):
         found = Saga.objects.get(correlation_id=name)
         there = reverse("saga-detail", args=[found.pk])
-        assert desk.get(reverse("search"), {"q": typed}).headers["Location"] == there
+        assert desk.get(reverse("saga-search"), {"q": typed}).headers["Location"] == there
 
 
 def test_search_takes_a_correlation_id_in_whatever_case_it_is_typed(desk: Client, done: Saga) -> None:
@@ -390,21 +390,21 @@ def test_search_takes_a_correlation_id_in_whatever_case_it_is_typed(desk: Client
         Saga.objects.filter(pk=with_id(done, str(uuid7())).pk).update(correlation_id=name)
     for typed, name in (("ord-paris-7", "Ord-Paris-7"), ("ORD-pARIS-8", "Ord-Paris-8"), ("örT-1", "Ört-1")):
         there = reverse("saga-detail", args=[Saga.objects.get(correlation_id=name).pk])
-        assert desk.get(reverse("search"), {"q": typed}).headers["Location"] == there
-    assert len(desk.get(reverse("search"), {"q": "ORD-paris"}, follow=True).context["rows"]) == 2
-    assert "from=search" in desk.get(reverse("search"), {"q": "ord-rome"}).headers["Location"]
+        assert desk.get(reverse("saga-search"), {"q": typed}).headers["Location"] == there
+    assert len(desk.get(reverse("saga-search"), {"q": "ORD-paris"}, follow=True).context["rows"]) == 2
+    assert "from=search" in desk.get(reverse("saga-search"), {"q": "ord-rome"}).headers["Location"]
 
 
 def test_of_very_many_spellings_none_is_looked_for(desk: Client, done: Saga) -> None:
     for begin in map("".join, product(*(letter + letter.upper() for letter in "abcde"))):
         Saga.objects.filter(pk=with_id(done, str(uuid7())).pk).update(correlation_id=begin + "-7")
     with CaptureQueriesContext(connection) as queries:
-        assert "from=search" in desk.get(reverse("search"), {"q": "aBcDe-8x"}).headers["Location"]
+        assert "from=search" in desk.get(reverse("saga-search"), {"q": "aBcDe-8x"}).headers["Location"]
     assert len(queries) < 100
 
 
 def test_a_search_in_vain_says_what_was_searched_for(desk: Client, done: Saga) -> None:
-    page = text(desk.get(reverse("search"), {"q": "ord-404"}, follow=True))
+    page = text(desk.get(reverse("saga-search"), {"q": "ord-404"}, follow=True))
     assert "No saga whose id is, or begins or ends with, “ord-404”" in page
     assert "none whose correlation id begins with it" in page
     filtered = text(desk.get(reverse("saga-list"), {"correlation": "ord-404"}))
@@ -432,7 +432,10 @@ def test_a_saga_that_is_not_there_is_a_friendly_404(desk: Client, db: None) -> N
 def test_what_people_wrote_is_text_and_never_markup(desk: Client, errand: Any, operator: Any) -> None:
     saga = errand(item="<script>alert(1)</script>")
     assert b"<script>alert" not in desk.get(reverse("saga-detail", args=[saga.pk])).content
-    for path in (reverse("search") + "?q=<script>alert(1)", reverse("saga-list") + "?state=<script>alert(1)"):
+    for path in (
+        reverse("saga-search") + "?q=<script>alert(1)",
+        reverse("saga-list") + "?state=<script>alert(1)",
+    ):
         assert b"<script>alert" not in desk.get(path, follow=True).content
 
 
@@ -444,11 +447,11 @@ def test_no_page_carries_inline_style_or_script(desk: Client, held: Saga) -> Non
 
 
 def test_types_and_queues_tell_what_is_defined_and_who_serves_it(desk: Client, held: Saga) -> None:
-    assert "Errand" in text(desk.get(reverse("type-list")))
-    page = text(desk.get(reverse("type-detail", args=["Errand"])))
+    assert "Errand" in text(desk.get(reverse("saga-type-list")))
+    page = text(desk.get(reverse("saga-type-detail", args=["Errand"])))
     assert "FetchService.Fetch" in page
-    assert desk.get(reverse("type-detail", args=["Nope"])).status_code == 404
-    assert "nobody" in text(desk.get(reverse("queues")))
+    assert desk.get(reverse("saga-type-detail", args=["Nope"])).status_code == 404
+    assert "nobody" in text(desk.get(reverse("saga-queues")))
 
 
 def test_a_type_is_shown_as_its_newest_saga_was_started_whatever_was_undone_since(
@@ -466,7 +469,7 @@ def test_a_type_is_shown_as_its_newest_saga_was_started_whatever_was_undone_sinc
     same = {field.attname: getattr(done, field.attname) for field in Saga._meta.concrete_fields}
     del same["id"], same["definition_id"]
     Saga.objects.bulk_create([Saga(**same | newer)])
-    page = text(desk.get(reverse("type-detail", args=["Errand"])))
+    page = text(desk.get(reverse("saga-type-detail", args=["Errand"])))
     assert "FetchService.Fetch" in page
     assert "undo_fetch" not in page.partition("In flight")[0]
 
@@ -498,7 +501,7 @@ def test_definitions_in_flight_say_in_what_they_differ_from_the_newest(desk: Cli
     assert [tuple(each) for each in shown.whole[1]] == [
         ("deadline", "removed", 60, None), ("order of the steps", "changed", "fetch, pay", "pay, fetch")
     ]  # fmt: skip
-    page = text(desk.get(reverse("type-detail", args=["Errand"])))
+    page = text(desk.get(reverse("saga-type-detail", args=["Errand"])))
     assert "<del>30.0</del> → <ins>90.0</ins>" in page
     assert "no such step: added since" in page
     assert "the saga as a whole" in page
@@ -507,7 +510,7 @@ def test_definitions_in_flight_say_in_what_they_differ_from_the_newest(desk: Cli
 def test_definitions_that_are_alike_but_for_a_step_say_nothing_of_the_whole(desk: Client, held: Saga) -> None:
     defined(held, "a", [SagaStep("fetch", "FetchService.Fetch")])
     assert not versions_of("Errand").whole
-    assert "as a whole" not in text(desk.get(reverse("type-detail", args=["Errand"])))
+    assert "as a whole" not in text(desk.get(reverse("saga-type-detail", args=["Errand"])))
 
 
 def test_a_drill_of_another_definition_than_the_one_shown_is_said_to_be_one(
@@ -516,9 +519,9 @@ def test_a_drill_of_another_definition_than_the_one_shown_is_said_to_be_one(
     document = {"type": "Errand", "points": 0, "failing": 0, "table": [], "unreached": []}
     said = "Drilled was another definition than the one shown above"
     drills.keep({**document, "definition": errand().definition_id}, "")
-    assert said not in text(desk.get(reverse("type-detail", args=["Errand"])))
+    assert said not in text(desk.get(reverse("saga-type-detail", args=["Errand"])))
     held = errand(hold=True)
-    page = text(desk.get(reverse("type-detail", args=["Errand"])))
+    page = text(desk.get(reverse("saga-type-detail", args=["Errand"])))
     assert f"{said}:" in page
     assert f"not {held.definition_id[:8]}, which the newest saga was started with" in page
     assert "The steps have changed since" not in page
@@ -528,7 +531,7 @@ def test_the_types_say_what_asks_for_a_person_though_it_is_over(desk: Client, do
     Saga.objects.filter(pk=done.pk).update(attention="late_effect")
     assert [
         kind["attention"]
-        for kind in desk.get(reverse("type-list")).context["types"]
+        for kind in desk.get(reverse("saga-type-list")).context["types"]
         if kind["name"] == "Errand"
     ] == [1]
 

@@ -49,7 +49,7 @@ def asking(amount: Any = 12, starter: Any = None, **ask: Any) -> Saga:
 
 
 def shown(client: Client, query: str = "") -> str:
-    response = client.get(reverse(INBOX) + query)
+    response = client.get(reverse("saga-approvals") + query)
     assert response.status_code == 200
     return response.content.decode()
 
@@ -119,9 +119,9 @@ def test_who_may_not_answer_is_told_which_permission_that_takes(client: Client) 
 
 
 def test_strangers_see_nothing(client: Client) -> None:
-    assert client.get(reverse(INBOX)).status_code == 302
+    assert client.get(reverse("saga-approvals")).status_code == 302
     client.force_login(get_user_model().objects.create_user("visitor"))
-    assert client.get(reverse(INBOX)).status_code == 403
+    assert client.get(reverse("saga-approvals")).status_code == 403
 
 
 @pytest.mark.parametrize("after", ["?after=nonsense", "?after=-1", "?after=99999999999", "?after=1"])
@@ -141,7 +141,7 @@ def test_an_answer_is_previewed_given_and_leads_back_to_the_inbox(
     assert "What this will do" in page
     fields = {"step": "ok", "from": INBOX, "version": saga.version, "reason": "as agreed"}
     answer = desk.post(path, fields)
-    assert answer["Location"] == reverse(INBOX)
+    assert answer["Location"] == reverse("saga-approvals")
     saga.refresh_from_db()
     assert saga.state == state
     assert OperatorAction.objects.get().reason == "as agreed"

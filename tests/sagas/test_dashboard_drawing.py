@@ -78,7 +78,7 @@ def test_a_completed_choreography_lacks_nothing_that_was_never_asked_of_it(state
 )
 def test_a_row_of_the_grid_is_named_by_its_digits(number: int, classes: str) -> None:
     assert desk.place(number, "row") == classes
-    known = (settings.BASE_DIR / "static" / "sagas" / "grid.css").read_text()
+    known = (settings.BASE_DIR / "sagas" / "static" / "sagas" / "grid.css").read_text()
     assert all(f".{name} {{" in known for name in classes.split())
 
 

@@ -308,7 +308,7 @@ def test_settling_by_hand_offers_only_what_can_be(
     assert previewed(desk, at(held, "resolve"), sent).status_code == 302
     assert rest(pump, held).state == "completed"
     assert held.steps.get(name="pay").result == {"receipt": 7}
-    assert "ticket 12" in text(desk.get(reverse("audit")))
+    assert "ticket 12" in text(desk.get(reverse("saga-audit")))
 
 
 def test_what_became_of_an_unknown_action_can_be_told_either_way(
@@ -335,17 +335,19 @@ def test_the_audit_filters_and_pages(desk: Client, held: Saga) -> None:
         for verb in ("pause", "resume"):
             held.refresh_from_db()
             desk.post(at(held, verb), form(held))
-    first = desk.get(reverse("audit"))
+    first = desk.get(reverse("saga-audit"))
     assert len(first.context["page"].rows) == 50
-    assert len(desk.get(reverse("audit") + first.context["page"].older).context["page"].rows) == 10
-    assert {a.verb for a in desk.get(reverse("audit"), {"verb": "pause"}).context["page"].rows} == {"pause"}
+    assert len(desk.get(reverse("saga-audit") + first.context["page"].older).context["page"].rows) == 10
+    assert {a.verb for a in desk.get(reverse("saga-audit"), {"verb": "pause"}).context["page"].rows} == {
+        "pause"
+    }
     for nothing in (
         {"operator": "nobody"},
         {"since": "nonsense"},
         {"until": "2020-01-01T00:00"},
         {"since": "0001-01-01T00:00:00+14:00"},
     ):
-        assert not desk.get(reverse("audit"), nothing).context["page"].rows
+        assert not desk.get(reverse("saga-audit"), nothing).context["page"].rows
 
 
 def test_a_paused_saga_is_not_said_to_be_called_at_once(desk: Client, held: Saga, operator: Any) -> None:
@@ -394,7 +396,7 @@ def test_the_trail_names_the_paths_that_an_edit_changed_and_not_their_values(
     assert OperatorAction.objects.get().request["changed"] == ["item"]
     again = previewed(desk, at(held, "edit"), sent)
     assert again.status_code == 302, "what was found there is no part of what was asked for"
-    assert "edit · item" in text(desk.get(reverse("audit")))
+    assert "edit · item" in text(desk.get(reverse("saga-audit")))
     people = text(desk.get(reverse("saga-detail", args=[held.pk])))
     people = people[people.index('data-region="people"') : people.index('data-region="raw"')]
     assert "edit · item" in people
@@ -417,7 +419,7 @@ def test_a_long_reason_is_folded_wherever_it_is_told(desk: Client, held: Saga) -
     desk.post(at(held, "compensate"), form(held, reason=reason))
     page = desk.get(reverse("saga-detail", args=[held.pk])).content.decode()
     assert "t" in re.findall(folds, page), "the event that says why"
-    assert re.findall(folds, desk.get(reverse("audit")).content.decode()) == ["", ""]
+    assert re.findall(folds, desk.get(reverse("saga-audit")).content.decode()) == ["", ""]
     assert folded("x" * 320, 1) == "x" * 320
     assert folded(format_html("<b>{}</b>", "x" * 320), 1) == "<b>" + "x" * 320 + "</b>"
 

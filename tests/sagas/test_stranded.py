@@ -297,7 +297,7 @@ def test_the_desk_shows_the_versions_side_by_side(
     errand(branches=True)
     without("PayService.Pay")
     client.force_login(operator)
-    page = client.get(reverse("type-detail", args=["Errand"])).content.decode()
+    page = client.get(reverse("saga-type-detail", args=["Errand"])).content.decode()
     for digest in Definition.objects.values_list("digest", flat=True):
         assert digest[:8] in page
     assert "nobody handles it here" in page

@@ -111,7 +111,7 @@ def _again(verb: str, fields: QueryDict, refused: Iterable[UUID]) -> str:
     """Return the preview of those that were refused, as they are now; empty if none was."""
     sagas = [("saga", str(pk)) for pk in refused]
     kept = [("list", fields.get("list", ""))]
-    return f"{reverse('selected-verb', args=[verb])}?{urlencode(sagas + kept)}" if sagas else ""
+    return f"{reverse('saga-selected-verb', args=[verb])}?{urlencode(sagas + kept)}" if sagas else ""
 
 
 def _page(

@@ -170,5 +170,5 @@ def _done(request: HttpRequest, saga: Saga, answer: Answer, plan: Plan | None) -
             told.append("The saga is paused, still: nothing is called until it is resumed.")
     messages.success(request, " ".join(told))
     if _origin(request) == INBOX:
-        return redirect(INBOX)
+        return redirect("saga-approvals")
     return redirect("saga-detail", saga_id=answer.created or saga.pk)
