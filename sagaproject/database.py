@@ -6,36 +6,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from sagaproject.data import ROOT
-
-#: IMMEDIATE: with SQLite's own DEFERRED, most read-then-write transactions fail as soon as two processes write.
-#: FULL: a commit that was acknowledged survives a power cut.
-SQLITE_OPTIONS = {
-    "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-}
-
-#: A worker that is cut off must not keep a row locked: the server gives up on it, and so does its kernel.
-POSTGRES_SETTINGS = {
-    "lock_timeout": "5s",
-    "statement_timeout": "30s",
-    "idle_in_transaction_session_timeout": "10s",
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "3",
-    # As Django has it, which else asks for it once more on each new connection.
-    "TimeZone": "UTC",
-}
-POSTGRES_OPTIONS = {
-    "connect_timeout": "5",
-    # Statements that come again are planned once. A pooler that moves sessions between transactions needs None here.
-    "prepare_threshold": 2,
-    "keepalives": "1",
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "15000",
-}
+from sagas.databases import POSTGRES, SQLITE
 
 
 def database(url: str, *, max_age: int) -> dict[str, Any]:
@@ -62,14 +33,13 @@ def _sqlite(parts: SplitResult) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": ROOT / unquote(parts.path[1:]),
-        "OPTIONS": dict(SQLITE_OPTIONS),
+        "OPTIONS": dict(SQLITE),
     }
 
 
 def _postgres(parts: SplitResult) -> dict[str, Any]:
     """Everything in the query goes to libpq as it is (sslmode=…, host=/a/socket/folder), before our defaults."""
     asked = dict(parse_qsl(parts.query))
-    settings = " ".join(f"-c {name}={value}" for name, value in POSTGRES_SETTINGS.items())
     name = unquote(parts.path.strip("/"))
     if not name:
         raise ImproperlyConfigured(
@@ -82,7 +52,11 @@ def _postgres(parts: SplitResult) -> dict[str, Any]:
         "PORT": asked.pop("port", "") or _port(parts),
         "USER": asked.pop("user", "") or unquote(parts.username or ""),
         "PASSWORD": asked.pop("password", "") or unquote(parts.password or ""),
-        "OPTIONS": {**POSTGRES_OPTIONS, **asked, "options": f"{settings} {asked.get('options', '')}".strip()},
+        "OPTIONS": {
+            **POSTGRES,
+            **asked,
+            "options": f"{POSTGRES['options']} {asked.get('options', '')}".strip(),
+        },
     }
 
 

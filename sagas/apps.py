@@ -16,7 +16,7 @@ class SagasConfig(AppConfig):
         """Discover sagas and handlers; connect the adapters."""
         autodiscover_modules("sagas")
         # Importing them registers checks, listeners and transports.
-        from sagas import checks, jobs, live, searchable, soundness  # noqa: F401
+        from sagas import checks, hosting, jobs, live, searchable, soundness  # noqa: F401
         from sagas.transports import http  # noqa: F401
 
         jobs.serve_known_queues()

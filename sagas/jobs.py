@@ -77,11 +77,10 @@ def queue(name: str, redis: Any) -> Queue:
 
 def serve_known_queues() -> None:
     """Tell django-rq of every queue that a registered handler is served by, as if the settings named it."""
-    from django_rq.settings import QUEUES
-
-    template = django_settings.RQ_QUEUES["default"]
-    for name in registry.queues():
-        QUEUES.setdefault(name, dict(template))
+    queues = getattr(django_settings, "RQ_QUEUES", None) or {}
+    if "default" in queues:  # else a check says so
+        for name in registry.queues():
+            queues.setdefault(name, dict(queues["default"]))
 
 
 def serve(pump: Pump) -> None:

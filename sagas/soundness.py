@@ -62,7 +62,8 @@ def check_options(**_: Any) -> list[CheckMessage]:
 def _sqlite_options(options: dict[str, Any]) -> Iterator[CheckMessage]:
     if str(options.get("transaction_mode", "")).upper() != "IMMEDIATE":
         text = "SQLite's transactions are DEFERRED: with two processes that write, most of them fail."
-        yield Warning(text, hint='OPTIONS = {"transaction_mode": "IMMEDIATE", …}', id="sagas.W003")
+        hint = 'OPTIONS = {"transaction_mode": "IMMEDIATE", …}: take sagas.databases.SQLITE.'
+        yield Warning(text, hint=hint, id="sagas.W003")
     if float(options.get("timeout", 5)) < _ENOUGH_FOR_SQLITE:
         text = "SQLite gives up waiting for another process' transaction too soon."
         yield Warning(text, hint=f'OPTIONS = {{"timeout": {_ENOUGH_FOR_SQLITE}, …}}', id="sagas.W004")
@@ -76,7 +77,7 @@ def _postgres_options(options: dict[str, Any]) -> Iterator[CheckMessage]:
     missing = [name for name in PATIENCE if not options.get(name)]
     if missing:
         text = f"A PostgreSQL that stops answering is waited for, for minutes: {', '.join(missing)} not set."
-        hint = "OPTIONS takes libpq's parameters; sagaproject/database.py has values that were measured."
+        hint = "OPTIONS takes libpq's parameters; sagas.databases.POSTGRES has values that were measured."
         yield Warning(text, hint=hint, id="sagas.W006")
 
 

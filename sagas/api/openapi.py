@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -45,7 +46,7 @@ def _document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Sagadesk", "version": "1", "description": "Run, watch and repair sagas."},
-        "servers": [{"url": "/api/v1"}],
+        "servers": [{"url": reverse("api-openapi").rstrip("/")}],
         "security": [{"token": []}, {"session": [], "csrf": []}, {"session": []}],
         "paths": _paths(),
         "components": {"schemas": schemas["$defs"], "securitySchemes": _security()},

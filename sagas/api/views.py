@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 
 from sagas import orchestrator, searchable
 from sagas.api.endpoint import needs
@@ -119,4 +120,4 @@ def _saga(saga_id: str) -> Saga:
 
 def nothing_here(request: HttpRequest, **_: str) -> dict[str, Any]:
     """Answer for every address that is not one of ours, in JSON."""
-    raise not_found(f"There is nothing at {request.path[:200]}; see /api/v1/openapi.json.")
+    raise not_found(f"There is nothing at {request.path[:200]}; see {reverse('api-openapi')}openapi.json.")

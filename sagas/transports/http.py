@@ -12,6 +12,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from django.urls import reverse
+
 from sagas import registry
 from sagas.conf import HttpService, settings
 from sagas.core.answers import Later, Misconfigured, NoSuchCommand, Rejected, Unavailable
@@ -90,7 +92,8 @@ def envelope(command: Any) -> dict[str, str]:
 def _callback(command: Any) -> str | None:
     base, service = settings().CALLBACK_URL, command.name.partition(".")[0]
     meta = command.meta
-    return f"{base.rstrip('/')}/api/v1/callbacks/{service}/{meta.saga_id}/{meta.number}" if base else None
+    path = reverse("api-callback", args=[service, meta.saga_id, meta.number]) if base else ""
+    return base.rstrip("/") + path or None
 
 
 def _traceparent(meta: Any) -> str:

@@ -7,7 +7,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 
-from sagaproject.database import SQLITE_OPTIONS, database
+from sagaproject.database import database
+from sagas.databases import SQLITE
 from sagas.models import Process
 
 
@@ -83,8 +84,8 @@ def test_a_url_that_names_no_database_is_refused(url: str) -> None:
 def test_sqlite_writes_ahead_and_waits(db: None) -> None:
     assert ask("PRAGMA journal_mode") == "wal"
     assert ask("PRAGMA busy_timeout") == 20_000
-    assert "synchronous=FULL" in SQLITE_OPTIONS["init_command"]
-    assert database("sqlite:////x", max_age=0)["OPTIONS"] == SQLITE_OPTIONS
+    assert "synchronous=FULL" in SQLITE["init_command"]
+    assert database("sqlite:////x", max_age=0)["OPTIONS"] == SQLITE
 
 
 @pytest.mark.django_db(transaction=True)

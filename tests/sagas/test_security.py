@@ -123,6 +123,7 @@ def test_a_login_leads_nowhere_else(client: Client, operator: Any) -> None:
     assert answer.headers["Location"] == "/"
 
 
+@pytest.mark.parametrize("path", ["/ws/sagas/", "/ops/ws/sagas/"])
 @pytest.mark.parametrize(
     ("origin", "welcome"),
     [
@@ -135,16 +136,34 @@ def test_a_login_leads_nowhere_else(client: Client, operator: Any) -> None:
         (None, False),
     ],
 )
-def test_a_socket_opens_for_our_own_pages_only(settings: Any, origin: bytes | None, welcome: bool) -> None:
+def test_a_socket_opens_for_our_own_pages_only(
+    settings: Any, origin: bytes | None, welcome: bool, path: str
+) -> None:
     settings.CSRF_TRUSTED_ORIGINS = ["https://desk.example.org"]
     headers = [(b"host", b"localhost"), *([(b"origin", origin)] if origin else [])]
 
     async def story() -> bool:
-        wire = WebsocketCommunicator(application, "/ws/sagas/", headers=headers)
+        wire = WebsocketCommunicator(application, path, headers=headers)
         opened, _ = await wire.connect(timeout=10)
         if opened:  # and then, nobody is logged in
             event = await wire.receive_output(timeout=10)
             assert event["code"] == consumers.SIGNED_OUT
+        await wire.disconnect()
+        return opened
+
+    assert asyncio.run(story()) is welcome
+
+
+@pytest.mark.parametrize(("debug", "welcome"), [(True, True), (False, False)])
+def test_while_a_project_is_made_this_machine_needs_no_name(
+    settings: Any, debug: bool, welcome: bool
+) -> None:
+    settings.DEBUG, settings.ALLOWED_HOSTS = debug, []
+    headers = [(b"host", b"localhost:8000"), (b"origin", b"http://localhost:8000")]
+
+    async def story() -> bool:
+        wire = WebsocketCommunicator(application, "/ws/sagas/", headers=headers)
+        opened, _ = await wire.connect(timeout=10)
         await wire.disconnect()
         return opened
 
