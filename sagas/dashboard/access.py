@@ -7,7 +7,8 @@ from typing import Any
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+
+from sagas.dashboard.rendering import rendered
 
 View = Callable[..., HttpResponse]
 SEE = "sagas.view_saga"
@@ -29,7 +30,7 @@ def desk(view: View) -> View:
 
 def page(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
     """Render a page of the desk."""
-    response = render(request, template, context, status=status)
+    response = HttpResponse(rendered(template, context, request), status=status)
     response.headers["Cache-Control"] = (
         "no-store"  # what a browser keeps of a saga would be stale, and shared
     )

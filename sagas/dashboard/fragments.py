@@ -8,7 +8,6 @@ from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.contrib.auth import get_user_model
 from django.http import QueryDict
-from django.template.loader import render_to_string
 
 from sagas import orchestrator
 from sagas.core.words import TERMINAL
@@ -17,6 +16,7 @@ from sagas.dashboard.chrome import chrome
 from sagas.dashboard.filters import Filters
 from sagas.dashboard.paging import keyset
 from sagas.dashboard.regions import OVERVIEW_REGIONS, SAGA_REGIONS, overview_context, saga_contexts
+from sagas.dashboard.rendering import rendered
 from sagas.dashboard.rows import newer_rows
 from sagas.models import Saga
 from sagas.orchestrator import Bars
@@ -60,7 +60,7 @@ class DeskFragments:
     @sync_to_async
     def banner(self) -> str:
         """Return the banner that every page shows."""
-        return render_to_string("sagas/_banner.html", {"chrome": chrome()})
+        return rendered("sagas/_banner.html", {"chrome": chrome()})
 
     @sync_to_async
     def listed(self, query: str) -> list[UUID]:
@@ -94,4 +94,4 @@ def rendered_pages(ids: Iterable[UUID], allowed: frozenset[str], barred: Bars) -
 
 
 def _rendered(regions: Mapping[str, str], context: dict[str, Any]) -> dict[str, str]:
-    return {name: render_to_string(template, context) for name, template in regions.items()}
+    return {name: rendered(template, context) for name, template in regions.items()}

@@ -20,6 +20,7 @@ from sagas import SagaStep, drills, orchestrator
 from sagas.core.definition import SagaDefinition
 from sagas.core.ids import uuid7
 from sagas.dashboard import overview, searching
+from sagas.dashboard.fragments import rendered_pages
 from sagas.dashboard.log import LONGEST
 from sagas.dashboard.versions import versions_of
 from sagas.engine import Pump
@@ -143,6 +144,19 @@ def test_looking_at_everything_changes_nothing(desk: Client, done: Saga, held: S
     for path in paths:
         assert desk.get(path).status_code == 200
     assert (list(Saga.objects.values()), Event.objects.count(), OperatorAction.objects.count()) == before
+
+
+def test_numbers_are_written_alike_whatever_the_sites_language(
+    desk: Client, held: Saga, settings: Any
+) -> None:
+    settings.LANGUAGE_CODE, settings.USE_THOUSAND_SEPARATOR = "de", True
+    Saga.objects.filter(pk=held.pk).update(version=12_345, sequence=12_345)
+    page = desk.get(reverse("saga-detail", args=[held.pk])).content.decode()
+    assert 'data-version="12345"' in page
+    pushed = rendered_pages([held.pk], frozenset(), {})[held.pk]["regions"]
+    assert "12345" in pushed["head"]
+    for shown in (page, *pushed.values()):
+        assert re.findall(r'[xy]="[^"]*,[^"]*"|12\.345', shown) == []
 
 
 @pytest.mark.parametrize("name", ["saga-overview", "saga-list", "saga-audit"])
