@@ -66,7 +66,8 @@ def test_the_package_has_every_file_that_is_not_code() -> None:
         "sagas"
     ]
     taken = {path for pattern in given for path in (ROOT / "sagas").glob(pattern) if path.is_file()}
-    there = {path for path in (ROOT / "sagas").rglob("*") if path.is_file()}
+    folders = (ROOT / "sagas", *(ROOT / "sagas" / linked for linked in ("templates", "static")))
+    there = {path for folder in folders for path in folder.rglob("*") if path.is_file()}
     assert {path for path in there - taken if path.suffix not in {".py", ".pyc"}} == set()
     assert {path.suffix for path in taken} == {".html", ".css", ".js", ".svg"}
 
