@@ -63,13 +63,14 @@ def undelivered() -> list[Undelivered]:
     of a backlog that nobody has tried yet.
     """
     tried = Due.objects.filter(kind=Due.DELIVERY, attempt__gt=FAILED).order_by().values_list(*_Tried._fields)
-    ahead = tried.free().filter(queue__in=_queues(), due_at__gt=database_now())
+    now = database_now()
+    ahead = tried.free().filter(queue__in=_queues(), due_at__gt=now)
     held = tried.filter(lease_token__isnull=False)
     read = [_Tried(*row) for row in ahead.union(held, all=True)[: MOST + 1]]
     found: dict[str, list[_Tried]] = defaultdict(list)
     for each in read[:MOST]:
         found[_called(each.name, each.event)].append(each)
-    those = (_undelivered(called, tried, more=len(read) > MOST) for called, tried in found.items())
+    those = (_undelivered(called, tried, now, more=len(read) > MOST) for called, tried in found.items())
     return sorted(those, key=lambda each: (-each.count, each.called))
 
 
@@ -85,13 +86,14 @@ def _called(name: str, event: str) -> str:
     return f"{saga_type}.{hook}"
 
 
-def _undelivered(called: str, tried: Sequence[_Tried], *, more: bool) -> Undelivered:
+def _undelivered(called: str, tried: Sequence[_Tried], now: datetime, *, more: bool) -> Undelivered:
     last = max(tried, key=lambda each: each.due_at - timedelta(seconds=outbox.wait_after(each.attempt - 1)))
     return Undelivered(
         called,
         len(tried),
         more,
         attempts=max(each.attempt for each in tried) - 1,
-        since=min(each.due_at - timedelta(seconds=outbox.waited(each.attempt)) for each in tried),
+        # The cap may have been another then: that is no reason to speak of times to come.
+        since=min(now, *(each.due_at - timedelta(seconds=outbox.waited(each.attempt)) for each in tried)),
         error=last.error or "",
     )

@@ -35,9 +35,15 @@ def errand(saga: Any, data: Any) -> Any:
     return {"paid": paid, "item": data["item"]}
 
 
+async def awaited_errand(saga: Any, data: Any) -> Any:
+    """Fetch and post, one after the other."""
+    await fetch(saga)
+    return await post(saga)
+
+
 class _Bodies:
     plain: Body = staticmethod(errand)
-    awaited: Body
+    awaited: Body = staticmethod(awaited_errand)
 
 
 bodies = _Bodies()
@@ -64,9 +70,9 @@ def held_errands(saga: Any, data: Any) -> Any:
 @contextmanager
 def doing(body: Body) -> Iterator[None]:
     """Have the functions do this."""
-    before = bodies.plain
+    before = bodies.plain, bodies.awaited
     bodies.plain = bodies.awaited = body
     try:
         yield
     finally:
-        bodies.plain = before
+        bodies.plain, bodies.awaited = before

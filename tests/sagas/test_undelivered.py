@@ -107,6 +107,12 @@ def test_one_query_by_the_indexes_tells_it_and_a_backlog_is_not_read(
     assert "due_leased" in plan or "due_by_token" in plan
 
 
+def test_it_never_began_in_times_to_come(errand: Callable[..., Saga]) -> None:
+    rows(errand(), 1, attempt=4, due_at=database_now() + timedelta(hours=3))
+    (found,) = undelivered()
+    assert found.since <= database_now()
+
+
 def _plan(sql: str) -> str:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
