@@ -1,5 +1,6 @@
 """Hooks and subscribers that keep failing are named where an operator looks."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -104,6 +105,9 @@ def test_one_query_by_the_indexes_tells_it_and_a_backlog_is_not_read(
     assert len(few) == len(many)
     plan = _plan(few.captured_queries[-1]["sql"])
     assert "due_free" in plan
+    assert re.search(r"\bqueue\b[^A-Z]{0,12}=", plan), (
+        "of the queues that have deliveries, and not of all that waits"
+    )
     assert "due_leased" in plan or "due_by_token" in plan
 
 
