@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from sagas.live import channel
+from sagas.live.ending import heed
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Ears:
             try:
                 await self._listen()
             except (RedisError, OSError, TimeoutError) as no:
+                heed()
                 log.info("No live hints are heard: %s", no)
             rest = 0.1 if self.hearing else min(rest * 2, LONGEST_REST)
             self.hearing = False
@@ -44,6 +46,7 @@ class Ears:
         try:
             async with redis.pubsub(ignore_subscribe_messages=True) as subscription:
                 await subscription.subscribe(channel.CHANNEL)
+                heed()
                 self.hearing = True
                 self._heard({})  # whatever was said meanwhile: look
                 while True:
@@ -53,5 +56,6 @@ class Ears:
 
     async def _next(self, subscription) -> None:  # type: ignore[no-untyped-def]  # redis types it vaguely
         message = await subscription.get_message(timeout=ASK)
+        heed()
         if message is not None:
             self._heard(channel.unpack(message["data"]))

@@ -16,6 +16,7 @@ from django.db import DatabaseError
 
 from sagas.live.audience import Audience
 from sagas.live.ears import Ears
+from sagas.live.ending import heed
 from sagas.live.pace import Pace
 from sagas.live.texts import Region, marked, members, told
 from sagas.live.viewer import Viewer
@@ -135,6 +136,7 @@ class Feed:
 
     async def _serve(self) -> None:
         while True:
+            heed()
             self._news.clear()
             now = time.monotonic()
             if (rest := self._rest(now)) > 0:

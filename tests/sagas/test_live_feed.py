@@ -1,5 +1,7 @@
 """The feed alone, with a renderer of the test's own: what it sends, when, and what it never does."""
 
+import asyncio
+import contextlib
 from typing import Any
 from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
@@ -7,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import OperationalError
 
-from sagas.live import Feed, channel, feed, pace
+from sagas.live import Feed, channel, ears, feed, pace
+from sagas.live.ears import Ears
 from sagas.live.texts import marked
 from tests.sagas.feeding import Fragments, Page, play, show, until
 
@@ -424,6 +427,70 @@ def test_with_the_last_page_the_feed_rests() -> None:
         assert not played._running
 
     play(story)
+
+
+class Deaf:
+    """A client of Redis that keeps a cancellation to itself while it connects, as redis-py does."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    def pubsub(self, **_: Any) -> "Deaf":
+        return self
+
+    async def __aenter__(self) -> "Deaf":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+    async def subscribe(self, _: str) -> None:
+        self.asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async def get_message(self, timeout: float) -> None:
+        await asyncio.Event().wait()
+
+
+def test_a_listener_that_is_ended_while_it_connects_is_not_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene() -> bool:
+        redis = Deaf()
+        monkeypatch.setattr(ears.Redis, "from_url", lambda *_, **__: redis)
+        listening = asyncio.create_task(Ears(lambda _: None).listen())
+        await redis.asked.wait()
+        listening.cancel()
+        ended, _ = await asyncio.wait([listening], timeout=5)
+        listening.cancel()  # or this test would not end either
+        return bool(ended)
+
+    assert asyncio.run(scene())
+
+
+def test_a_feed_that_rests_while_it_looks_is_not_left_behind() -> None:
+    class Holding(Fragments):
+        async def release(self) -> None:
+            looking.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    async def scene() -> bool:
+        feed, page = Feed(Holding()), Page()
+        feed.join(page.viewer)
+        serving = feed._running[0]
+        await looking.wait()
+        feed.leave(page.viewer)
+        ended, _ = await asyncio.wait([serving], timeout=5)
+        serving.cancel()
+        return bool(ended)
+
+    looking = asyncio.Event()
+    assert asyncio.run(scene())
 
 
 def test_marks_ignore_the_words_that_the_browser_keeps_true() -> None:
