@@ -424,6 +424,14 @@ def test_a_long_reason_is_folded_wherever_it_is_told(desk: Client, held: Saga) -
     assert folded(format_html("<b>{}</b>", "x" * 320), 1) == "<b>" + "x" * 320 + "</b>"
 
 
+def test_long_evidence_is_folded_in_the_trail(desk: Client, held: Saga) -> None:
+    typed = form(held, step="pay", outcome="done", evidence="Tickets 4711 & 4712. " * 20)
+    previewed(desk, at(held, "resolve"), typed)
+    trail = desk.get(reverse("audit")).content.decode()
+    assert re.findall(r'id="long-\d+(-evidence)"><summary>', trail) == ["-evidence"]
+    assert "Tickets 4711 &amp; 4712." in trail
+
+
 def test_what_was_typed_wrongly_is_not_put_down_to_who_acted_last(desk: Client, held: Saga) -> None:
     stale = form(held, step="pay", outcome="waived")
     desk.post(at(held, "pause"), form(held, reason="hands off"))

@@ -237,6 +237,7 @@ def test_a_wrong_expression_is_an_error_at_start_up(
 def test_the_type_page_says_when(nightly: Nightly, time: Time, operator: Any, client: Client) -> None:
     client.force_login(operator)
     url = reverse("saga-type-detail", args=["Nightly"])
+    assert "by the clock, <code>0 3 * * *</code>" in client.get(reverse("saga-type-list")).content.decode()
     assert "No clock has seen it yet" in client.get(url).content.decode()
     Periodic().look()
     time.now = at("2026-01-04T03:00")

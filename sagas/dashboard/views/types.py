@@ -30,6 +30,7 @@ def type_list(request: HttpRequest) -> HttpResponse:
         {
             "name": name,
             "defined": registry.saga_type(name) is not None,
+            "every": getattr(registry.saga_type(name), "every", None),
             "versions": pinned.get(name, {}).get("versions", 0),
             "active": counted["active"].get(name, 0),
             "attention": counted["attention"].get(name, 0),
