@@ -17,17 +17,27 @@ def health() -> dict[str, Any]:
     processes = [_process(each, now) for each in Process.objects.order_by("kind", "name")]
     alive = [each for each in processes if each["alive"]]
     workers = [each for each in alive if each["kind"] == Process.WORKER]
+    known = [each for each in processes if each["kind"] == Process.WORKER]
     served = {queue for worker in workers for queue in worker["queues"]}
     ripe = {name: first for name, first in Due.oldest_by_queue().items() if first <= now}
     oldest = min(ripe.values(), default=None)
     return {
-        "workers": [each for each in processes if each["kind"] == Process.WORKER],
+        "workers": known,
         "workers_alive": len(workers),
+        "workers_silent": [each for each in known if _holds_on(each)],
         "clock": any(each["kind"] == Process.CLOCK for each in alive),
         "queues_unserved": sorted(ripe.keys() - served),
         "oldest_due_seconds": (now - oldest).total_seconds() if oldest else None,
         **_redis(),
     }
+
+
+def _holds_on(worker: dict[str, Any]) -> bool:
+    """Whether a worker ended without a word, or hangs, so lately that what it held is not given to another yet.
+
+    One that is only busy is not silent: its signs of life come from a thread of their own.
+    """
+    return not worker["alive"] and worker["silent_seconds"] < settings().LEASE
 
 
 def _redis() -> dict[str, bool]:

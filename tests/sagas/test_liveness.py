@@ -1,11 +1,15 @@
 """Signs of life: who works is known by rows in the database, not by what Redis remembers."""
 
+from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import OperationalError
+from django.template.loader import render_to_string
 
 from sagas import bell
+from sagas.clock import database_now
 from sagas.engine import Life
 from sagas.health import health
 from sagas.models import Process
@@ -21,6 +25,24 @@ def test_a_process_says_that_it_lives_what_it_does_and_that_it_leaves() -> None:
         bell.connection().flushall()
         assert health()["workers_alive"] == 1
     assert not Process.objects.exists()
+
+
+def test_a_worker_that_ended_without_a_word_is_missed_until_its_work_is_given_to_another() -> None:
+    now = database_now()
+    for name, silent, kind in (
+        ("busy", 9, Process.WORKER),
+        ("killed", 12, Process.WORKER),
+        ("long gone", 31, Process.WORKER),
+        ("clock", 12, Process.CLOCK),
+    ):
+        seen = now - timedelta(seconds=silent)
+        Process.objects.create(name=name, kind=kind, queues=[], pid=1, started_at=seen, seen_at=seen)
+    with mock.patch("sagas.health.database_now", return_value=now):
+        looked = health()
+    assert [worker["name"] for worker in looked["workers_silent"]] == ["killed"]
+    shown = render_to_string("sagas/_processes.html", {"health": looked})
+    assert "1 worker</a>" in shown
+    assert 'title="killed">a worker is silent for 12 s: what it held waits</a>' in shown
 
 
 def test_its_heart_beats_on_when_the_database_was_away(
