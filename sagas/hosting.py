@@ -6,7 +6,6 @@ Workers need the first only, and start sooner without the others, which load wha
 from collections.abc import Iterator
 from typing import Any
 
-from channels.routing import ProtocolTypeRouter, get_default_application
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.handlers.asgi import ASGIHandler
@@ -86,6 +85,8 @@ def _is_mounted(name: str) -> bool:
 
 def _sockets() -> Iterator[CheckMessage]:
     """Look at what is served where that can be told: a router of Channels, or Django alone."""
+    from channels.routing import ProtocolTypeRouter, get_default_application  # a worker does without
+
     try:
         served = get_default_application()
     except Exception:  # not named, or not to be imported: whoever serves it says so

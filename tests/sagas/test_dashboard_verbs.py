@@ -427,7 +427,7 @@ def test_a_long_reason_is_folded_wherever_it_is_told(desk: Client, held: Saga) -
 def test_long_evidence_is_folded_in_the_trail(desk: Client, held: Saga) -> None:
     typed = form(held, step="pay", outcome="done", evidence="Tickets 4711 & 4712. " * 20)
     previewed(desk, at(held, "resolve"), typed)
-    trail = desk.get(reverse("audit")).content.decode()
+    trail = desk.get(reverse("saga-audit")).content.decode()
     assert re.findall(r'id="long-\d+(-evidence)"><summary>', trail) == ["-evidence"]
     assert "Tickets 4711 &amp; 4712." in trail
 
