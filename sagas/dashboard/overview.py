@@ -18,6 +18,7 @@ from sagas.dashboard.filters import first_id_at
 from sagas.dashboard.rows import Row, for_rows, rows
 from sagas.dashboard.words import attention_hint, attention_text
 from sagas.models import IMPORT, Saga, SagaQuerySet, Step
+from sagas.undelivered import undelivered
 
 #: A count stops here and says "+".
 MOST = 10_000
@@ -122,6 +123,10 @@ def kept_for(seconds: float) -> Callable[[Callable[[], T]], Callable[[], T]]:
         return remember
 
     return remembered
+
+
+#: What keeps failing has failed for a while, and the live feed asks several times a second.
+failing = kept_for(3)(undelivered)
 
 
 @dataclass(frozen=True)

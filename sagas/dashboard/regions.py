@@ -23,7 +23,6 @@ from sagas.dashboard.sequence import sequence
 from sagas.dashboard.timeline import timeline
 from sagas.models import Saga
 from sagas.orchestrator import VERBS, Bars
-from sagas.undelivered import undelivered
 
 #: Regions of a saga's page -> their partials.
 SAGA_REGIONS = {
@@ -59,7 +58,7 @@ def overview_context() -> dict[str, Any]:
         "counts": figures.counts(),
         "hour": figures.hour(),
         "health": around.health,
-        "undelivered": undelivered()[: figures.LISTED],
+        "undelivered": figures.failing()[: figures.LISTED],
         "recent": figures.recent(),
     }
 

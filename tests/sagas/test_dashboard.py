@@ -35,8 +35,8 @@ PAGES = ["saga-overview", "saga-list", "saga-audit", "saga-type-list", "saga-que
 
 @pytest.fixture(autouse=True)
 def fresh_figures() -> None:
-    overview.hour.forget()  # type: ignore[attr-defined]
-    overview.ended.forget()
+    for figure in (overview.hour, overview.ended, overview.failing):
+        figure.forget()  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from sagas import registry, subscribe
 from sagas.clock import database_now
+from sagas.dashboard import overview
 from sagas.engine import Pump
 from sagas.models import Due, Saga
 from sagas.orchestrator import outbox
@@ -130,13 +131,16 @@ def _plan(sql: str) -> str:
 @pytest.fixture
 def looking(client: Client, operator: Any) -> Iterator[Client]:
     client.force_login(operator)
-    return client
+    overview.failing.forget()  # type: ignore[attr-defined]
+    yield client
+    overview.failing.forget()  # type: ignore[attr-defined]
 
 
 def test_the_overview_the_metrics_and_the_check_name_it(
     errand: Callable[..., Saga], looking: Client, run: Any
 ) -> None:
     assert "keep failing" not in looking.get("/").content.decode()
+    overview.failing.forget()  # type: ignore[attr-defined]
     rows(errand(), 3, attempt=5, error="KeyError: 'customer' (shop.py:4, in notify)")
     page = looking.get("/").content.decode()
     assert "Deliveries keep failing" in page
