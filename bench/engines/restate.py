@@ -22,7 +22,7 @@ from bench.engines.order import COMPENSATING, HAPPY, STEPS, UNDONE, Refused, act
 from sagaproject.processes import free_port
 
 PROCESSES = driver.option("processes", 2)
-STARTERS = driver.option("starters", 24)
+STARTERS = driver.option("starters", 64)
 LOOP = driver.option("loop", "uvloop")
 PARTITIONS = driver.option("partitions", 2)
 #: The binary itself: npm's wrapper around it would not pass signals on.
