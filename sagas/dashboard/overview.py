@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from django.db.models import Count, Min
@@ -14,6 +14,7 @@ from django.db.models.functions import TruncMinute
 from django.utils import timezone
 
 from sagas.core.words import SagaState
+from sagas.counted import Counts
 from sagas.dashboard.filters import first_id_at
 from sagas.dashboard.rows import Row, for_rows, rows
 from sagas.dashboard.words import attention_hint, attention_text
@@ -87,24 +88,24 @@ class Counted:
         return f"{MOST:,}+".replace(",", " ") if self.count > MOST else f"{self.count:,}".replace(",", " ")
 
 
-def counts() -> list[Counted]:
-    """Return how many sagas there are in each state, how many are paused, and how many wait for something outside."""
-    counted = [Counted(s.value, _count(state=s.value)) for s in SagaState]
-    paused, waiting = Saga.objects.active().filter(paused=True), Saga.objects.waiting()
-    return [*counted, Counted("paused", _bounded(paused)), Counted("waiting", _bounded(waiting))]
+def counts() -> dict[str, Counted]:
+    """Return how many sagas are in each state, are ``paused``, are ``waiting`` for something outside, need a person.
+
+    By those words; the last under ``attention``.
+    """
+    return {name: Counted(name, count) for name, count in zip(_COUNTED, _count_all(), strict=True)}
 
 
-def needing() -> Counted:
-    """Return how many sagas wait for a person."""
-    return Counted("attention", _bounded(Saga.objects.at_attention()))
+_COUNTED = (*(state.value for state in SagaState), "paused", "waiting", "attention")
 
 
-def _count(**where: Any) -> int:
-    return _bounded(Saga.objects.filter(**where))
+def _all() -> list[SagaQuerySet]:
+    sagas = Saga.objects
+    by_state = [sagas.filter(state=state.value) for state in SagaState]
+    return [*by_state, sagas.active().filter(paused=True), sagas.waiting(), sagas.at_attention()]
 
 
-def _bounded(sagas: SagaQuerySet) -> int:
-    return sagas.order_by()[: MOST + 1].count()
+_count_all = Counts(MOST + 1, _all)
 
 
 def kept_for(seconds: float) -> Callable[[Callable[[], T]], Callable[[], T]]:
@@ -186,7 +187,9 @@ def hour() -> Hour:
     done = [count[SagaState.COMPLETED.value] for count in per_minute]
     back = [count[SagaState.FAILED.value] for count in per_minute]
     return Hour(
-        started=Counted("started", _count(id__gte=first_id_at(since))),
+        started=Counted(
+            "started", Saga.objects.filter(id__gte=first_id_at(since)).order_by()[: MOST + 1].count()
+        ),
         completed=sum(done),
         failed=sum(back),
         bars=_bars(done, back),

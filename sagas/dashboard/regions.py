@@ -49,13 +49,13 @@ OVERVIEW_REGIONS = {
 def overview_context() -> dict[str, Any]:
     """Return what the overview's regions need."""
     around = chrome()
-    groups = figures.attention_groups()
+    groups, counted = figures.attention_groups(), figures.counts()
     return {
         "chrome": around,
         "groups": groups[: figures.LISTED],
         "others": groups[figures.LISTED :],
-        "needing": figures.needing(),
-        "counts": figures.counts(),
+        "needing": counted.pop("attention"),
+        "counts": counted.values(),
         "hour": figures.hour(),
         "health": around.health,
         "undelivered": figures.failing()[: figures.LISTED],

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from django.db.models import Count, F, Q, QuerySet
 
 from sagas.core.definition import SagaStep
 from sagas.core.words import Attention, Waiting
+from sagas.counted import Counts
 from sagas.models import IMPORT, Saga, Step
 from sagas.orchestrator.asked import Asked, Forbidden
 
@@ -73,7 +75,13 @@ def approvals_for(user: Any, *, after: int | None = None, limit: int = 50) -> Ap
 
 def approvals_count(user: Any, most: int = 100) -> int:
     """Count the open approvals that a user may answer, up to so many."""
-    return len(_open_to(user).order_by().values_list("pk")[:most])
+    names = _answers_for(user)
+    return 0 if names == () else _counting(most, user.pk, names)()[0]
+
+
+@lru_cache(maxsize=1024)
+def _counting(most: int, user: Any, names: tuple[str, ...] | None) -> Counts:
+    return Counts(most, lambda: [_asking(user, names)])
 
 
 def unanswered() -> Mapping[str, int]:
@@ -206,16 +214,26 @@ _MISSED = Q(attention=Attention.EXPECTATION_MISSED.value, approver__isnull=False
 
 
 def _open_to(user: Any) -> QuerySet[Step]:
-    """Return the steps, in order."""
-    steps = Step.objects.filter(_WAITS | _MISSED).exclude(saga__origin_kind=IMPORT)
-    if not user.is_active or not user.has_perm(PERMISSION):
-        return steps.none()
-    if not user.is_superuser:
-        steps = steps.filter(approver__in=sorted(_names(user)))
-    own = Q(saga__started_by=user.pk) & ~Q(asked__self_approval=True)
-    answered = Q(asked__given__has_key=str(user.pk))
+    """Return the steps that a user may answer, in order."""
     missed_first = F("waiting").asc(nulls_first=True)
-    return steps.exclude(own).exclude(answered).order_by(missed_first, F("due_at").asc(nulls_last=True), "pk")
+    return _asking(user.pk, _answers_for(user)).order_by(missed_first, F("due_at").asc(nulls_last=True), "pk")
+
+
+def _answers_for(user: Any) -> tuple[str, ...] | None:
+    """Return what an approval may call this user, if they may answer any; None: they may answer for everybody."""
+    if not user.is_active or not user.has_perm(PERMISSION):
+        return ()
+    return None if user.is_superuser else tuple(sorted(_names(user)))
+
+
+def _asking(user: Any, names: tuple[str, ...] | None) -> QuerySet[Step]:
+    """Return the steps that ask a user of this key, who answers to these names."""
+    steps = Step.objects.filter(_WAITS | _MISSED).exclude(saga__origin_kind=IMPORT)
+    if names is not None:
+        steps = steps.filter(approver__in=names)
+    own = Q(saga__started_by=user) & ~Q(asked__self_approval=True)
+    answered = Q(asked__given__has_key=str(user))
+    return steps.exclude(own).exclude(answered)
 
 
 def _names(user: Any) -> Iterator[str]:

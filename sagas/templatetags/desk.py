@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 from django import template
+from django.conf import settings
 from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils import timezone
 from django.utils.html import conditional_escape, escape, format_html, format_html_join
@@ -42,6 +43,26 @@ _FOLDED = (
     '<span class="folded__more"></span></summary></details>'
 )
 _WORD = re.compile(r"(?<=_)(?!$)|(?<=[a-z0-9])(?=[A-Z])")
+
+
+class _Kept(template.Node):
+    def __init__(self, inside: template.NodeList) -> None:
+        self._inside = inside
+        self._texts: dict[str, SafeString] = {}
+
+    def render(self, context: template.Context) -> SafeString:
+        root = settings.STATIC_URL
+        if root not in self._texts:
+            self._texts[root] = self._inside.render(context)
+        return self._texts[root]
+
+
+@register.tag
+def kept(parser: Any, _token: Any) -> template.Node:
+    """Render what is inside once for all pages: it depends on nothing but where the static files are."""
+    inside = parser.parse(("endkept",))
+    parser.delete_first_token()
+    return _Kept(inside)
 
 
 @register.filter

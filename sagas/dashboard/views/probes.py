@@ -84,16 +84,16 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 def _lines() -> Iterator[str]:
     health, now = look(), timezone.now()
-    by_state = {c.state: c.count for c in counts()}
+    counted = {name: each.count for name, each in counts().items()}
     attention = dict(Saga.objects.at_attention().values_list("attention").annotate(n=Count("pk")).order_by())
     due = Due.objects.filter(due_at__lte=now, paused=False, lease_token__isnull=True)
     by_queue = dict(due.values_list("queue").annotate(n=Count("pk")).order_by())
     yield from _gauge(
         "sagadesk_sagas",
         "Sagas by state; 10001 means more than 10000.",
-        {f'{{state="{s.value}"}}': by_state[s.value] for s in SagaState},
+        {f'{{state="{s.value}"}}': counted[s.value] for s in SagaState},
     )
-    yield from _gauge("sagadesk_sagas_paused", "Paused sagas.", {"": by_state["paused"]})
+    yield from _gauge("sagadesk_sagas_paused", "Paused sagas.", {"": counted["paused"]})
     yield from _gauge(
         "sagadesk_attention",
         "Sagas that need a person.",
