@@ -16,7 +16,6 @@ from uuid import UUID
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError, IntegrityError, OperationalError, router, transaction
-from django.db.models.base import ModelState
 from pydantic import BaseModel, ValidationError
 
 from sagas import registry
@@ -169,6 +168,7 @@ _COLUMNS = (
     "id", "saga_type", "definition_id", "correlation_id", "idempotency_key", "fingerprint", "origin_id",
     "origin_kind", "started_by_id", "created_at", *(c.rstrip("=") for c in shapes.SAGA_COLUMNS),
 )  # fmt: skip
+_FIELDS = [field.attname for field in Saga._meta.concrete_fields]
 
 
 def _saga_values(held: loading.Held, opening: Opening) -> tuple[Any, ...]:
@@ -181,12 +181,9 @@ def _saga_values(held: loading.Held, opening: Opening) -> tuple[Any, ...]:
 
 
 def _saga(row: Sequence[Any]) -> Saga:
-    """Return a new row as if it were read; made as unpickling makes it, which takes a tenth of the time."""
-    saga = Saga.__new__(Saga)
-    state = ModelState()
-    state.adding, state.db = False, router.db_for_write(Saga)
-    saga.__dict__ = {"_state": state, **dict(zip(_COLUMNS, row, strict=True))}
-    return saga
+    """Return a new row as if it were read: that makes an object in half the time."""
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Saga.from_db(router.db_for_write(Saga), _FIELDS, [values[name] for name in _FIELDS])
 
 
 def _author(saga_type: str) -> Any:
