@@ -387,6 +387,25 @@ def test_open_approvals_come_by_their_end_and_by_the_page(person: Person, pump: 
     assert orchestrator.approvals_for(person("eve", manager=False)).items == []
 
 
+@pytest.mark.only_on("sqlite")
+def test_what_waits_for_an_answer_is_found_by_an_index_that_has_nothing_else(person: Person) -> None:
+    mia = person("mia")
+    for _ in range(30):
+        begin("ok")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # without it SQLite would not know how many there are
+    with CaptureQueriesContext(connection) as queries:
+        orchestrator.approvals_count(mia)
+        orchestrator.approvals_for(mia)
+    asked = [query["sql"] for query in queries if '"waiting" = ' in query["sql"]]
+    assert len(asked) == 2
+    for sql in asked:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            plan = [row[3] for row in cursor.fetchall()]
+        assert any("step_approval_open" in line for line in plan), plan
+
+
 def test_the_snapshot_says_who_may_answer_and_offers_it(pump: Pump, person: Person) -> None:
     person("mia")
     saga = run(pump, begin("ok", "hand"))
