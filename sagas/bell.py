@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from typing import Any
 
-import django_rq
 from redis.exceptions import RedisError
 
+from sagas import broker
 from sagas.fuse import Fuse
 
 log = logging.getLogger(__name__)
@@ -50,11 +50,11 @@ return deaf
 @cache
 def connection() -> Any:
     """Return this process' Redis client; it has a pool, and any thread may use it."""
-    return django_rq.get_connection("default")
+    return broker.connection()
 
 
 #: For what must not wait; RQ's jobs and those who listen have clients of their own.
-brief = Fuse(lambda: django_rq.get_connection("default"), PATIENCE)
+brief = Fuse(broker.connection, PATIENCE)
 
 
 @cache

@@ -102,6 +102,9 @@ class Settings:
     """Service name -> where it is, for participants that get their commands by HTTP."""
     CALLBACK_URL: str = ""
     """Our own address as participants see it, as ``https://desk.example``: where they send answers that take longer."""
+    RQ: str = "default"
+    """The entry of RQ_QUEUES that says which Redis is ours. Where it is another than this, our queues in RQ are called
+    after it, as ``sagas-payment``: a project's own jobs keep theirs."""
     SEARCHABLE: tuple[str, ...] = ()
     """Paths in the sagas' data, as ``customer.id``, that lists may be filtered by; ``migrate`` makes their indexes."""
 
@@ -133,6 +136,9 @@ def read(given: Mapping[str, Any]) -> Settings:
             _check_url(value)
         elif name == "SEARCHABLE":
             _check_paths(value)
+        elif name == "RQ":
+            if not _is_queue(value):
+                raise ImpossibleSetting(f"SAGAS['RQ'] {_A_QUEUE}, not {value!r}.")
         elif name == "ELSEWHERE":
             _check_queues(value)
         else:

@@ -25,13 +25,22 @@ PROCESSORS = (
 
 
 @register(TAG)
-def check_default_queue(**_: Any) -> list[CheckMessage]:
-    """Find out whether it is said where Redis is."""
-    if "default" in (getattr(settings, "RQ_QUEUES", None) or {}):
+def check_broker(**_: Any) -> list[CheckMessage]:
+    """Find out whether it is said where Redis is, and in a way that leaves its client to us."""
+    if check_settings():  # which say in which entry it is
         return []
-    text = "RQ_QUEUES has no queue named default, which says where the Redis of all queues is."
-    hint = 'RQ_QUEUES = {"default": {"URL": "redis://…", "SERIALIZER": "rq.serializers.JSONSerializer"}}'
-    return [Error(text, hint=hint, id="sagas.E014")]
+    name = conf.settings().RQ
+    entry = (getattr(settings, "RQ_QUEUES", None) or {}).get(name)
+    hint = (
+        f'RQ_QUEUES = {{"{name}": {{"URL": "redis://…", "SERIALIZER": "rq.serializers.JSONSerializer"}}, …}}'
+    )
+    if entry is None:
+        text = f"RQ_QUEUES has no queue named {name}, which says where the Redis of all our queues is."
+        return [Error(text, hint=hint, id="sagas.E014")]
+    if "USE_REDIS_CACHE" in entry:
+        text = f"RQ_QUEUES[{name!r}] borrows the cache's client, whose time-outs we would change."
+        return [Error(text, hint=hint, id="sagas.E015")]
+    return []
 
 
 @register(TAG)

@@ -16,7 +16,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from sagas import bell, registry
+from sagas import bell, broker, registry
 from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.engine import Pump
@@ -72,15 +72,15 @@ class NudgeJob(Job):
 
 def queue(name: str, redis: Any) -> Queue:
     """Return an RQ queue that speaks JSON and knows only nudges."""
-    return Queue(name, connection=redis, serializer=JSONSerializer, job_class=NudgeJob)
+    return Queue(broker.queue(name), connection=redis, serializer=JSONSerializer, job_class=NudgeJob)
 
 
 def serve_known_queues() -> None:
     """Tell django-rq of every queue that a registered handler is served by, as if the settings named it."""
     queues = getattr(django_settings, "RQ_QUEUES", None) or {}
-    if "default" in queues:  # else a check says so
+    if (entry := settings().RQ) in queues:  # else a check says so
         for name in registry.queues():
-            queues.setdefault(name, dict(queues["default"]))
+            queues.setdefault(broker.queue(name), dict(queues[entry]))
 
 
 def serve(pump: Pump) -> None:

@@ -16,8 +16,8 @@ from django.core.checks import CheckMessage, Info, Tags, Warning, register
 from django.db import OperationalError, ProgrammingError, connections, router
 from redis.exceptions import RedisError
 
-from sagas import bell, stranded
-from sagas.checks import TAG
+from sagas import bell, broker, registry, stranded
+from sagas.checks import TAG, check_settings
 from sagas.clock import database_now
 from sagas.conf import settings as our_settings
 from sagas.models import Process, Saga
@@ -37,9 +37,12 @@ OF_A_WORKER, OF_A_CLOCK, OF_A_WEB_PROCESS = 4, 4, 24
 
 @register(TAG)
 def check_queues(**_: Any) -> list[CheckMessage]:
-    """Find queues that are read with pickle, which runs whatever it reads."""
-    queues = getattr(settings, "RQ_QUEUES", {})
-    loose = [name for name, queue in queues.items() if "json" not in str(queue.get("SERIALIZER", "")).lower()]
+    """Find queues of ours that are read with pickle, which runs whatever it reads."""
+    if check_settings():  # which say what they are called
+        return []
+    queues = getattr(settings, "RQ_QUEUES", None) or {}
+    ours = {broker.queue(name) for name in registry.queues()} & queues.keys()
+    loose = [name for name in sorted(ours) if "json" not in str(queues[name].get("SERIALIZER", "")).lower()]
     if not loose:
         return []
     text = (

@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Any
 from uuid import uuid4
 
-import django_rq
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db import connection as database
 from django.db.backends.signals import connection_created
@@ -26,7 +25,7 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
-from sagas import bell, jobs, registry
+from sagas import bell, broker, jobs, registry
 from sagas.conf import settings
 from sagas.engine import REAPED_AT_ONCE, Jumps, Life, Periodic, Pump, Room, hold_unserved, reap
 from sagas.fuse import Resting
@@ -159,7 +158,7 @@ def _plan_by_keys(connection: Any, **_: Any) -> None:
 
 def _work(served: list[str], pump: Pump, stop: "_Stop") -> None:
     wait = 0.5
-    redis = django_rq.get_connection("default")  # its own: RQ sets how long its answers are awaited
+    redis = broker.connection()  # its own: RQ sets how long its answers are awaited
     while not stop.asked:
         began = time.monotonic()
         try:

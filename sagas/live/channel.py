@@ -4,16 +4,9 @@ import json
 from collections.abc import Mapping
 from uuid import UUID
 
-from django.conf import settings
-
 CHANNEL = "sagadesk:live"
 #: A hint names at most so many sagas; whoever missed one finds out by comparing versions.
 MOST = 200
-
-
-def url() -> str:
-    """Return the URL of the Redis that carries hints: the one that carries nudges."""
-    return str(getattr(settings, "REDIS_URL", None) or settings.RQ_QUEUES["default"]["URL"])
 
 
 def pack(versions: Mapping[UUID, int]) -> str:

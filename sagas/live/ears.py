@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 from uuid import UUID
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from sagas import broker
 from sagas.live import channel
 from sagas.live.ending import heed
 
@@ -42,7 +42,7 @@ class Ears:
             await asyncio.sleep(rest * random.uniform(0.5, 1))
 
     async def _listen(self) -> None:
-        redis = Redis.from_url(channel.url(), socket_connect_timeout=2, health_check_interval=ASK)
+        redis = await asyncio.to_thread(broker.listening, socket_connect_timeout=2, health_check_interval=ASK)
         try:
             async with redis.pubsub(ignore_subscribe_messages=True) as subscription:
                 await subscription.subscribe(channel.CHANNEL)

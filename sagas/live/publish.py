@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from redis import Redis
 from redis.exceptions import RedisError
 
+from sagas import broker
 from sagas.fuse import Fuse
 from sagas.live import channel
 from sagas.signals import Change, committed
@@ -21,7 +21,7 @@ class Publisher:
     """Sends hints, over a connection of its own, unless Redis failed a moment ago."""
 
     def __init__(self) -> None:
-        self._brief = Fuse(lambda: Redis.from_url(channel.url()), PATIENCE)
+        self._brief = Fuse(broker.connection, PATIENCE)
 
     def publish(self, text: str) -> bool:
         """Send a hint; say whether it went out."""

@@ -281,9 +281,10 @@ def folded(shown: str, name: str | int) -> SafeString:
 
     It is a block then, which no paragraph has room for.
     """
-    if len(shown) <= LONG or len(_TAG.sub("", shown)) <= LONG:
-        return conditional_escape(shown)
-    return format_html(_FOLDED, name, shown)
+    safe = conditional_escape(shown)  # before markup is looked for: what people write between < and > is none
+    if len(shown) <= LONG or len(_TAG.sub("", safe)) <= LONG:
+        return safe
+    return format_html(_FOLDED, name, safe)
 
 
 #: Characters of a value, or of a path, beside many others.

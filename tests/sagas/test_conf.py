@@ -40,6 +40,7 @@ def test_numbers_from_the_environment_become_what_they_count() -> None:
         ({"SEARCHABLE": ["order id"]}, "joined by dots"),
         ({"SEARCHABLE": ["a'b"]}, "joined by dots"),
         ({"ELSEWHERE": "payment"}, "must list queues"),
+        ({"RQ": "my sagas"}, r"\['RQ'\] must be a queue's name"),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name(given: Any, says: str) -> None:

@@ -422,6 +422,7 @@ def test_a_long_reason_is_folded_wherever_it_is_told(desk: Client, held: Saga) -
     assert re.findall(folds, desk.get(reverse("saga-audit")).content.decode()) == ["", ""]
     assert folded("x" * 320, 1) == "x" * 320
     assert folded(format_html("<b>{}</b>", "x" * 320), 1) == "<b>" + "x" * 320 + "</b>"
+    assert folded("<" + "x" * 400 + ">", 1).startswith("<details"), "what stands between brackets is text"
 
 
 def test_long_evidence_is_folded_in_the_trail(desk: Client, held: Saga) -> None:

@@ -23,16 +23,29 @@ def ids(messages: Sequence[CheckMessage]) -> list[str | None]:
 
 
 def test_our_own_project_is_complete() -> None:
-    assert hosting.check_default_queue() == hosting.check_time_zone() == []
+    assert hosting.check_broker() == hosting.check_time_zone() == []
     assert hosting.check_templates() == hosting.check_mounting() == []
 
 
 @pytest.mark.parametrize("queues", [None, {}, {"mail": {"URL": "redis://"}}])
 def test_queues_without_a_redis_are_named(settings: Any, queues: Any) -> None:
     settings.RQ_QUEUES = queues
-    assert ids(hosting.check_default_queue()) == ["sagas.E014"]
+    assert ids(hosting.check_broker()) == ["sagas.E014"]
     del settings.RQ_QUEUES
-    assert ids(hosting.check_default_queue()) == ["sagas.E014"]
+    assert ids(hosting.check_broker()) == ["sagas.E014"]
+
+
+def test_the_entry_that_is_meant_has_to_be_there(settings: Any) -> None:
+    settings.SAGAS = {**settings.SAGAS, "RQ": "sagas"}
+    (message,) = hosting.check_broker()
+    assert (message.id, "named sagas" in message.msg) == ("sagas.E014", True)
+    settings.SAGAS = {**settings.SAGAS, "RQ": "two words"}
+    assert hosting.check_broker() == [], "that it is no name is told by another check"
+
+
+def test_the_caches_client_is_not_ours_to_change(settings: Any) -> None:
+    settings.RQ_QUEUES = {"default": {"USE_REDIS_CACHE": "default"}}
+    assert ids(hosting.check_broker()) == ["sagas.E015"]
 
 
 def test_times_without_a_zone_are_refused(settings: Any) -> None:

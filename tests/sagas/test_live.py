@@ -24,7 +24,7 @@ from django.test import Client
 from redis import Redis
 from redis.connection import Connection
 
-from sagas import consumers, orchestrator, routing
+from sagas import broker, consumers, orchestrator, routing
 from sagas.engine import Pump
 from sagas.live import channel, feed, publish
 from sagas.live.publish import Publisher
@@ -135,7 +135,7 @@ def test_a_saga_page_hears_the_same_partials_that_it_was_made_of(held: Saga, ope
 
 
 def test_without_redis_a_page_still_follows(held: Saga, operator: Any, asked: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(channel, "url", lambda: "unix:///nowhere/redis.sock")
+    monkeypatch.setattr(broker, "connection", lambda: Redis.from_url("unix:///nowhere/redis.sock"))
 
     async def story() -> None:
         async with Socket("/ws/sagas/", headers) as socket:
@@ -299,7 +299,8 @@ def test_a_commit_is_one_hint_in_redis(monkeypatch: Any) -> None:
 
 
 def test_a_dead_redis_costs_a_worker_almost_nothing(monkeypatch: Any) -> None:
-    monkeypatch.setattr(channel, "url", lambda: "redis://192.0.2.1:6379")  # nobody answers there
+    nobody = Redis.from_url("redis://192.0.2.1:6379")
+    monkeypatch.setattr(broker, "connection", lambda: nobody)
     publisher = Publisher()
     tries = Mock(wraps=Connection.connect)
     monkeypatch.setattr(Connection, "connect", lambda self: tries(self))

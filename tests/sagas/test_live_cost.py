@@ -12,10 +12,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
+from redis import Redis
 
+from sagas import broker
 from sagas.dashboard import overview
 from sagas.dashboard.fragments import DeskFragments, rendered_rows
-from sagas.live import Feed, channel, feed, texts
+from sagas.live import Feed, feed, texts
 from sagas.live.audience import Audience
 from sagas.live.pace import Pace
 from sagas.live.viewer import Viewer
@@ -67,7 +69,7 @@ def test_a_round_asks_the_database_no_more_for_two_hundred_pages_than_for_one_of
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel, "url", lambda: "unix:///nowhere/redis.sock")
+    monkeypatch.setattr(broker, "connection", lambda: Redis.from_url("unix:///nowhere/redis.sock"))
     monkeypatch.setattr(feed, "BEAT_WITHOUT_HINTS", 60)
 
 

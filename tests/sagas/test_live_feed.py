@@ -8,7 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import OperationalError
+from redis import Redis
 
+from sagas import broker
 from sagas.live import Feed, channel, ears, feed, pace
 from sagas.live.ears import Ears
 from sagas.live.texts import marked
@@ -18,7 +20,7 @@ from tests.sagas.feeding import Fragments, Page, play, show, until
 @pytest.fixture(autouse=True)
 def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hints come from the test; the pace is quick."""
-    monkeypatch.setattr(channel, "url", lambda: "unix:///nowhere/redis.sock")
+    monkeypatch.setattr(broker, "connection", lambda: Redis.from_url("unix:///nowhere/redis.sock"))
     monkeypatch.setattr(feed, "PACE", 0.01)
     monkeypatch.setattr(pace, "SECOND", 0.05)
     monkeypatch.setattr(feed, "FIGURES", 0.02)
@@ -461,7 +463,7 @@ def test_a_listener_that_is_ended_while_it_connects_is_not_left_behind(
 ) -> None:
     async def scene() -> bool:
         redis = Deaf()
-        monkeypatch.setattr(ears.Redis, "from_url", lambda *_, **__: redis)
+        monkeypatch.setattr(broker, "listening", lambda **_: redis)
         listening = asyncio.create_task(Ears(lambda _: None).listen())
         await redis.asked.wait()
         listening.cancel()

@@ -52,9 +52,19 @@ def test_an_sqlite_that_corrupts_is_mentioned(library: tuple[int, ...], found: b
 
 
 def test_a_queue_of_pickles_is_named(settings: Any) -> None:
-    settings.RQ_QUEUES = {"safe": {"SERIALIZER": "rq.serializers.JSONSerializer"}, "loose": {"URL": "x"}}
+    settings.RQ_QUEUES = {"default": {"SERIALIZER": "rq.serializers.JSONSerializer"}, "events": {"URL": "x"}}
     (message,) = soundness.check_queues()
-    assert (message.id, "loose" in message.msg, "safe" in message.msg) == ("sagas.W002", True, False)
+    assert (message.id, "events" in message.msg, "default" in message.msg) == ("sagas.W002", True, False)
+
+
+def test_a_projects_own_queues_may_be_of_pickles(settings: Any) -> None:
+    settings.RQ_QUEUES = {
+        "mail": {"URL": "x"},
+        "default": {"URL": "x"},
+        "sagas": {"SERIALIZER": "a.JSONSerializer"},
+    }
+    settings.SAGAS = {**settings.SAGAS, "RQ": "sagas"}
+    assert soundness.check_queues() == []
 
 
 SQLITE = [("transaction_mode", "DEFERRED", "sagas.W003"), ("timeout", 5, "sagas.W004")]
