@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
+from participants.audit.check import Asked, check
 from participants.audit.finding import Finding
 from participants.audit.sums import count, total
 from participants.audit.trades import (
@@ -56,7 +57,17 @@ def settled() -> Iterator[Finding]:
         yield Finding("settled_by_hand", act.saga.correlation_id, text, str(act.saga_id))
 
 
-def _effects_off(trade: Trade) -> Iterator[Finding]:
+@check
+def _effects_off(trade: Trade) -> Asked:
+    def told(saga: Any) -> Finding:
+        match saga.state:
+            case "completed":
+                return _unlike(trade, saga, "completed_has_its_effects", saga.done)
+            case "failed":
+                return _unlike(trade, saga, "failed_keeps_nothing", saga.left)
+            case _:
+                return _unlike(trade, saga, "no_effect_twice", saga.asked)
+
     sagas: QuerySet[Any] = _untouched(trade).annotate(
         have=count(trade.in_force().filter(saga_id=OuterRef("pk")), "saga_id"),
         asked=_steps(trade),
@@ -67,24 +78,21 @@ def _effects_off(trade: Trade) -> Iterator[Finding]:
     off = completed & ~Q(have=F("done"))
     off |= failed & Q(have__gt=F("left"))
     off |= ~completed & ~failed & Q(have__gt=F("asked"))
-    for saga in sagas.filter(off):
-        match saga.state:
-            case "completed":
-                yield _unlike(trade, saga, "completed_has_its_effects", saga.done)
-            case "failed":
-                yield _unlike(trade, saga, "failed_keeps_nothing", saga.left)
-            case _:
-                yield _unlike(trade, saga, "no_effect_twice", saga.asked)
+    return sagas.filter(off), told
 
 
-def _undone_in_force(trade: Trade) -> Iterator[Finding]:
-    """Yield the children whose effects another saga has undone, as it says, and that have some of them still."""
+@check
+def _undone_in_force(trade: Trade) -> Asked:
+    """Find the children whose effects another saga has undone, as it says, and that have some of them still."""
+
+    def told(saga: Any) -> Finding:
+        return _unlike(trade, saga, "undone_keeps_nothing", 0)
+
     by_hand = OperatorAction.objects.filter(saga=OuterRef("pk"), verb__in=_BY_HAND)
     undo = _undos().filter(~Exists(by_hand), state="completed")
     have = count(trade.in_force().filter(saga_id=OuterRef("pk")), "saga_id")
     undone = Saga.objects.filter(~Exists(_settled_by_hand(trade)), Exists(undo))
-    for saga in undone.annotate(have=have).filter(have__gt=0):
-        yield _unlike(trade, saga, "undone_keeps_nothing", 0)
+    return undone.annotate(have=have).filter(have__gt=0), told
 
 
 def _undos() -> QuerySet[Any]:
@@ -92,7 +100,12 @@ def _undos() -> QuerySet[Any]:
     return Saga.objects.filter(origin_id=OuterRef("pk"), origin_kind=UNDO)
 
 
-def _charged_other_than_reserved() -> Iterator[Finding]:
+@check
+def _charged_other_than_reserved() -> Asked:
+    def told(saga: Any) -> Finding:
+        text = f"{saga.charged} were charged for what costs {saga.reserved}"
+        return Finding("charged_what_was_reserved", saga.correlation_id, text, str(saga.pk))
+
     both = (
         _untouched(CHARGES, *BOOKINGS)
         .filter(state="completed")
@@ -101,12 +114,15 @@ def _charged_other_than_reserved() -> Iterator[Finding]:
             reserved=reduce(add, (_worth(trade, "total_cents") for trade in _PRICED)),
         )
     )
-    for saga in both.filter(charged__gt=0, reserved__gt=0).exclude(charged=F("reserved")):
-        text = f"{saga.charged} were charged for what costs {saga.reserved}"
-        yield Finding("charged_what_was_reserved", saga.correlation_id, text, str(saga.pk))
+    return both.filter(charged__gt=0, reserved__gt=0).exclude(charged=F("reserved")), told
 
 
-def _tickets_other_than_seats() -> Iterator[Finding]:
+@check
+def _tickets_other_than_seats() -> Asked:
+    def told(saga: Any) -> Finding:
+        text = f"{saga.tickets} tickets for {saga.seats} seats"
+        return Finding("a_ticket_for_each_seat", saga.correlation_id, text, str(saga.pk))
+
     both = (
         _untouched(SEATS, TICKETS)
         .filter(state="completed")
@@ -115,50 +131,61 @@ def _tickets_other_than_seats() -> Iterator[Finding]:
             tickets=count(TICKETS.in_force().filter(saga_id=OuterRef("pk")), "saga_id"),
         )
     )
-    for saga in both.exclude(tickets=F("seats")):
-        text = f"{saga.tickets} tickets for {saga.seats} seats"
-        yield Finding("a_ticket_for_each_seat", saga.correlation_id, text, str(saga.pk))
+    return both.exclude(tickets=F("seats")), told
 
 
-def _paid_other_than_claimed() -> Iterator[Finding]:
+@check
+def _paid_other_than_claimed() -> Asked:
+    def told(saga: Any) -> Finding:
+        text = f"{saga.paid} were paid out for a claim of {saga.claimed}"
+        return Finding("paid_what_was_claimed", saga.correlation_id, text, str(saga.pk))
+
     both = (
         _untouched(CLAIMS, PAYOUTS)
         .filter(state="completed")
         .annotate(claimed=_worth(CLAIMS, "amount_cents"), paid=_worth(PAYOUTS, "amount_cents"))
     )
-    for saga in both.exclude(paid=F("claimed")):
-        text = f"{saga.paid} were paid out for a claim of {saga.claimed}"
-        yield Finding("paid_what_was_claimed", saga.correlation_id, text, str(saga.pk))
+    return both.exclude(paid=F("claimed")), told
 
 
-def _paid_without_a_yes() -> Iterator[Finding]:
+@check
+def _paid_without_a_yes() -> Asked:
     """Money that needs an approval is paid after it, and never before: whoever skipped it did so by name."""
+
+    def told(payout: Any) -> Finding:
+        text = "nobody has approved what it pays for"
+        return Finding("approved_before_paid", str(payout), text, str(payout.saga_id))
+
     unanswered = Step.objects.filter(saga=OuterRef("saga_id"), action=APPROVAL).exclude(
         status__in=["completed", "skipped"]
     )
-    for payout in PAYOUTS.in_force().filter(Exists(unanswered)):
-        yield Finding(
-            "approved_before_paid", str(payout), "nobody has approved what it pays for", str(payout.saga_id)
-        )
+    return PAYOUTS.in_force().filter(Exists(unanswered)), told
 
 
-def _months_unpaid() -> Iterator[Finding]:
+@check
+def _months_unpaid() -> Asked:
     """A month for which a subscription runs is paid before it begins, whatever becomes of the rest."""
+
+    def told(term: Any) -> Finding:
+        text = f"it runs in month {term.month}, for which nobody has paid {term.price_cents}"
+        return Finding("each_month_is_paid", str(term), text, str(term.saga_id))
+
     paid = BILLS.in_force().filter(
         saga_id=OuterRef("saga_id"), month=OuterRef("month"), amount_cents=OuterRef("price_cents")
     )
     untouched = _untouched(BILLS, TERMS).values("pk")
-    for term in TERMS.in_force().filter(~Exists(paid), saga_id__in=untouched):
-        text = f"it runs in month {term.month}, for which nobody has paid {term.price_cents}"
-        yield Finding("each_month_is_paid", str(term), text, str(term.saga_id))
+    return TERMS.in_force().filter(~Exists(paid), saga_id__in=untouched), told
 
 
-def _months_paid_for_nothing() -> Iterator[Finding]:
+@check
+def _months_paid_for_nothing() -> Asked:
+    def told(bill: Any) -> Finding:
+        text = f"month {bill.month} was charged and did not run"
+        return Finding("each_bill_has_its_month", str(bill), text, str(bill.saga_id))
+
     run = TERMS.in_force().filter(saga_id=OuterRef("saga_id"), month=OuterRef("month"))
     over = _untouched(BILLS, TERMS).filter(state="completed").values("pk")
-    for bill in BILLS.in_force().filter(~Exists(run), saga_id__in=over):
-        text = f"month {bill.month} was charged and did not run"
-        yield Finding("each_bill_has_its_month", str(bill), text, str(bill.saga_id))
+    return BILLS.in_force().filter(~Exists(run), saga_id__in=over), told
 
 
 def _untouched(*trades: Trade) -> QuerySet[Any]:

@@ -11,7 +11,7 @@ from django.db import OperationalError
 from redis import Redis
 
 from sagas import broker
-from sagas.live import Feed, channel, ears, feed, pace
+from sagas.live import Feed, channel, feed, pace
 from sagas.live.ears import Ears
 from sagas.live.texts import marked
 from tests.sagas.feeding import Fragments, Page, play, show, until
