@@ -105,7 +105,7 @@ class Filters:
         if first_and_last := id_range(self.id):
             sagas = sagas.filter(id__range=first_and_last)
         if self.paused:
-            sagas = sagas.active().filter(paused=True)
+            sagas = sagas.paused()
         if self.waiting:
             sagas = sagas.waiting()
         if self.waiting not in {"", ANY}:

@@ -102,7 +102,7 @@ _COUNTED = (*(state.value for state in SagaState), "paused", "waiting", "attenti
 def _all() -> list[SagaQuerySet]:
     sagas = Saga.objects
     by_state = [sagas.filter(state=state.value) for state in SagaState]
-    return [*by_state, sagas.active().filter(paused=True), sagas.waiting(), sagas.at_attention()]
+    return [*by_state, sagas.paused(), sagas.waiting(), sagas.at_attention()]
 
 
 _count_all = Counts(MOST + 1, _all)

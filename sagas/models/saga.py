@@ -36,6 +36,10 @@ class SagaQuerySet(models.QuerySet["Saga"]):
         """On the way to completion."""
         return self.filter(state__in=[s.value for s in FORWARD])
 
+    def paused(self) -> "SagaQuerySet":
+        """By an operator, here; what is over is not paused any more."""
+        return self.filter(paused=True).exclude(origin_kind=IMPORT)
+
     def waiting(self) -> "SagaQuerySet":
         """For a moment, for people or for a reply from outside, here; all is well."""
         return self.filter(waiting__isnull=False).exclude(origin_kind=IMPORT)
@@ -151,6 +155,7 @@ class Saga(models.Model):
             models.Index(fields=["origin"], name="saga_by_origin", condition=Q(origin__isnull=False)),
             models.Index(fields=["-id"], name="saga_at_attention", condition=Q(attention__isnull=False)),
             models.Index(fields=["-id"], name="saga_waiting", condition=Q(waiting__isnull=False)),
+            models.Index(fields=["-id"], name="saga_paused", condition=Q(paused=True)),
             models.Index(fields=["-id"], name="saga_unfinished", condition=~FINISHED),
         ]
 

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from sagas.core.words import SagaState
 from sagas.counted import Counts
+from sagas.dashboard import overview
 from sagas.models import Saga
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +40,19 @@ def test_several_are_counted_by_one_statement_that_is_made_once(errand: Callable
     for _ in range(2):
         errand()
     assert counts() == (3, 0, 3, 2)
+
+
+def test_the_overview_counts_by_indexes_however_many_sagas_there_are() -> None:
+    on_postgres = connection.vendor == "postgresql"
+    with CaptureQueriesContext(connection) as queries:
+        overview.counts()
+    (counted,) = queries
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off" if on_postgres else "SELECT 1")
+        cursor.execute(f"EXPLAIN {'' if on_postgres else 'QUERY PLAN'} {counted['sql']}")
+        lines = [str(row[-1]) for row in cursor.fetchall()]
+    assert [line for line in lines if "Seq Scan on sagas_saga" in line or line == "SCAN sagas_saga"] == []
+    assert any("saga_paused" in line for line in lines)
 
 
 def test_what_is_the_same_on_every_page_is_rendered_once(settings: Any) -> None:
