@@ -40,6 +40,16 @@ def test_every_verb_is_explained() -> None:
     assert [verb for verb in orchestrator.VERBS if verb not in page] == []
 
 
+def test_the_first_page_says_what_was_measured() -> None:
+    told = re.findall(r"([\d.]+) times as many[a-z ]* as (\w+)", (ROOT / "README.md").read_text())
+    page = (ROOT / "docs" / "performance.md").read_text()
+    assert {name for _, name in told} == {"Restate", "DBOS", "RQ"}
+    for number, name in told:
+        measured = re.findall(rf"^\| {name.lower()} \|.*\| ([\d.]+) \| ≥", page, re.MULTILINE)
+        decimals = len(number.partition(".")[2])
+        assert [round(float(ratio), decimals) for ratio in measured] == [float(number)], name
+
+
 def test_every_setting_is_named() -> None:
     pages = "".join((ROOT / "docs" / f"{page}.md").read_text() for page in ("deploying", "adopting"))
     fields = Settings.__dataclass_fields__
