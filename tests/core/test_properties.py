@@ -421,9 +421,11 @@ def _retried(world: World, sequence: int) -> set[str]:
 
 def _binds(verb: m.Resolve | m.Skip, later: list[e.Event]) -> None:
     verdict, *automatic = later
-    undone = [type(event) for event in automatic if not isinstance(event, e.SagaEvent)]
+    # An effect that becomes known though an operator said that it was undone asks a person, and leaves the verdict.
+    asks = e.SagaEvent | e.LateEffectFound | e.LateEffectSettled
+    undone = [type(event) for event in automatic if not isinstance(event, asks)]
     match verdict:
-        case e.StepSkipped() | e.StepLeftStanding() | e.StepCompensated():
+        case e.StepSkipped() | e.StepLeftStanding() | e.StepCompensated() | e.LateEffectSettled():
             assert not undone
         case e.StepFailed():
             assert {*undone} <= {e.StepHeld, e.StepSkipped}
