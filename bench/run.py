@@ -12,7 +12,7 @@ from bench.report import PAGES, arguments
 
 BOTH = ("happy", "compensating", "idle")
 ENTRANTS = (
-    Entrant("sagadesk", "sagadesk", (*BOTH, "drained"), migrated=True),
+    Entrant("sagadesk", "sagadesk", (*BOTH, "idle_called", "drained"), migrated=True),
     Entrant("sagadesk_plain", "sagadesk", ("happy", "drained"), migrated=True, options={"settings": {}}),
     Entrant("restate", "restate", BOTH, database="own"),
     Entrant("dbos", "dbos", (*BOTH, "idle_queue")),

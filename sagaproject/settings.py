@@ -139,6 +139,7 @@ SAGAS = {
     if os.environ.get(f"SAGADESK_{name}")
 } | {
     "ELSEWHERE": listed("SAGADESK_ELSEWHERE"),
+    "RUN_QUEUES": listed("SAGADESK_RUN_QUEUES"),
     "SEARCHABLE": listed("SAGADESK_SEARCHABLE", "order_id,customer_id"),
     "HTTP": document("SAGADESK_HTTP"),
     "CALLBACK_URL": os.environ.get("SAGADESK_CALLBACK_URL", ""),

@@ -79,6 +79,24 @@ class SagaOrchestrator:
 
         return orchestrator.start(self.saga_type, data, **options).saga
 
+    def run(self, data: Mapping[str, Any], *, wait: float = 30.0, **options: Any) -> "Saga":
+        """Start a saga and carry it on in this process; return it when it has ended, or waits for a person.
+
+        No worker has to hear of it, and each step is as durable as with one. What is not for this process (see
+        ``SAGAS["RUN_QUEUES"]``), or is to be tried again later, goes on with the workers. After ``wait`` seconds it
+        is returned as it stands, and goes on. Options are those of :meth:`start`, but for ``at``. Raises RuntimeError
+        inside a transaction: what has an effect may only follow a start that is durable.
+        """
+        from sagas import direct
+
+        return direct.run(self.saga_type, data, wait, **options)
+
+    async def arun(self, data: Mapping[str, Any], *, wait: float = 30.0, **options: Any) -> "Saga":
+        """Start a saga and carry it on as :meth:`run` does, from asynchronous code."""
+        from sagas import direct
+
+        return await direct.arun(self.saga_type, data, wait, **options)
+
     async def astart(self, data: Mapping[str, Any], **options: Any) -> "Saga":
         """Start a saga of this type, from asynchronous code."""
         return await sync_to_async(self.start)(data, **options)

@@ -96,6 +96,8 @@ class Settings:
     """Service name -> queue, where it is not the service's name in lower case without "Service"."""
     ELSEWHERE: tuple[str, ...] = ()
     """Queues of participants in other projects, with workers of their own: their commands need no handler here."""
+    RUN_QUEUES: tuple[str, ...] = ()
+    """Queues whose commands may be handled in a process that calls ``run``; none: all that it has handlers for."""
     DELIVERY_RETRY_CAP: float = 300.0
     """The longest wait between two deliveries of an event to a subscriber that fails."""
     HTTP: Mapping[str, HttpService] = field(default_factory=dict)
@@ -139,13 +141,13 @@ def read(given: Mapping[str, Any]) -> Settings:
         elif name == "RQ":
             if not _is_queue(value):
                 raise ImpossibleSetting(f"SAGAS['RQ'] {_A_QUEUE}, not {value!r}.")
-        elif name == "ELSEWHERE":
-            _check_queues(value)
+        elif name in ("ELSEWHERE", "RUN_QUEUES"):
+            _check_queues(name, value)
         else:
             _check_number(name, value)
     # From the environment every number is a float; some count things.
     counts = {name: int(given[name]) for name in _COUNTS if name in given}
-    lists = {name: tuple(given[name]) for name in ("SEARCHABLE", "ELSEWHERE") if name in given}
+    lists = {name: tuple(given[name]) for name in ("SEARCHABLE", "ELSEWHERE", "RUN_QUEUES") if name in given}
     return Settings(**{**given, **counts, **lists})
 
 
@@ -221,12 +223,12 @@ def _check_paths(value: Any) -> None:
             )
 
 
-def _check_queues(value: Any) -> None:
+def _check_queues(name: str, value: Any) -> None:
     if not isinstance(value, list | tuple):
-        raise ImpossibleSetting(f"SAGAS['ELSEWHERE'] must list queues, as ['payment'], not {value!r}.")
+        raise ImpossibleSetting(f"SAGAS[{name!r}] must list queues, as ['payment'], not {value!r}.")
     for queue in value:
         if not _is_queue(queue):
-            raise ImpossibleSetting(f"SAGAS['ELSEWHERE'] names {queue!r}; each {_A_QUEUE}.")
+            raise ImpossibleSetting(f"SAGAS[{name!r}] names {queue!r}; each {_A_QUEUE}.")
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,6 @@ from uuid import uuid4
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.db import connection as database
-from django.db.backends.signals import connection_created
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -27,7 +26,7 @@ from rq.timeouts import TimerDeathPenalty
 
 from sagas import bell, broker, jobs, registry
 from sagas.conf import settings
-from sagas.engine import REAPED_AT_ONCE, Jumps, Life, Periodic, Pump, Room, hold_unserved, reap
+from sagas.engine import REAPED_AT_ONCE, Jumps, Life, Periodic, Pump, Room, hold_unserved, plan_by_keys, reap
 from sagas.fuse import Resting
 from sagas.models import Process
 
@@ -112,7 +111,7 @@ def run_worker(queues: Collection[str] = (), burst: bool = False) -> None:
     life = Life(Process.WORKER, served)
     pump = Pump(served, life.name, lambda: stop.asked)
     life.busy = lambda: pump.busy
-    connection_created.connect(_plan_by_keys, dispatch_uid="sagas.worker")
+    plan_by_keys()
     gc.freeze()  # what is loaded by now stays: no collection need look through it again
     gc.set_threshold(YOUNG)
     with life:
@@ -133,27 +132,6 @@ def served_by(queues: Collection[str]) -> list[str]:
     A shop whose workers have queues of their own must not lose its timers: what waits is everybody's.
     """
     return list(dict.fromkeys([*queues, registry.WAITS_QUEUE])) if queues else list(registry.queues())
-
-
-#: The pump's few statements each take a few rows by their keys. Left alone, a plan that was made when the tables
-#: were empty reads all of them when they are not; and planning anew costs more than running.
-_PLANNER = "SET plan_cache_mode = force_generic_plan; SET jit = off; " + "; ".join(
-    f"SET enable_{way} = off" for way in ("seqscan", "hashjoin", "mergejoin")
-)
-
-
-def _plan_by_keys(connection: Any, **_: Any) -> None:
-    """Set the planner of the pump's connection; handlers, who ask what they like, run in other threads.
-
-    Its statements are prepared when they are first sent: planning one takes as long as executing it several times.
-    ``prepare_threshold`` None says that a pooler moves sessions about: nothing may be set in one then.
-    """
-    if connection.vendor != "postgresql" or threading.current_thread() is not threading.main_thread():
-        return
-    if connection.connection.prepare_threshold is not None:
-        connection.connection.prepare_threshold = 0
-        with connection.cursor() as cursor:
-            cursor.execute(_PLANNER)
 
 
 def _work(served: list[str], pump: Pump, stop: "_Stop") -> None:

@@ -37,6 +37,7 @@ def main() -> None:
     with workers():
         written = writers if connection.vendor == "postgresql" else None
         driver.measure(many, written)
+        driver.latency("idle_called", called)
         driver.drained("drained", make_wait, lambda count: driver.until(all_ended, count), written)
     check()
     tell_size()
@@ -83,6 +84,13 @@ def many(variant: str, count: int) -> None:
         return
     driver.concurrently(lambda: author.start({"order": ticket(), "variant": variant}), count, STARTERS)
     driver.until(all_ended, count)
+
+
+def called() -> None:
+    """Call one: it is carried on in this process, and returned when it has ended."""
+    from bench.orders.sagas import BenchOrder
+
+    assert BenchOrder().run({"order": driver.Ticket()(), "variant": driver.HAPPY}).state == "completed"
 
 
 def make_wait(count: int) -> None:

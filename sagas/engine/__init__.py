@@ -7,7 +7,21 @@ from sagas.engine.claims import REAPED_AT_ONCE, hold_unserved, reap
 from sagas.engine.jumps import Jumps
 from sagas.engine.liveness import Life
 from sagas.engine.periodic import Periodic
+from sagas.engine.planner import plan_by_keys
 from sagas.engine.pump import Pump
+from sagas.engine.resident import Resident
 from sagas.engine.room import Room, is_full
 
-__all__ = ["REAPED_AT_ONCE", "Jumps", "Life", "Periodic", "Pump", "Room", "hold_unserved", "is_full", "reap"]
+__all__ = [
+    "REAPED_AT_ONCE",
+    "Jumps",
+    "Life",
+    "Periodic",
+    "Pump",
+    "Resident",
+    "Room",
+    "hold_unserved",
+    "is_full",
+    "plan_by_keys",
+    "reap",
+]

@@ -51,6 +51,7 @@ from sagas.orchestrator.retention import old_sagas, prune
 from sagas.orchestrator.snapshot import events, latest_events, snapshot, snapshots
 from sagas.orchestrator.start import (
     Started,
+    as_it_stands,
     definition_for,
     make_definition,
     saga_deadline,
@@ -87,6 +88,7 @@ __all__ = [
     "affected",
     "approvals_count",
     "approvals_for",
+    "as_it_stands",
     "as_uuid",
     "at_misconfigured",
     "bars",

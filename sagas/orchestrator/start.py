@@ -56,6 +56,8 @@ class Opening:
     origin_kind: str = ""
     at: datetime | None = None
     started_by: Any = None
+    claim: ledger.Claim | None = None
+    """Leases its first commands as they are recorded, to whoever starts it."""
 
 
 def start(
@@ -66,11 +68,13 @@ def start(
     idempotency_key: str | None = None,
     at: datetime | None = None,
     started_by: Any = None,
+    claim: ledger.Claim | None = None,
 ) -> Started:
     """Record a saga and make its first steps due; when this returns, and the caller commits, it is durable.
 
     With ``at``, an aware datetime, nothing of it is due before then. ``started_by`` is the user who starts it,
-    and may not approve what it asks; None: code does. The same idempotency key again returns the same saga.
+    and may not approve what it asks; None: code does. With ``claim``, whoever starts it leases its first commands
+    with the start, and has to see to them. The same idempotency key again returns the same saga.
     Raises NotFound for an unknown type, Invalid for data that the type does not accept, KeyTaken if the key was
     used with other data.
     """
@@ -88,7 +92,9 @@ def start(
     check_names(pinned, checked)
     if at is not None and pinned.flow is not None:
         raise Invalid("at", "a choreography begins at once: start it when it is to begin")
-    opening = Opening(pinned, checked, correlation_id, idempotency_key, at=at, started_by=started_by)
+    opening = Opening(
+        pinned, checked, correlation_id, idempotency_key, at=at, started_by=started_by, claim=claim
+    )
     try:
         return Started(_record(opening), created=True)
     except IntegrityError:
@@ -131,7 +137,7 @@ def _record(opening: Opening) -> Saga:
         with transaction.atomic(savepoint=opening.idempotency_key is not None):
             return record([opening])[0]
     try:
-        return _company(opening)
+        return _company(opening) if opening.claim is None else _leasing(opening)
     except (DatabaseError, TypeError, ValueError, RecursionError) as fault:
         if isinstance(fault, OperationalError) and getattr(fault.__cause__, "sqlstate", None) != _TOO_LARGE:
             raise
@@ -139,10 +145,13 @@ def _record(opening: Opening) -> Saga:
 
 
 def record(openings: Sequence[Opening]) -> list[Saga]:
-    """Write new sagas with their first steps due: all or none, in the caller's transaction if there is one."""
+    """Write new sagas with their first steps due: all or none, in the caller's transaction if there is one.
+
+    Those with a claim go with others that have the same one.
+    """
     for pinned in {opening.pin.digest: opening.pin for opening in openings}.values():
         pins.pin(pinned)
-    group = ledger.Group()
+    group = ledger.Group(openings[0].claim if openings else None)
     held = []
     for opening in openings:
         saga_id = uuid7()
@@ -161,6 +170,7 @@ def record(openings: Sequence[Opening]) -> list[Saga]:
 
 
 _company: Company[Opening, Saga] = Company(record, most=64)
+_leasing: Company[Opening, Saga] = Company(record, most=64)
 _TOO_LARGE = "54000"
 """PostgreSQL's code for a value that is too large for an index, say: one start's fault, and not the database's."""
 
@@ -184,6 +194,13 @@ def _saga(row: Sequence[Any]) -> Saga:
     """Return a new row as if it were read: that makes an object in half the time."""
     values = dict(zip(_COLUMNS, row, strict=True))
     return Saga.from_db(router.db_for_write(Saga), _FIELDS, [values[name] for name in _FIELDS])
+
+
+def as_it_stands(saga: Saga, held: loading.Held) -> Saga:
+    """Return a saga's row with what was written of it since, without reading it anew."""
+    for column, value in zip(shapes.SAGA_COLUMNS, shapes.saga_values(held.progress), strict=True):
+        setattr(saga, column.rstrip("="), value)
+    return saga
 
 
 def _author(saga_type: str) -> Any:

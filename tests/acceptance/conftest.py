@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from urllib.request import urlopen
 
@@ -38,6 +39,11 @@ class Processes:
         process = self._run("web", server.split(), env)
         until(lambda: answers(port), 60)
         return process
+
+    def call(self, data: dict[str, Any], **env: str) -> subprocess.Popen[bytes]:
+        """Start a process that calls a saga, and prints the state that it ends in."""
+        call = f"django.setup(); from {errands.__name__} import Errands; print(Errands().run({data!r}).state)"
+        return self._run("call", ["-c", f"import django; {call}"], env)
 
     def _run(self, name: str, command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
         with (self.folder / f"{len(self.all)}-{name}.log").open("wb") as log:

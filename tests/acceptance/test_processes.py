@@ -60,6 +60,29 @@ def test_a_worker_killed_in_the_middle_of_a_step_costs_a_lease(processes: Proces
     assert len(keys) == 1, "the second attempt has the first one's key"
 
 
+def test_a_process_that_calls_a_saga_needs_no_worker_and_no_redis(processes: Processes) -> None:
+    caller = processes.call({"reject": True}, REDIS_URL="redis://127.0.0.1:1/0")
+    assert caller.wait(timeout=60) == 0
+    assert processes.logs().split()[-1] == "failed"
+    assert Saga.objects.get().state == "failed"
+    assert set(effects().values()) == {1}
+    assert {int(pid) for *_, pid in errands.lines()} == {caller.pid}
+
+
+def test_a_saga_outlives_the_process_that_called_it(processes: Processes) -> None:
+    doomed = processes.call({"gate": "gate"})
+    until(begun)
+    processes.start("clock")
+    processes.start("worker")
+    doomed.kill()
+    until(lambda: begun() == 2)
+    open_gate(processes)
+    assert ended(Saga.objects.get()) == "completed"
+    assert set(effects().values()) == {1}
+    keys = {key for word, key, *_ in errands.lines() if word == "begin"}
+    assert len(keys) == 1, "the second attempt has the first one's key"
+
+
 def test_a_worker_paused_beyond_its_lease_comes_back_to_a_world_that_went_on(processes: Processes) -> None:
     zombie = processes.start("worker")
     processes.start("clock")

@@ -37,6 +37,7 @@ EXEMPT = {
     "engine.slots.Slots._await:": "as above",
     "engine.slots.Slots._named:": "as above",
     "engine.jumps.": "it is done again at each tick for a while, and doing it twice changes nothing (test_clock_jumps)",
+    "engine.planner._plan_by_keys:": "it sets the session's planner; the session ends with the process",
     "engine.room._can_grow:": "it is rolled back, whatever happens",
     "fuse.Fuse._client:": "it changes a setting of the client's, and calls nobody",
     "live.ears.Ears.": "a web process listens for hints; whoever misses one looks into the database",
@@ -48,7 +49,6 @@ EXEMPT = {
     "soundness.": "it only reads",
     "testing.apart._check_right:": "it only reads",
     "testing.flowing.": "a drill's own rows, in a test database, in a transaction that is always rolled back",
-    "worker._plan_by_keys:": "it sets the session's planner; the session ends with the process",
 }
 #: The beginning of a place's name -> the only database on which it runs.
 ONLY_ON = {

@@ -8,6 +8,7 @@ runs its handlers itself, and sends its hints at once, so that it passes the sam
 import asyncio
 import json
 import random
+import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib import import_module
@@ -21,7 +22,7 @@ from django.db import connection, connections
 from django.db.models.functions import Now
 
 from sagas import bell, clock, jobs, orchestrator, worker
-from sagas.engine import Pump, pump
+from sagas.engine import Pump, Resident, pump
 from sagas.fuse import Fuse
 from sagas.live import channel
 from sagas.models import (
@@ -127,6 +128,19 @@ class Stage:
         self.saga = self.hears(("start", key), saga.pk)
         return saga.pk
 
+    def run_here(self, data: Mapping[str, Any] | None = None, *, key: str) -> None:
+        """Start a saga, and carry it on in the process that started it, as far as that goes."""
+        host = Resident(QUEUES)
+        host.worker = "stage"
+        host._thread = threading.current_thread()  # instead of one of its own
+        if not self.threads:
+            host._slots = OneThread(host)  # type: ignore[assignment]
+        started = orchestrator.start("Parcel", data or {}, idempotency_key=key, claim=host.lease)
+        self.saga = self.hears(("start", key), started.saga.pk)
+        if started.created:
+            host.receive(started.saga.pk)
+            host.run(30)
+
     def answer(self, result: Any = None) -> None:
         """Be the one who promised an answer, and give it, however often."""
         assert self.saga is not None
@@ -221,6 +235,7 @@ def _forget() -> None:
     pins.forget_definitions()
     clock._heard = None
     STARTING._company = Company(STARTING.record, most=64)
+    STARTING._leasing = Company(STARTING.record, most=64)
     PUBLISHING._publisher = PUBLISHING.Publisher()
     # A pace of 0: a hint goes out in the thread that gives it.
     PUBLISHING._soon = Soon(0, lambda versions: PUBLISHING._publisher.publish(channel.pack(versions)))

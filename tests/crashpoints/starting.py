@@ -59,6 +59,18 @@ def complete(stage: Stage) -> None:
 
 
 @path()
+def run_it_where_it_is_started(stage: Stage) -> None:
+    stage.run_here(key="k")
+    stage.others_rest()
+
+
+@path()
+def run_it_where_it_is_started_and_lose_an_answer(stage: Stage) -> None:
+    stage.run_here({"shape": "chain", **says(pay_do=("lose", 1), post_do=("reject", 9))}, key="k")
+    stage.others_rest()
+
+
+@path()
 def roll_back(stage: Stage) -> None:
     stage.start(REJECTED, key="k")
     stage.rest()

@@ -40,6 +40,8 @@ def test_numbers_from_the_environment_become_what_they_count() -> None:
         ({"SEARCHABLE": ["order id"]}, "joined by dots"),
         ({"SEARCHABLE": ["a'b"]}, "joined by dots"),
         ({"ELSEWHERE": "payment"}, "must list queues"),
+        ({"RUN_QUEUES": ["a b"]}, r"\['RUN_QUEUES'\] names 'a b'"),
+        ({"RUN_QUEUES": "payment"}, r"\['RUN_QUEUES'\] must list queues"),
         ({"RQ": "my sagas"}, r"\['RQ'\] must be a queue's name"),
     ],
 )

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from sagas import rows, worker
+from sagas import rows
 from sagas.engine import claims
+from sagas.engine.planner import PLANNER
 from sagas.models import Due, Saga
 from sagas.orchestrator import loading
 from tests.sagas.plans import due_rows_read
@@ -53,7 +54,7 @@ def test_what_was_planned_for_a_few_rows_reads_no_others(
     sql, parameters = _sent(lambda: do([alone] * rows.MANY), monkeypatch)
     numbers = iter(range(1, 10))
     with connection.cursor() as cursor:
-        cursor.execute(worker._PLANNER)
+        cursor.execute(PLANNER)
         cursor.execute(f"ANALYZE {Due._meta.db_table}")
         cursor.execute(f"PREPARE kept AS {re.sub('%s', lambda _: f'${next(numbers)}', sql)}")
         execution = f"EXECUTE kept ({', '.join(['%s'] * len(parameters))})"

@@ -448,7 +448,7 @@ def _crowd() -> None:
 @pytest.mark.usefixtures("_crowd")
 def test_a_claim_reads_nothing_that_waits_on_postgresql() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SET enable_seqscan = off")  # as in a worker; see worker._PLANNER
+        cursor.execute("SET enable_seqscan = off")  # as in a worker; see engine.planner
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {claims._TAKE}", [list(QUEUES), 32, 32, 30.0, "me"])
         (found,) = cursor.fetchone()
         cursor.execute("SET enable_seqscan = on")
