@@ -17,9 +17,9 @@ from django.db import connection, connections, transaction
 from bench.engines import driver
 
 WORKERS = driver.option("workers", 2)
-STARTERS = driver.option("starters", 64)
+STARTERS = driver.option("starters", 128)
 #: Changed settings: the best ones found, unless the task tries others.
-CHANGED = driver.option("settings", {"CONCURRENCY": 288})
+CHANGED = driver.option("settings", {"CONCURRENCY": 512})
 #: How many sagas one statement creates, where they are made to wait.
 CHUNK = 500
 #: Sagas with lower ids do not count: they fill the tables.
