@@ -10,7 +10,7 @@ from sagas.orchestrator.outbox import HOOKS
 #: What is asked of every class, though not all of ours have it.
 _ASKED = frozenset({"saga_deadline", "default_timeout", *HOOKS.values()})
 #: What callers call: no author defines these, so nobody has misspelt them.
-_VERBS = ("start", "astart", "handle_", "ahandle_")
+_VERBS = ("start", "astart", "run", "arun", "handle_", "ahandle_")
 #: How alike two names are, of 1, where one is taken for the other.
 _ALIKE = 0.8
 

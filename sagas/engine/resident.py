@@ -117,6 +117,8 @@ class Resident(Pump):
         ids = [self._arrived.popleft() for _ in range(min(self.free, len(self._arrived)))]
         if not ids:
             return []
+        if self._arrived:
+            self._more = True
         try:
             found = self._found(ids)
         except BaseException:
@@ -130,7 +132,11 @@ class Resident(Pump):
         """Read sagas, and what of them is leased to us."""
         due: dict[UUID, dict[int, DueRow]] = {}
         ours: list[tuple[UUID, int, UUID, datetime]] = []
-        for pk, saga_id, number, token, worker, timeout_at in rows.select(Due, _DUE, "saga_id", ids, "id"):
+        for pk, saga_id, number, token, worker, timeout_at, kind in rows.select(
+            Due, _DUE, "saga_id", ids, "id"
+        ):
+            if kind != Due.COMMAND:
+                continue
             due.setdefault(saga_id, {})[number] = DueRow(pk, number, token)
             if worker == self.worker:
                 ours.append((saga_id, number, token, timeout_at))
@@ -149,7 +155,7 @@ class Resident(Pump):
                 visit.end(held)
 
 
-_DUE = ("id", "saga_id", "number", "lease_token", "worker", "timeout_at")
+_DUE = ("id", "saga_id", "number", "lease_token", "worker", "timeout_at", "kind")
 
 
 def _works(held: dict[UUID, Held], ours: Iterable[tuple[UUID, int, UUID, datetime]]) -> Iterator[Work]:

@@ -192,6 +192,17 @@ def test_what_there_is_no_room_for_goes_to_the_workers(world: shop.World, settin
     assert rest(pump, second).state == "completed"
 
 
+def test_what_has_arrived_together_finds_room_one_after_the_other(
+    world: shop.World, settings: Any, host: Callable[[], resident.Resident]
+) -> None:
+    settings.SAGAS = {**settings.SAGAS, "CONCURRENCY": 1}
+    ours = host()
+    sagas = [orchestrator.start("Errand", {"item": "book"}, claim=ours.lease).saga for _ in range(3)]
+    visits = [ours.receive(saga.pk) for saga in sagas]
+    held = [visit.wait(30) for visit in visits]
+    assert [each.progress.state for each in held if each] == ["completed"] * 3
+
+
 def test_what_was_lost_before_it_was_begun_is_not_begun_here(
     world: shop.World, host: Callable[[], resident.Resident], pump: Pump
 ) -> None:
