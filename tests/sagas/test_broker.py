@@ -20,6 +20,7 @@ def entry(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[dict[str, 
     entry = {"UNIX_SOCKET_PATH": path, "DB": 0, "SERIALIZER": "rq.serializers.JSONSerializer"}
     monkeypatch.setitem(django_rq.settings.QUEUES, "sagas", entry)
     settings.SAGAS = {**settings.SAGAS, "RQ": "sagas"}
+    broker.connection().flushall()  # tests before may have left nudges behind
     yield entry
     if "UNIX_SOCKET_PATH" in entry:
         broker.connection().flushall()
