@@ -491,7 +491,9 @@ def test_a_type_is_shown_as_its_newest_saga_was_started_whatever_was_undone_sinc
 def defined(saga: Saga, begin: str, steps: list[SagaStep], deadline: float | None = None) -> None:
     """Record the same saga, under way, as of a newer definition."""
     document = SagaDefinition("Errand", tuple(steps), deadline).document()
+    newest = Definition.objects.latest("created_at").created_at
     pin = Definition.objects.create(digest=begin * 64, saga_type="Errand", document=document)
+    Definition.objects.filter(pk=pin.pk).update(created_at=newest + timedelta(seconds=1))
     same = {field.attname: getattr(saga, field.attname) for field in Saga._meta.concrete_fields}
     del same["definition_id"]
     Saga.objects.bulk_create([Saga(**same | {"id": uuid7(), "definition": pin, "idempotency_key": None})])
