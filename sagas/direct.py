@@ -52,7 +52,7 @@ def run(
     )
     if not started.created:
         return _follow(started.saga.pk, end)
-    held = host.receive(started.saga.pk).wait(wait)
+    held = host.receive(started.claimed).wait(wait) if started.claimed else None
     if held is None or not _is_settled(saga := orchestrator.as_it_stands(started.saga, held)):
         return _follow(started.saga.pk, end)
     return saga

@@ -43,9 +43,14 @@ class Batch:
         self._alias = router.db_for_write(model)
         self._parts: list[_Part] = []
 
-    def insert(self, model: Model, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-        """Insert rows, each a tuple in the order of ``columns``."""
-        self._add(_insert, model, columns, rows)
+    def insert(
+        self, model: Model, columns: tuple[str, ...], rows: Sequence[Row], told: tuple[str, ...] = ()
+    ) -> list[Row]:
+        """Insert rows, each a tuple in the order of ``columns``.
+
+        :meth:`write` fills the list that is returned with what the new rows have in the columns ``told``, in any order.
+        """
+        return self._add(_insert, model, columns, rows, told)
 
     def update(
         self, model: Model, match: tuple[str, ...], columns: tuple[str, ...], rows: Sequence[Row]
@@ -73,9 +78,18 @@ class Batch:
                 for part in self._parts:
                     part.execute(cursor, connection)
 
-    def _add(self, build: Any, model: Model, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+    def _add(
+        self,
+        build: Any,
+        model: Model,
+        columns: tuple[str, ...],
+        rows: Sequence[Row],
+        told: tuple[str, ...] = (),
+    ) -> list[Row]:
+        part = _Part(build, model, columns, rows, told)
         if rows:
-            self._parts.append(_Part(build, model, columns, rows))
+            self._parts.append(part)
+        return part.found
 
     def _write_at_once(self, connection: Any) -> None:
         from psycopg.errors import DivisionByZero  # only here is it sure to be there
@@ -86,6 +100,10 @@ class Batch:
         try:
             with prepared(connection) as cursor:
                 cursor.execute(statement, [*parameters, *expected])
+                telling = [part for part in self._parts if part.told]
+                if telling:
+                    for part, text in zip(telling, cursor.fetchone()[1:], strict=True):
+                        part.hear(orjson.loads(text))
         except DataError as fault:
             if isinstance(fault.__cause__, DivisionByZero):
                 raise Stale from None
@@ -95,9 +113,14 @@ class Batch:
 class _Part:
     """Rows that one verb does one thing with."""
 
-    def __init__(self, build: Any, model: Model, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-        self.kind = (build, model, columns, len(rows) >= MANY and build is not _delete)
+    def __init__(
+        self, build: Any, model: Model, columns: tuple[str, ...], rows: Sequence[Row], told: tuple[str, ...]
+    ) -> None:
+        self.kind = (build, model, columns, len(rows) >= MANY and build is not _delete, told)
         self.rows = rows
+        self.told = told
+        self.found: list[Row] = []
+        """What is told of the rows, once they are written."""
 
     @property
     def exact(self) -> bool:
@@ -107,7 +130,7 @@ class _Part:
     @property
     def documents(self) -> list[str]:
         """Return what PostgreSQL gets: the rows; of many, those without what they share, and that."""
-        _, model, columns, many = self.kind
+        _, model, columns, many, _ = self.kind
         names = _aliases(columns)
         if not many:
             return [_encode([dict(zip(names, row, strict=True)) for row in self.rows])]
@@ -120,16 +143,30 @@ class _Part:
         own = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
         return [_encode(own), _encode(shared)]
 
+    def hear(self, listed: Iterable[list[Any]]) -> None:
+        """Take what PostgreSQL tells of the rows."""
+        _, model, *_ = self.kind
+        self.found += [tuple(from_json(model, self.told, values)) for values in listed]
+
     def execute(self, cursor: Any, connection: Any) -> None:
-        build, model, columns, _ = self.kind
+        build, model, columns, *_ = self.kind
         prepare = _preparers(model, columns, connection.alias)
         order = _sqlite_order(columns)
         values = [[p(v) for p, v in zip(prepare, row, strict=True)] for row in self.rows]
-        cursor.executemany(
-            build(model, columns, connection.alias, False), [[v[i] for i in order] for v in values]
-        )
+        statement = build(model, columns, connection.alias, False)
+        ordered = [[v[i] for i in order] for v in values]
+        if self.told:
+            self._execute_telling(cursor, statement, ordered, _readers(model, self.told, connection.alias))
+            return
+        cursor.executemany(statement, ordered)
         if self.exact and cursor.rowcount != len(self.rows):
             raise Stale
+
+    def _execute_telling(self, cursor: Any, statement: str, ordered: Any, readers: Any) -> None:
+        """Insert row by row: of many at a time, SQLite's driver does not say what was found."""
+        for values in ordered:
+            cursor.execute(statement + _returning(self.kind[1], self.told), values)
+            self.found += [_read(row, readers) for row in cursor.fetchall()]
 
 
 def array(keys: Iterable[Any]) -> str:
@@ -361,11 +398,20 @@ def _column(model: Model, name: str) -> str:
 def _together(kinds: tuple[Any, ...], alias: str) -> str:
     """Return one statement that does what all the parts do, and fails, dividing by zero, if a row was not there."""
     parts = [
-        f"p{n} AS ({build(model, columns, alias, many)})"
-        for n, (build, model, columns, many) in enumerate(kinds)
+        f"p{n} AS ({build(model, columns, alias, many)}{_returning(model, told)})"
+        for n, (build, model, columns, many, told) in enumerate(kinds)
     ]
     whole = [f"(SELECT count(*) FROM p{n}) = %s" for n, kind in enumerate(kinds) if kind[0] is _update]  # noqa: S608
-    return f"WITH {', '.join(parts)} SELECT 1 / ({' AND '.join(whole) or 'true'})::int"
+    told = [
+        f", (SELECT json_agg({as_json(model, told, f'p{n}')})::text FROM p{n})"  # noqa: S608
+        for n, (_, model, _, _, told) in enumerate(kinds)
+        if told
+    ]
+    return f"WITH {', '.join(parts)} SELECT 1 / ({' AND '.join(whole) or 'true'})::int{''.join(told)}"
+
+
+def _returning(model: Model, told: tuple[str, ...]) -> str:
+    return f" RETURNING {', '.join(_column(model, c) for c in told)}" if told else ""
 
 
 @lru_cache(maxsize=256)

@@ -200,14 +200,16 @@ def _held(works: Collection[Work]) -> QuerySet[Due]:
     return Due.objects.filter(saga_id__in=sagas, lease_token__in=tokens)
 
 
-def renew(works: Collection[Work]) -> None:
-    """Keep what is still being worked on; what was lost meanwhile stays lost.
+def renew(works: Collection[Work]) -> frozenset[UUID]:
+    """Keep what is still being worked on, and return the tokens of that; what was lost meanwhile stays lost.
 
     A row that somebody has locked is left for the next time: waiting for several could be waited for.
     """
     with transaction.atomic():
-        free = _held(works).select_for_update(skip_locked=True).values_list("pk", flat=True)
-        Due.objects.filter(pk__in=list(free)).update(lease_until=lease_end(database_now()))
+        found = _held(works).select_for_update(skip_locked=True).values_list("pk", "lease_token")
+        kept = dict(found)
+        Due.objects.filter(pk__in=list(kept)).update(lease_until=lease_end(database_now()))
+    return frozenset(filter(None, kept.values()))
 
 
 def delivered(works: Collection[Work]) -> None:

@@ -23,7 +23,7 @@ from sagas.core.messages import Completed, Rejected
 from sagas.engine import call, claims
 from sagas.engine.room import AWAY, Room, Unwritable, is_unwritable
 from sagas.engine.slots import Slots
-from sagas.engine.work import Sent, Work, command_work
+from sagas.engine.work import Work, work_of
 from sagas.orchestrator import ledger, loading, outbox
 from sagas.rows import Stale
 
@@ -261,8 +261,8 @@ class Pump:
             self._deliver_apart(outcomes, fault)
             return
         self._sagas.update(delivered.sagas)
-        for held, due, lease in delivered.claimed:
-            self._begin(command_work(held, Sent.of(due), lease.token, lease.timeout_at))
+        for each in delivered.claimed:
+            self._begin(work_of(each))
         self._forget(ids)
         if not self.queues.isdisjoint(delivered.queues):
             self._more = True
@@ -328,9 +328,15 @@ class Pump:
         """Have something written, however often the database has to be asked, and keep what is held meanwhile."""
         return self.room.insist(write, self._renew)
 
+    def _leased(self) -> list[Work]:
+        """Return what is ours until its lease ends."""
+        return [*self._unwritten, *(each.work for each in self.running.values())]
+
     def _renew(self) -> None:
-        held = [*self._unwritten, *(each.work for each in self.running.values())]
-        if held and time.monotonic() - self._renewed > settings().LEASE / 3:
+        if time.monotonic() - self._renewed <= settings().LEASE / 3:
+            return
+        held = self._leased()
+        if held:
             self._renewed = time.monotonic()
             try:
                 claims.renew(held)

@@ -11,23 +11,21 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from django.db import close_old_connections, connections
 
-from sagas import rows
 from sagas.conf import settings
-from sagas.core.commands import DueCommand, due_command, own_wake
 from sagas.engine import claims
 from sagas.engine.planner import plan_by_keys
 from sagas.engine.pump import Pump
 from sagas.engine.room import AWAY
-from sagas.engine.work import Sent, Work, command_work
-from sagas.models import Due
-from sagas.orchestrator import ledger, loading
-from sagas.orchestrator.loading import DueRow, Held
+from sagas.engine.work import Work, work_of
+from sagas.orchestrator import ledger
+from sagas.orchestrator.loading import Held
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +52,14 @@ class Visit:
         self._over.set()
 
 
+class _Arrival(NamedTuple):
+    saga_id: UUID
+    work: list[Work]
+    """What is to be begun."""
+    since: float
+    """On this process' monotonic clock."""
+
+
 class Resident(Pump):
     """Carries on what is handed to it, in a thread of its own that ends when there has been nothing for a while."""
 
@@ -61,7 +67,7 @@ class Resident(Pump):
         name = f"run-{socket.gethostname()[:60]}-{os.getpid()}-{uuid4().hex[:6]}"
         super().__init__(queues, name, self._is_idle)
         self._lock = threading.Lock()
-        self._arrived: deque[UUID] = deque()
+        self._arrived: deque[_Arrival] = deque()
         self._visits: dict[UUID, Visit] = {}
         self._latest = 0.0
         """When a saga came or went, on this process' monotonic clock."""
@@ -74,14 +80,15 @@ class Resident(Pump):
         until = now + timedelta(seconds=timeout)
         return ledger.Lease(uuid4(), claims.lease_end(now), now, until, self.worker)
 
-    def receive(self, saga_id: UUID) -> Visit:
-        """Carry on a saga whose start is committed, with what :meth:`lease` leased of it. In any thread."""
+    def receive(self, claimed: Sequence[ledger.Claimed]) -> Visit:
+        """Carry on a saga whose start is committed, by what :meth:`lease` leased of it. In any thread."""
         visit = Visit()
         with self._lock:
-            self._visits[saga_id] = visit
             self._latest = time.monotonic()
-            self._arrived.append(saga_id)
-            if self._thread is None:
+            arrival = _Arrival(claimed[0].held.id, [work_of(each) for each in claimed], self._latest)
+            self._visits[arrival.saga_id] = visit
+            self._arrived.append(arrival)
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._serve, name="saga-resident", daemon=True)
                 self._thread.start()
         self.ring()
@@ -114,36 +121,27 @@ class Resident(Pump):
         """Take what has arrived instead of what is due."""
         self._looked = time.monotonic()
         self._more = False
-        ids = [self._arrived.popleft() for _ in range(min(self.free, len(self._arrived)))]
-        if not ids:
-            return []
+        taken = [self._arrived.popleft() for _ in range(min(self.free, len(self._arrived)))]
         if self._arrived:
             self._more = True
         try:
-            found = self._found(ids)
+            begun = self._still_ours(taken)
         except BaseException:
-            self._arrived.extendleft(reversed(ids))
+            self._arrived.extendleft(reversed(taken))
             self._more = True
             raise
-        self._forget(set(ids) - {work.saga_id for work in found})
-        return found
+        self._forget({each.saga_id for each in taken} - {work.saga_id for work in begun})
+        return begun
 
-    def _found(self, ids: list[UUID]) -> list[Work]:
-        """Read sagas, and what of them is leased to us."""
-        due: dict[UUID, dict[int, DueRow]] = {}
-        ours: list[tuple[UUID, int, UUID, datetime]] = []
-        for pk, saga_id, number, token, worker, timeout_at, kind in rows.select(
-            Due, _DUE, "saga_id", ids, "id"
-        ):
-            if kind != Due.COMMAND:
-                continue
-            due.setdefault(saga_id, {})[number] = DueRow(pk, number, token)
-            if worker == self.worker:
-                ours.append((saga_id, number, token, timeout_at))
-        held, broken = loading.load(ids, due)
-        for saga_id, fault in broken.items():
-            log.error("saga %s cannot be read", saga_id, exc_info=fault)
-        return list(_works(held, ours))
+    def _still_ours(self, taken: Sequence[_Arrival]) -> list[Work]:
+        """Return what is to be begun. Of what has waited so long that its lease may be over, the database is asked."""
+        long_ago = self._looked - settings().LEASE / 3
+        late = [work for each in taken if each.since < long_ago for work in each.work]
+        lost = {work.token for work in late} - claims.renew(late) if late else set()
+        return [work for each in taken for work in each.work if work.token not in lost]
+
+    def _leased(self) -> list[Work]:
+        return [*super()._leased(), *(work for each in list(self._arrived) for work in each.work)]
 
     def _forget(self, ids: set[UUID]) -> None:
         """Let go of whoever waits for a saga of which nothing runs here any more."""
@@ -153,19 +151,3 @@ class Resident(Pump):
             visit = self._visits.pop(saga_id, None)
             if visit is not None:
                 visit.end(held)
-
-
-_DUE = ("id", "saga_id", "number", "lease_token", "worker", "timeout_at", "kind")
-
-
-def _works(held: dict[UUID, Held], ours: Iterable[tuple[UUID, int, UUID, datetime]]) -> Iterator[Work]:
-    for saga_id, number, token, timeout_at in ours:
-        saga = held.get(saga_id)
-        command = next((c for c in _commands(saga) if c.number == number), None) if saga else None
-        if saga is not None and command is not None:
-            yield command_work(saga, Sent.of(command), token, timeout_at)
-
-
-def _commands(held: Held) -> Iterator[DueCommand]:
-    listed = [due_command(held.definition, step) for step in held.progress.steps.values()]
-    yield from filter(None, [own_wake(held.definition, held.progress), *listed])

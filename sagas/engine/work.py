@@ -10,6 +10,7 @@ from sagas.core.context import CommandInput, Meta, SagaContext
 from sagas.core.definition import FUNCTION
 from sagas.core.flow import delivery
 from sagas.core.words import Direction
+from sagas.orchestrator.ledger import Claimed
 from sagas.orchestrator.loading import Held
 from sagas.orchestrator.outbox import HOOK
 from sagas.replay import Record
@@ -88,6 +89,12 @@ def command_work(held: Held, sent: Sent, token: UUID, deadline: datetime) -> Wor
         return Work(*which, _command(held, sent, deadline), held=held, claimed_at=claimed_at)
     except Exception as fault:  # one saga's data is not its neighbours' fault
         return Work(*which, held=held, claimed_at=claimed_at, broken=fault)
+
+
+def work_of(claimed: Claimed) -> Work:
+    """Return a command that was leased as it was dispatched."""
+    lease = claimed.lease
+    return command_work(claimed.held, Sent.of(claimed.command), lease.token, lease.timeout_at)
 
 
 def _command(held: Held, sent: Sent, deadline: datetime) -> CommandInput:

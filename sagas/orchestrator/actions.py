@@ -186,11 +186,11 @@ def _carry_out(group: ledger.Group, held: loading.Held, verb: str, asked: Asked)
     """Decide the verb; return the saga that it started, if any. Raises Refused."""
     _check_fences(held, asked)
     if verb == "restart":
-        return record([_opening(held, asked)])[0].id
+        return record([_opening(held, asked)])[0].saga.id
     if verb == "compensate" and repairing.wanted(held):
         step, opening = repairing.opening(held)
         group.decide(held, m.Resolve(step, Verdict.DONE))
-        return record([opening])[0].id
+        return record([opening])[0].saga.id
     _check_repair(held, verb)
     message = _message(held, verb, asked)
     _check_child(held, message, children.close)

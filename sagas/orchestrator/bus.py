@@ -89,4 +89,4 @@ def _begin(event: str, payload: dict[str, Any]) -> tuple[UUID, ...]:
         with transaction.atomic():
             return tuple(start(author.saga_type, check_data(author, payload)).saga.pk for author in types)
     own = choreographed.of_event(event)
-    return (record([Opening(own, payload)])[0].pk,) if own else ()
+    return (record([Opening(own, payload)])[0].saga.pk,) if own else ()

@@ -85,7 +85,7 @@ def _begin(parent: Held, sent: Any) -> Child:
     with transaction.atomic():
         link, new = _link(sent.meta.key, parent.id, parent.id, sent.meta.number, refused)
         if new and opening is not None:
-            link.child_id = record([opening])[0].pk
+            link.child_id = record([opening])[0].saga.pk
             link.save(update_fields=["child_id"])
     return link
 
@@ -258,7 +258,7 @@ def _undo_completed(link: Child, child: Held, key: str) -> Any:
         if pin is None:
             return None
         kin: dict[str, Any] = {"origin": child.id, "origin_kind": UNDO}
-        undoing = record([Opening(pin, child.progress.data or {}, child.correlation_id, key, **kin)])[0]
+        undoing = record([Opening(pin, child.progress.data or {}, child.correlation_id, key, **kin)])[0].saga
         link.undo_id = undoing.pk
         link.save(update_fields=["undo_id"])
     match undoing.state:

@@ -49,10 +49,20 @@ class Lease(NamedTuple):
     worker: str
 
 
+#: What is told of new rows to whoever goes on with them.
+_STEP_TOLD, _COMMAND_TOLD = ("saga_id", "name", "id"), ("saga_id", "number", "id", "lease_token")
 _NO_LEASE = (None,) * len(Lease._fields)
 
 #: Asked for each command that becomes due at once: (queue, now, its timeout in seconds) -> a lease to write with it.
 Claim = Callable[[str, datetime, float], Lease | None]
+
+
+class Claimed(NamedTuple):
+    """A command that was leased as it was dispatched, to whoever wrote that."""
+
+    held: Held
+    command: DueCommand
+    lease: Lease
 
 
 class Group:
@@ -68,8 +78,8 @@ class Group:
         self.broken: dict[UUID, Exception] = {}
         """Sagas whose rows could not be read, and why."""
         self.claim = claim
-        self.claimed: list[tuple[Held, DueCommand, Lease]] = []
-        """Commands that were leased to the caller as they were dispatched."""
+        self._claims: dict[UUID, Claim] = {}
+        self.claimed: list[Claimed] = []
         self.queues: set[str] = set()
         """Queues on which something became due that nobody holds."""
 
@@ -97,8 +107,17 @@ class Group:
         """Take in sagas as they were last seen, unlocked. Only those that are :attr:`~loading.Held.whole`."""
         self.sagas.update({held.id: held.again(held.due) for held in known})
 
-    def add(self, saga_id: UUID, correlation_id: str, pin: SagaDefinition, origin_kind: str = "") -> Held:
-        """Take in a saga of which nothing is recorded yet."""
+    def add(
+        self,
+        saga_id: UUID,
+        correlation_id: str,
+        pin: SagaDefinition,
+        origin_kind: str = "",
+        claim: Claim | None = None,
+    ) -> Held:
+        """Take in a saga of which nothing is recorded yet; it may have a claim of its own."""
+        if claim is not None:
+            self._claims[saga_id] = claim
         blank = Progress.blank(pin)
         held = Held(saga_id, pin.saga_type, correlation_id, pin, blank, {}, {}, origin_kind)
         self.sagas[saga_id] = held
@@ -141,17 +160,18 @@ class Group:
             self.batch.write()
             return
         self._add_sagas([held for held in moved if not held.new])
-        self._add_steps(moved)
+        steps = self._add_steps(moved)
         self.batch.insert(
             Event, shapes.EVENT_COLUMNS, [row for held in moved for row in shapes.event_rows(held)]
         )
-        self._add_commands(moved)
+        commands = self._add_commands(moved)
         deliveries = [row for held in moved for row in outbox.deliveries(held, self.now)]
         self.batch.insert(Due, outbox.COLUMNS, deliveries)
         self.queues.update(row[outbox.COLUMNS.index("queue")] for row in deliveries)
         self.batch.write()
         self._write_pauses(moved)
         changes = [_change(held) for held in moved]
+        self._hear(steps, commands)
         transaction.on_commit(lambda: _tell(changes, self.queues))
 
     def _add_sagas(self, moved: Sequence[Held]) -> None:
@@ -166,7 +186,21 @@ class Group:
         for shape, known in shapes.SAGA.sort(changes):
             self.batch.update(Saga, ("id", "version"), shape, known)
 
-    def _add_steps(self, moved: Sequence[Held]) -> None:
+    @property
+    def _goes_on(self) -> bool:
+        """Whether whoever writes goes on with what it writes, and so wants to know the new rows."""
+        return bool(self.claim or self._claims)
+
+    def _hear(self, steps: Sequence[rows.Row], commands: Sequence[rows.Row]) -> None:
+        """Learn which rows are new: a saga whose rows are all known need not be read again."""
+        for saga_id, name, pk in steps:
+            held = self.sagas[saga_id]
+            held.step_ids = {**held.step_ids, name: pk}
+        for saga_id, number, pk, token in commands:
+            held = self.sagas[saga_id]
+            held.due = {**held.due, number: DueRow(pk, number, token)}
+
+    def _add_steps(self, moved: Sequence[Held]) -> list[rows.Row]:
         new: list[tuple[Any, ...]] = []
         changes: list[shapes.Changed] = []
         for held in moved:
@@ -178,11 +212,11 @@ class Group:
                 elif step is not held.before.steps[pinned.name]:
                     changes.append(((held.step_ids[pinned.name],), held.before.steps[pinned.name], step))
         columns = ("saga_id", "position", "name", "action", "compensation", *STEP_COLUMNS)
-        self.batch.insert(Step, columns, new)
         for shape, known in shapes.STEP.sort(changes):
             self.batch.update(Step, ("id",), shape, known)
+        return self.batch.insert(Step, columns, new, _STEP_TOLD if self._goes_on else ())
 
-    def _add_commands(self, moved: Sequence[Held]) -> None:
+    def _add_commands(self, moved: Sequence[Held]) -> list[rows.Row]:
         """Add what becomes due, in the row of what no longer is, where there is one."""
         new: list[tuple[Any, ...]] = []
         replaced: list[tuple[Any, ...]] = []
@@ -205,15 +239,17 @@ class Group:
             held.due = left
         self.batch.update(Due, ("id",), COMMAND_COLUMNS, replaced)
         self.batch.delete(Due, "id", gone)
-        self.batch.insert(Due, ("kind", "saga_id", *COMMAND_COLUMNS), new)
+        columns = ("kind", "saga_id", *COMMAND_COLUMNS)
+        return self.batch.insert(Due, columns, new, _COMMAND_TOLD if self._goes_on else ())
 
     def _lease(self, held: Held, command: DueCommand, queue: str) -> Lease | None:
         """Have the caller take on what is due at once, or say that its queue has work."""
-        lease = self.claim(queue, self.now, command.timeout) if self.claim else None
+        claim = self._claims.get(held.id, self.claim)
+        lease = claim(queue, self.now, command.timeout) if claim else None
         if lease is None:
             self.queues.add(queue)
         else:
-            self.claimed.append((held, command, lease))
+            self.claimed.append(Claimed(held, command, lease))
         return lease
 
     def _due_at(self, held: Held, command: DueCommand) -> datetime:

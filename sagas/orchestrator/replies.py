@@ -41,8 +41,7 @@ class Delivered:
 
     sagas: Mapping[UUID, loading.Held]
     """The sagas as they are now."""
-    claimed: list[tuple[loading.Held, Any, ledger.Lease]]
-    """Commands that were dispatched and leased to the caller at once."""
+    claimed: list[ledger.Claimed]
     queues: set[str]
     """Those on which something became due that nobody holds."""
     undecided: list[tuple[Answered, Exception]]

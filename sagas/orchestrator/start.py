@@ -42,6 +42,8 @@ class Started:
 
     saga: Saga
     created: bool
+    claimed: Sequence[ledger.Claimed] = ()
+    """Its first commands, if whoever starts it leased them."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def start(
         pinned, checked, correlation_id, idempotency_key, at=at, started_by=started_by, claim=claim
     )
     try:
-        return Started(_record(opening), created=True)
+        return _record(opening)
     except IntegrityError:
         present = _present(saga_type, idempotency_key, checked) if idempotency_key is not None else None
         if present is None:
@@ -113,7 +115,7 @@ def start_many(saga_type: str, datas: Sequence[Mapping[str, Any]]) -> list[Saga]
         for opening in openings:
             check_names(opening.pin, opening.data)
         with transaction.atomic():
-            return record(openings)
+            return [started.saga for started in record(openings)]
 
 
 @contextmanager
@@ -131,27 +133,24 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _record(opening: Opening) -> Saga:
+def _record(opening: Opening) -> Started:
     """Write a new saga: in the caller's transaction, or together with others that are started at this moment."""
     if not transaction.get_autocommit():
         with transaction.atomic(savepoint=opening.idempotency_key is not None):
             return record([opening])[0]
     try:
-        return _company(opening) if opening.claim is None else _leasing(opening)
+        return _company(opening)
     except (DatabaseError, TypeError, ValueError, RecursionError) as fault:
         if isinstance(fault, OperationalError) and getattr(fault.__cause__, "sqlstate", None) != _TOO_LARGE:
             raise
         return record([opening])[0]  # one of those that were written together was at fault: this one?
 
 
-def record(openings: Sequence[Opening]) -> list[Saga]:
-    """Write new sagas with their first steps due: all or none, in the caller's transaction if there is one.
-
-    Those with a claim go with others that have the same one.
-    """
+def record(openings: Sequence[Opening]) -> list[Started]:
+    """Write new sagas with their first steps due: all or none, in the caller's transaction if there is one."""
     for pinned in {opening.pin.digest: opening.pin for opening in openings}.values():
         pins.pin(pinned)
-    group = ledger.Group(openings[0].claim if openings else None)
+    group = ledger.Group()
     held = []
     for opening in openings:
         saga_id = uuid7()
@@ -160,17 +159,20 @@ def record(openings: Sequence[Opening]) -> list[Saga]:
             opening.correlation_id or correlation_of(opening) or str(saga_id),
             opening.pin,
             opening.origin_kind,
+            opening.claim,
         )
         group.decide(each, m.Start(opening.data, opening.at))
         held.append(each)
     values = [_saga_values(each, opening) for each, opening in zip(held, openings, strict=True)]
     group.batch.insert(Saga, _COLUMNS, values)
     group.write()
-    return [_saga(row) for row in values]
+    claimed: dict[UUID, list[ledger.Claimed]] = {}
+    for command in group.claimed:
+        claimed.setdefault(command.held.id, []).append(command)
+    return [Started(_saga(row), created=True, claimed=claimed.get(row[0], ())) for row in values]
 
 
-_company: Company[Opening, Saga] = Company(record, most=64)
-_leasing: Company[Opening, Saga] = Company(record, most=64)
+_company: Company[Opening, Started] = Company(record, most=64)
 _TOO_LARGE = "54000"
 """PostgreSQL's code for a value that is too large for an index, say: one start's fault, and not the database's."""
 

@@ -60,6 +60,7 @@ ONLY_ON = {
     "orchestrator.loading._rows:": "postgresql",
     "rows.Batch.write:": "sqlite",
     "rows.Batch._write_at_once:": "postgresql",
+    "rows._Part._execute_telling:": "sqlite",
     "rows._Part.execute:": "sqlite",
     "rows.firsts:": "sqlite",
 }

@@ -137,8 +137,8 @@ class Stage:
             host._slots = OneThread(host)  # type: ignore[assignment]
         started = orchestrator.start("Parcel", data or {}, idempotency_key=key, claim=host.lease)
         self.saga = self.hears(("start", key), started.saga.pk)
-        if started.created:
-            host.receive(started.saga.pk)
+        if started.claimed:
+            host.receive(started.claimed)
             host.run(30)
 
     def answer(self, result: Any = None) -> None:

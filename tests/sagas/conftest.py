@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 
 from sagas.engine import Pump
 from sagas.models import Saga
-from sagas.orchestrator import Asked
+from sagas.orchestrator import Asked, loading
 from tests.sagas import shop
 from tests.shell import Run, shell
 
@@ -50,3 +50,31 @@ def operator(db: None) -> Any:
 def asked(operator: Any) -> Callable[..., Asked]:
     """Ask as that operator."""
     return lambda **more: Asked(**{"operator": operator, "via": "desk", "reason": "because", **more})
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Which sagas were read."""
+    reads: list[Any] = []
+    held_from = loading.held_from
+
+    def counted(saga: Any, *rest: Any) -> Any:
+        reads.append(saga["id"])
+        return held_from(saga, *rest)
+
+    monkeypatch.setattr(loading, "held_from", counted)
+    return reads
+
+
+@pytest.fixture
+def locks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Which sagas were locked."""
+    locks: list[Any] = []
+    lock = loading.lock
+
+    def noted(ids: Any) -> Any:
+        locks.append(ids)
+        return lock(ids)
+
+    monkeypatch.setattr(loading, "lock", noted)
+    return locks

@@ -57,6 +57,12 @@ def test_its_row_tells_what_the_steps_have_returned(world: shop.World) -> None:
     assert errand().results == {step: {"by": name} for step, name in made.items()}
 
 
+def test_it_is_never_read(world: shop.World, reads: list[Any], locks: list[Any]) -> None:
+    assert errand().state == "completed"
+    assert not reads
+    assert not locks
+
+
 def test_it_rolls_back_where_it_is_called(world: shop.World) -> None:
     world.behaviour["PostService.Post"] = shop.reject("no post today")
     saga = errand()
@@ -197,36 +203,67 @@ def test_what_has_arrived_together_finds_room_one_after_the_other(
 ) -> None:
     settings.SAGAS = {**settings.SAGAS, "CONCURRENCY": 1}
     ours = host()
-    sagas = [orchestrator.start("Errand", {"item": "book"}, claim=ours.lease).saga for _ in range(3)]
-    visits = [ours.receive(saga.pk) for saga in sagas]
+    started = [orchestrator.start("Errand", {"item": "book"}, claim=ours.lease) for _ in range(3)]
+    visits = [ours.receive(each.claimed) for each in started]
     held = [visit.wait(30) for visit in visits]
     assert [each.progress.state for each in held if each] == ["completed"] * 3
 
 
+@pytest.fixture
+def begun_late(settings: Any) -> None:
+    """Whatever is begun has waited so long that its lease may be over."""
+    settings.SAGAS = {**settings.SAGAS, "LEASE": 1e-9}
+
+
+@pytest.mark.usefixtures("begun_late")
 def test_what_was_lost_before_it_was_begun_is_not_begun_here(
     world: shop.World, host: Callable[[], resident.Resident], pump: Pump
 ) -> None:
     ours = host()
-    saga = orchestrator.start("Errand", {"item": "book"}, claim=ours.lease).saga
+    started = orchestrator.start("Errand", {"item": "book"}, claim=ours.lease)
     Due.objects.update(lease_token=None, lease_until=None, claimed_at=None, timeout_at=None, worker=None)
-    assert ours.receive(saga.pk).wait(30) is None
+    assert ours.receive(started.claimed).wait(30) is None
     assert not ours._visits
     assert not world.calls
-    assert rest(pump, saga).state == "completed"
+    assert rest(pump, started.saga).state == "completed"
 
 
-def test_a_database_that_is_away_is_waited_for(
-    world: shop.World, host: Callable[[], resident.Resident], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("begun_late")
+def test_what_waited_long_and_is_still_ours_is_begun(world: shop.World) -> None:
+    assert errand().state == "completed"
+
+
+def test_the_lease_of_what_waits_for_room_is_kept(
+    world: shop.World, host: Callable[[], resident.Resident], settings: Any
 ) -> None:
+    ours, release = host(), threading.Event()
+    world.behaviour["FetchService.Fetch"] = lambda _: release.wait(30) and {}
+    first, second = (orchestrator.start("Errand", {"item": "book"}, claim=ours.lease) for _ in range(2))
+    settings.SAGAS = {**settings.SAGAS, "CONCURRENCY": 1}
+    visits = [ours.receive(each.claimed) for each in (first, second)]
+    until(lambda: len(world.calls) == 1)
+    waits = Due.objects.filter(saga=second.saga)
+    lease = waits.get().lease_until
+    ours._renewed = -1e9
+    ours.ring()
+    until(lambda: waits.get().lease_until != lease)
+    assert len(world.calls) == 1
+    release.set()
+    held = [visit.wait(30) for visit in visits]
+    assert [each.progress.state for each in held if each] == ["completed"] * 2
+
+
+@pytest.mark.usefixtures("begun_late")
+def test_a_database_that_is_away_is_waited_for(world: shop.World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resident, "AFTER_A_FAULT", 0)
-    read, faults = resident.loading.load, [resident.AWAY[0]("gone"), ValueError("odd")]
+    renew, faults = resident.claims.renew, [resident.AWAY[0]("gone"), ValueError("odd")]
 
     def fail(*args: Any) -> Any:
         if faults:
             raise faults.pop()
-        return read(*args)
+        return renew(*args)
 
-    monkeypatch.setattr(resident.loading, "load", fail)
+    monkeypatch.setattr(resident.claims, "renew", fail)
     assert errand().state == "completed"
     assert not faults
 
@@ -257,15 +294,16 @@ def test_a_child_process_has_a_host_of_its_own(
 
 
 @pytest.mark.only_on("postgresql")
+@pytest.mark.usefixtures("begun_late")
 def test_its_connection_plans_by_keys(world: shop.World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    found = resident.Resident._found
+    renew = resident.claims.renew
 
-    def spy(self: resident.Resident, ids: Any) -> Any:
+    def spy(works: Any) -> Any:
         with connection.cursor() as cursor:
             cursor.execute("SHOW enable_seqscan")
             seen.append(cursor.fetchone()[0])
-        return found(self, ids)
+        return renew(works)
 
     def caller() -> str:
         errand()
@@ -275,10 +313,10 @@ def test_its_connection_plans_by_keys(world: shop.World, monkeypatch: pytest.Mon
         connections.close_all()
         return its_own
 
-    monkeypatch.setattr(resident.Resident, "_found", spy)
+    monkeypatch.setattr(resident.claims, "renew", spy)
     with ThreadPoolExecutor(1) as fresh:  # others may have set what this thread has
         assert fresh.submit(caller).result() == "on"
-    assert seen == ["off"]
+    assert set(seen) == {"off"}
 
 
 def rest_here(saga: Saga) -> None:

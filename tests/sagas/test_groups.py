@@ -16,9 +16,9 @@ from sagas import Rejected, orchestrator, rows
 from sagas.core.messages import Completed
 from sagas.engine import Pump, claims, reap, work
 from sagas.models import Definition, Due, Saga, Step
-from sagas.orchestrator import ledger, loading, pins
+from sagas.orchestrator import ledger, pins
 from sagas.signals import committed
-from tests.sagas import shop
+from tests.sagas import functions, shop
 from tests.sagas.running import assert_rows_are_the_fold, at_once, rest, run
 from tests.waiting import until
 
@@ -50,23 +50,21 @@ def test_many_sagas_share_their_commits(
     assert commits == [16] * 3 + [16] * 3 + [8] * 3
 
 
-def test_a_saga_is_read_once_and_again_only_if_somebody_moved_it(
-    errand: Any, pump: Pump, world: shop.World, asked: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_saga_that_grows_is_read_once(
+    pump: Pump, world: shop.World, reads: list[Any], locks: list[Any]
 ) -> None:
-    reads: list[Any] = []
-    locks: list[Any] = []
-    held_from, lock = loading.held_from, loading.lock
+    with functions.doing(functions.errand):
+        saga = functions.held_errands.start({"item": "book"})
+        run(pump)
+    saga.refresh_from_db()
+    assert saga.state == "completed"
+    assert reads == [saga.pk], "when it was claimed: which rows are new, the commit has told"
+    assert not locks
 
-    def counted(saga: Any, *rest: Any) -> Any:
-        reads.append(saga["id"])
-        return held_from(saga, *rest)
 
-    def noted(ids: Any) -> Any:
-        locks.append(ids)
-        return lock(ids)
-
-    monkeypatch.setattr(loading, "held_from", counted)
-    monkeypatch.setattr(loading, "lock", noted)
+def test_a_saga_is_read_once_and_again_only_if_somebody_moved_it(
+    errand: Any, pump: Pump, world: shop.World, asked: Any, reads: list[Any], locks: list[Any]
+) -> None:
     left_alone = errand()
     run(pump)
     assert reads == [left_alone.pk], "when it was claimed"

@@ -40,6 +40,19 @@ def test_rows_are_inserted_as_they_were_told(rows: list[Any], errand: Any) -> No
     assert repr(read(saga.pk)) == repr(rows), "true is not 1"
 
 
+@pytest.mark.parametrize("rows", [ROWS[:1], ROWS], ids=len)
+def test_what_is_asked_of_new_rows_is_told(rows: list[Any], errand: Any) -> None:
+    saga, batch = errand(), Batch(Event)
+    told = ("id", "saga_id", "sequence", "step", "data", "at")
+    found = batch.insert(Event, COLUMNS, [(saga.pk, *row) for row in rows], told)
+    nothing = batch.insert(Event, COLUMNS, [], told)
+    batch.insert(Event, COLUMNS, [(saga.pk, 99, *rows[0][1:])])
+    batch.write()
+    there = Event.objects.filter(saga_id=saga.pk, sequence__gte=100).values_list(*told)
+    assert sorted(map(repr, found)) == sorted(map(repr, there))
+    assert not nothing
+
+
 @pytest.mark.parametrize("step", [None, "z"])
 def test_rows_are_updated_as_they_were_told(step: str | None, errand: Any) -> None:
     saga = errand()

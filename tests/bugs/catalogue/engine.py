@@ -83,7 +83,7 @@ def lease_by_the_workers_clock() -> None:
 @bug(LEASES, PROCESSES)
 def leases_not_renewed() -> None:
     """A handler that takes longer than a lease loses it, and its command is executed a second time beside it."""
-    rewrite("sagas.engine.pump:Pump._renew", "if held and", "if False and")
+    rewrite("sagas.engine.pump:Pump._renew", "if held:", "if False:")
 
 
 @bug(MODELS)

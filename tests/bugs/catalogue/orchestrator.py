@@ -106,7 +106,7 @@ def nudge_before_commit() -> None:
 @bug(START, ENGINE)
 def due_after_the_commit() -> None:
     """What a decision makes due is written in a transaction after it: a process that dies between leaves it stuck."""
-    inserted = 'self.batch.insert(Due, ("kind", "saga_id", *COMMAND_COLUMNS), new)'
+    inserted = "return self.batch.insert(Due, columns,"
     rewrite(
         "sagas.orchestrator.ledger:Group._add_commands",
         inserted,
