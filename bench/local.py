@@ -13,7 +13,13 @@ from bench.report import Report
 
 @contextmanager
 def sagadesk(
-    command: str, title: str, *, workers: int = 2, address: str | None = None, **settings: Any
+    command: str,
+    title: str,
+    *,
+    workers: int = 2,
+    starters: int = 128,
+    address: str | None = None,
+    **settings: Any,
 ) -> Iterator[tuple[Any, Report]]:
     """Yield the engine's script, set up on a fresh PostgreSQL, and a report to fill; no worker runs yet.
 
@@ -30,7 +36,7 @@ def sagadesk(
             "measures": [],
             "seconds": 0,
             "idle": 0,
-            "options": {"workers": workers, "settings": settings},
+            "options": {"workers": workers, "starters": starters, "settings": settings},
         }
         os.environ["BENCH_TASK"] = json.dumps(task)
         from django.core.management import call_command
