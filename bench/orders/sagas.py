@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.engines.order import Refused, act, undo
-from bench.orders import slow  # noqa: F401 - its types are registered by being imported
+from bench.orders import growing, slow  # noqa: F401 - their types are registered by being imported
 from sagas import Rejected, SagaOrchestrator, SagaStep, command
 
 COMMANDS = {

@@ -14,7 +14,7 @@ from math import log2
 from typing import Any, Final
 
 from sagas.core.flow import Flow
-from sagas.core.problems import problems
+from sagas.core.problems import problems, step_problems
 from sagas.core.waits import APPROVAL, OF_CHILDREN, TIMER, Approval, Child, Timer, seconds
 from sagas.core.words import Direction
 
@@ -112,6 +112,11 @@ class SagaStep:
         """The command that undoes it; None: there is nothing to undo, or no command can."""
         return None if self.compensation == CANNOT_UNDO else self.compensation
 
+    @cached_property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with it by itself: found once, though a definition that grows is checked each time."""
+        return tuple(step_problems(self))
+
     def command(self, direction: Direction) -> str | None:
         """Return the name of the step's command in that direction."""
         return self.action if direction is Direction.DO else self.compensation
@@ -164,11 +169,17 @@ class SagaDefinition:
 
     def ancestors(self, name: str) -> frozenset[str]:
         """Return the names of all steps that this one stands on, directly or not."""
-        return self._ancestors[name]
+        known = self._ancestors.get(name)
+        if known is None:
+            known = self._ancestors[name] = frozenset(_reach(self.needs, name))
+        return known
 
     def before(self, name: str) -> tuple[str, ...]:
         """Return the ancestors' names, in the order in which they were defined."""
-        return self._before[name]
+        known = self._before.get(name)
+        if known is None:
+            known = self._before[name] = tuple(filter(self.ancestors(name).__contains__, self.names))
+        return known
 
     @cached_property
     def pivot(self) -> SagaStep | None:
@@ -218,14 +229,12 @@ class SagaDefinition:
 
     @cached_property
     def _ancestors(self) -> dict[str, frozenset[str]]:
-        return {name: frozenset(_reach(self.needs, name)) for name in self.names}
+        """What was asked for: a definition that grows is asked for its latest step, and for no other."""
+        return {}
 
     @cached_property
     def _before(self) -> dict[str, tuple[str, ...]]:
-        return {
-            name: tuple(filter(ancestors.__contains__, self.names))
-            for name, ancestors in self._ancestors.items()
-        }
+        return {}
 
     def document(self) -> dict[str, Any]:
         """Return the definition as plain data, defaults left out."""

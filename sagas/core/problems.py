@@ -24,7 +24,10 @@ def problems(definition: "SagaDefinition") -> Iterable[str]:
     if twice:
         yield f"step names must be unique; used twice: {', '.join(twice)}."
         return
-    shape = [*_malformed(definition), *_unknown_needs(definition)]
+    shape = [
+        *(problem for step in definition.steps for problem in step.problems),
+        *_unknown_needs(definition),
+    ]
     yield from shape
     if shape:
         return
@@ -37,29 +40,29 @@ def problems(definition: "SagaDefinition") -> Iterable[str]:
         yield from flow_problems(definition.flow)
 
 
-def _malformed(definition: "SagaDefinition") -> Iterable[str]:
-    for step in definition.steps:
-        if not isinstance(step.name, str) or not step.name or len(step.name) > 100:
-            yield f"a step's name must be a text of 1 to 100 characters, not {step.name!r}."
-        yield from _called_by_function(step)
-        if not (callable(step.action) or _is_name(step.action)):
-            yield f"step {step.name} has no action; name the command that it sends."
-        if not (step.compensation is None or callable(step.compensation) or _is_name(step.compensation)):
-            yield f"step {step.name}: compensation must be a command's name, None or CANNOT_UNDO."
-        if not is_span(step.timeout):
-            yield f"step {step.name}: timeout must be more than 0 seconds, up to a hundred years, not {step.timeout!r}."
-        yield from _malformed_probes(step)
-        if step.deadline is not None and not is_span(step.deadline):
-            what = "deadline must be more than 0 seconds, up to a hundred years"
-            yield f"step {step.name}: {what}, not {step.deadline!r}."
-        waits = [
-            *(timer_problems(step.timer) if step.timer else ()),
-            *(approval_problems(step.approval) if step.approval else ()),
-            *(child_problems(step.child) if step.child else ()),
-        ]
-        yield from (f"step {step.name}: {problem}." for problem in waits)
-        for label in ("retry", "undo_retry", "probe_retry"):
-            yield from _malformed_retry(f"step {step.name}: {label}", getattr(step, label))
+def step_problems(step: "SagaStep") -> Iterable[str]:
+    """Yield everything that is wrong with a step by itself, a sentence each."""
+    if not isinstance(step.name, str) or not step.name or len(step.name) > 100:
+        yield f"a step's name must be a text of 1 to 100 characters, not {step.name!r}."
+    yield from _called_by_function(step)
+    if not (callable(step.action) or _is_name(step.action)):
+        yield f"step {step.name} has no action; name the command that it sends."
+    if not (step.compensation is None or callable(step.compensation) or _is_name(step.compensation)):
+        yield f"step {step.name}: compensation must be a command's name, None or CANNOT_UNDO."
+    if not is_span(step.timeout):
+        yield f"step {step.name}: timeout must be more than 0 seconds, up to a hundred years, not {step.timeout!r}."
+    yield from _malformed_probes(step)
+    if step.deadline is not None and not is_span(step.deadline):
+        what = "deadline must be more than 0 seconds, up to a hundred years"
+        yield f"step {step.name}: {what}, not {step.deadline!r}."
+    waits = [
+        *(timer_problems(step.timer) if step.timer else ()),
+        *(approval_problems(step.approval) if step.approval else ()),
+        *(child_problems(step.child) if step.child else ()),
+    ]
+    yield from (f"step {step.name}: {problem}." for problem in waits)
+    for label in ("retry", "undo_retry", "probe_retry"):
+        yield from _malformed_retry(f"step {step.name}: {label}", getattr(step, label))
 
 
 def _is_name(given: object) -> bool:

@@ -15,7 +15,7 @@ from sagas.models import Step
 from sagas.orchestrator import Asked
 from tests.sagas import functions, shop
 from tests.sagas.durable.play import Body, Play, check_rows, misconfigured, other_order
-from tests.sagas.functions import fetch, post
+from tests.sagas.functions import fetch, pay, post
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -116,6 +116,16 @@ def other_action(saga: Any, data: Any) -> Any:
     saga.step("pay", "PostService.Post", undo="PayService.Refund")
 
 
+def other_undo(saga: Any, data: Any) -> Any:
+    fetch(saga)
+    saga.step("pay", "PayService.Pay")
+
+
+def as_pivot(saga: Any, data: Any) -> Any:
+    fetch(saga)
+    pay(saga, pivot=True)
+
+
 def without(saga: Any, data: Any) -> Any:
     fetch(saga)
 
@@ -130,6 +140,8 @@ def instead(saga: Any, data: Any) -> Any:
     [
         (other_action, ["step pay with action PayService.Pay", "with action PostService.Post now"]),
         (other_order, ["the record has step pay after fetch", "asks for it at the beginning now"]),
+        (other_undo, ["the record has step pay with undo PayService.Refund", "without an undo now"]),
+        (as_pivot, ["the record has step pay not as the pivot", "asks for it as the pivot now"]),
         (without, ["the record has step pay (PayService.Pay)", "ends without asking for it"]),
         (instead, ["the record has step pay (PayService.Pay)", "asks for notify (PostService.Post) instead"]),
     ],
