@@ -53,6 +53,12 @@ class Step(BaseModel):
     executed_at: datetime | None
     compensated_at: datetime | None
     worker: str | None
+    silent_since: datetime | None = Field(
+        description="When its worker last said that it is alive, if that is longer ago than it should be."
+    )
+    lease_until: datetime | None = Field(
+        description="When the attempt counts as lost, unless its worker speaks."
+    )
     unrecorded: str | None = Field(
         description="Why what was answered, or that nothing was, could not be recorded: it is tried again."
     )

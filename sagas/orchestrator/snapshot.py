@@ -1,6 +1,6 @@
 """A saga as plain data: one representation for the API, the command line, hooks and pages."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 
 from sagas.clock import database_now
+from sagas.conf import settings
 from sagas.core import messages as m
 from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused, decide
@@ -17,7 +18,7 @@ from sagas.core.flow import END
 from sagas.core.progress import late_in
 from sagas.core.waits import UNDO_CHILD
 from sagas.core.words import Direction, SagaState, StepStatus, Verdict, Waiting
-from sagas.models import CHILD, RESTART, Due, Event, OperatorAction, Saga, Step
+from sagas.models import CHILD, RESTART, Due, Event, OperatorAction, Process, Saga, Step
 from sagas.orchestrator import loading, repairing, restarting, why
 from sagas.orchestrator.approvals import unanswerable
 from sagas.orchestrator.asked import VERBS
@@ -65,7 +66,18 @@ def snapshots(sagas: Iterable[Saga]) -> list[dict[str, Any]]:
     family = family_of(_child_keys(saga, steps[saga.pk]) for saga in listed)
     nobody = unanswerable(by for those in steps.values() for step in those if (by := _asked(step)))
     now = database_now()
-    return [_snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), family, nobody, now) for s in listed]
+    silent = _silent({row.worker for rows in due.values() for row in rows.values() if row.worker}, now)
+    return [
+        _snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), family, nobody, silent, now) for s in listed
+    ]
+
+
+def _silent(workers: Collection[str], now: datetime) -> dict[str, datetime]:
+    """Return when those of these workers last said that they are alive that should have said so since."""
+    if not workers:
+        return {}
+    seen = Process.objects.filter(pk__in=workers).values_list("pk", "seen_at")
+    return {name: at for name, at in seen if abs(now - at).total_seconds() >= settings().ALIVE}
 
 
 def _asked(step: Step) -> str | None:
@@ -121,10 +133,11 @@ def _snapshot(
     restarted: str | None,
     family: Family,
     nobody: Mapping[str, str],
+    silent: Mapping[str, datetime],
     now: datetime,
 ) -> dict[str, Any]:
     pinned = loading.definition_of(saga.definition_id, (step.grown for step in steps))
-    described = [_step(saga, step, pinned, due, family, nobody) for step in steps]
+    described = [_step(saga, step, pinned, due, family, nobody, silent) for step in steps]
     document = {
         "id": str(saga.pk),
         "type": saga.saga_type,
@@ -164,6 +177,7 @@ def _step(
     due: Mapping[int, Due],
     family: Family,
     nobody: Mapping[str, str],
+    silent: Mapping[str, datetime],
 ) -> dict[str, Any]:
     policy = pinned.step(step.name)
     number = step.action_number if step.open == Direction.DO else step.undo_number
@@ -177,6 +191,8 @@ def _step(
         "claimed_at": _iso(row.claimed_at) if row and claimed else None,
         "timeout_at": _iso(row.timeout_at) if row and claimed else None,
         "worker": row.worker if row and claimed else None,
+        "silent_since": _iso(silent.get(row.worker or "")) if row and claimed else None,
+        "lease_until": _iso(row.lease_until) if row and claimed else None,
         "unrecorded": row.error if row and claimed else None,
         "queue": row.queue if row else None,
         "timeout": policy.timeout,

@@ -222,6 +222,12 @@ def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, 
     if step["unrecorded"]:
         text = f"{what} has ended, and what came of it {step['unrecorded'].rstrip('.')}."
         return "stuck", f"{text} It is looked at again every minute; the log says more.", step["name"], ()
+    if step["silent_since"]:
+        text = f"{what} was given to {step['worker']}, which has been silent since {{{step['silent_since']}}}: {tries}."
+        lost = (
+            f"If it stays so, the attempt counts as lost at {{{step['lease_until']}}}, its outcome unknown."
+        )
+        return "moving", f"{text} {lost}", step["name"], ()
     if step["claimed"]:
         return (
             "moving",

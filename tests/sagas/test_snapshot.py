@@ -13,8 +13,9 @@ from django.test import Client
 from django.urls import reverse
 
 from sagas import orchestrator
-from sagas.engine import Pump
-from sagas.models import Saga, Step
+from sagas.clock import database_now
+from sagas.engine import Pump, claims
+from sagas.models import Due, Process, Saga, Step
 from tests.sagas import shop
 
 SNAPSHOT = import_module("sagas.orchestrator.snapshot")
@@ -58,3 +59,22 @@ def test_a_moment_that_was_given_in_another_zone_is_said_in_utc() -> None:
     begins = datetime(2100, 12, 24, 18, tzinfo=timezone(timedelta(hours=1)))
     saga = orchestrator.start("Errand", {"item": "book"}, at=begins).saga
     assert "It begins at 2100-12-24 17:00:00 UTC;" in orchestrator.snapshot(saga)["why"]["text"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(60, "given to worker-a, which has been silent since"), (1, "is running")]
+)
+def test_a_worker_that_is_silent_is_not_said_to_be_running(errand: Any, seconds: float, says: str) -> None:
+    saga, now = errand(), database_now()
+    seen = now - timedelta(seconds=seconds)
+    Process.objects.create(name="worker-a", kind="worker", host="h", pid=1, started_at=seen, seen_at=seen)
+    assert claims.claim(["fetch"], 1, "worker-a")
+    saga.refresh_from_db()
+    document = orchestrator.snapshot(saga)
+    assert says in document["why"]["text"]
+    step, lease = document["steps"][0], Due.objects.get().lease_until
+    assert lease is not None
+    assert datetime.fromisoformat(step["lease_until"]) == lease
+    told = "counts as lost at" in document["why"]["text"]
+    assert told == (step["silent_since"] is not None) == (seconds > 10)
