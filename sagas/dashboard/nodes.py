@@ -69,7 +69,9 @@ def _progress(step: Mapping[str, Any]) -> str:
         return f"for {what}{until}"
     tries = f"try {step['attempt']} of {step['budget']}" if step["attempt"] > 1 else ""
     if step.get("claimed"):
-        return ", ".join(filter(None, [tries, "running"]))
+        return ", ".join(
+            filter(None, [tries, "its worker is silent" if step.get("silent_since") else "running"])
+        )
     if step["attempt"] > 1 and step.get("due_at"):
         return f"{tries} at {{{step['due_at']}}}"
     return "due" if step.get("scheduled") else tries
