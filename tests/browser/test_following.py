@@ -121,6 +121,8 @@ def test_without_javascript_pages_work_by_reloading(desk: Desk, browse) -> None:
     page.locator("#verb-compensate").click()
     page.get_by_label("Why?").fill("no script here")
     page.get_by_role("button", name="Roll back").click()
+    # The browser answers no reload while it is still being led to the saga's page.
+    expect(page).to_have_url(re.compile(f"{saga}/$"))
     until(lambda: desk.shown(saga)["state"] == "failed")
     page.reload()
     expect(page.locator(".saga-head .chip--failed")).to_be_visible()
