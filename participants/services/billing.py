@@ -27,8 +27,8 @@ def charge(renewal: Any) -> dict[str, Any]:
     """Charge a month. Rejected if the bank declines the card, or its limit does not cover it."""
     month, amount = renewal.input.month, renewal.input.amount_cents
     mandate = _mandate(renewal.input.payment_method)
-    _collect(mandate, amount)
     bill = Bill.objects.create(**Effect.origin(renewal), mandate=mandate, month=month, amount_cents=amount)
+    _collect(mandate, amount)
     return {"bill": bill.number, "month": month, "amount": f"{amount / 100:.2f}"}
 
 
@@ -39,10 +39,10 @@ def refund(undo: Any) -> dict[str, Any]:
     """Pay a month back."""
     bill = Bill.objects.get(key=undo.meta.undoes)
     if bill.refunded_at is None:
-        same = Mandate.objects.filter(card=bill.mandate_id)
-        same.update(left_cents=F("left_cents") + bill.amount_cents)
         bill.refunded_at = timezone.now()
         bill.save(update_fields=["refunded_at"])
+        same = Mandate.objects.filter(card=bill.mandate_id)
+        same.update(left_cents=F("left_cents") + bill.amount_cents)
     return {"bill": bill.number}
 
 

@@ -16,7 +16,6 @@ def book(
     offer = offers._default_manager.filter(code=code).first()
     if offer is None:
         raise Rejected(f"there is no {offers._meta.verbose_name} {code}")
-    _take(offer, quantity)
     booking = bookings._default_manager.create(
         **Effect.origin(command),
         offer=offer,
@@ -25,6 +24,7 @@ def book(
         price_cents=offer.price_cents,
         total_cents=quantity * days * offer.price_cents,
     )
+    _take(offer, quantity)
     return {"booking_id": booking.number, "total_amount": booking.total_cents}
 
 
@@ -32,10 +32,10 @@ def cancel(bookings: type[Booking], undo: Any) -> dict[str, Any]:
     """Give back what the booking took."""
     booking = bookings._default_manager.select_related("offer").get(key=undo.meta.undoes)
     if booking.cancelled_at is None:
-        same = type(booking.offer)._default_manager.filter(code=booking.offer_id)
-        same.update(free=F("free") + booking.quantity)
         booking.cancelled_at = timezone.now()
         booking.save(update_fields=["cancelled_at"])
+        same = type(booking.offer)._default_manager.filter(code=booking.offer_id)
+        same.update(free=F("free") + booking.quantity)
     return {"booking_id": booking.number}
 
 

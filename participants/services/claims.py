@@ -28,10 +28,10 @@ class Wish(BaseModel):
 def open_claim(refund: Any) -> dict[str, Any]:
     """Set the amount aside. Rejected if the budget does not hold so much."""
     amount = refund.input.amount_cents
-    _set_aside(amount)
     claim = Claim.objects.create(
         **Effect.origin(refund), budget_id=GOODWILL, amount_cents=amount, reason=refund.input.reason
     )
+    _set_aside(amount)
     return {"claim": claim.number, "amount": f"{amount / 100:.2f}"}
 
 
@@ -42,9 +42,9 @@ def withdraw_claim(undo: Any) -> dict[str, Any]:
     """Give the amount back to the budget."""
     claim = Claim.objects.get(key=undo.meta.undoes)
     if claim.withdrawn_at is None:
-        Budget.objects.filter(name=claim.budget_id).update(left_cents=F("left_cents") + claim.amount_cents)
         claim.withdrawn_at = timezone.now()
         claim.save(update_fields=["withdrawn_at"])
+        Budget.objects.filter(name=claim.budget_id).update(left_cents=F("left_cents") + claim.amount_cents)
     return {"claim": claim.number}
 
 

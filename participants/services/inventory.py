@@ -34,8 +34,6 @@ def reserve_items(order: Any) -> dict[str, Any]:
     """Promise all of the order's items to it. Rejected if there is too little of one, or no such product."""
     wanted = quantities(order.input.items)
     prices = prices_of(wanted)
-    for sku, quantity in wanted.items():
-        _take(sku, quantity)
     total = sum(prices[sku] * quantity for sku, quantity in wanted.items())
     reservation = Reservation.objects.create(**Effect.origin(order), total_cents=total)
     StockMovement.objects.bulk_create(
@@ -48,6 +46,8 @@ def reserve_items(order: Any) -> dict[str, Any]:
         )
         for sku, quantity in wanted.items()
     )
+    for sku, quantity in wanted.items():
+        _take(sku, quantity)
     return {"reservation_id": reservation.number, "total_amount": total}
 
 
@@ -96,11 +96,12 @@ def _take(sku: str, quantity: int) -> None:
 
 
 def _put_back(reservation: Reservation) -> None:
-    reserved = reservation.movements.filter(kind=StockMovement.RESERVED).order_by("product")
+    reserved = list(reservation.movements.filter(kind=StockMovement.RESERVED).order_by("product"))
     for movement in reserved:
-        Product.objects.filter(sku=movement.product_id).update(on_hand=F("on_hand") - movement.quantity)
         reservation.movements.create(
             product_id=movement.product_id, kind=StockMovement.RELEASED, quantity=-movement.quantity
         )
     reservation.released_at = timezone.now()
     reservation.save(update_fields=["released_at"])
+    for movement in reserved:
+        Product.objects.filter(sku=movement.product_id).update(on_hand=F("on_hand") - movement.quantity)

@@ -26,10 +26,10 @@ def process_payment(order: Any) -> dict[str, Any]:
     """Charge what was reserved. Rejected if the bank declines, or the account does not cover it."""
     account = _account(order.input.payment_method)
     amount = _amount_due(order)
-    _withdraw(account, amount)
     charge = LedgerEntry.objects.create(
         **Effect.origin(order), kind=LedgerEntry.CHARGE, account=account, amount_cents=amount
     )
+    _withdraw(account, amount)
     return {"payment_id": charge.number, "amount": amount}
 
 
@@ -56,8 +56,8 @@ class Payee(BaseModel):
 def pay_out(refund: Any) -> dict[str, Any]:
     """Pay a customer. Rejected if the bank does not take it for that account."""
     account, amount = _account(refund.input.payment_method), refund.input.amount_cents
-    _deposit(account, amount)
     payout = Payout.objects.create(**Effect.origin(refund), account=account, amount_cents=amount)
+    _deposit(account, amount)
     return {"payout_id": payout.number, "amount": amount}
 
 
@@ -68,9 +68,9 @@ def recall_payout(undo: Any) -> dict[str, Any]:
     """Take a payout back."""
     payout = Payout.objects.select_related("account").get(key=undo.meta.undoes)
     if payout.recalled_at is None:
-        _withdraw(payout.account, payout.amount_cents)
         payout.recalled_at = timezone.now()
         payout.save(update_fields=["recalled_at"])
+        _withdraw(payout.account, payout.amount_cents)
     return {"payout_id": payout.number}
 
 
@@ -111,11 +111,12 @@ def _deposit(account: Account, amount: int) -> None:
 
 
 def _pay_back(charge: LedgerEntry, undo: Any) -> LedgerEntry:
-    _deposit(charge.account, charge.amount_cents)
-    return LedgerEntry.objects.create(
+    refund = LedgerEntry.objects.create(
         **Effect.origin(undo),
         kind=LedgerEntry.REFUND,
         account_id=charge.account_id,
         amount_cents=charge.amount_cents,
         undoes=charge,
     )
+    _deposit(charge.account, charge.amount_cents)
+    return refund
