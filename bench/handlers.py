@@ -11,15 +11,16 @@ from bench.local import sagadesk
 from bench.report import arguments, number
 
 WORKERS, STEPS = 2, 4
+#: Handlers that a worker runs at once.
+SLOTS = 32
 
 
 def main() -> int:
     asked = arguments("handlers", str(__doc__)).parse_args()
-    with sagadesk("handlers", "Handlers that wait", workers=WORKERS) as (engine, report):
+    with sagadesk("handlers", "Handlers that wait", workers=WORKERS, CONCURRENCY=SLOTS) as (engine, report):
         from bench.orders.slow import PAUSE
-        from sagas.conf import settings
 
-        slots = WORKERS * settings().CONCURRENCY
+        slots = WORKERS * SLOTS
         ideal = slots / (STEPS * PAUSE)
         count = round(ideal * (6 if asked.quick else 15))
         with engine.workers():

@@ -169,8 +169,9 @@ def test_a_group_that_is_asked_and_is_not_there_is_told_and_strands_nothing(db: 
     ],
 )
 def test_connections_are_counted_against_what_the_database_takes(
-    room: int, alive: tuple[int, int], says: str | None
+    room: int, alive: tuple[int, int], says: str | None, settings: Any
 ) -> None:
+    settings.SAGAS = {**settings.SAGAS, "CONCURRENCY": 32}
     messages = list(soundness._too_many(room, *alive))
     assert ids(messages) == (["sagas.W015"] if says else [])
     assert not says or says in messages[0].msg
