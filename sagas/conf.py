@@ -81,7 +81,7 @@ class Settings:
     LEASE: float = 30.0
     """How long a worker may be silent before what it holds is given to another."""
     CONCURRENCY: int = 16
-    """Handlers that one worker process runs at the same time: more where they wait for others, fewer where they compute."""
+    """Handlers that one worker process runs at once: more where they wait for others, fewer where they compute."""
     BUDGET: float = 20.0
     """How long one RQ job goes on serving its queues before it makes room."""
     MAX_JOBS: int = 10_000

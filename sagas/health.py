@@ -49,7 +49,7 @@ def _redis() -> dict[str, bool]:
 
 
 def _process(process: Process, now: datetime) -> dict[str, Any]:
-    silent = abs(now - process.seen_at).total_seconds()  # seen ahead of now: before the clock was set back
+    silent = process.silent_at(now)
     return {
         "name": process.name,
         "kind": process.kind,

@@ -418,8 +418,8 @@ def _returning(model: Model, told: tuple[str, ...]) -> str:
 def _insert(model: Model, columns: tuple[str, ...], alias: str, many: bool) -> str:
     into = f'INSERT INTO "{model._meta.db_table}" ({", ".join(_column(model, c) for c in columns)})'
     if connections[alias].vendor == "postgresql":
-        picked = ", ".join(f'v."{c}"' for c in columns)
-        return f"{into} SELECT {picked} FROM {_recordset(model, columns, alias, many)}"  # noqa: S608
+        # In the order of the columns. Listed once more, they would make a statement that psycopg reads anew each time.
+        return f"{into} SELECT * FROM {_recordset(model, columns, alias, many)}"  # noqa: S608
     return f"{into} VALUES ({', '.join(['%s'] * len(columns))})"
 
 

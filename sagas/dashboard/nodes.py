@@ -12,6 +12,7 @@ from sagas.templatetags.desk import compact, moment, span
 #: Events after which a step asks for a person about its action; and those after which it does not any more.
 ASKS = {"StepHeld", "StepOutcomeUnknown"}
 MOVES = {*BEGINS, *ENDS}
+SILENT = "its worker is silent"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ def _unreached(step: Mapping[str, Any]) -> str:
 def _progress(step: Mapping[str, Any]) -> str:
     if step.get("probe") and not step["waiting"]:
         asked = f"asking what became of it, {step['probe']} of {step['probe_budget']}"
+        if step.get("silent_since"):
+            return f"{asked}, {SILENT}"
         return asked if step.get("claimed") else f"{asked} at {{{step['due_at']}}}"
     if step.get("waiting"):
         until = f" until {{{step['due_at']}}}" if step.get("due_at") else ""
@@ -69,9 +72,7 @@ def _progress(step: Mapping[str, Any]) -> str:
         return f"for {what}{until}"
     tries = f"try {step['attempt']} of {step['budget']}" if step["attempt"] > 1 else ""
     if step.get("claimed"):
-        return ", ".join(
-            filter(None, [tries, "its worker is silent" if step.get("silent_since") else "running"])
-        )
+        return ", ".join(filter(None, [tries, SILENT if step.get("silent_since") else "running"]))
     if step["attempt"] > 1 and step.get("due_at"):
         return f"{tries} at {{{step['due_at']}}}"
     return "due" if step.get("scheduled") else tries

@@ -1,5 +1,7 @@
 """Who is alive."""
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Value
 
@@ -28,3 +30,7 @@ class Process(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def silent_at(self, now: datetime) -> float:
+        """Return for how many seconds it has said nothing."""
+        return abs(now - self.seen_at).total_seconds()  # seen ahead of now: before the clock was set back

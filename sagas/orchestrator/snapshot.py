@@ -76,8 +76,8 @@ def _silent(workers: Collection[str], now: datetime) -> dict[str, datetime]:
     """Return when those of these workers last said that they are alive that should have said so since."""
     if not workers:
         return {}
-    seen = Process.objects.filter(pk__in=workers).values_list("pk", "seen_at")
-    return {name: at for name, at in seen if abs(now - at).total_seconds() >= settings().ALIVE}
+    known = Process.objects.filter(pk__in=workers).only("seen_at")
+    return {each.name: each.seen_at for each in known if each.silent_at(now) >= settings().ALIVE}
 
 
 def _asked(step: Step) -> str | None:

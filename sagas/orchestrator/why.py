@@ -223,11 +223,13 @@ def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, 
         text = f"{what} has ended, and what came of it {step['unrecorded'].rstrip('.')}."
         return "stuck", f"{text} It is looked at again every minute; the log says more.", step["name"], ()
     if step["silent_since"]:
-        text = f"{what} was given to {step['worker']}, which has been silent since {{{step['silent_since']}}}: {tries}."
-        lost = (
-            f"If it stays so, the attempt counts as lost at {{{step['lease_until']}}}, its outcome unknown."
+        lost = f"the attempt counts as lost at {{{step['lease_until']}}}, its outcome unknown"
+        return (
+            "moving",
+            f"{what} {_given_to_the_silent(step)}: {tries}. If it stays so, {lost}.",
+            step["name"],
+            (),
         )
-        return "moving", f"{text} {lost}", step["name"], ()
     if step["claimed"]:
         return (
             "moving",
@@ -245,10 +247,22 @@ def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, 
     return "queued", text, step["name"], ()
 
 
+def _given_to_the_silent(step: dict[str, Any]) -> str:
+    return f"was given to {step['worker']}, which has been silent since {{{step['silent_since']}}}"
+
+
 def _probing(step: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:
     error = f" ({step['error']})" if step["error"] else ""
     text = f"What became of {_command(step)} of {step['name']} is not known{error}. {step['probe_command']} "
     times = f"time {step['probe']} of {step['probe_budget']}"
+    if step["silent_since"]:
+        lost = f"this time counts as unanswered at {{{step['lease_until']}}}"
+        return (
+            "moving",
+            f"{text}{_given_to_the_silent(step)}: {times}. If it stays so, {lost}.",
+            step["name"],
+            (),
+        )
     if step["claimed"]:
         return "moving", f"{text}is being asked, {times}.", step["name"], ()
     if datetime.fromisoformat(step["due_at"]) > now:

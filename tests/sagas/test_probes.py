@@ -18,13 +18,14 @@ from sagas import (
     orchestrator,
     registry,
 )
+from sagas.clock import database_now
 from sagas.core.messages import Completed
 from sagas.core.words import Attention
 from sagas.dashboard.nodes import said
 from sagas.dashboard.sentences import sentence
 from sagas.dashboard.timeline import timeline
 from sagas.engine import Pump, claims, reap
-from sagas.models import Due, LateReply, Step
+from sagas.models import Due, LateReply, Process, Step
 from tests.sagas import shop
 from tests.sagas.running import assert_rows_are_the_fold, rest
 
@@ -237,6 +238,14 @@ def test_the_desk_says_what_is_asked_and_why(bank: Any, pump: Pump) -> None:
     Due.objects.update(due_at=Now())
     claims.claim(QUEUES, 1, "w")
     assert "is being asked, time 1 of 3" in orchestrator.snapshot(saga)["why"]["text"]
+    long_ago = database_now() - timedelta(minutes=1)
+    Process.objects.create(
+        name="w", kind=Process.WORKER, host="h", pid=1, started_at=long_ago, seen_at=long_ago
+    )
+    told = orchestrator.snapshot(saga)
+    assert "BankService.Ask was given to w, which has been silent since" in told["why"]["text"]
+    assert "this time counts as unanswered at" in told["why"]["text"]
+    assert said(told["steps"][0]).note == "asking what became of it, 1 of 3, its worker is silent"
 
 
 def test_a_probe_that_nobody_handles_is_found_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
