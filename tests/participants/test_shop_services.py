@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.apps import apps
 from django.db import IntegrityError, connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
@@ -18,7 +19,12 @@ from participants.audit.trades import BILLS, DOWNGRADES, TERMS, TRADES, Trade
 from participants.demos import DEMOS
 from participants.models import (
     Account,
+    Budget,
+    CarClass,
+    Flight,
+    Hotel,
     LedgerEntry,
+    Mandate,
     Notice,
     PaymentInbox,
     Product,
@@ -46,6 +52,10 @@ NO = {
     "SubscriptionService.Extend": {"plan": WITHDRAWN_PLAN, "month": 3},
     "SubscriptionService.Downgrade": {"plan": "GOLD"},
 }
+
+
+#: What many sagas take from: who has such a row keeps the others waiting until the end of the transaction.
+SHARED = (Account, Budget, CarClass, Flight, Hotel, Mandate, Product)
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,25 @@ def test_what_is_new_is_written_without_looking_first() -> None:
     entry = PaymentInbox.objects.get(key="new")
     assert (entry.command, entry.outcome, entry.reply) == ("Say", "completed", {"said": "Say"})
     assert entry.at is not None
+
+
+@each_that_can_undo
+def test_the_row_that_everybody_wants_is_written_last(service: Service, send: Any) -> None:
+    books = {model._meta.db_table for model in SHARED}
+    for name, key, undoes in ((service.action, "key", None), (service.undo, "undo", "key")):
+        with CaptureQueriesContext(connection) as queries:
+            send(name, key, undoes=undoes)
+        words = [query["sql"] for query in queries]
+        written = [sql.split('"')[1] for sql in words if sql.startswith(("INSERT", "UPDATE"))]
+        first = next((n for n, table in enumerate(written) if table in books), len(written))
+        assert {*written[first:]} <= {*books, service.trade.inbox._meta.db_table}
+
+
+def test_every_book_that_is_taken_from_is_among_those() -> None:
+    """Whoever adds one has it looked at, too."""
+    counted = ("on_hand", "balance_cents", "left_cents", "free")
+    models = apps.get_app_config("participants").get_models()
+    assert {*SHARED} == {m for m in models if any(f.name in counted for f in m._meta.concrete_fields)}
 
 
 @each_service
