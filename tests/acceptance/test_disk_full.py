@@ -59,7 +59,7 @@ def start_many(count: int) -> None:
 
 
 def test_a_full_disk_is_survived(cramped: Room, processes: Processes) -> None:
-    worker, clock = processes.start("worker"), processes.start("clock")
+    worker, clock = processes.start("worker", SAGADESK_CONCURRENCY="32"), processes.start("clock")
     assert ended(start()) == "completed"
     running = [start(gate="gate") for _ in range(30)]  # what they will say does not fit into a page or two
     until(lambda: begun() >= 30, 60)
