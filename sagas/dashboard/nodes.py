@@ -12,7 +12,6 @@ from sagas.templatetags.desk import compact, moment, span
 #: Events after which a step asks for a person about its action; and those after which it does not any more.
 ASKS = {"StepHeld", "StepOutcomeUnknown"}
 MOVES = {*BEGINS, *ENDS}
-SILENT = "its worker is silent"
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def said(step: Mapping[str, Any], *, forward: bool = True) -> Said:
         note=_took(step) if undoing else "" if word == "due" else progress or _took(step),
         told=_told(step, undoing=undoing),
         undo_note=f"{'waits ' if step.get('waiting') else ''}{progress}" if undoing else "",
-        undo_told=(step.get("error") or "") if undoing else "",
+        undo_told=_error(step) if undoing else "",
     )
 
 
@@ -61,10 +60,10 @@ def _unreached(step: Mapping[str, Any]) -> str:
 
 
 def _progress(step: Mapping[str, Any]) -> str:
+    if step.get("silent_since"):
+        return "its worker is silent"
     if step.get("probe") and not step["waiting"]:
         asked = f"asking what became of it, {step['probe']} of {step['probe_budget']}"
-        if step.get("silent_since"):
-            return f"{asked}, {SILENT}"
         return asked if step.get("claimed") else f"{asked} at {{{step['due_at']}}}"
     if step.get("waiting"):
         until = f" until {{{step['due_at']}}}" if step.get("due_at") else ""
@@ -72,7 +71,7 @@ def _progress(step: Mapping[str, Any]) -> str:
         return f"for {what}{until}"
     tries = f"try {step['attempt']} of {step['budget']}" if step["attempt"] > 1 else ""
     if step.get("claimed"):
-        return ", ".join(filter(None, [tries, SILENT if step.get("silent_since") else "running"]))
+        return ", ".join(filter(None, [tries, "running"]))
     if step["attempt"] > 1 and step.get("due_at"):
         return f"{tries} at {{{step['due_at']}}}"
     return "due" if step.get("scheduled") else tries
@@ -119,6 +118,11 @@ def with_asked(
 
 
 def _told(step: Mapping[str, Any], *, undoing: bool) -> str:
-    if step.get("error") and not undoing and step["status"] != "compensated":
-        return str(step["error"])
+    if not undoing and step["status"] != "compensated" and (error := _error(step)):
+        return error
     return compact(step["result"]) if step.get("result") not in (None, {}, []) else ""
+
+
+def _error(step: Mapping[str, Any]) -> str:
+    """Return what the attempt before came to; where a worker is silent, that needs the room."""
+    return "" if step.get("silent_since") else str(step.get("error") or "")

@@ -303,6 +303,16 @@ def test_a_step_that_no_worker_has_taken_is_due_and_not_executing(
     assert (told.word, told.note) == (word, note)
 
 
+def test_what_the_attempt_before_came_to_makes_room_for_a_silent_worker() -> None:
+    tried = {"attempt": 2, "budget": 5, "error": "the line broke"}
+    failing = step("a", status="executing", direction="do", claimed=True, **tried)
+    assert said(failing).told == "the line broke"
+    lost = said({**failing, "silent_since": "2026-11-30T10:15:27+00:00"})
+    assert (lost.note, lost.told) == ("its worker is silent", "")
+    undoing = said({**failing, "status": "compensating", "silent_since": "2026-11-30T10:15:27+00:00"})
+    assert (undoing.undo_note, undoing.undo_told) == ("its worker is silent", "")
+
+
 HELD = [event("StepDispatched", 0), event("StepHeld", 1)]
 
 

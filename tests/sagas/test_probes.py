@@ -245,7 +245,7 @@ def test_the_desk_says_what_is_asked_and_why(bank: Any, pump: Pump) -> None:
     told = orchestrator.snapshot(saga)
     assert "BankService.Ask was given to w, which has been silent since" in told["why"]["text"]
     assert "this time counts as unanswered at" in told["why"]["text"]
-    assert said(told["steps"][0]).note == "asking what became of it, 1 of 3, its worker is silent"
+    assert said(told["steps"][0]).note == "its worker is silent"
 
 
 def test_a_probe_that_nobody_handles_is_found_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
