@@ -60,18 +60,18 @@ def _unreached(step: Mapping[str, Any]) -> str:
 
 
 def _progress(step: Mapping[str, Any]) -> str:
-    if step.get("silent_since"):
-        return "its worker is silent"
-    if step.get("probe") and not step["waiting"]:
-        asked = f"asking what became of it, {step['probe']} of {step['probe_budget']}"
-        return asked if step.get("claimed") else f"{asked} at {{{step['due_at']}}}"
     if step.get("waiting"):
         until = f" until {{{step['due_at']}}}" if step.get("due_at") else ""
         what = "its child" if step.get("awaits") else WAITS[step["waiting"]]
         return f"for {what}{until}"
+    if step.get("silent_since"):
+        return "its worker is silent"
+    if step.get("probe"):
+        asked = f"asking what became of it, {step['probe']} of {step['probe_budget']}"
+        return asked if step.get("claimed") else f"{asked} at {{{step['due_at']}}}"
     tries = f"try {step['attempt']} of {step['budget']}" if step["attempt"] > 1 else ""
     if step.get("claimed"):
-        return ", ".join(filter(None, [tries, "running"]))
+        return f"{tries}, running" if tries else "running"
     if step["attempt"] > 1 and step.get("due_at"):
         return f"{tries} at {{{step['due_at']}}}"
     return "due" if step.get("scheduled") else tries

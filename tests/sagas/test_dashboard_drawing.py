@@ -292,6 +292,12 @@ def test_the_axis_ends_with_its_last_label() -> None:
         ({"claimed": True, "silent_since": "2026-11-30T10:15:27+00:00"}, "executing", "its worker is silent"),
         ({"attempt": 2, "due_at": "2026-01-01"}, "executing", "try 2 of 5 at {2026-01-01}"),
         ({"waiting": "reply"}, "waiting", "for a reply"),
+        (
+            {"waiting": "reply", "claimed": True, "silent_since": "2026-11-30T10:15:27+00:00"},
+            "waiting",
+            "for a reply",
+        ),
+        ({"claimed": True, "attempt": 2}, "executing", "try 2 of 5, running"),
         ({"scheduled": False}, "executing", ""),
     ],
 )
