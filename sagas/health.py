@@ -8,24 +8,31 @@ from redis.exceptions import RedisError
 from sagas import bell
 from sagas.clock import database_now
 from sagas.conf import settings
-from sagas.models import Due, Process
+from sagas.models import Due, PausedQueue, Process
 
 
 def health() -> dict[str, Any]:
-    """Return who is alive, which queues nobody serves, and how long the oldest due work has waited, in seconds."""
+    """Return who is alive, which queues are paused, which nobody serves, and for how many seconds work has been due.
+
+    What waits on a paused queue counts as neither: somebody wants it to.
+    """
     now = database_now()
     processes = [_process(each, now) for each in Process.objects.order_by("kind", "name")]
     alive = [each for each in processes if each["alive"]]
     workers = [each for each in alive if each["kind"] == Process.WORKER]
     known = [each for each in processes if each["kind"] == Process.WORKER]
     served = {queue for worker in workers for queue in worker["queues"]}
+    pauses = list(PausedQueue.objects.order_by("queue"))
     ripe = {name: first for name, first in Due.oldest_by_queue().items() if first <= now}
+    for pause in pauses:
+        ripe.pop(pause.queue, None)
     oldest = min(ripe.values(), default=None)
     return {
         "workers": known,
         "workers_alive": len(workers),
         "workers_silent": [each for each in known if _holds_on(each)],
         "clock": any(each["kind"] == Process.CLOCK for each in alive),
+        "queues_paused": pauses,
         "queues_unserved": sorted(ripe.keys() - served),
         "oldest_due_seconds": (now - oldest).total_seconds() if oldest else None,
         **_redis(),

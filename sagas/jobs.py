@@ -20,7 +20,7 @@ from sagas import bell, broker, registry
 from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.engine import Pump
-from sagas.models import Due
+from sagas.models import Due, PausedQueue
 from sagas.signals import committed, left_over, no_room
 from sagas.soon import Soon
 
@@ -139,12 +139,14 @@ def nudge(queues: Iterable[str]) -> None:
 
 
 def ring_for_due() -> int:
-    """Wake whoever serves the queues on which something is due; return how many those are.
+    """Wake whoever serves the queues on which something is due, and which are not paused; return how many those are.
 
     Where it has waited since the last tick, those who listen have their hands full: a job calls the others.
     """
     now = database_now()
     queues = {name: oldest for name, oldest in Due.oldest_by_queue().items() if oldest <= now}
+    if queues:
+        queues = {name: queues[name] for name in queues.keys() - PausedQueue.names()}
     ring(queues)
     redis = bell.connection()
     late = [name for name, oldest in queues.items() if now - oldest > timedelta(seconds=settings().CLOCK)]

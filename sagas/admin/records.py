@@ -101,6 +101,16 @@ class ProcessAdmin(ReadOnlyAdmin):
     saga_field = None
 
 
+@admin.register(models.PausedQueue)
+class PausedQueueAdmin(ReadOnlyAdmin):
+    """Queues that operators have paused; the desk's page of queues resumes them."""
+
+    list_display = ("queue", "since", "operator_name", "reason")
+    search_fields = ("queue", "operator_name", "reason")
+    ordering = ("queue",)
+    saga_field = None
+
+
 @admin.register(models.Token)
 class TokenAdmin(ReadOnlyAdmin):
     """Bearer tokens. ``manage.py saga token USER`` makes one; deleting it here takes it back."""

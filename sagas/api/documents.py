@@ -9,6 +9,15 @@ from pydantic import BaseModel, Field
 from sagas.core.words import Attention, Outcome, SagaState, StepStatus
 
 
+class Pause(BaseModel):
+    """A queue on which nothing is begun until an operator resumes it."""
+
+    number: int = Field(description="Tells it from other pauses.")
+    since: datetime
+    operator: str
+    reason: str
+
+
 class Step(BaseModel):
     """One step of a saga, and where it stands."""
 
@@ -61,6 +70,11 @@ class Step(BaseModel):
     )
     unrecorded: str | None = Field(
         description="Why what was answered, or that nothing was, could not be recorded: it is tried again."
+    )
+    queue: str | None = Field(description="Where its open command is due; of whoever takes it from there.")
+    queue_paused: Pause | None = Field(description="Who has paused that queue, as long as nobody holds it.")
+    put_off: datetime | None = Field(
+        description="When its turn is, if that is later than it is due: its queue was resumed slowly."
     )
     on: str | None = Field(description="In a choreography: the event that is delivered.")
     by: str | None = Field(description="In a choreography: the subscriber.")
@@ -252,6 +266,47 @@ class TypeList(BaseModel):
     """All saga types."""
 
     items: list[Type]
+
+
+class Queue(BaseModel):
+    """A participant's queue, as it stands."""
+
+    queue: str
+    due: int = Field(description="What is due there, and held by nobody.")
+    later: int = Field(description="What comes due later.")
+    running: int = Field(description="What workers hold.")
+    of_paused_sagas: int = Field(description="What waits because its saga is paused.")
+    oldest_due_at: datetime | None
+    workers: list[str] = Field(description="Who serves it, and is alive.")
+    commands: list[str] = Field(description="What is handled there, as far as the code alive says.")
+    paused: Pause | None
+
+
+class QueueList(BaseModel):
+    """All queues."""
+
+    items: list[Queue]
+
+
+class QueueDone(BaseModel):
+    """What was done to a queue."""
+
+    verb: Literal["pause", "resume"]
+    repeated: bool = Field(description="The action id was known: this is the answer given then.")
+
+
+class QueueActed(Queue):
+    """The queue right after it was paused or resumed."""
+
+    action: QueueDone
+
+
+class QueuePlan(BaseModel):
+    """What pausing or resuming a queue would do; nothing was changed."""
+
+    verb: Literal["pause", "resume"]
+    queue: Queue
+    sentences: list[str]
 
 
 class Error(BaseModel):

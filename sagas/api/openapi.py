@@ -11,19 +11,20 @@ from pydantic.json_schema import models_json_schema
 
 from sagas import orchestrator, searchable
 from sagas.api import documents as d
-from sagas.api.schemas import CallbackBody, EventQuery, ListQuery, StartBody, VerbBody
+from sagas.api.schemas import CallbackBody, EventQuery, ListQuery, QueueBody, StartBody, VerbBody
 from sagas.transports import signing
 
 _REF = "#/components/schemas/{model}"
 _MODELS = (
-    StartBody, VerbBody, CallbackBody, d.Saga, d.SagaPage, d.EventPage, d.Acted, d.Plan, d.TypeList, d.Told, d.Problem
+    StartBody, VerbBody, QueueBody, CallbackBody, d.Saga, d.SagaPage, d.EventPage, d.Acted, d.Plan, d.TypeList,
+    d.QueueList, d.QueueActed, d.QueuePlan, d.Told, d.Problem,
 )  # fmt: skip
 
 _MEANING = {
     "400": "Malformed: not JSON, or not a JSON object.",
     "401": "Nobody is known by this token or session.",
     "403": "You may not do this; or the session's CSRF token is missing.",
-    "404": "There is no such saga.",
+    "404": "There is no such saga, or queue.",
     "409": "It does not apply, or the saga has moved on: its state now, and who moved it.",
     "413": "The body is larger than 1 MiB.",
     "415": "The body is not application/json.",
@@ -31,6 +32,7 @@ _MEANING = {
 }
 _SAGA_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
 _TEXT = {"type": "string"}
+_QUEUE = {"name": "queue", "in": "path", "required": True, "schema": _TEXT}
 _NAMED = {"service": _TEXT, "id": _SAGA_ID["schema"], "number": {"type": "integer"}}
 _SIGNED = (signing.TIMESTAMP, signing.SIGNATURE)
 
@@ -64,9 +66,14 @@ def _paths() -> dict[str, Any]:
             "get": _read("Read its log", d.EventPage, [_SAGA_ID, *_parameters(EventQuery)], "404", "422"),
         },
         "/callbacks/{service}/{id}/{number}": {"post": _callback()},
+        "/queues": {"get": _read("List the participants' queues", d.QueueList, [])},
         "/types": {"get": _read("List the saga types", d.TypeList, [])},
     }
     paths |= {f"/sagas/{{id}}/{verb}": {"post": _verb(label)} for verb, label in orchestrator.VERBS.items()}
+    paths |= {
+        f"/queues/{{queue}}/{verb}": {"post": _queue_verb(label)}
+        for verb, label in orchestrator.QUEUE_VERBS.items()
+    }
     return paths
 
 
@@ -107,14 +114,24 @@ def _callback() -> dict[str, Any]:
 
 
 def _verb(label: str) -> dict[str, Any]:
-    either = {"schema": {"anyOf": [_schema(d.Acted), _schema(d.Plan)]}}
+    return _acting(label, "saga", _SAGA_ID, VerbBody, d.Acted, d.Plan)
+
+
+def _queue_verb(label: str) -> dict[str, Any]:
+    return _acting(f"{label} a queue", "queue", _QUEUE, QueueBody, d.QueueActed, d.QueuePlan)
+
+
+def _acting(
+    label: str, what: str, named: Any, body: type[BaseModel], done: type[BaseModel], plan: type[BaseModel]
+) -> dict[str, Any]:
+    either = {"schema": {"anyOf": [_schema(done), _schema(plan)]}}
     return {
         "summary": label,
-        "parameters": [_SAGA_ID],
-        "requestBody": {"required": True, **_content(VerbBody)},
+        "parameters": [named],
+        "requestBody": {"required": True, **_content(body)},
         "responses": {
             "200": {
-                "description": "The saga right after it; with dry_run what would happen.",
+                "description": f"The {what} right after it; with dry_run what would happen.",
                 "content": {"application/json": either},
             },
             **_problems(*_MEANING),

@@ -54,6 +54,22 @@ class VerbBody(_Body):
     dry_run: bool = Field(False, description="Say what would happen, and change nothing.")
 
 
+class QueueBody(_Body):
+    """Pause a queue, or resume it."""
+
+    reason: str = Field("", max_length=2000, description="Why; required, except with dry_run.")
+    per_second: float | None = Field(
+        None, description="resume: begin so many a second of what is due; left out: all of it at once."
+    )
+    pause: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="resume: the number of the pause that you saw; 409 if it is another by now."
+    )
+    action_id: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None, description="Made by you; the same one again gives the stored answer and does nothing."
+    )
+    dry_run: bool = Field(False, description="Say what would happen, and change nothing.")
+
+
 class CallbackBody(_Body):
     """Answer a command, signed by the participant that it was sent to."""
 

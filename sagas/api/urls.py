@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from sagas.api import callbacks, openapi, saga_types, views
+from sagas.api import callbacks, openapi, queues, saga_types, views
 from sagas.api.endpoint import endpoint
 
 _SAGA = r"^sagas/(?P<saga_id>[^/]+)"
@@ -13,6 +13,10 @@ urlpatterns = [
     # It tells nothing that the source does not, so whoever wants to make a client may read it.
     re_path(r"^(?:openapi\.json/?)?$", endpoint(public=True, GET=openapi.document), name="api-openapi"),
     re_path(r"^types/?$", endpoint(GET=saga_types.type_list), name="api-types"),
+    re_path(r"^queues/?$", endpoint(GET=queues.queue_list), name="api-queues"),
+    re_path(
+        r"^queues/(?P<queue>.+)/(?P<verb>[^/]+)/?$", endpoint(POST=queues.queue_verb), name="api-queue-verb"
+    ),
     re_path(r"^sagas/?$", endpoint(GET=views.saga_list, POST=views.saga_start), name="api-sagas"),
     re_path(rf"{_SAGA}/?$", endpoint(GET=views.saga_detail), name="api-saga"),
     re_path(rf"{_SAGA}/events/?$", endpoint(GET=views.saga_events), name="api-saga-events"),

@@ -12,6 +12,8 @@ from sagas.templatetags.desk import compact, moment, span
 #: Events after which a step asks for a person about its action; and those after which it does not any more.
 ASKS = {"StepHeld", "StepOutcomeUnknown"}
 MOVES = {*BEGINS, *ENDS}
+#: For what a step waits whose queue an operator has paused.
+QUEUE = "for its paused queue"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ def said(step: Mapping[str, Any], *, forward: bool = True) -> Said:
         word=_unreached(step) if word == "pending" and not forward else word,
         note=_took(step) if undoing else "" if word == "due" else progress or _took(step),
         told=_told(step, undoing=undoing),
-        undo_note=f"{'waits ' if step.get('waiting') else ''}{progress}" if undoing else "",
+        undo_note=f"{'waits ' if step.get('waiting') or progress == QUEUE else ''}{progress}"
+        if undoing
+        else "",
         undo_told=_error(step) if undoing else "",
     )
 
@@ -45,7 +49,9 @@ def _word(step: Mapping[str, Any], *, undoing: bool) -> str:
     """An undo under way says nothing new about the action, except that it may not have happened."""
     if undoing or step["status"] == "compensated":
         return "completed" if step.get("executed_at") else "unknown"
-    return "waiting" if step.get("waiting") else "due" if _is_due(step) else str(step["status"])
+    if step.get("waiting") or step.get("queue_paused"):
+        return "waiting"
+    return "due" if _is_due(step) else str(step["status"])
 
 
 def _is_due(step: Mapping[str, Any]) -> bool:
@@ -66,6 +72,8 @@ def _progress(step: Mapping[str, Any]) -> str:
         return f"for {what}{until}"
     if step.get("silent_since"):
         return "its worker is silent"
+    if step.get("queue_paused"):
+        return QUEUE
     if step.get("probe"):
         asked = f"asking what became of it, {step['probe']} of {step['probe_budget']}"
         return asked if step.get("claimed") else f"{asked} at {{{step['due_at']}}}"

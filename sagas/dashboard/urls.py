@@ -7,6 +7,7 @@ from sagas.dashboard.views import (
     audit,
     overview,
     probes,
+    queue,
     queues,
     saga,
     sagas,
@@ -14,7 +15,7 @@ from sagas.dashboard.views import (
     types,
     verb,
 )
-from sagas.orchestrator import VERBS
+from sagas.orchestrator import QUEUE_VERBS, VERBS
 
 
 class VerbConverter:
@@ -29,7 +30,14 @@ class VerbConverter:
         return value
 
 
+class QueueVerbConverter(VerbConverter):
+    """One of a queue's verbs."""
+
+    regex = "|".join(QUEUE_VERBS)
+
+
 register_converter(VerbConverter, "verb")
+register_converter(QueueVerbConverter, "queue_verb")
 
 urlpatterns = [
     path("", overview.overview, name="saga-overview"),
@@ -44,6 +52,7 @@ urlpatterns = [
     path("types/", types.type_list, name="saga-type-list"),
     path("types/<path:name>/", types.type_detail, name="saga-type-detail"),
     path("queues/", queues.queues, name="saga-queues"),
+    path("queues/<path:name>/<queue_verb:verb>/", queue.queue_verb, name="saga-queue-verb"),
     path("healthz", probes.healthz, name="saga-healthz"),
     path("readyz", probes.readyz, name="saga-readyz"),
     path("metrics", probes.metrics, name="saga-metrics"),

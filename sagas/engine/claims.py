@@ -22,7 +22,7 @@ from sagas.core.plain import printable
 from sagas.core.words import Direction
 from sagas.engine.room import AWAY, is_unwritable
 from sagas.engine.work import DomainEvent, Sent, Work, command_work
-from sagas.models import Due, Process, Saga
+from sagas.models import Due, PausedQueue, Process, Saga
 from sagas.orchestrator import loading
 from sagas.orchestrator.loading import DueRow, Held
 from sagas.signals import left_over
@@ -283,6 +283,7 @@ def hold_unserved() -> int:
     waiting = {name for name, oldest in Due.oldest_by_queue().items() if oldest <= ripe}
     waiting -= set(registry.queues())
     if waiting:
+        waiting -= PausedQueue.names()  # that it waits is somebody's will
         waiting -= {queue for queues in Process.objects.values_list("queues", flat=True) for queue in queues}
         commands = Due.objects.free().filter(kind=Due.COMMAND, queue__in=waiting, due_at__lte=ripe)
         waiting = set(commands.values_list("queue", flat=True).distinct())

@@ -21,6 +21,7 @@ from sagas import orchestrator
 from sagas.conf import settings
 from sagas.core.messages import Completed, Rejected
 from sagas.engine import call, claims
+from sagas.engine.pauses import Pauses
 from sagas.engine.room import AWAY, Room, Unwritable, is_unwritable
 from sagas.engine.slots import Slots
 from sagas.engine.work import Work, work_of
@@ -65,6 +66,7 @@ class Pump:
         self.worker = worker
         self.stopping = stopping
         self.room = Room(stopping)
+        self.pauses = Pauses()
         self.running: dict[UUID, _Running] = {}
         self.hung: dict[UUID, _Running] = {}
         """Handlers past their time-out, left behind; what they still answer is a late reply."""
@@ -155,7 +157,7 @@ class Pump:
         self._looked = time.monotonic()
         self._more = False  # before we look: who rings from now on is heard
         wanted = self.free
-        taken = claims.claim(self.queues, wanted, self.worker)
+        taken = claims.claim(self.queues - self.pauses.heed(), wanted, self.worker)
         if len(taken) == wanted:
             self._more = True
         return taken
@@ -295,6 +297,7 @@ class Pump:
     ) -> orchestrator.Delivered:
         room = self.free
         try:
+            self.pauses.heed()
             self._room = room
             try:
                 return orchestrator.deliver(answers, self._take_on, known, trust=True)
@@ -308,7 +311,7 @@ class Pump:
 
     def _take_on(self, queue: str, now: datetime, timeout: float) -> ledger.Lease | None:
         """Lease a command as it is dispatched, if it is for us and there is room."""
-        if self._room <= 0 or queue not in self.queues or self.stopping():
+        if self._room <= 0 or queue not in self.queues or queue in self.pauses.queues or self.stopping():
             return None
         self._room -= 1
         until = now + timedelta(seconds=timeout)

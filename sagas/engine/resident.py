@@ -77,6 +77,8 @@ class Resident(Pump):
         """Lease a command of a saga that is being started, if it may run here and there is room. In any thread."""
         if queue not in self.queues or len(self._visits) >= settings().CONCURRENCY or self.worn_out:
             return None
+        if queue in self.pauses.heed():
+            return None
         until = now + timedelta(seconds=timeout)
         return ledger.Lease(uuid4(), claims.lease_end(now), now, until, self.worker)
 

@@ -10,6 +10,7 @@ from sagas.models.definition import Definition as Definition
 from sagas.models.drill import Drill as Drill
 from sagas.models.due import Due as Due
 from sagas.models.event import Event as Event
+from sagas.models.pause import PausedQueue as PausedQueue
 from sagas.models.process import Process as Process
 from sagas.models.reply import Callback as Callback
 from sagas.models.reply import LateReply as LateReply

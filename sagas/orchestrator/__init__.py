@@ -36,7 +36,17 @@ from sagas.orchestrator.children import CannotUndo, UnderWay
 from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import Imported, import_saga
 from sagas.orchestrator.operators import permission
+from sagas.orchestrator.pausing import (
+    QUEUE_PERMISSION,
+    QUEUE_VERBS,
+    QueueAnswer,
+    QueuePlan,
+    act_on_queue,
+    preview_queue,
+    queue_named,
+)
 from sagas.orchestrator.personal import permitted, personal, seen_by
+from sagas.orchestrator.queues import Queue, queues
 from sagas.orchestrator.remapping import Affected, Remapped, affected, at_misconfigured, remap
 from sagas.orchestrator.replies import (
     Answered,
@@ -61,6 +71,8 @@ from sagas.orchestrator.start import (
 
 __all__ = [
     "LONGEST_REASON",
+    "QUEUE_PERMISSION",
+    "QUEUE_VERBS",
     "STEP_VERBS",
     "VERBS",
     "Affected",
@@ -80,11 +92,15 @@ __all__ = [
     "OpenApproval",
     "OrchestratorError",
     "Plan",
+    "Queue",
+    "QueueAnswer",
+    "QueuePlan",
     "Refused",
     "Remapped",
     "Started",
     "UnderWay",
     "act",
+    "act_on_queue",
     "affected",
     "approvals_count",
     "approvals_for",
@@ -108,8 +124,11 @@ __all__ = [
     "permitted",
     "personal",
     "preview",
+    "preview_queue",
     "prune",
     "publish",
+    "queue_named",
+    "queues",
     "remap",
     "saga_deadline",
     "seen_by",

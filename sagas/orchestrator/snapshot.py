@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -23,6 +23,7 @@ from sagas.orchestrator import loading, repairing, restarting, why
 from sagas.orchestrator.approvals import unanswerable
 from sagas.orchestrator.asked import VERBS
 from sagas.orchestrator.family import Family, family_of
+from sagas.orchestrator.queues import paused
 
 _STEP_FIELDS = (
     "name", "position", "status", "attention", "attempt", "budget", "action", "compensation", "result", "error",
@@ -32,6 +33,19 @@ _STEP_FIELDS = (
 #: How often sagas that move on while they are read are read again; one that moves faster is held still for it.
 LOOKS = 3
 _STEP_TIMES = ("due_at", "waiting_since", "dispatched_at", "executed_at", "compensated_at")
+
+
+class _Beside(NamedTuple):
+    """What is read for all sagas of a snapshot at once, beside their own rows."""
+
+    family: Family
+    nobody: Mapping[str, str]
+    """Approver -> why nobody can answer for it."""
+    silent: Mapping[str, datetime]
+    """Worker -> since when it is silent that should not be."""
+    pauses: Mapping[str, dict[str, Any]]
+    """Queue -> who paused it."""
+
 
 _Belongings = tuple[dict[UUID, list[Step]], dict[UUID, dict[int, Due]]]
 """The steps of sagas, and their due commands by number."""
@@ -63,13 +77,15 @@ def snapshots(sagas: Iterable[Saga]) -> list[dict[str, Any]]:
             steps, due = steps | belongings[0], due | belongings[1]
     again = Saga.objects.filter(origin_id__in=[saga.pk for saga in listed], origin_kind=RESTART)
     restarted = {origin: str(pk) for origin, pk in again.values_list("origin_id", "id")}
-    family = family_of(_child_keys(saga, steps[saga.pk]) for saga in listed)
-    nobody = unanswerable(by for those in steps.values() for step in those if (by := _asked(step)))
     now = database_now()
-    silent = _silent({row.worker for rows in due.values() for row in rows.values() if row.worker}, now)
-    return [
-        _snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), family, nobody, silent, now) for s in listed
-    ]
+    open_rows = [row for rows in due.values() for row in rows.values()]
+    beside = _Beside(
+        family=family_of(_child_keys(saga, steps[saga.pk]) for saga in listed),
+        nobody=unanswerable(by for those in steps.values() for step in those if (by := _asked(step))),
+        silent=_silent({row.worker for row in open_rows if row.worker}, now),
+        pauses=paused(row.queue for row in open_rows if not row.worker),
+    )
+    return [_snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), beside, now) for s in listed]
 
 
 def _silent(workers: Collection[str], now: datetime) -> dict[str, datetime]:
@@ -131,13 +147,11 @@ def _snapshot(
     steps: Sequence[Step],
     due: Mapping[int, Due],
     restarted: str | None,
-    family: Family,
-    nobody: Mapping[str, str],
-    silent: Mapping[str, datetime],
+    beside: _Beside,
     now: datetime,
 ) -> dict[str, Any]:
     pinned = loading.definition_of(saga.definition_id, (step.grown for step in steps))
-    described = [_step(saga, step, pinned, due, family, nobody, silent) for step in steps]
+    described = [_step(saga, step, pinned, due, beside) for step in steps]
     document = {
         "id": str(saga.pk),
         "type": saga.saga_type,
@@ -175,9 +189,7 @@ def _step(
     step: Step,
     pinned: SagaDefinition,
     due: Mapping[int, Due],
-    family: Family,
-    nobody: Mapping[str, str],
-    silent: Mapping[str, datetime],
+    beside: _Beside,
 ) -> dict[str, Any]:
     policy = pinned.step(step.name)
     number = step.action_number if step.open == Direction.DO else step.undo_number
@@ -191,10 +203,12 @@ def _step(
         "claimed_at": _iso(row.claimed_at) if row and claimed else None,
         "timeout_at": _iso(row.timeout_at) if row and claimed else None,
         "worker": row.worker if row and claimed else None,
-        "silent_since": _iso(silent.get(row.worker or "")) if row and claimed else None,
+        "silent_since": _iso(beside.silent.get(row.worker or "")) if row and claimed else None,
         "lease_until": _iso(row.lease_until) if row and claimed else None,
         "unrecorded": row.error if row and claimed else None,
         "queue": row.queue if row else None,
+        "queue_paused": beside.pauses.get(row.queue) if row and not claimed else None,
+        "put_off": _iso(row.due_at) if row and not claimed and _is_put_off(row, step) else None,
         "timeout": policy.timeout,
         "needs": list(pinned.needs(step.name)),
         "pivot": policy.pivot,
@@ -202,12 +216,12 @@ def _step(
         "hold": policy.hold,
         "timer": policy.timer is not None,
         "approval": policy.approval is not None,
-        "unanswerable": nobody.get(_asked(step) or ""),
+        "unanswerable": beside.nobody.get(_asked(step) or ""),
         "function": pinned.growing and step.name == FUNCTION,
         "deadline_at": _iso(_deadline(step, policy)),
         **_reaction(step, pinned),
         "child_type": policy.child.saga_type if policy.child else None,
-        **family.of(_child_key(saga, step, policy)),
+        **beside.family.of(_child_key(saga, step, policy)),
         "cannot_undo": policy.compensation == CANNOT_UNDO,
         "probe_command": policy.probe_of(Direction(step.open)) if step.open else None,
         "probe_budget": policy.probe_retry.max_attempts,
@@ -216,6 +230,11 @@ def _step(
         "undo_key": _key(saga, step, Direction.UNDO, step.undo_generation),
     }
     return described
+
+
+def _is_put_off(row: Due, step: Step) -> bool:
+    """Whether it is somebody's will that it comes later than it is due: its queue was resumed slowly."""
+    return step.due_at is not None and row.due_at > step.due_at and not step.waiting
 
 
 def _reaction(step: Step, pinned: SagaDefinition) -> dict[str, Any]:

@@ -239,12 +239,28 @@ def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, 
         )
     if datetime.fromisoformat(step["due_at"]) > now:
         error = f" ({step['error']})" if step["error"] else ""
-        text = f"{what} had no success{error}; {tries} begins at {{{step['due_at']}}}."
+        text = f"{what} had no success{error}; {tries} begins at {{{step['due_at']}}}.{_unless_paused(step)}"
         return "backoff", text, step["name"], ("retry", "compensate")
-    text = (
-        f"{what} is due since {{{step['due_at']}}} on queue {step['queue']}, and no worker has taken it yet."
-    )
-    return "queued", text, step["name"], ()
+    return *_queued(step, f"{what} is due since {{{step['due_at']}}}", now), step["name"], ()
+
+
+def _queued(step: dict[str, Any], due: str, now: datetime) -> tuple[str, str]:
+    """Say of what is due, and of which nobody has begun, why that is."""
+    if step["queue_paused"]:
+        return "paused", f"{due}. {_of_pause(step)}"
+    if step["put_off"] and datetime.fromisoformat(step["put_off"]) > now:
+        return "queued", f"{due}; on queue {step['queue']} its turn comes at {{{step['put_off']}}}."
+    return "queued", f"{due} on queue {step['queue']}, and no worker has taken it yet."
+
+
+def _of_pause(step: dict[str, Any]) -> str:
+    pause = step["queue_paused"]
+    by = f"{pause['operator']} has paused its queue, {step['queue']}, at {{{pause['since']}}}: {pause['reason']}"
+    return f"{by.rstrip('.')}. Nothing on it is begun until it is resumed."
+
+
+def _unless_paused(step: dict[str, Any]) -> str:
+    return f" But {_of_pause(step)}" if step["queue_paused"] else ""
 
 
 def _given_to_the_silent(step: dict[str, Any]) -> str:
@@ -267,11 +283,9 @@ def _probing(step: dict[str, Any], now: datetime) -> tuple[str, str, str | None,
         return "moving", f"{text}is being asked, {times}.", step["name"], ()
     if datetime.fromisoformat(step["due_at"]) > now:
         verbs = ("retry", "resolve", "compensate")
-        return "backoff", f"{text}is asked at {{{step['due_at']}}}, {times}.", step["name"], verbs
-    text += (
-        f"is to be asked since {{{step['due_at']}}}, and no worker of queue {step['queue']} has taken it yet."
-    )
-    return "queued", text, step["name"], ()
+        text = f"{text}is asked at {{{step['due_at']}}}, {times}.{_unless_paused(step)}"
+        return "backoff", text, step["name"], verbs
+    return *_queued(step, f"{text}is to be asked since {{{step['due_at']}}}", now), step["name"], ()
 
 
 def _of_whom(step: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Every page on every screen: nothing sticks out, nothing is said by colour alone, the keyboard sees where it is."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
@@ -21,12 +21,13 @@ SCENARIOS = ("happy", "address_not_served", "refund_fails_forever", "hold_for_op
 
 
 @pytest.fixture(scope="module")
-def paths(desk: Desk) -> list[str]:
+def paths(desk: Desk) -> Iterator[list[str]]:
     """Every page there is, each with something to show."""
     sagas = [desk.order(scenario)[0] for scenario in SCENARIOS]
     stuck, held = sagas[2:]
     until(lambda: all(desk.shown(saga)["attention"] for saga in (stuck, held)), within=60)
-    return [
+    desk.manage("saga", "queue", "pause", "billing", "--reason", "its provider is down " * 20)
+    yield [
         *(
             "/",
             "/sagas/",
@@ -38,9 +39,11 @@ def paths(desk: Desk) -> list[str]:
             "/audit/",
         ),
         *("/types/", "/types/OrderFulfillment/", "/queues/", "/password/", "/nothing-here/"),
+        *("/queues/payment/pause/", "/queues/payment/resume/", "/queues/billing/resume/?per_second=5"),
         *(f"/sagas/{saga}/" for saga in sagas),
         *(f"/sagas/{held}/{verb}/?step=process_payment" for verb in ("retry", "resolve", "edit", "resume")),
     ]
+    desk.manage("saga", "queue", "resume", "billing", "--reason", "it is back")
 
 
 def test_no_page_scrolls_sideways_on_any_screen(page: Page, paths: list[str]) -> None:

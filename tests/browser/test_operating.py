@@ -1,8 +1,10 @@
 """An operator's day: log in, start orders, watch them, put right what is stuck."""
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.desk import OPERATORS, Desk
@@ -54,6 +56,45 @@ def test_an_order_is_started_and_its_steps_move_before_ones_eyes(desk: Desk, pag
         expect(page.locator(f"[data-step={name}] .node").first).to_have_class(re.compile("node--completed"))
     expect(page.locator(".saga-head .chip--completed")).to_be_visible()
     assert page.evaluate("window.sameDocument") is True
+
+
+@pytest.fixture
+def nothing_paused(desk: Desk) -> Iterator[None]:
+    """Whatever becomes of a test, those after it find every queue as it was."""
+    yield
+    for queue in json.loads(desk.manage("saga", "queue", "list", "--json"))["items"]:
+        if queue["paused"]:
+            desk.manage("saga", "queue", "resume", queue["queue"], "--reason", "the test is over")
+
+
+def test_a_participant_that_is_down_is_paused_and_what_waits_goes_on_when_it_is_resumed(
+    page: Page, browse: Callable[..., Page], nothing_paused: None
+) -> None:
+    page.goto("/queues/")
+    page.get_by_role("link", name="Pause… payment").click()
+    expect(page.get_by_text("no worker begins anything on payment any more")).to_be_visible()
+    page.get_by_label("Why?").fill("their provider is down")
+    page.get_by_role("button", name="Pause payment").click()
+    expect(page).to_have_url(re.compile("/queues/$"))
+    paused = page.locator(".banner--paused")
+    expect(paused).to_contain_text("by operator: their provider is down")
+
+    page.goto("/demo/order/")
+    page.get_by_label("Seconds per step").fill("1")  # by then every worker has heard of it
+    begin(page)
+    expect(page.locator("[data-step=process_payment] .node").first).to_contain_text("for its paused queue")
+    expect(page.locator(".why__text")).to_contain_text("operator has paused its queue, payment")
+    expect(paused).to_be_visible()
+
+    other = browse(OPERATORS[1])
+    other.goto("/queues/payment/resume/")
+    other.get_by_role("link", name="5 a second", exact=True).click()
+    expect(other.get_by_text("5 a second, the longest due first: 1 now")).to_be_visible()
+    other.get_by_label("Why?").fill("they are back")
+    other.get_by_role("button", name="Resume payment, 5 a second").click()
+    expect(other.get_by_text("payment is resumed")).to_be_visible()
+    expect(page.locator(".saga-head .chip--completed")).to_be_visible()
+    expect(paused).to_be_hidden()
 
 
 def test_a_choreography_is_followed_event_by_event_and_rolled_back(page: Page) -> None:

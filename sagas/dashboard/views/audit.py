@@ -11,9 +11,11 @@ from sagas.dashboard.access import desk, page
 from sagas.dashboard.filters import moment_of
 from sagas.dashboard.paging import keyset
 from sagas.models import OperatorAction
-from sagas.orchestrator import VERBS
+from sagas.orchestrator import QUEUE_VERBS, VERBS
 
 FIELDS = ("operator", "verb", "since", "until")
+#: What can be asked for, as it is recorded.
+DEEDS = (*VERBS, *(f"{verb}_queue" for verb in QUEUE_VERBS))
 
 
 @require_safe
@@ -24,7 +26,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     active = {name: value for name, value in asked.items() if value}
     found = keyset(matching(active), request.GET, active)
     return page(
-        request, "sagas/audit.html", {"asked": asked, "active": active, "page": found, "verbs": VERBS}
+        request, "sagas/audit.html", {"asked": asked, "active": active, "page": found, "verbs": DEEDS}
     )
 
 

@@ -103,12 +103,18 @@ def _lines() -> Iterator[str]:
         "sagadesk_due", "Work that is due.", {_label("queue", q): n for q, n in by_queue.items()}
     )
     yield from _gauge(
+        "sagadesk_queue_paused",
+        "1 for each queue that an operator has paused.",
+        {_label("queue", pause.queue): 1 for pause in health["queues_paused"]},
+    )
+    yield from _gauge(
         "sagadesk_undelivered",
         "Deliveries to hooks and subscribers that keep failing; of 1000 that are read.",
         {_label("called", each.called): each.count for each in undelivered()},
     )
     oldest = health["oldest_due_seconds"] or 0
-    yield from _gauge("sagadesk_oldest_due_seconds", "How long the oldest work has been due.", {"": oldest})
+    text = "How long the oldest work has been due, on queues that are not paused."
+    yield from _gauge("sagadesk_oldest_due_seconds", text, {"": oldest})
     yield from _gauge("sagadesk_workers_alive", "Workers.", {"": health["workers_alive"]})
     yield from _gauge("sagadesk_clock_alive", "1 if a clock is alive.", {"": int(health["clock"])})
     yield from _gauge(

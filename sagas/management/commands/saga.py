@@ -11,6 +11,7 @@ from sagas.management.commands._saga import (
     drilling,
     keeping,
     moving,
+    queueing,
     reading,
     remapping,
     running,
@@ -35,7 +36,18 @@ class Command(BaseCommand):
         subcommands = parser.add_subparsers(
             title="subcommands", dest="subcommand", metavar="COMMAND", required=True
         )
-        for module in (starting, reading, acting, remapping, drilling, keeping, moving, upkeep, running):
+        for module in (
+            starting,
+            reading,
+            acting,
+            queueing,
+            remapping,
+            drilling,
+            keeping,
+            moving,
+            upkeep,
+            running,
+        ):
             module.add_subcommands(subcommands)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -64,6 +64,18 @@ def pause_ignored_by_the_claim() -> None:
     reword("sagas.engine.claims:_FREE_NOW", ' AND NOT "paused"', "")
 
 
+@bug("tests/sagas/test_pausing.py")
+def paused_queue_ignored_by_the_claim() -> None:
+    """What is due on a queue that is paused is claimed like anything else."""
+    rewrite("sagas.engine.pump:Pump._claim", "self.queues - self.pauses.heed()", "self.queues")
+
+
+@bug("tests/sagas/test_pausing.py")
+def paused_queue_ignored_in_mid_saga() -> None:
+    """A worker that has done one step takes the next with it, though an operator has paused the queue of that."""
+    rewrite("sagas.engine.pump:Pump._take_on", " or queue in self.pauses.queues", "")
+
+
 @bug("tests/sagas/test_time.py", LEASES, database=POSTGRES)
 def lease_by_the_workers_clock() -> None:
     """Leases and due times are taken from the worker's own clock, which is a minute fast, or slow."""

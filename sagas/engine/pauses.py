@@ -1,0 +1,24 @@
+"""Which queues are paused, as far as this process has heard."""
+
+import time
+
+from sagas.models import PausedQueue
+
+#: Seconds for which what was read is believed: so long at most, something is begun on a queue that is paused.
+BELIEVED = 1.0
+
+
+class Pauses:
+    """The paused queues; read anew now and then by who is about to begin something, and by nobody else."""
+
+    def __init__(self) -> None:
+        self.queues: frozenset[str] = frozenset()
+        """As they were last read."""
+        self._read_at = float("-inf")
+
+    def heed(self) -> frozenset[str]:
+        """Return the paused queues as they were a moment ago. Raises what the database does."""
+        now = time.monotonic()
+        if now - self._read_at >= BELIEVED:
+            self.queues, self._read_at = PausedQueue.names(), now
+        return self.queues
