@@ -14,6 +14,7 @@ from bench.nemesis import wire
 from bench.nemesis.api import Api, Unanswered
 from bench.nemesis.checker.books import CARRIER, SHOP
 from bench.nemesis.journal import Journal
+from bench.nemesis.keeper import Keeper
 from bench.nemesis.plan import STORM, Plan
 
 BOTS = 4
@@ -205,10 +206,11 @@ def find_out(plan: Plan, step: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def main() -> None:
-    """Run the bots until the storm is over."""
+    """Run the bots, and the keeper of the queues, until the storm is over."""
     plan = Plan.load(sys.argv[1])
     journal = Journal(plan.path / "bots.jsonl")
-    threads = [threading.Thread(target=Bot(plan, journal, n).run) for n in range(BOTS)]
+    operators = [*(Bot(plan, journal, n) for n in range(BOTS)), Keeper(plan, journal)]
+    threads = [threading.Thread(target=operator.run) for operator in operators]
     for thread in threads:
         thread.start()
     for thread in threads:

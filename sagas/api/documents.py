@@ -212,6 +212,7 @@ class Call(BaseModel):
     command: str
     key: str
     repeated: bool = Field(description="The same key was sent before.")
+    queue_paused: bool = Field(description="It waits until its queue, which is paused, is resumed.")
 
 
 class Change(BaseModel):

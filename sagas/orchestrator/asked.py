@@ -125,7 +125,7 @@ class Plan:
     sentences: tuple[str, ...]
     """What will happen, in plain words, most important first."""
     calls: tuple[dict[str, Any], ...] = field(default=())
-    """Commands due at once: ``{step, direction, command, key, repeated}``."""
+    """Commands due at once: ``{step, direction, command, key, repeated, queue_paused}``."""
     then: tuple[dict[str, Any], ...] = field(default=())
     """Commands that would follow if every call succeeds."""
     awaited: tuple[str, ...] = field(default=())
@@ -135,3 +135,8 @@ class Plan:
     ends: str | None = None
     changes: tuple[dict[str, Any], ...] = field(default=())
     """Of an edit, what it changes in the data: ``{path, kind, before, after}``; kind is added, removed or changed."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether something that is due at once is not called at once: an operator has paused its queue."""
+        return any(call["queue_paused"] for call in self.calls)

@@ -1,9 +1,10 @@
 """A preview in sentences: what a verb will do, for people, before it does it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from sagas import registry
 from sagas.core import messages as m
 from sagas.core.definition import CANNOT_UNDO, FUNCTION, SagaDefinition, SagaStep
 from sagas.core.differences import differences
@@ -14,19 +15,21 @@ from sagas.core.words import FORWARD, Attention, SagaState, StepStatus, Verdict
 from sagas.orchestrator import rehearsal
 from sagas.orchestrator.asked import Plan
 from sagas.orchestrator.loading import Held
+from sagas.orchestrator.queues import paused as paused_queues
 from sagas.orchestrator.start import Opening
 
 
 def plan_of(verb: str, step: str | None, held: Held, message: m.Message, planned: Preview) -> Plan:
     """Put a preview into words."""
+    pauses = paused_queues(registry.queue_for(call.command) for call in (*planned.calls, *planned.then))
     return Plan(
         verb=verb,
         step=step,
         version=held.progress.version,
         state=planned.state.value,
-        sentences=tuple(_sentences(verb, step, held, message, planned)),
-        calls=tuple(asdict(call) for call in planned.calls),
-        then=tuple(asdict(call) for call in planned.then),
+        sentences=tuple(_sentences(verb, step, held, message, planned, pauses)),
+        calls=tuple(_document(call, pauses) for call in planned.calls),
+        then=tuple(_document(call, pauses) for call in planned.then),
         awaited=planned.awaited,
         untouched=planned.untouched,
         standing=planned.standing,
@@ -34,6 +37,10 @@ def plan_of(verb: str, step: str | None, held: Held, message: m.Message, planned
         ends=planned.ends.value if planned.ends else None,
         changes=tuple(_changes(held, message)),
     )
+
+
+def _document(call: PlannedCommand, pauses: Collection[str]) -> dict[str, Any]:
+    return {**asdict(call), "queue_paused": registry.queue_for(call.command) in pauses}
 
 
 def _changes(held: Held, message: m.Message) -> Iterator[dict[str, Any]]:
@@ -44,6 +51,7 @@ def _changes(held: Held, message: m.Message) -> Iterator[dict[str, Any]]:
 def plan_of_new(verb: str, held: Held, opening: Opening) -> Plan:
     """Put into words what a verb would do that starts another saga."""
     first, known = _course(opening.pin)
+    pauses = paused_queues(registry.queue_for(step.action) for step in known)
     names = ", ".join(step.action for step in first)
     what = "the late effect's undo" if verb == "compensate" else "the same type, data and correlation id"
     return Plan(
@@ -56,7 +64,14 @@ def plan_of_new(verb: str, held: Held, opening: Opening) -> Plan:
             f"This saga stays {held.progress.state.value}; the two are linked.",
         ),
         then=tuple(
-            {"step": s.name, "direction": "do", "command": s.action, "key": "", "repeated": False}
+            {
+                "step": s.name,
+                "direction": "do",
+                "command": s.action,
+                "key": "",
+                "repeated": False,
+                "queue_paused": registry.queue_for(s.action) in pauses,
+            }
             for s in known
         ),
     )
@@ -71,16 +86,21 @@ def _course(pin: SagaDefinition) -> tuple[Sequence[SagaStep], Sequence[SagaStep]
 
 
 def _sentences(
-    verb: str, step: str | None, held: Held, message: m.Message, planned: Preview
+    verb: str,
+    step: str | None,
+    held: Held,
+    message: m.Message,
+    planned: Preview,
+    pauses: Mapping[str, Any],
 ) -> Iterator[str]:
-    paused = held.progress.paused
+    stays = held.progress.paused and verb != "resume"
     yield from _special(verb, step, held)
     if isinstance(message, m.Edit):
         yield from _edit(held, message.data)
     if isinstance(message, m.Resolve) and message.outcome is Verdict.DONE:
         yield from _result(held, message)
     for call in planned.calls:
-        yield _call(held, call, paused and verb != "resume")
+        yield _call(held, call, "the saga" if stays else _paused_queue(call, pauses))
     for name in planned.awaited:
         yield f"{name} is being executed right now; its reply or time-out is awaited."
     if planned.then:
@@ -101,11 +121,18 @@ def _sentences(
         yield f"The saga would end {end}."
 
 
-def _call(held: Held, call: PlannedCommand, paused: bool) -> str:
+def _paused_queue(call: PlannedCommand, pauses: Collection[str]) -> str:
+    """Name the queue that keeps a call waiting; empty if none does."""
+    queue = registry.queue_for(call.command)
+    return f"its queue, {queue}, which an operator has paused," if queue in pauses else ""
+
+
+def _call(held: Held, call: PlannedCommand, paused: str) -> str:
+    """Say what a call is, and when; ``paused`` is what has to be resumed before, if anything."""
     if held.definition.growing and call.step == FUNCTION:
-        when = "once the saga is resumed" if paused else "from its top"
+        when = f"once {paused.rstrip(',')} is resumed" if paused else "from its top"
         return f"The function is run again, {when}, against what is recorded; that has no effect by itself."
-    when = "becomes due, and is called when the saga is resumed," if paused else "is called"
+    when = f"becomes due, and is called when {paused} is resumed," if paused else "is called"
     if call.asks:
         return (
             f"{call.command} {when} for {call.step}, to ask what became of {call.asks}; that has no effect."

@@ -72,6 +72,16 @@ def pause_and_resume(stage: Stage) -> None:
     stage.rest()
 
 
+@path()
+def pause_a_queue_and_resume_it_slowly(stage: Stage) -> None:
+    with seams.unseen():
+        stage.start(key="k")
+    stage.act_on_queue("pause", "parcel")
+    stage.rest()
+    stage.act_on_queue("resume", "parcel", per_second=5)
+    stage.rest()
+
+
 @path(started(**says(pay_do=("reject", 9))))
 def restart(stage: Stage) -> None:
     stage.act("restart")

@@ -22,7 +22,7 @@ from django.db import connection, connections
 from django.db.models.functions import Now
 
 from sagas import bell, clock, jobs, orchestrator, worker
-from sagas.engine import Pump, Resident, pump
+from sagas.engine import Pump, Resident, pauses, pump
 from sagas.fuse import Fuse
 from sagas.live import channel
 from sagas.models import (
@@ -33,6 +33,7 @@ from sagas.models import (
     Event,
     LateReply,
     OperatorAction,
+    PausedQueue,
     Process,
     Saga,
     Schedule,
@@ -154,6 +155,13 @@ class Stage:
         answer = orchestrator.act(self.saga, verb, asked)
         self.hears(("act", verb), json.loads(json.dumps([answer.saga, str(answer.created)])))
 
+    def act_on_queue(self, verb: str, queue: str, **more: Any) -> None:
+        """Pause a queue, or resume it, with an action id: whoever asks again hears the same."""
+        operator = get_user_model().objects.get(username="crash")
+        asked = Asked(operator=operator, via="desk", reason="because", action_id=f"id-{verb}-{queue}")
+        answer = orchestrator.act_on_queue(queue, verb, asked, **more)
+        self.hears(("queue", verb, queue), json.loads(json.dumps(answer.queue)))
+
     def remap(self, names: Mapping[str, str]) -> None:
         """Have commands called by their new names; who is asked again has nothing left to do."""
         operator = get_user_model().objects.get(username="crash")
@@ -208,7 +216,7 @@ class Stage:
     def waiting(self) -> int:
         """Count what is due, sooner or later."""
         with seams.aside():
-            return Due.objects.filter(paused=False).count()
+            return Due.objects.filter(paused=False).exclude(queue__in=PausedQueue.names()).count()
 
     def time_passes(self) -> None:
         """Let all leases end, all back-offs be over and all keys in Redis expire, in the database's time."""
@@ -227,6 +235,7 @@ def _forget() -> None:
     random.seed(1)
     bell.RING_AGAIN = 60_000
     pump.LOOK = 60.0
+    pauses.BELIEVED = 0.0
     PUBLISHING.PATIENCE = 10.0
     bell.brief = Fuse(lambda: django_rq.get_connection("default"), 10.0)
     bell.connection().close()
@@ -260,6 +269,7 @@ TABLES = (
     Event,
     Step,
     OperatorAction,
+    PausedQueue,
     LateReply,
     Saga,
     Definition,

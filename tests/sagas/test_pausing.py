@@ -158,6 +158,23 @@ def test_so_does_one_that_is_to_be_tried_again(
     assert "But olga has paused its queue, fetch" in why(saga)
 
 
+def test_a_verb_says_before_that_what_it_leads_to_waits(errand: Any, pump: Pump, asked: Ask) -> None:
+    saga = errand(hold=True)
+    orchestrator.step_failed(saga.pk, "fetch", "sold out")
+    pause(asked, "fetch")
+    plan = orchestrator.preview(saga.pk, "retry", asked(step="fetch"))
+    told = "is called when its queue, fetch, which an operator has paused, is resumed, for fetch, under a new key"
+    assert told in plan.sentences[0]
+    assert [(call["command"], call["queue_paused"]) for call in (*plan.calls, *plan.then)] == [
+        ("FetchService.Fetch", True),
+        ("PayService.Pay", False),
+        ("PostService.Post", False),
+    ]
+    resume(asked, "fetch")
+    plan = orchestrator.preview(saga.pk, "retry", asked(step="fetch"))
+    assert plan.sentences[0].startswith("FetchService.Fetch is called for fetch")
+
+
 def test_nobody_asks_for_attention_for_what_waits_there(errand: Any, asked: Ask, settings: Any) -> None:
     settings.SAGAS = {**settings.SAGAS, "UNSERVED": 0.001}
     errand()

@@ -155,6 +155,15 @@ def test_a_step_says_that_its_queue_is_paused(
     assert "olga has paused its queue, pay" in shown
 
 
+def test_a_verbs_page_says_what_will_wait(desk: Client, errand: Any, paused: PausedQueue) -> None:
+    saga = errand(hold=True)
+    orchestrator.step_completed(saga.pk, "fetch", {})
+    orchestrator.step_failed(saga.pk, "pay", "broke")
+    shown = text(desk.get(reverse("saga-verb", args=[saga.pk, "retry"]) + "?step=pay"))
+    assert "<h3>Due at once</h3>" in shown
+    assert "its queue is paused</span>" in shown
+
+
 def test_the_metrics_say_so(desk: Client, paused: PausedQueue) -> None:
     assert 'sagadesk_queue_paused{queue="pay"} 1' in desk.get(reverse("saga-metrics")).content.decode()
 

@@ -68,6 +68,8 @@ def _doses(facts: Facts) -> list[dict[str, Any]]:
     rows.append(
         {"id": "F14", "kind": "operators' commands", "dose": sum(1 for e in facts.bots if e["what"] == "did")}
     )
+    queues = sum(1 for e in facts.bots if e["what"] == "queue" and e["verb"] == "pause")
+    rows.append({"id": "F14", "kind": "a participant's queue paused, and resumed", "dose": queues})
     rows += [
         {"id": "F15", "kind": f"hostile socket: {kind}", "dose": dose} for kind, dose in sorted(users.items())
     ]

@@ -82,6 +82,8 @@ class Facts:
     def __init__(self, folder: str) -> None:
         self.plan = Plan.load(folder)
         self.folder = Path(folder)
+        self.of_queues: dict[str, Row] = {}
+        """What was done to queues, by its action id."""
         self.sagas = self._sagas()
         self.late = self._rows("sagas_latereply")
         self.due = self._rows("sagas_due")
@@ -146,6 +148,8 @@ class Facts:
         for action in self._rows("sagas_operatoraction"):
             if action["saga_id"] in found:  # what was done to no saga, such as a prune, is nobody's
                 found[action["saga_id"]].actions.append(action)
+            elif action["verb"].endswith("_queue"):
+                self.of_queues[action["action_id"]] = action
         return found
 
     def _rows(self, table: str, order: str = "id") -> list[Row]:

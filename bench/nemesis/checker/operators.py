@@ -34,6 +34,12 @@ def actions(facts: Facts, verdict: Verdict) -> None:
         if there and done and done[0]["asked"] is not None:
             before = recorded[action_id]["version_before"]
             verdict.expect(before == done[0]["asked"], "done to a version that nobody saw", action=action_id)
+    for entry in facts.bots:
+        if entry["what"] == "queue":
+            there = entry["action"] in facts.of_queues
+            verdict.expect(
+                there == (entry["status"] == 200), "a queue's pause is not as it was told", **entry
+            )
     statuses = Counter(entry["status"] for given in answers.values() for entry in given)
     verdict.figures = {"commands": sum(statuses.values()), **{str(k): v for k, v in sorted(statuses.items())}}
 

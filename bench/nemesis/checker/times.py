@@ -33,6 +33,11 @@ def _disturbed(facts: Facts, kinds: set[str]) -> list[float]:
     return [e["t"] for e in facts.nemesis if e["what"] == "fault" and e["kind"] in kinds]
 
 
+def _held_up(facts: Facts) -> list[float]:
+    """Return when a queue was paused or resumed: what is on it begins later, by somebody's will."""
+    return [e["t"] for e in facts.bots if e["what"] == "queue"]
+
+
 def _near(moments: list[float], since: float, until: float) -> bool:
     return any(since <= at <= until for at in moments)
 
@@ -143,7 +148,7 @@ def recoveries(facts: Facts) -> list[Row]:
     by_pid: dict[int, list[Row]] = defaultdict(list)
     for call in facts.calls:
         by_pid[call["pid"]].append(call)
-    disturbances = _disturbed(facts, NO_DATABASE)
+    disturbances = [*_disturbed(facts, NO_DATABASE), *_held_up(facts)]
     paused = _paused(facts)
     found = []
     for killed in _kills(facts):
