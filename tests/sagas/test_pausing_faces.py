@@ -261,6 +261,10 @@ def test_the_command_line_pauses_and_resumes(run: Run, world: shop.World, errand
     assert json.loads(done.out)["paused"] is None
 
 
+def test_saga_check_says_what_is_paused(run: Run, paused: PausedQueue) -> None:
+    assert "Queue pay is paused since 2" in run("check").err
+
+
 def test_what_the_command_line_is_asked_wrongly(run: Run, world: shop.World) -> None:
     assert run("queue", "pause", "pay").code == 2
     refused = run("queue", "resume", "pay", "--reason", "because")

@@ -10,7 +10,7 @@ from django.db import router
 from sagas import orchestrator, registry, soundness, stranded
 from sagas.checks import ASKS_NOBODY
 from sagas.management.commands._saga.speaking import Desk, refused
-from sagas.models import Saga, Schedule, Token
+from sagas.models import PausedQueue, Saga, Schedule, Token
 from sagas.undelivered import undelivered
 
 
@@ -54,6 +54,10 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
         desk.say(f"To be sure of: {finding} If this code shall replace that process, say --alone.")
     for failing in undelivered():
         desk.say(f"To be looked at: {failing}")
+    for pause in PausedQueue.objects.order_by("queue"):
+        desk.say(
+            f"Queue {pause} is paused since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.operator_name}, {pause.reason}"
+        )
     for each in orchestrator.affected(registry.former_names()) if registry.former_names() else ():
         which = (
             f"Running sagas of type {each.saga_type} name {each.old}, which is {each.new} now: {each.sagas}"
