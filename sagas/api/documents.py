@@ -74,7 +74,10 @@ class Step(BaseModel):
     queue: str | None = Field(description="Where its open command is due; of whoever takes it from there.")
     queue_paused: Pause | None = Field(description="Who has paused that queue, as long as nobody holds it.")
     put_off: datetime | None = Field(
-        description="When its turn is, if that is later than it is due: its queue was resumed slowly."
+        description="When its turn is, if that is later than it is due: its queue was resumed slowly, or see below."
+    )
+    put_off_error: str | None = Field(
+        description="Why it could not be begun, where that is why it is put off."
     )
     on: str | None = Field(description="In a choreography: the event that is delivered.")
     by: str | None = Field(description="In a choreography: the subscriber.")

@@ -22,7 +22,7 @@ from sagas.core.plain import printable
 from sagas.core.words import Direction
 from sagas.engine.room import AWAY, is_unwritable
 from sagas.engine.work import DomainEvent, Sent, Work, command_work
-from sagas.models import Due, PausedQueue, Process, Saga
+from sagas.models import Due, OperatorAction, PausedQueue, Process, Saga
 from sagas.orchestrator import loading
 from sagas.orchestrator.loading import DueRow, Held
 from sagas.signals import left_over
@@ -277,13 +277,14 @@ def hold_unserved() -> int:
     """Ask for attention about commands that nobody handles, here or anywhere; return how many.
 
     Those are due for a while, on queues that no handler of ours is on and no process that was
-    lately alive has served. A participant whose workers have died keeps its queue for an hour.
+    lately alive has served. A participant whose workers have died keeps its queue for an hour; where a
+    queue was paused, the while begins when it is resumed.
     """
     ripe = database_now() - timedelta(seconds=settings().UNSERVED)
     waiting = {name for name, oldest in Due.oldest_by_queue().items() if oldest <= ripe}
     waiting -= set(registry.queues())
     if waiting:
-        waiting -= PausedQueue.names()  # that it waits is somebody's will
+        waiting -= PausedQueue.names() | _resumed_since(ripe)  # that it waited is somebody's will
         waiting -= {queue for queues in Process.objects.values_list("queues", flat=True) for queue in queues}
         commands = Due.objects.free().filter(kind=Due.COMMAND, queue__in=waiting, due_at__lte=ripe)
         waiting = set(commands.values_list("queue", flat=True).distinct())
@@ -292,6 +293,11 @@ def hold_unserved() -> int:
     work = claim(waiting, REAPED_AT_ONCE, "clock")
     _record([_unserved(each) for each in work if each.event is None and not each.wakes])
     return len(work)
+
+
+def _resumed_since(moment: datetime) -> frozenset[str]:
+    resumed = OperatorAction.objects.filter(verb="resume_queue", at__gt=moment)
+    return frozenset(request["queue"] for request in resumed.values_list("request", flat=True))
 
 
 def _record(answers: Sequence[orchestrator.Answered]) -> None:

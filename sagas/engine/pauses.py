@@ -9,7 +9,11 @@ BELIEVED = 1.0
 
 
 class Pauses:
-    """The paused queues; read anew now and then by who is about to begin something, and by nobody else."""
+    """The paused queues; read by who is about to begin something, and by nobody else.
+
+    Now and then, if there are none; each time, as long as there are some: who is rung for because one is resumed
+    must not go by what he read before.
+    """
 
     def __init__(self) -> None:
         self.queues: frozenset[str] = frozenset()
@@ -19,6 +23,6 @@ class Pauses:
     def heed(self) -> frozenset[str]:
         """Return the paused queues as they were a moment ago. Raises what the database does."""
         now = time.monotonic()
-        if now - self._read_at >= BELIEVED:
+        if self.queues or now - self._read_at >= BELIEVED:
             self.queues, self._read_at = PausedQueue.names(), now
         return self.queues

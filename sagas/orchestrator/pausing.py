@@ -6,16 +6,18 @@ A pause is a row and an operator action of no saga in particular. No saga change
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from django.db import IntegrityError, transaction
+from django.db.models import F, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 
 from sagas import registry, rows
 from sagas.clock import database_now
-from sagas.models import Due, OperatorAction, PausedQueue
+from sagas.models import Due, OperatorAction, PausedQueue, Step
 from sagas.orchestrator.asked import LONGEST_REASON, Asked, Forbidden, Invalid, NotFound, Refused
 from sagas.orchestrator.operators import check_reason
 from sagas.orchestrator.queues import Queue, queues
@@ -30,8 +32,8 @@ QUEUE_PERMISSION = "sagas.pause_queue"
 SLOWEST, FASTEST = 0.01, 1000.0
 #: What follows its service in a command's name.
 _SERVICE = re.compile(r"[. ]")
-#: Rows that are put off by one statement.
-CHUNK = 5_000
+#: Rows that are given their turns by one statement: somebody who wants one of them meanwhile waits for no more.
+CHUNK = 900
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class QueuePlan:
 
 @dataclass(frozen=True)
 class QueueAnswer:
-    """What became of it. ``queue`` is the queue right after it, as plain data."""
+    """What became of it. ``queue`` is as plain data what it was about, with the pause as it is right after it."""
 
     verb: str
     queue: dict[str, Any]
@@ -55,43 +57,39 @@ class QueueAnswer:
 
 def queue_named(name: str) -> Queue:
     """Return a queue as it stands. Raises NotFound."""
-    found = queues()
-    for queue in found:
-        if queue.name == name:
-            return queue
-    raise NotFound(f"There is no queue {name!r}; there are {', '.join(q.name for q in found if q.pausable)}.")
+    for queue in queues(name):
+        return queue
+    known = ", ".join(queue.name for queue in queues() if queue.pausable)
+    raise NotFound(f"There is no queue {name!r}; there are {known}.")
 
 
 def act_on_queue(name: str, verb: str, asked: Asked, per_second: float | None = None) -> QueueAnswer:
     """Pause or resume a queue, and record it, in one transaction.
 
-    What is due when it is resumed begins at once, or ``per_second`` a second. ``asked.version`` is the number of
-    the pause that was seen. Raises NotFound, Forbidden, Invalid, and Refused where it does not apply, or the pause
-    is another by now. The same action id again returns the stored answer.
+    What is due when it is resumed begins at once, or ``per_second`` a second: it is given its turns before the pause
+    ends, so that none of it is begun meanwhile. ``asked.version`` is the number of the pause that is to be ended.
+    Raises NotFound, Forbidden, Invalid, and Refused where it does not apply, or the pause is another by now. The
+    same action id again returns the stored answer.
     """
     _check(verb, asked, per_second)
     check_reason(asked)
+    stored = _stored(name, verb, asked, per_second)
+    if stored:
+        return stored
     try:
-        with transaction.atomic():
-            stored = _stored(name, verb, asked, per_second)
-            if stored:
-                return stored
-            queue = queue_named(name)
-            _check_applies(queue, verb, asked)
-            now = database_now()
-            if queue.pause is None:
-                PausedQueue.objects.create(
-                    queue=name, since=now, operator_name=asked.name, reason=asked.reason
-                )
-            else:
-                _resume(queue.pause, per_second, now)
-            return _record(name, verb, asked, per_second, now)
-    except (
-        IntegrityError
-    ):  # somebody else did it in the same moment; or it is the same action, by another door
-        stored = _stored(name, verb, asked, per_second)
-        if stored is None:
+        if verb == "resume":
             _check_applies(queue_named(name), verb, asked)
+            _give_turns(name, per_second)
+        with transaction.atomic():
+            return _act(name, verb, asked, per_second)
+    except (
+        IntegrityError,
+        Refused,
+    ) as fault:  # somebody else did it in this moment; or we did, by another door
+        stored = _stored(name, verb, asked, per_second)
+        if stored is None and isinstance(fault, IntegrityError):
+            _check_applies(queue_named(name), verb, asked)
+        if stored is None:
             raise
         return stored
 
@@ -118,6 +116,8 @@ def _check(verb: str, asked: Asked, per_second: float | None) -> None:
         raise Invalid("reason", f"must be at most {LONGEST_REASON} characters")
     if asked.action_id is not None and not 0 < len(asked.action_id) <= 100:
         raise Invalid("action_id", "must be a text of 1 to 100 characters")
+    if verb == "pause" and asked.version is not None:
+        raise Invalid("pause", "is not taken by pause: it is the number of the one that is to be ended")
     if per_second is None:
         return
     if verb != "resume":
@@ -140,24 +140,61 @@ def _check_applies(queue: Queue, verb: str, asked: Asked) -> None:
         raise Refused(f"It is another pause than you saw: {queue.name} is paused {by}")
 
 
-def _resume(pause: PausedQueue, per_second: float | None, now: datetime) -> None:
-    queue = pause.queue
-    ended, _ = PausedQueue.objects.filter(pk=pause.pk).delete()
-    if not ended:
-        raise Refused(f"{queue} is not paused any more: somebody resumed it in this moment.")
-    if per_second is not None:
-        _put_off(queue, per_second, now)
-    transaction.on_commit(lambda: committed.send_robust(sender=PausedQueue, changes=[], queues={queue}))
+def _act(name: str, verb: str, asked: Asked, per_second: float | None) -> QueueAnswer:
+    queue, now = queue_named(name), database_now()
+    _check_applies(queue, verb, asked)
+    pause = None
+    if queue.pause is None:
+        pause = PausedQueue.objects.create(
+            queue=name, since=now, operator_name=asked.name, reason=asked.reason
+        )
+    else:
+        ended, _ = PausedQueue.objects.filter(pk=queue.pause.pk).delete()
+        if not ended:
+            raise Refused(f"{name} is not paused any more: somebody resumed it in this moment.")
+        transaction.on_commit(lambda: committed.send_robust(sender=PausedQueue, changes=[], queues={name}))
+    return _record(replace(queue, pause=pause), verb, asked, per_second, now)
 
 
-def _put_off(queue: str, per_second: float, now: datetime) -> None:
-    """Have what is due come one after the other, the longest due first. What somebody has locked is not put off."""
-    due = Due.objects.free().filter(queue=queue, due_at__lte=now).order_by("due_at", "pk")
-    ids = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
-    turns = [(pk, now + timedelta(seconds=place / per_second)) for place, pk in enumerate(ids)]
-    for first in range(0, len(turns), CHUNK):
+def _give_turns(queue: str, per_second: float | None) -> None:
+    """Have what is due come one after the other, the longest due first; or, with no pace, undo that.
+
+    The last first, each by the time of its own chunk: however long it takes, no more is due at once. What somebody
+    has locked is left as it is, so that nobody is waited for.
+    """
+    now = database_now()
+    put_off = list(_put_off(queue, now).values_list("since", "pk"))
+    if per_second is None:
+        for first in range(0, len(put_off), CHUNK):
+            _move({pk: since for since, pk in put_off[first : first + CHUNK]})
+        return
+    due = _free(queue).filter(due_at__lte=now).values_list("since", "pk")
+    ids = [pk for _, pk in sorted([*due, *put_off])]
+    for last in range(len(ids), 0, -CHUNK):
+        first, now = max(0, last - CHUNK), database_now()
+        turns = enumerate(ids[first:last], first)
+        _move({pk: now + timedelta(seconds=place / per_second) for place, pk in turns})
+
+
+def _free(queue: str) -> Any:
+    """Return what nobody holds there, and ``since`` when it is due by its step, whatever turn it was given."""
+    step = Step.objects.filter(saga=OuterRef("saga"), name=OuterRef("step"))
+    since = Coalesce(Subquery(step.values("due_at")[:1]), F("due_at"))
+    return Due.objects.free().filter(queue=queue).annotate(since=since)
+
+
+def _put_off(queue: str, now: datetime) -> Any:
+    """Return what is due by its step, and was given a later turn by who resumed slowly."""
+    return _free(queue).filter(due_at__gt=now, since__lte=now)
+
+
+def _move(due_at: Mapping[int, datetime]) -> None:
+    with transaction.atomic():
+        found = Due.objects.free().filter(pk__in=due_at).order_by("pk").select_for_update(skip_locked=True)
         batch = rows.Batch(Due)
-        batch.update(Due, ("id",), ("due_at",), turns[first : first + CHUNK])
+        batch.update(
+            Due, ("id",), ("due_at",), [(pk, due_at[pk]) for pk in found.values_list("pk", flat=True)]
+        )
         batch.write()
 
 
@@ -172,8 +209,7 @@ def _stored(name: str, verb: str, asked: Asked, per_second: float | None) -> Que
     return QueueAnswer(verb, known.answer["queue"], repeated=True)
 
 
-def _record(name: str, verb: str, asked: Asked, per_second: float | None, now: datetime) -> QueueAnswer:
-    after = queue_named(name).document()
+def _record(after: Queue, verb: str, asked: Asked, per_second: float | None, now: datetime) -> QueueAnswer:
     OperatorAction.objects.create(
         action_id=asked.action_id or uuid4().hex,
         verb=f"{verb}_queue",
@@ -181,13 +217,13 @@ def _record(name: str, verb: str, asked: Asked, per_second: float | None, now: d
         operator_name=asked.name,
         via=asked.via,
         reason=asked.reason,
-        request=_request(name, per_second),
+        request=_request(after.name, per_second),
         version_before=0,
         version_after=0,
-        answer={"queue": after},
+        answer={"queue": after.document()},
         at=now,
     )
-    return QueueAnswer(verb, after)
+    return QueueAnswer(verb, after.document())
 
 
 def _request(name: str, per_second: float | None) -> dict[str, Any]:
@@ -207,23 +243,29 @@ def _of_pause(queue: Queue) -> list[str]:
     if queue.due or queue.later:
         later = f", and {queue.later} that would come later" if queue.later else ""
         told.append(f"{_counted(queue.due)} due there now{later}. It waits, and no attempt of it is used up.")
-    told.append(
-        "Sagas start and go on until they need it. Their deadlines and timers go on: a saga whose deadline passes "
-        "rolls back, and an undo on this queue waits, too."
-    )
+    told += [
+        "Sagas start, and go on until they need it.",
+        "Deadlines and timers go on. A saga whose deadline passes rolls back, and an undo on this queue waits, too; "
+        "a step whose own deadline passes while it waits here is tried once, and not again; and a choreography "
+        "in which what is expected does not happen in time, asks for a person.",
+    ]
     return told
 
 
 def _of_resume(queue: Queue, per_second: float | None) -> list[str]:
+    put_off = _put_off(queue.name, database_now()).count()
+    backlog = queue.due + put_off
     if per_second is None:
-        told = [f"Workers begin with what is due on {queue.name}, the longest due first: {queue.due} now."]
+        told = [f"Workers begin with what is due on {queue.name}, the longest due first: {backlog} now."]
     else:
-        last = _lasting(max(queue.due - 1, 0) / per_second)
+        last = _lasting(max(backlog - 1, 0) / per_second)
         told = [
             f"What is due on {queue.name} begins one after the other, {per_second:g} a second, the longest due first: "
-            f"{queue.due} now, the last of them after {last}.",
-            "What becomes due from now on is begun at once, as ever.",
+            f"{backlog} now, the last of them after {last}.",
+            "What becomes due from now on is begun at once, as ever. To change the pace, pause it again.",
         ]
+    if put_off:
+        told.append(f"Among them, {_counted(put_off)} still put off by who resumed it slowly before.")
     if queue.held:
         told.append(f"{_counted(queue.held)} of sagas that are paused themselves: that stays so.")
     if not queue.workers:

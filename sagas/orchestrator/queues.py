@@ -63,10 +63,13 @@ def pause_document(pause: PausedQueue) -> dict[str, Any]:
     }
 
 
-def queues() -> list[Queue]:
-    """Return the queues that have work, handlers or workers, by name: a few queries, however many they are."""
+def queues(only: str | None = None) -> list[Queue]:
+    """Return the queues that have work, handlers or workers, by name, or ``only`` one of that name.
+
+    A few queries, however many they are; of one, what waits on the others is not read.
+    """
     now = database_now()
-    due = {row.pop("queue"): row for row in _due(now)}
+    due = {row.pop("queue"): row for row in _due(now, only)}
     alive = now - timedelta(seconds=settings().ALIVE)
     told = Process.objects.filter(kind=Process.WORKER, seen_at__gte=alive).order_by("name")
     workers = list(told.values_list("name", "queues", "commands"))
@@ -86,6 +89,7 @@ def queues() -> list[Queue]:
             **due.get(name, {}),
         )
         for name in sorted(names)
+        if only in {None, name}
     ]
 
 
@@ -103,10 +107,11 @@ def _handled(elsewhere: Iterable[str]) -> dict[str, set[str]]:
     return found
 
 
-def _due(now: datetime) -> Any:
+def _due(now: datetime, only: str | None) -> Any:
     free = Q(lease_token__isnull=True, paused=False)
+    rows = Due.objects.all() if only is None else Due.objects.filter(queue=only)
     return (
-        Due.objects.values("queue")
+        rows.values("queue")
         .annotate(
             due=Count("pk", filter=free & Q(due_at__lte=now)),
             later=Count("pk", filter=free & Q(due_at__gt=now)),

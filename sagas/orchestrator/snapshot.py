@@ -209,6 +209,7 @@ def _step(
         "queue": row.queue if row else None,
         "queue_paused": beside.pauses.get(row.queue) if row and not claimed else None,
         "put_off": _iso(row.due_at) if row and not claimed and _is_put_off(row, step) else None,
+        "put_off_error": row.error if row and not claimed and _is_put_off(row, step) else None,
         "timeout": policy.timeout,
         "needs": list(pinned.needs(step.name)),
         "pivot": policy.pivot,
@@ -233,7 +234,7 @@ def _step(
 
 
 def _is_put_off(row: Due, step: Step) -> bool:
-    """Whether it is somebody's will that it comes later than it is due: its queue was resumed slowly."""
+    """Whether it comes later than it is due: its queue was resumed slowly, or it could not be begun."""
     return step.due_at is not None and row.due_at > step.due_at and not step.waiting
 
 

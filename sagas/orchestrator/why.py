@@ -102,7 +102,8 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
         meaning, verbs = _meaning(saga, step)
         error = f": “{step['error']}”" if step["error"] else ""
         paused = " It is paused, too: nothing is called until it is resumed." if saga["paused"] else ""
-        return "attention", f"{_called(step)}{error}. {meaning}.{paused}", step["name"], verbs
+        waiting = next((f" {_of_pause(each)}" for each in saga["steps"] if each["queue_paused"]), "")
+        return "attention", f"{_called(step)}{error}. {meaning}.{paused}{waiting}", step["name"], verbs
     if saga["state"] == "completed" and _ended_by(saga):
         text = f"It is completed: {_ended_by(saga)} was published, and everything is delivered."
         return "over", text, None, ()
@@ -249,7 +250,8 @@ def _queued(step: dict[str, Any], due: str, now: datetime) -> tuple[str, str]:
     if step["queue_paused"]:
         return "paused", f"{due}. {_of_pause(step)}"
     if step["put_off"] and datetime.fromisoformat(step["put_off"]) > now:
-        return "queued", f"{due}; on queue {step['queue']} its turn comes at {{{step['put_off']}}}."
+        error = f": {step['put_off_error']}" if step["put_off_error"] else ""
+        return "queued", f"{due}; on queue {step['queue']} its turn comes at {{{step['put_off']}}}{error}."
     return "queued", f"{due} on queue {step['queue']}, and no worker has taken it yet."
 
 

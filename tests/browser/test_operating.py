@@ -88,9 +88,10 @@ def test_a_participant_that_is_down_is_paused_and_what_waits_goes_on_when_it_is_
 
     other = browse(OPERATORS[1])
     other.goto("/queues/payment/resume/")
-    other.get_by_role("link", name="5 a second", exact=True).click()
-    expect(other.get_by_text("5 a second, the longest due first: 1 now")).to_be_visible()
     other.get_by_label("Why?").fill("they are back")
+    other.get_by_role("button", name="5 a second", exact=True).click()
+    expect(other.get_by_text("5 a second, the longest due first: 1 now")).to_be_visible()
+    expect(other.get_by_label("Why?")).to_have_value("they are back")
     other.get_by_role("button", name="Resume payment, 5 a second").click()
     expect(other.get_by_text("payment is resumed")).to_be_visible()
     expect(page.locator(".saga-head .chip--completed")).to_be_visible()

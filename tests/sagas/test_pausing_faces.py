@@ -10,11 +10,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from sagas import orchestrator
 from sagas.api import documents
 from sagas.engine import Pump
-from sagas.models import OperatorAction, PausedQueue, Token
+from sagas.models import Due, OperatorAction, PausedQueue, Process, Token
 from tests.sagas import shop
 from tests.shell import Run
 
@@ -86,10 +87,13 @@ def test_it_is_resumed_at_once_or_slowly(desk: Client, paused: PausedQueue) -> N
     shown = text(desk.get(at("resume")))
     assert "Workers begin with what is due on pay, the longest due first" in shown
     assert "<q>their &lt;database&gt; moves</q>" in shown
-    slowly = text(desk.get(at("resume"), {"per_second": "5"}))
+    slowly = text(desk.post(at("resume"), {"pace": "5", "per_second": "", "reason": "it has moved"}))
     assert "5 a second, the longest due first" in slowly
     assert 'name="per_second" value="5"' in slowly
-    sent = {"pause": paused.pk, "per_second": "5.0", "reason": "it has moved"}
+    assert ">it has moved</textarea>" in slowly
+    assert PausedQueue.objects.exists(), "that was only looked at"
+    assert 'value="0.0125"' in text(desk.get(at("resume"), {"per_second": "0.0125"}))
+    sent = {"pause": paused.pk, "per_second": "5", "reason": "it has moved"}
     assert "pay is resumed" in text(desk.post(at("resume"), sent, follow=True))
     assert OperatorAction.objects.latest("pk").request == {"queue": "pay", "per_second": 5.0}
     assert "resume queue, 5 a second" in text(desk.get(reverse("saga-audit")))
@@ -136,13 +140,18 @@ def test_strangers_are_asked_to_log_in(client: Client) -> None:
 
 
 def test_a_queue_may_have_any_name(desk: Client, world: shop.World, errand: Any) -> None:
-    from sagas.models import Due
-
     errand()
     Due.objects.update(queue="far/away & more")
     assert "far/away &amp; more" in text(desk.get(reverse("saga-queues")))
     desk.post(at("pause", "far/away & more"), {"reason": "because"})
     assert PausedQueue.names() == {"far/away & more"}
+
+
+@pytest.mark.parametrize("name", ["", "a\nb"])
+def test_a_name_that_no_address_can_hold_spoils_no_page(desk: Client, world: shop.World, name: str) -> None:
+    now = timezone.now()
+    Process.objects.create(name="w", kind="worker", queues=[name], pid=1, started_at=now, seen_at=now)
+    assert desk.get(reverse("saga-queues")).status_code == 200
 
 
 def test_a_step_says_that_its_queue_is_paused(
@@ -218,6 +227,7 @@ def test_a_program_pauses_and_resumes(api: Api, world: shop.World) -> None:
         ("pay/pause", {"reason": "because", "per_second": 1}, 422, "per_second"),
         ("pay/resume", {"reason": "because", "per_second": "1"}, 422, "per_second"),
         ("pay/resume", {"reason": "because"}, 409, None),
+        ("pay/pause", {"reason": "because", "pause": 1}, 422, "pause"),
         ("pay/skip", {"reason": "because"}, 404, None),
         ("paie/pause", {"reason": "because"}, 404, None),
     ],
@@ -257,6 +267,8 @@ def test_the_command_line_pauses_and_resumes(run: Run, world: shop.World, errand
     items = json.loads(run("queue", "list", "--json").out)["items"]
     assert [each["queue"] for each in items if each["paused"]] == ["fetch"]
     assert "fetch" in run("queue", "list").out.split()
+    again = run("queue", "resume", "fetch", "--reason", "it has", "--pause", "0")
+    assert (again.code, "another pause than you saw" in again.err) == (1, True)
     done = run("queue", "resume", "fetch", "--reason", "it has", "--per-second", "5", "--json")
     assert json.loads(done.out)["paused"] is None
 
@@ -271,6 +283,7 @@ def test_what_the_command_line_is_asked_wrongly(run: Run, world: shop.World) -> 
     assert (refused.code, "pay is not paused" in refused.err) == (1, True)
     assert run("queue", "pause", "paie", "--reason", "because").code == 1
     assert run("queue", "resume", "pay", "--reason", "because", "--per-second", "0").code == 1
+    assert run("worker", "").code == 2
     get_user_model().objects.create_user("otto")
     refused = run("queue", "pause", "pay", "--reason", "because", "--as", "otto")
     assert (refused.code, "sagas.pause_queue" in refused.err) == (1, True)

@@ -23,8 +23,8 @@ from sagas.orchestrator import (
     Refused,
 )
 
-#: Calls a second that the page offers for a queue that is resumed slowly; None: at once.
-PACES = (None, 1, 5, 25, 100)
+#: Calls a second that the page offers for a queue that is resumed slowly, as texts; none: at once.
+PACES = ("", "1", "5", "25", "100")
 #: Verb -> what became of it, for the message on the next page.
 DONE = {
     "pause": "{} is paused: within a second, nothing on it is begun any more.",
@@ -52,7 +52,13 @@ class Form:
             version=_number("pause", fields.get("pause", ""), int),
             action_id=fields.get("action_id") or uuid4().hex,
         )
-        return cls(name, verb, asked, _number("per_second", fields.get("per_second", ""), float))
+        pace = fields.get("pace", fields.get("per_second", ""))  # a button's, or what was shown
+        return cls(name, verb, asked, _number("per_second", pace, float))
+
+    @property
+    def pace(self) -> str:
+        """The pace as it is written; empty: at once."""
+        return "" if self.per_second is None else f"{self.per_second:g}"
 
 
 def _number(field: str, text: str, kind: type[Any]) -> Any:
@@ -70,7 +76,7 @@ def queue_verb(request: HttpRequest, name: str, verb: str) -> HttpResponse:
     """Show what the verb would do; a POST does it."""
     try:
         form = Form.read(request, name, verb)
-        if request.method != "POST":
+        if request.method != "POST" or "pace" in request.POST:
             return _show(request, form)
         return _do(request, form)
     except NotFound as no:
@@ -78,7 +84,8 @@ def queue_verb(request: HttpRequest, name: str, verb: str) -> HttpResponse:
     except Forbidden as no:
         raise PermissionDenied(str(no)) from no
     except Invalid as no:
-        context = {"name": name, "verb": verb, "label": QUEUE_VERBS[verb], "problem": no}
+        written = {"reason": request.POST.get("reason", "")}
+        context = {"name": name, "verb": verb, "label": QUEUE_VERBS[verb], "problem": no, "asked": written}
         return page(request, "sagas/queue_verb.html", context, status=422)
 
 
@@ -107,7 +114,7 @@ def _show(request: HttpRequest, form: Form, status: int = 200, **context: Any) -
         "refusal": refusal,
         "asked": form.asked,
         "action_id": form.asked.action_id if "refused" not in context else uuid4().hex,
-        "per_second": form.per_second,
+        "pace": form.pace,
         "paces": PACES,
         **context,
     }

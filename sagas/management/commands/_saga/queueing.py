@@ -3,7 +3,7 @@
 from typing import Any
 
 from sagas import orchestrator
-from sagas.management.commands._saga.arguments import user_named
+from sagas.management.commands._saga.arguments import user_named, version
 from sagas.management.commands._saga.speaking import Desk, bad_usage
 
 
@@ -24,8 +24,11 @@ def add_subcommands(subcommands: Any) -> None:
         parser.add_argument(
             "--as", dest="operator", metavar="USER", help="act as this user, with its permissions"
         )
-        parser.set_defaults(run=act, verb=verb, per_second=None)
+        parser.set_defaults(run=act, verb=verb, per_second=None, pause=None)
         if verb == "resume":
+            parser.add_argument(
+                "--pause", metavar="NUMBER", type=version, help="refuse if it is another by now"
+            )
             parser.add_argument(
                 "--per-second",
                 metavar="N",
@@ -52,6 +55,7 @@ def act(desk: Desk, options: dict[str, Any]) -> None:
         operator=user_named(options["operator"]),
         via="command",
         reason=options["reason"] or "",
+        version=options["pause"],
         action_id=options["action_id"],
     )
     what = (options["queue"], options["verb"], asked, options["per_second"])

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core import checks
 
-from sagas.management.commands._saga.speaking import Desk, refused
+from sagas.management.commands._saga.speaking import Desk, bad_usage, refused
 from sagas.management.commands._saga.upkeep import system_problems
 
 
@@ -22,6 +22,8 @@ def worker(desk: Desk, options: dict[str, Any]) -> None:
     """Serve queues until told to stop."""
     from sagas.worker import run_worker  # RQ is only imported where it is needed
 
+    if not all(options["queues"]):
+        raise bad_usage("QUEUE must not be empty; name none at all to serve every queue.")
     _refuse_unsound()
     run_worker(options["queues"], burst=options["burst"])
 
