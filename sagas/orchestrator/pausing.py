@@ -82,10 +82,8 @@ def act_on_queue(name: str, verb: str, asked: Asked, per_second: float | None = 
             _give_turns(name, per_second)
         with transaction.atomic():
             return _act(name, verb, asked, per_second)
-    except (
-        IntegrityError,
-        Refused,
-    ) as fault:  # somebody else did it in this moment; or we did, by another door
+    except (IntegrityError, Refused) as fault:
+        # Somebody else did it in this moment; or we did, by another door.
         stored = _stored(name, verb, asked, per_second)
         if stored is None and isinstance(fault, IntegrityError):
             _check_applies(queue_named(name), verb, asked)
