@@ -96,6 +96,9 @@ class ListQuery(_Query):
         None, description="For what it waits that lies outside, or any."
     )
     correlation_id: Annotated[str, Field(max_length=200)] | None = None
+    queue: Annotated[str, Field(max_length=100)] | None = Field(
+        None, description="On which something of them waits, due now or later."
+    )
     after: UUID | None = Field(None, description="The `next` of the page before.")
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 

@@ -12,7 +12,7 @@ from sagas.api.endpoint import needs
 from sagas.api.problems import invalid, not_found
 from sagas.api.reading import read_body, read_query
 from sagas.api.schemas import EventQuery, ListQuery, StartBody, VerbBody
-from sagas.models import Saga
+from sagas.models import Due, Saga
 from sagas.searchable import PREFIX
 
 
@@ -49,6 +49,8 @@ def _matching(query: ListQuery) -> QuerySet[Saga]:
     if query.waiting:
         sagas = sagas.waiting()
         sagas = sagas if query.waiting == "any" else sagas.filter(waiting__kind=query.waiting)
+    if query.queue:
+        sagas = sagas.filter(pk__in=Due.sagas_on(query.queue))
     exact = {"state": query.state, "saga_type": query.type, "correlation_id": query.correlation_id}
     return sagas.filter(**{field: value for field, value in exact.items() if value is not None})
 

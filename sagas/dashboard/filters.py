@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime
 from sagas import searchable
 from sagas.core.ids import id_range
 from sagas.core.words import Attention, SagaState, Waiting
-from sagas.models import Saga, SagaQuerySet, Step
+from sagas.models import Due, Saga, SagaQuerySet, Step
 from sagas.searchable import PREFIX
 
 ANY = "any"
@@ -35,6 +35,8 @@ class Filters:
     until: str = ""
     paused: str = ""
     waiting: str = ""
+    queue: str = ""
+    """On which something of them waits."""
     data: Mapping[str, str] = field(default_factory=dict)
     """Path in the data -> the value that is sought there."""
 
@@ -110,6 +112,8 @@ class Filters:
             sagas = sagas.waiting()
         if self.waiting not in {"", ANY}:
             sagas = sagas.filter(waiting__kind=self.waiting)
+        if self.queue:
+            sagas = sagas.filter(pk__in=Due.sagas_on(self.queue))
         for path, value in self.data.items():
             sagas = searchable.with_value(sagas, path, value)
         return self._in_time(self._at_attention(self._correlated(sagas)))

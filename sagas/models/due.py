@@ -1,6 +1,7 @@
 """Due work, and who holds it."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -92,6 +93,11 @@ class Due(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.queue})"
+
+    @classmethod
+    def sagas_on(cls, queue: str) -> models.QuerySet["Due", Any]:
+        """Return the keys of the sagas of which something waits on a queue, due now or later."""
+        return cls.objects.free().filter(queue=queue).values("saga")
 
     @classmethod
     def oldest_by_queue(cls) -> dict[str, datetime]:

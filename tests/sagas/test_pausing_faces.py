@@ -75,6 +75,19 @@ def test_the_page_of_queues_leads_to_a_pause_and_back(desk: Client, world: shop.
     assert OperatorAction.objects.count() == 1
 
 
+def test_the_numbers_lead_to_the_sagas_that_wait(desk: Client, errand: Any, api: "Api") -> None:
+    here, there = errand(), errand()
+    Due.objects.filter(saga=there).update(queue="far & away")
+    shown = text(desk.get(reverse("saga-queues")))
+    assert "?queue=fetch" in shown
+    assert "?queue=far%20%26%20away" in shown
+    listed = text(desk.get(reverse("saga-list"), {"queue": "far & away"}))
+    assert str(there.pk) in listed
+    assert str(here.pk) not in listed
+    answer = api.client.get("/api/v1/sagas", {"queue": "fetch"}).json()
+    assert [each["id"] for each in answer["items"]] == [str(here.pk)]
+
+
 def test_every_page_says_what_is_paused_by_whom_and_why(desk: Client, paused: PausedQueue) -> None:
     for name in ("saga-overview", "saga-list", "saga-audit", "saga-queues"):
         shown = text(desk.get(reverse(name)))
