@@ -107,7 +107,9 @@ def test_it_is_resumed_at_once_or_slowly(desk: Client, paused: PausedQueue) -> N
     assert PausedQueue.objects.exists(), "that was only looked at"
     assert 'value="0.0125"' in text(desk.get(at("resume"), {"per_second": "0.0125"}))
     sent = {"pause": paused.pk, "per_second": "5", "reason": "it has moved"}
-    assert "pay is resumed" in text(desk.post(at("resume"), sent, follow=True))
+    assert "pay is resumed: of what is due on it, 5 a second begin." in text(
+        desk.post(at("resume"), sent, follow=True)
+    )
     assert OperatorAction.objects.latest("pk").request == {"queue": "pay", "per_second": 5.0}
     assert "resume queue, 5 a second" in text(desk.get(reverse("saga-audit")))
 

@@ -98,9 +98,14 @@ def _do(request: HttpRequest, form: Form) -> HttpResponse:
         return _show(request, form, problem=no, status=422)
     except Refused as no:
         return _show(request, form, refused=str(no), status=409)
-    told = f"{form.name}: this was already done." if answer.repeated else DONE[form.verb].format(form.name)
-    messages.success(request, told)
+    messages.success(request, f"{form.name}: this was already done." if answer.repeated else _told(form))
     return redirect("saga-queues")
+
+
+def _told(form: Form) -> str:
+    if form.pace:
+        return f"{form.name} is resumed: of what is due on it, {form.pace} a second begin."
+    return DONE[form.verb].format(form.name)
 
 
 def _show(request: HttpRequest, form: Form, status: int = 200, **context: Any) -> HttpResponse:
