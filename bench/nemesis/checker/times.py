@@ -17,6 +17,8 @@ CARRIED = 7.0
 ANSWER = 0.5
 #: Seconds beyond the lease within which the next attempt begins, for 99 of a hundred.
 BEYOND = 10.0
+#: Seconds for which what has waited on a queue that was paused is worked off, at the slowest pace.
+BACKLOG = 15.0
 #: Seconds without any saga's end that are too long, while the database is there.
 STANDSTILL = 90.0
 #: While one of these lasts, or was, nothing can be claimed, or times mean something else.
@@ -33,9 +35,23 @@ def _disturbed(facts: Facts, kinds: set[str]) -> list[float]:
     return [e["t"] for e in facts.nemesis if e["what"] == "fault" and e["kind"] in kinds]
 
 
-def _held_up(facts: Facts) -> list[float]:
-    """Return when a queue was paused or resumed: what is on it begins later, by somebody's will."""
-    return [e["t"] for e in facts.bots if e["what"] == "queue"]
+def _pauses(facts: Facts) -> dict[str, list[tuple[float, float]]]:
+    """Return when each queue was paused, and what had waited there was being worked off: by somebody's will."""
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    since: dict[str, float] = {}
+    for entry in facts.bots:
+        if entry["what"] == "queue" and entry["verb"] == "pause":
+            since[entry["queue"]] = entry["t"]
+        elif entry["what"] == "queue":
+            found[entry["queue"]].append((since.pop(entry["queue"], entry["t"]), entry["t"] + BACKLOG))
+    return found
+
+
+def _queue_of(facts: Facts, call: Row) -> str:
+    """Return the queue of a call by what its step is called."""
+    saga = facts.sagas.get(call["saga"])
+    action = str(saga.definition.get(call["step"], {}).get("action", "")) if saga else ""
+    return "events" if " on " in action else action.partition(".")[0].removesuffix("Service").lower()
 
 
 def _near(moments: list[float], since: float, until: float) -> bool:
@@ -148,7 +164,7 @@ def recoveries(facts: Facts) -> list[Row]:
     by_pid: dict[int, list[Row]] = defaultdict(list)
     for call in facts.calls:
         by_pid[call["pid"]].append(call)
-    disturbances = [*_disturbed(facts, NO_DATABASE), *_held_up(facts)]
+    disturbances, pauses = _disturbed(facts, NO_DATABASE), _pauses(facts)
     paused = _paused(facts)
     found = []
     for killed in _kills(facts):
@@ -164,11 +180,15 @@ def recoveries(facts: Facts) -> list[Row]:
                 continue
             window = killed["t"] - AROUND, killed["t"] + facts.plan.lease + BEYOND
             seconds = round(again["began"] - killed["t"], 3)
+            held_up = any(
+                since <= again["began"] and killed["t"] <= until
+                for since, until in pauses[_queue_of(facts, call)]
+            )
             found.append(
                 {
                     "t": killed["t"],
                     "seconds": seconds,
-                    "disturbed": _near(disturbances, *window),
+                    "disturbed": held_up or _near(disturbances, *window),
                     "key": call["key"],
                 }
             )
