@@ -18,7 +18,6 @@ from sagas.models import RESTART, OperatorAction, Saga
 from sagas.orchestrator import children, ledger, loading, repairing, restarting
 from sagas.orchestrator.approvals import check_answerer
 from sagas.orchestrator.asked import (
-    LONGEST_REASON,
     STEP_VERBS,
     VERBS,
     Answer,
@@ -28,7 +27,7 @@ from sagas.orchestrator.asked import (
     NotFound,
     Plan,
 )
-from sagas.orchestrator.operators import check_operator, check_reason
+from sagas.orchestrator.operators import check_operator, check_reason, check_words, permission
 from sagas.orchestrator.plan import plan_of, plan_of_new
 from sagas.orchestrator.replies import as_uuid
 from sagas.orchestrator.snapshot import snapshot
@@ -95,23 +94,17 @@ def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
 def _check(pk: UUID, verb: str, asked: Asked, *, reason: bool = True) -> None:
     if verb not in VERBS:
         raise Invalid("verb", f"{verb!r} is not a verb; there are {', '.join(VERBS)}")
-    check_operator(asked, verb, f"{VERBS[verb].lower()} sagas")
+    check_operator(asked, permission(verb), f"{VERBS[verb].lower()} sagas")
     if not Saga.objects.filter(pk=pk).exists():
         raise NotFound(f"There is no saga {pk}.")
     if reason:
         check_reason(asked)
-    for field in ("reason", "evidence", "action_id", "step"):
-        plain(getattr(asked, field), field)
-    for field in ("reason", "evidence"):
-        if len(getattr(asked, field) or "") > LONGEST_REASON:
-            raise Invalid(field, f"must be at most {LONGEST_REASON} characters")
+    check_words(asked)
     if verb in STEP_VERBS and not asked.step:
         raise Invalid("step", f"is required: {verb} is about one step")
     for field in ("outcome", "result", "evidence", "data"):
         if getattr(asked, field) is not None and field not in _TAKES.get(verb, ()):
             raise Invalid(field, f"is not taken by {verb}; did you mean another verb?")
-    if asked.action_id is not None and not 0 < len(asked.action_id) <= 100:
-        raise Invalid("action_id", "must be a text of 1 to 100 characters")
     if asked.version is not None and (isinstance(asked.version, bool) or not isinstance(asked.version, int)):
         raise Invalid("version", "must be a whole number")
 

@@ -18,10 +18,9 @@ from django.db.models.functions import Coalesce
 from sagas import registry, rows
 from sagas.clock import database_now
 from sagas.models import Due, OperatorAction, PausedQueue, Step
-from sagas.orchestrator.asked import LONGEST_REASON, Asked, Forbidden, Invalid, NotFound, Refused
-from sagas.orchestrator.operators import check_reason
+from sagas.orchestrator.asked import Asked, Invalid, NotFound, Refused
+from sagas.orchestrator.operators import check_operator, check_reason, check_words
 from sagas.orchestrator.queues import Queue, queues
-from sagas.orchestrator.start import plain
 from sagas.signals import committed
 
 #: What can be done to a queue, and what that is called where people read it.
@@ -104,16 +103,8 @@ def preview_queue(name: str, verb: str, asked: Asked, per_second: float | None =
 def _check(verb: str, asked: Asked, per_second: float | None) -> None:
     if verb not in QUEUE_VERBS:
         raise Invalid("verb", f"{verb!r} is not for queues; there are {', '.join(QUEUE_VERBS)}")
-    if asked.operator is None and asked.via != "command":
-        raise Forbidden("Nobody is logged in.")
-    if asked.operator is not None and not asked.operator.has_perm(QUEUE_PERMISSION):
-        raise Forbidden(f"You may not {verb} queues; it needs the permission {QUEUE_PERMISSION}.")
-    for field in ("reason", "action_id"):
-        plain(getattr(asked, field), field)
-    if len(asked.reason or "") > LONGEST_REASON:
-        raise Invalid("reason", f"must be at most {LONGEST_REASON} characters")
-    if asked.action_id is not None and not 0 < len(asked.action_id) <= 100:
-        raise Invalid("action_id", "must be a text of 1 to 100 characters")
+    check_operator(asked, QUEUE_PERMISSION, f"{verb} queues")
+    check_words(asked)
     if verb == "pause" and asked.version is not None:
         raise Invalid("pause", "is not taken by pause: it is the number of the one that is to be ended")
     if per_second is None:

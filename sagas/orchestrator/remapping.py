@@ -23,7 +23,7 @@ from sagas.core.words import Attention
 from sagas.models import Definition, Due, OperatorAction, Process, Saga, SagaQuerySet, Step
 from sagas.orchestrator import ledger, loading, pins
 from sagas.orchestrator.asked import Asked, Invalid
-from sagas.orchestrator.operators import check_operator, check_reason
+from sagas.orchestrator.operators import check_operator, check_reason, permission
 from sagas.orchestrator.start import plain
 
 #: Sagas that are decided and written in one transaction.
@@ -92,7 +92,7 @@ def remap(names: Names, asked: Asked, saga_type: str | None = None) -> Iterator[
     command is left: ask again. May be stopped, and repeated, at any time. Raises Forbidden and Invalid.
     """
     _check_names(names)
-    check_operator(asked, "remap", "have commands called by other names")
+    check_operator(asked, permission("remap"), "have commands called by other names")
     check_reason(asked)
     plain(asked.reason, "reason")
     digests = [definition.pk for definition in _in_flight(names, saga_type)]
