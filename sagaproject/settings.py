@@ -135,7 +135,7 @@ RQ_SHOW_ADMIN_LINK = False  # its pages in the admin would be open to all staff
 #: SAGADESK_LEASE and its like: see sagas.conf.Settings for what each means.
 SAGAS = {
     name: number(f"SAGADESK_{name}")
-    for name in ["LEASE", "CONCURRENCY", "BUDGET", "MAX_JOBS", "CLOCK", "ALIVE", "UNSERVED"]
+    for name in ["LEASE", "CONCURRENCY", "PREFETCH", "BUDGET", "MAX_JOBS", "CLOCK", "ALIVE", "UNSERVED"]
     if os.environ.get(f"SAGADESK_{name}")
 } | {
     "ELSEWHERE": listed("SAGADESK_ELSEWHERE"),

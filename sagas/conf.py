@@ -82,6 +82,8 @@ class Settings:
     """How long a worker may be silent before what it holds is given to another."""
     CONCURRENCY: int = 16
     """Handlers that one worker process runs at once: more where they wait for others, fewer where they compute."""
+    PREFETCH: int = 48
+    """Pieces of work that a worker takes beyond that at most, as long as its handlers are quick: they share commits."""
     BUDGET: float = 20.0
     """How long one RQ job goes on serving its queues before it makes room."""
     MAX_JOBS: int = 10_000
@@ -115,7 +117,9 @@ _PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 #: A column's length, and what can stand in a list of queues on the command line or in the environment.
 _QUEUE = re.compile(r"[^\s,]{1,100}")
 #: What is counted, and not measured.
-_COUNTS = ("CONCURRENCY", "MAX_JOBS")
+_COUNTS = ("CONCURRENCY", "PREFETCH", "MAX_JOBS")
+#: What may be none at all.
+_MAY_BE_NONE = ("PREFETCH",)
 
 
 class ImpossibleSetting(ImproperlyConfigured):
@@ -152,6 +156,8 @@ def read(given: Mapping[str, Any]) -> Settings:
 
 
 def _check_number(name: str, value: Any) -> None:
+    if name in _MAY_BE_NONE and value == 0 and not isinstance(value, bool):
+        return
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
         raise ImpossibleSetting(f"SAGAS[{name!r}] must be a number above 0, not {value!r}.")
     if name in _COUNTS and value != int(value):

@@ -240,6 +240,13 @@ def pass_on(works: Collection[Work]) -> frozenset[UUID]:
     return frozenset(work.token for work in passed)
 
 
+def give_back(works: Collection[Work]) -> None:
+    """Leave to whoever has room what was taken and not begun: no attempt of it was made."""
+    with transaction.atomic():  # locked as above
+        ours = list(_held(works).order_by("pk").select_for_update().values_list("pk", flat=True))
+        Due.objects.filter(pk__in=ours).update(**_FREE)
+
+
 def keep_apart(saga_id: UUID, token: UUID, error: str) -> None:
     """Leave a command claimed, though its outcome could not be recorded, until it is looked at again.
 

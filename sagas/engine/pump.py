@@ -38,6 +38,10 @@ LOOK = 0.2
 LINGER = 0.004
 #: Seconds after the end of a budget in which what runs may end; quick handlers do.
 GRACE = 0.2
+#: Seconds' worth of quick handlers' work that is taken ahead at most, so that they share commits.
+SOON = 0.1
+#: Seconds after which what was taken ahead and has not begun is left to others.
+AFTER_ALL = 1.0
 #: A worker ends, to be started afresh, when this many times its slots are taken by handlers that hang.
 TOO_MANY_HUNG = 2
 #: Seconds between two looks at whether to stop.
@@ -48,6 +52,7 @@ class _Running(NamedTuple):
     work: Work
     until: float
     """On this process' monotonic clock."""
+    done: Callable[[Any, BaseException | None], None]
 
 
 class _Outcome(NamedTuple):
@@ -72,7 +77,7 @@ class Pump:
         """Handlers past their time-out, left behind; what they still answer is a late reply."""
         self._sagas: dict[UUID, loading.Held] = {}
         """The sagas of what runs, as they were last seen."""
-        self._slots = Slots()
+        self._slots = Slots(lambda: settings().CONCURRENCY + len(self.hung))
         self._unwritten: list[Work] = []
         """What has answered, and may have to wait until the database takes it."""
         self._done: SimpleQueue[_Outcome | None] = SimpleQueue()
@@ -119,7 +124,7 @@ class Pump:
     @property
     def busy(self) -> int:
         """How many handlers run, those that hang and those that still speak included."""
-        return max(len(self.running), self._slots.busy)
+        return max(len(self.running) - self._slots.waiting, self._slots.busy)
 
     @property
     def worn_out(self) -> bool:
@@ -128,8 +133,16 @@ class Pump:
 
     @property
     def free(self) -> int:
-        """How many more handlers may run."""
-        return settings().CONCURRENCY - len(self.running)
+        """How much more may be taken: what can run at once, and what will have begun in a moment."""
+        return settings().CONCURRENCY + self._ahead - len(self.running)
+
+    @property
+    def _ahead(self) -> int:
+        """How much to take beyond what can run at once. Where handlers take their time, nothing: it would only wait."""
+        took, most = self._slots.took, settings().CONCURRENCY
+        if took is None:
+            return 0
+        return max(0, min(settings().PREFETCH, int(most * SOON / max(took, 1e-6)) - most))
 
     def _fill(self) -> int:
         if self.free <= 0 or not self._curious or not self.room.there:
@@ -163,7 +176,6 @@ class Pump:
         return taken
 
     def _begin(self, work: Work) -> None:
-        self.running[work.token] = _Running(work, time.monotonic() + work.timeout)
         if work.held is not None:
             self._sagas[work.saga_id] = work.held
 
@@ -175,6 +187,7 @@ class Pump:
             else:  # in a thread of its own: an event loop must not wait for the database
                 self._slots.run(lambda: _speak_late(outcome), _nobody_waits)
 
+        self.running[work.token] = _Running(work, time.monotonic() + work.timeout, done)
         if work.wakes:
             done(None, None)
             return
@@ -219,6 +232,7 @@ class Pump:
         for outcome in outcomes:  # before the time-outs: what has answered is not left behind
             self.running.pop(outcome.work.token, None)
             self.hung.pop(outcome.work.token, None)  # it answered in the very moment in which it was given up
+        self._give_back()
         outcomes += self._timed_out()
         if not outcomes:
             return
@@ -239,11 +253,36 @@ class Pump:
         self._forget({work.saga_id for work in strange if work.token in passed})
         return [o for o in outcomes if o.work.token not in passed]
 
+    def _give_back(self) -> None:
+        """Leave to others what was taken ahead, if it turns out that handlers are not quick any more.
+
+        What has not begun by the end of its time, has not timed out either.
+        """
+        now = time.monotonic()
+        if not self._slots.waiting:
+            return
+        slow = self._slots.waited >= AFTER_ALL
+        over = None if slow else {each.done for each in self.running.values() if each.until <= now}
+        if over is not None and not over:
+            return
+        withdrawn = set(self._slots.withdraw(over))
+        if slow:
+            self._slots.took = SOON  # so that nothing is taken ahead before they are quick again
+        unbegun = [each.work for each in self.running.values() if each.done in withdrawn]
+        if unbegun:
+            log.info("%d pieces of work are left to others: handlers take their time", len(unbegun))
+            self._insist(lambda: claims.give_back(unbegun))
+        for work in unbegun:
+            del self.running[work.token]
+        self._forget({work.saga_id for work in unbegun})
+
     def _timed_out(self) -> list[_Outcome]:
         now = time.monotonic()
         over = [each for each in self.running.values() if each.until <= now]
         for each in over:
             self.hung[each.work.token] = self.running.pop(each.work.token)
+        if over:
+            self._slots.go_on()
         return [
             _Outcome(each.work, None, TimeoutError(f"no reply within {each.work.timeout:g} s"))
             for each in over

@@ -6,6 +6,8 @@ for a while ends, and its connections with it: they are wanted elsewhere.
 One thread at a time is called for what waits, and calls the next before it runs anything. So a handler that takes its
 time keeps nobody waiting, and a hundred quick ones wake a few threads, not a hundred. It is the one that rested last:
 the others may end.
+
+What is given beyond the limit waits here, in the order in which it came, and can be taken back as long as it does.
 """
 
 import asyncio
@@ -14,8 +16,8 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
 from django.db import close_old_connections, connections
 
@@ -29,14 +31,33 @@ SPARE = 3.0
 #: Seconds after which a thread asks anew whether its connections are good: until then a server that ends one says so.
 LOOK_AFTER = 1.0
 
+#: How many handlers the time that one takes is the mean of, the latest counting most.
+LATEST = 32
+
 Done = Callable[[Any, BaseException | None], None]
+
+
+class _Waiting(NamedTuple):
+    begin: Callable[[], Any]
+    """The function; of a coroutine, what starts it."""
+    done: Done
+    since: float
+    """On this process' monotonic clock."""
 
 
 class Slots:
     """Runs functions, and tells for each what it returned or raised."""
 
-    def __init__(self) -> None:
-        self._todo: deque[tuple[Callable[[], Any], Done]] = deque()
+    def __init__(self, limit: Callable[[], int]) -> None:
+        """Run so many functions at once, and as many coroutines; what hangs may be counted in, and cost no slot."""
+        self._limit = limit
+        self.took: float | None = None
+        """Seconds that a handler takes, in the mean of the latest; None before there was one."""
+        self._todo: deque[_Waiting] = deque()
+        self._later: deque[_Waiting] = deque()
+        """Coroutines that wait for others to end."""
+        self._turning = 0
+        """How many coroutines run."""
         self._called = False
         """Whether a thread is on its way to what waits."""
         self._busy = self._threads = 0
@@ -57,7 +78,7 @@ class Slots:
     def run(self, function: Callable[[], Any], done: Done) -> None:
         """Run a plain function in a thread. Raises RuntimeError if there is none, and none to be had."""
         with self._lock:
-            self._todo.append((function, done))
+            self._todo.append(_Waiting(function, done, time.monotonic()))
             try:
                 self._call()
             except RuntimeError:
@@ -90,12 +111,55 @@ class Slots:
 
     def run_async(self, make: Callable[[], Any], timeout: float, done: Done, name: str) -> None:
         """Run a coroutine in the event loop; it is cancelled when its time is over."""
-        awaiting = self._await(lambda: self._named(name, make), timeout, done)
-        asyncio.run_coroutine_threadsafe(awaiting, self._running_loop())
+
+        def begin() -> None:
+            awaiting = self._await(lambda: self._named(name, make), timeout, done)
+            asyncio.run_coroutine_threadsafe(awaiting, self._running_loop())
+
+        with self._lock:
+            if self._turning >= self._limit():
+                self._later.append(_Waiting(begin, done, time.monotonic()))
+                return
+            self._turning += 1
+        begin()
+
+    @property
+    def waited(self) -> float:
+        """For how many seconds the first of what waits does; 0 if nothing does."""
+        firsts = [waiting[0].since for waiting in (self._todo, self._later) if waiting]
+        return time.monotonic() - min(firsts) if firsts else 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How much has not begun."""
+        return len(self._todo) + len(self._later)
+
+    def withdraw(self, those: Collection[Done] | None = None) -> list[Done]:
+        """Take back what has not begun, all of it or some; return what would have been called when it was done."""
+        with self._lock:
+            taken = [w for w in (*self._todo, *self._later) if those is None or w.done in those]
+            for waiting in taken:
+                (self._todo if waiting in self._todo else self._later).remove(waiting)
+        return [waiting.done for waiting in taken]
+
+    def go_on(self) -> None:
+        """Begin with what waits, now that the limit is higher."""
+        with self._lock:
+            self._call()
+            ready = [
+                self._later.popleft() for _ in range(min(len(self._later), self._limit() - self._turning))
+            ]
+            self._turning += len(ready)
+        for waiting in ready:
+            waiting.begin()
+
+    def _ended(self, began: float) -> None:
+        took = time.monotonic() - began
+        self.took = took if self.took is None else self.took + (took - self.took) / LATEST
 
     def _call(self) -> None:
-        """Call a thread to what waits, if none is on its way. The lock is held."""
-        if self._called or not self._todo:
+        """Call a thread to what waits, if none is on its way and not too many are busy. The lock is held."""
+        if self._called or not self._todo or self._busy >= self._limit():
             return
         if self._resting:
             self._resting.pop().release()
@@ -118,13 +182,12 @@ class Slots:
             self._called = False
         looked, ours = -LOOK_AFTER, connections.all(initialized_only=True)
         while (taken := self._next(bell)) is not None:
-            function, done = taken
-            result, fault = None, None
-            if time.monotonic() - looked >= LOOK_AFTER or any(map(_has_news, ours)):
+            result, fault, began = None, None, time.monotonic()
+            if began - looked >= LOOK_AFTER or any(map(_has_news, ours)):
                 close_old_connections()
-                looked = time.monotonic()
+                looked = began
             try:
-                result = function()
+                result = taken.begin()
             except BaseException as raised:  # whatever a handler raises is its outcome, not our end
                 fault = raised
             # Once for each handler: to ask takes as long as all the rest.
@@ -133,10 +196,11 @@ class Slots:
                 close_old_connections()
             with self._lock:
                 self._busy -= 1
-            done(result, fault)
+                self._ended(began)
+            taken.done(result, fault)
         connections.close_all()
 
-    def _next(self, bell: threading.Lock) -> tuple[Callable[[], Any], Done] | None:
+    def _next(self, bell: threading.Lock) -> _Waiting | None:
         """Wait for something to run, and call another thread if there is more; None after a while without."""
         while True:
             with self._lock:
@@ -178,14 +242,19 @@ class Slots:
         finally:
             del self._names[task]
 
-    @staticmethod
-    async def _await(make: Callable[[], Any], timeout: float, done: Done) -> None:
+    async def _await(self, make: Callable[[], Any], timeout: float, done: Done) -> None:
+        result, fault, began = None, None, time.monotonic()
         try:
             result = await asyncio.wait_for(make(), timeout)
         except BaseException as raised:
-            done(None, raised)
-        else:
-            done(result, None)
+            fault = raised
+        with self._lock:
+            self._ended(began)
+            following = self._later.popleft() if self._later and self._turning <= self._limit() else None
+            self._turning -= following is None
+        done(result, fault)
+        if following is not None:
+            following.begin()
 
 
 def _has_news(connection: Any) -> bool:

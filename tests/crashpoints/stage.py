@@ -54,7 +54,8 @@ OURS = "sagadesk:*"
 class OneThread:
     """Stands in for the pump's slots: a handler runs where it is begun; one that hangs is put aside, its time over."""
 
-    busy = 0
+    busy = waiting = 0
+    took = None
 
     def __init__(self, pump: Pump) -> None:
         self.pump = pump
@@ -82,6 +83,9 @@ class OneThread:
 
     def watch(self) -> None:
         """There is no loop that could block."""
+
+    def go_on(self) -> None:
+        """Nothing waits."""
 
 
 class Brief(Pump):

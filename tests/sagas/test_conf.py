@@ -15,6 +15,7 @@ def test_numbers_from_the_environment_become_what_they_count() -> None:
     read_back = read({"CONCURRENCY": 4.0, "LEASE": 2.5})
     assert (read_back.CONCURRENCY, read_back.LEASE) == (4, 2.5)
     assert isinstance(read_back.CONCURRENCY, int)
+    assert read({"PREFETCH": 0.0}).PREFETCH == 0
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,9 @@ def test_numbers_from_the_environment_become_what_they_count() -> None:
         ({"LEASE": float("nan")}, "above 0"),
         ({"LEASE": float("inf")}, "above 0"),
         ({"CONCURRENCY": 0.5}, "whole number"),
+        ({"PREFETCH": -1}, "above 0"),
+        ({"PREFETCH": 0.5}, "whole number"),
+        ({"PREFETCH": False}, "above 0"),
         ({"QUEUES": ["payment"]}, "must map"),
         ({"QUEUES": {"PaymentService": 3}}, r"\['PaymentService'\] must be a queue's name"),
         ({"QUEUES": {"PaymentService": "a b"}}, "without blanks and commas"),

@@ -182,7 +182,7 @@ def test_a_handler_whose_own_task_blocks_is_named_beside_what_shares_its_loop(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     blocking, release, ended = threading.Event(), threading.Event(), []
-    pool = Slots()
+    pool = Slots(lambda: 64)
 
     async def waits() -> None:
         while not release.is_set():

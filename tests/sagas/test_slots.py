@@ -37,7 +37,7 @@ def at_once(pool: Slots) -> list[Any]:
 
 def test_a_thread_without_work_ends_and_lets_its_connection_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slots, "SPARE", 0.05)
-    pool = Slots()
+    pool = Slots(lambda: 64)
     used = at_once(pool)
     until(lambda: pool._threads == 0)
     until(lambda: all(each.connection is None for each in used))
@@ -48,7 +48,7 @@ def test_a_thread_without_work_ends_and_lets_its_connection_go(monkeypatch: pyte
 
 def test_a_thread_stays_for_work_that_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slots, "SPARE", 0.0)  # it looks whether it is spare all the time
-    pool, ended = Slots(), []
+    pool, ended = Slots(lambda: 64), []
     for _ in range(500):
         pool.run(lambda: None, lambda result, fault: ended.append(fault))
     until(lambda: len(ended) == 500)
@@ -74,7 +74,7 @@ def test_a_call_that_comes_just_as_a_thread_gives_up_waiting_is_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(slots, "SPARE", 600.0)
-    pool, ended = Slots(), []
+    pool, ended = Slots(lambda: 64), []
     monkeypatch.setattr(slots, "threading", SimpleNamespace(Lock=Slow, Thread=threading.Thread))
     for count in range(1, 4):
         pool.run(lambda: None, lambda result, fault: ended.append(fault))
@@ -85,7 +85,7 @@ def test_a_call_that_comes_just_as_a_thread_gives_up_waiting_is_heard(
 def test_what_waits_is_run_by_the_threads_that_are_there_if_no_more_can_be_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pool, ended, started = Slots(), [], []
+    pool, ended, started = Slots(lambda: 64), [], []
 
     class OneOnly(threading.Thread):
         def start(self) -> None:
@@ -102,7 +102,7 @@ def test_what_waits_is_run_by_the_threads_that_are_there_if_no_more_can_be_start
 
 
 def test_what_no_thread_can_be_had_for_is_refused_and_not_run_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool, ended = Slots(), []
+    pool, ended = Slots(lambda: 64), []
 
     class None_(threading.Thread):
         def start(self) -> None:

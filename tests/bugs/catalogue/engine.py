@@ -129,3 +129,15 @@ def delivered_before_it_ran() -> None:
         "if work.held is not None:",
         "if work.event is not None:\n        claims.delivered([work])\n    if work.held is not None:",
     )
+
+
+@bug("tests/sagas/test_prefetch.py")
+def taken_ahead_and_kept() -> None:
+    """What was taken ahead waits behind handlers that take their time, though other workers have room."""
+    rewrite("sagas.engine.pump:Pump._give_back", "slow = self._slots.waited >= AFTER_ALL", "slow = False")
+
+
+@bug("tests/sagas/test_prefetch.py")
+def taken_ahead_and_begun() -> None:
+    """What is taken ahead is begun at once: more handlers run than may."""
+    rewrite("sagas.engine.slots:Slots._call", " or self._busy >= self._limit()", "")
