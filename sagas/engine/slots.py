@@ -126,7 +126,8 @@ class Slots:
     @property
     def waited(self) -> float:
         """For how many seconds the first of what waits does; 0 if nothing does."""
-        firsts = [waiting[0].since for waiting in (self._todo, self._later) if waiting]
+        with self._lock:
+            firsts = [waiting[0].since for waiting in (self._todo, self._later) if waiting]
         return time.monotonic() - min(firsts) if firsts else 0.0
 
     @property
