@@ -183,12 +183,13 @@ class Slots:
             self._called = False
         looked, ours = -LOOK_AFTER, connections.all(initialized_only=True)
         while (taken := self._next(bell)) is not None:
+            function, done, _ = taken
             result, fault, began = None, None, time.monotonic()
             if began - looked >= LOOK_AFTER or any(map(_has_news, ours)):
                 close_old_connections()
                 looked = began
             try:
-                result = taken.begin()
+                result = function()
             except BaseException as raised:  # whatever a handler raises is its outcome, not our end
                 fault = raised
             # Once for each handler: to ask takes as long as all the rest.
@@ -198,7 +199,7 @@ class Slots:
             with self._lock:
                 self._busy -= 1
                 self._ended(began)
-            taken.done(result, fault)
+            done(result, fault)
         connections.close_all()
 
     def _next(self, bell: threading.Lock) -> _Waiting | None:

@@ -216,3 +216,10 @@ def fail_at_a_tick_and_try_again(stage: Stage) -> None:
 def see_a_schedule_for_the_first_time(stage: Stage) -> None:
     with yearly():
         stage.clock.tick()
+
+
+@path()
+def take_ahead_and_give_back(stage: Stage) -> None:
+    stage.start(key="k")
+    stage.take_and_give_back()
+    stage.rest()

@@ -22,7 +22,7 @@ from django.db import connection, connections
 from django.db.models.functions import Now
 
 from sagas import bell, clock, jobs, orchestrator, worker
-from sagas.engine import Pump, Resident, pauses, pump
+from sagas.engine import Pump, Resident, claims, pauses, pump
 from sagas.fuse import Fuse
 from sagas.live import channel
 from sagas.models import (
@@ -202,6 +202,11 @@ class Stage:
         if called:
             self.pump.run(30)
         return called
+
+    def take_and_give_back(self) -> None:
+        """Be a worker that takes something ahead, and leaves it to others after all."""
+        if self.called():
+            claims.give_back(claims.claim(QUEUES, 1, "stage"))
 
     def come_back(self) -> None:
         """Have the handlers of this process that hung come back."""
