@@ -233,18 +233,19 @@ def pass_on(works: Collection[Work]) -> frozenset[UUID]:
         for work in works
         if any(waits_on.get(work.token) in queues and work.called in names for queues, names in served)
     ]
-    with transaction.atomic():  # locked in the order in which a saga's are: see loading.lock
-        ours = list(_held(passed).order_by("pk").select_for_update().values_list("pk", flat=True))
-        later = database_now() + timedelta(seconds=PASSED_ON)
-        Due.objects.filter(pk__in=ours).update(**_FREE, due_at=later)
+    _let_go(passed, due_at=database_now() + timedelta(seconds=PASSED_ON))
     return frozenset(work.token for work in passed)
 
 
 def give_back(works: Collection[Work]) -> None:
     """Leave to whoever has room what was taken and not begun: no attempt of it was made."""
-    with transaction.atomic():  # locked as above
+    _let_go(works)
+
+
+def _let_go(works: Collection[Work], **more: Any) -> None:
+    with transaction.atomic():  # locked in the order in which a saga's are: see loading.lock
         ours = list(_held(works).order_by("pk").select_for_update().values_list("pk", flat=True))
-        Due.objects.filter(pk__in=ours).update(**_FREE)
+        Due.objects.filter(pk__in=ours).update(**_FREE, **more)
 
 
 def keep_apart(saga_id: UUID, token: UUID, error: str) -> None:
