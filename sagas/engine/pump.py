@@ -232,8 +232,9 @@ class Pump:
         for outcome in outcomes:  # before the time-outs: what has answered is not left behind
             self.running.pop(outcome.work.token, None)
             self.hung.pop(outcome.work.token, None)  # it answered in the very moment in which it was given up
-        self._give_back()
-        outcomes += self._timed_out()
+        now = time.monotonic()  # the same for both: what has not begun must not time out in between
+        self._give_back(now)
+        outcomes += self._timed_out(now)
         if not outcomes:
             return
         self._unwritten = [o.work for o in outcomes]
@@ -253,12 +254,11 @@ class Pump:
         self._forget({work.saga_id for work in strange if work.token in passed})
         return [o for o in outcomes if o.work.token not in passed]
 
-    def _give_back(self) -> None:
+    def _give_back(self, now: float) -> None:
         """Leave to others what was taken ahead, if it turns out that handlers are not quick any more.
 
         What has not begun by the end of its time, has not timed out either.
         """
-        now = time.monotonic()
         if not self._slots.waiting:
             return
         slow = self._slots.waited >= AFTER_ALL
@@ -266,7 +266,7 @@ class Pump:
         if over is not None and not over:
             return
         withdrawn = set(self._slots.withdraw(over))
-        if slow:
+        if withdrawn:
             self._slots.took = SOON  # so that nothing is taken ahead before they are quick again
         unbegun = [each.work for each in self.running.values() if each.done in withdrawn]
         if unbegun:
@@ -276,8 +276,7 @@ class Pump:
             del self.running[work.token]
         self._forget({work.saga_id for work in unbegun})
 
-    def _timed_out(self) -> list[_Outcome]:
-        now = time.monotonic()
+    def _timed_out(self, now: float) -> list[_Outcome]:
         over = [each for each in self.running.values() if each.until <= now]
         for each in over:
             self.hung[each.work.token] = self.running.pop(each.work.token)

@@ -206,7 +206,7 @@ class Stage:
     def take_and_give_back(self) -> None:
         """Be a worker that takes something ahead, and leaves it to others after all."""
         if self.called():
-            claims.give_back(claims.claim(QUEUES, 1, "stage"))
+            claims.give_back(claims.claim(QUEUES, 100, "stage"))
 
     def come_back(self) -> None:
         """Have the handlers of this process that hung come back."""
