@@ -262,8 +262,8 @@ class Pump:
         if not self._slots.waiting:
             return
         slow = self._slots.waited >= AFTER_ALL
-        over = None if slow else {each.done for each in self.running.values() if each.until <= now}
-        if over is not None and not over:
+        over = {each.done for each in self.running.values() if slow or each.until <= now}
+        if not over:
             return
         withdrawn = set(self._slots.withdraw(over))
         if withdrawn:

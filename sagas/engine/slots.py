@@ -135,10 +135,10 @@ class Slots:
         """How much has not begun."""
         return len(self._todo) + len(self._later)
 
-    def withdraw(self, those: Collection[Done] | None = None) -> list[Done]:
-        """Take back what has not begun, all of it or some; return what would have been called when it was done."""
+    def withdraw(self, those: Collection[Done]) -> list[Done]:
+        """Take back those that have not begun, told by what is called when they are done; return these."""
         with self._lock:
-            taken = [w for w in (*self._todo, *self._later) if those is None or w.done in those]
+            taken = [waiting for waiting in (*self._todo, *self._later) if waiting.done in those]
             for waiting in taken:
                 (self._todo if waiting in self._todo else self._later).remove(waiting)
         return [waiting.done for waiting in taken]
@@ -179,11 +179,11 @@ class Slots:
     def _serve(self) -> None:
         bell = threading.Lock()
         bell.acquire()
-        with self._lock:
-            self._called = False
+        called = True
         looked, ours = -LOOK_AFTER, connections.all(initialized_only=True)
-        while (taken := self._next(bell)) is not None:
+        while (taken := self._next(bell, called)) is not None:
             function, done, _ = taken
+            called = False
             result, fault, began = None, None, time.monotonic()
             if began - looked >= LOOK_AFTER or any(map(_has_news, ours)):
                 close_old_connections()
@@ -202,11 +202,17 @@ class Slots:
             done(result, fault)
         connections.close_all()
 
-    def _next(self, bell: threading.Lock) -> _Waiting | None:
-        """Wait for something to run, and call another thread if there is more; None after a while without."""
+    def _next(self, bell: threading.Lock, called: bool) -> _Waiting | None:
+        """Wait for something to run, and call another thread if there is more; None after a while without.
+
+        Who was ``called`` is on its way until it has taken something: a moment in which it is neither that
+        nor busy would be one in which another is called, and more run at once than may.
+        """
         while True:
             with self._lock:
-                if self._todo:
+                if called:
+                    self._called = False
+                if self._todo and self._busy < self._limit():
                     self._busy += 1
                     taken = self._todo.popleft()
                     self._call()
@@ -214,6 +220,7 @@ class Slots:
                 self._resting.append(bell)
             if not self._is_called(bell):
                 return None
+            called = True
 
     def _is_called(self, bell: threading.Lock) -> bool:
         """Rest until somebody rings; false, and no longer among those that can be called, after a while."""
@@ -223,7 +230,6 @@ class Slots:
                 self._resting.remove(bell)
                 self._threads -= 1
                 return False
-            self._called = False
         if not rung:
             bell.acquire()  # it was rung just as the rest was over
         return True

@@ -1,6 +1,7 @@
 """Where handlers are quick, a worker takes more than it can run at once, so that commits are shared; and gives back."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -202,6 +203,32 @@ def test_coroutines_wait_for_each_other_beyond_the_limit() -> None:
     assert pool.waiting == 0
 
 
+def test_threads_that_are_called_while_others_begin_do_not_exceed_the_limit() -> None:
+    eager = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads meet each other between any two lines
+    try:
+        for _ in range(300):
+            go_on, begun, ended = threading.Event(), [], []
+            pool = Slots(lambda: 2)
+
+            def work(begun: list[int] = begun, go_on: threading.Event = go_on) -> None:
+                begun.append(1)
+                go_on.wait(30)
+
+            def done(*_: Any, ended: list[int] = ended) -> None:
+                ended.append(1)
+
+            for _ in range(6):
+                pool.run(work, done)
+            until(lambda begun=begun: len(begun) >= 2)
+            most = pool.busy
+            go_on.set()
+            until(lambda ended=ended: len(ended) == 6)
+            assert most == 2
+    finally:
+        sys.setswitchinterval(eager)
+
+
 @pytest.mark.parametrize("of_coroutines", [False, True])
 def test_what_has_not_begun_can_be_taken_back_and_goes_on_with_a_higher_limit(of_coroutines: bool) -> None:
     limit, go_on, begun, ended = [1], threading.Event(), [], []
@@ -234,7 +261,7 @@ def test_what_has_not_begun_can_be_taken_back_and_goes_on_with_a_higher_limit(of
     limit[0] = 2
     pool.go_on()
     until(lambda: begun == ["a", "c"])
-    assert pool.withdraw() == [given[3]]
+    assert pool.withdraw(given) == [given[3]]
     assert (pool.waiting, pool.waited) == (0, 0.0)
     go_on.set()
     until(lambda: sorted(ended) == ["a", "c"])
