@@ -141,3 +141,4 @@ def taken_ahead_and_kept() -> None:
 def taken_ahead_and_begun() -> None:
     """What is taken ahead is begun at once: more handlers run than may."""
     rewrite("sagas.engine.slots:Slots._call", " or self._busy >= self._limit()", "")
+    rewrite("sagas.engine.slots:Slots._next", " and self._busy < self._limit()", "")
