@@ -13,7 +13,7 @@ from django.http import QueryDict
 
 from sagas import orchestrator
 from sagas.models import Saga
-from sagas.orchestrator import STEP_VERBS, VERBS, Asked, OrchestratorError, Plan, Refused
+from sagas.orchestrator import STEP_VERBS, Asked, OrchestratorError, Outcome, Plan, Refused
 
 #: The verbs that say the same of every saga; the others want to know something of each.
 SEVERAL = ("retry", "compensate")
@@ -65,41 +65,13 @@ class Confirmed:
         return cls(saga_id, int(version), fields.getlist(f"step-{saga_id}"), action_id)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a verb on one saga."""
-
-    saga_id: UUID
-    verb: str
-    answer: orchestrator.Answer | None
-    """The last that was given; None if nothing was done."""
-    done: Sequence[str]
-    """The steps that it was done to."""
-    refusal: str = ""
-    """Why it was not done, or not to all steps; empty if it was."""
-
-    @property
-    def text(self) -> str:
-        """Say it in a sentence."""
-        did = VERBS[self.verb].lower()
-        if self.refusal:
-            before = f"{did} of {', '.join(self.done)} was done. Then: " if self.done else ""
-            return f"{before}{self.refusal}"
-        assert self.answer is not None  # or there would be a refusal
-        saga = self.answer.saga
-        if self.answer.repeated:
-            return f"{did} was done already; it was {saga['state']} then."
-        paused = ", and paused: nothing is called until it is resumed" if saga["paused"] else ""
-        return f"{did} was done; it is {saga['state']} now{paused}."
-
-
 def propose(operator: Any, via: str, verb: str, sagas: Iterable[Saga]) -> list[Proposal]:
     """Say what a verb would do to each saga; change nothing."""
     return [_propose(operator, via, verb, saga) for saga in orchestrator.snapshots(sagas)]
 
 
 def _propose(operator: Any, via: str, verb: str, saga: Mapping[str, Any]) -> Proposal:
-    steps = _steps(saga, verb)
+    steps = orchestrator.steps_for(saga, verb)
     if verb in STEP_VERBS and not steps:
         return Proposal(saga, refusal=f"No step can be acted on: {saga['why']['text']}")
     plans: list[Plan] = []
@@ -112,31 +84,9 @@ def _propose(operator: Any, via: str, verb: str, saga: Mapping[str, Any]) -> Pro
     return Proposal(saga, steps, plans)
 
 
-def _steps(saga: Mapping[str, Any], verb: str) -> list[str]:
-    """Return the steps that a verb is about: those at attention, or else all that it applies to."""
-    if verb not in STEP_VERBS:
-        return []
-    fitting = [v["step"] for v in saga["verbs"] if v["verb"] == verb and v["applies"]]
-    asking = {step["name"] for step in saga["steps"] if step["attention"]}
-    return [name for name in fitting if name in asking] or fitting
-
-
 def carry_out(operator: Any, via: str, verb: str, reason: str, confirmed: Confirmed) -> Outcome:
     """Act on each step of a saga that was confirmed, or on the saga; say what came of it."""
-    version, done, answer = confirmed.version, [], None
-    for index, step in enumerate(confirmed.steps or [None]):
-        asked = Asked(
-            operator=operator,
-            via=via,
-            reason=reason,
-            step=step,
-            version=version,
-            action_id=f"{confirmed.action_id}-{index}",
-        )
-        try:
-            answer = orchestrator.act(confirmed.saga_id, verb, asked)
-        except (OrchestratorError, Refused) as no:
-            return Outcome(confirmed.saga_id, verb, answer, done, str(no))
-        version = answer.saga["version"]  # what the next step's verb has to meet is what this one left
-        done += [step] if step else []
-    return Outcome(confirmed.saga_id, verb, answer, done)
+    asked = Asked(
+        operator=operator, via=via, reason=reason, version=confirmed.version, action_id=confirmed.action_id
+    )
+    return orchestrator.act_on_each(confirmed.saga_id, verb, confirmed.steps, asked)

@@ -26,7 +26,18 @@ from rq.timeouts import TimerDeathPenalty
 
 from sagas import bell, broker, jobs, registry
 from sagas.conf import settings
-from sagas.engine import REAPED_AT_ONCE, Jumps, Life, Periodic, Pump, Room, hold_unserved, plan_by_keys, reap
+from sagas.engine import (
+    REAPED_AT_ONCE,
+    Jumps,
+    Life,
+    Periodic,
+    Pump,
+    Room,
+    carry_on,
+    hold_unserved,
+    plan_by_keys,
+    reap,
+)
 from sagas.fuse import Resting
 from sagas.models import Process
 
@@ -259,4 +270,5 @@ class Clock:
                     break
         self._ring()
         hold_unserved()
+        carry_on()
         self.periodic.look()  # last: an author's code may take its time

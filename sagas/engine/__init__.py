@@ -3,6 +3,7 @@
 It writes leases, never state.
 """
 
+from sagas.engine.batches import carry_on
 from sagas.engine.claims import REAPED_AT_ONCE, hold_unserved, reap
 from sagas.engine.jumps import Jumps
 from sagas.engine.liveness import Life
@@ -20,6 +21,7 @@ __all__ = [
     "Pump",
     "Resident",
     "Room",
+    "carry_on",
     "hold_unserved",
     "is_full",
     "plan_by_keys",

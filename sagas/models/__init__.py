@@ -5,6 +5,8 @@ Only the orchestrator writes them; the engine writes the lease columns of due ro
 """
 
 from sagas.models.action import OperatorAction as OperatorAction
+from sagas.models.batch import Batch as Batch
+from sagas.models.batch import BatchItem as BatchItem
 from sagas.models.child import Child as Child
 from sagas.models.definition import Definition as Definition
 from sagas.models.drill import Drill as Drill

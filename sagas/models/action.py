@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 
+from sagas.models.batch import Batch
 from sagas.models.saga import Saga
 
 
@@ -24,6 +25,9 @@ class OperatorAction(models.Model):
     )
     operator_name = models.CharField(max_length=200)
     via = models.CharField(max_length=16, help_text="desk, admin, api or command; saga: its parent did.")
+    batch = models.ForeignKey(
+        Batch, on_delete=models.SET_NULL, null=True, related_name="actions", help_text="In which it was done."
+    )
     reason = models.TextField()
     request = models.JSONField(default=dict)
     version_before = models.PositiveIntegerField()

@@ -30,12 +30,34 @@ from sagas.orchestrator.asked import (
     Plan,
     Refused,
 )
+from sagas.orchestrator.batch_plan import (
+    BATCH_PERMISSION,
+    BATCHED,
+    LARGEST,
+    BatchPlan,
+    Course,
+    preview_batch,
+)
+from sagas.orchestrator.batching import (
+    BATCH_VERBS,
+    BatchAnswer,
+    act_on_batch,
+    batch_document,
+    batch_numbered,
+    batch_verbs,
+    boundary,
+    counts,
+    item_document,
+    preview_batch_verb,
+    start_batch,
+)
 from sagas.orchestrator.bus import delivering, publish
 from sagas.orchestrator.callbacks import call_back
 from sagas.orchestrator.children import CannotUndo, UnderWay
+from sagas.orchestrator.each import Outcome, act_on_each, steps_for
 from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import Imported, import_saga
-from sagas.orchestrator.operators import permission
+from sagas.orchestrator.operators import check_operator, permission
 from sagas.orchestrator.pausing import (
     QUEUE_PERMISSION,
     QUEUE_VERBS,
@@ -70,6 +92,10 @@ from sagas.orchestrator.start import (
 )
 
 __all__ = [
+    "BATCHED",
+    "BATCH_PERMISSION",
+    "BATCH_VERBS",
+    "LARGEST",
     "LONGEST_REASON",
     "QUEUE_PERMISSION",
     "QUEUE_VERBS",
@@ -81,8 +107,11 @@ __all__ = [
     "ApprovalPage",
     "Asked",
     "Bars",
+    "BatchAnswer",
+    "BatchPlan",
     "CannotUndo",
     "Conflict",
+    "Course",
     "Delivered",
     "Forbidden",
     "Imported",
@@ -91,6 +120,7 @@ __all__ = [
     "NotFound",
     "OpenApproval",
     "OrchestratorError",
+    "Outcome",
     "Plan",
     "Queue",
     "QueueAnswer",
@@ -100,6 +130,8 @@ __all__ = [
     "Started",
     "UnderWay",
     "act",
+    "act_on_batch",
+    "act_on_each",
     "act_on_queue",
     "affected",
     "approvals_count",
@@ -108,14 +140,21 @@ __all__ = [
     "as_uuid",
     "at_misconfigured",
     "bars",
+    "batch_document",
+    "batch_numbered",
+    "batch_verbs",
+    "boundary",
     "call_back",
+    "check_operator",
     "compensation_completed",
+    "counts",
     "definition_for",
     "deliver",
     "delivering",
     "events",
     "export",
     "import_saga",
+    "item_document",
     "latest_events",
     "make_definition",
     "missing_approvers",
@@ -124,6 +163,8 @@ __all__ = [
     "permitted",
     "personal",
     "preview",
+    "preview_batch",
+    "preview_batch_verb",
     "preview_queue",
     "prune",
     "publish",
@@ -135,9 +176,11 @@ __all__ = [
     "snapshot",
     "snapshots",
     "start",
+    "start_batch",
     "start_many",
     "step_completed",
     "step_failed",
+    "steps_for",
     "unanswerable",
     "unanswered",
 ]

@@ -263,6 +263,7 @@ def _record(
         operator=asked.operator,
         operator_name=asked.name,
         via=asked.via,
+        batch=asked.batch,
         reason=asked.reason,
         request=request,
         version_before=before,

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sagas.core.decide import Refused as Refused
+from sagas.models import Batch
 
 #: Every verb, and what it is called where people read it.
 VERBS: Mapping[str, str] = {
@@ -45,10 +46,14 @@ class Asked:
     result: Any = None
     evidence: str | None = None
     data: Mapping[str, Any] | None = None
+    batch: Batch | None = None
+    """In which it is asked; for who began that, whoever's process this is."""
 
     @property
     def name(self) -> str:
         """Who asks, as the audit trail keeps it."""
+        if self.batch is not None:
+            return self.batch.operator_name
         if self.operator is not None:
             return str(self.operator.get_username())
         try:

@@ -1,0 +1,273 @@
+"""A verb on many sagas: put down which, in an order; then a clock carries it out, in waves and at a pace.
+
+Retrying all at once after an outage is the next outage. So the first waves are small, each waits until it is known
+what came of the one before, and the batch pauses by itself when too much of it goes wrong again (as users of
+ServicePulse ask in its issue 2764). What is done to each saga is a verb like any other, through the operators' door:
+the version that was seen, an action id, a permission, a reason, an entry in the audit trail.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count
+
+from sagas.clock import database_now
+from sagas.models import Batch, BatchItem, OperatorAction, SagaQuerySet
+from sagas.orchestrator import batch_plan
+from sagas.orchestrator.asked import Asked, Invalid, NotFound, Refused
+from sagas.orchestrator.batch_plan import BATCH_PERMISSION, LARGEST, Course
+from sagas.orchestrator.operators import check_operator, check_reason, check_words
+
+#: What can be done to a batch, and what that is called where people read it.
+BATCH_VERBS: Mapping[str, str] = {
+    "pause": "Pause",
+    "resume": "Resume",
+    "release": "Wait no longer",
+    "cancel": "Cancel",
+}
+#: Verb -> what it would do to a batch.
+_SAYS: Mapping[str, str] = {
+    "pause": "No further saga has its turn. What was begun goes on.",
+    "resume": "It goes on where it stopped. What went wrong before does not count any more.",
+    "release": "It does not wait for those of this wave of which it is not known yet what came of them.",
+    "cancel": "No further saga has its turn, and it cannot be resumed. What was done stays done.",
+}
+
+
+@dataclass(frozen=True)
+class BatchAnswer:
+    """What became of what was asked."""
+
+    batch: Batch
+    verb: str
+    repeated: bool = False
+    """The action id was known: it was done then."""
+
+
+def batch_numbered(number: int) -> Batch:
+    """Return a batch. Raises NotFound."""
+    found = Batch.objects.filter(pk=number).first()
+    if found is None:
+        raise NotFound(f"There is no batch {number}.")
+    return found
+
+
+def start_batch(
+    verb: str,
+    sagas: SagaQuerySet,
+    asked: Asked,
+    course: Course,
+    *,
+    filters: Mapping[str, str],
+    seen_at: datetime | None = None,
+) -> BatchAnswer:
+    """Begin a batch on the sagas that match, the oldest first; ``filters`` says which those are, for people.
+
+    ``seen_at`` is that of the preview: whatever has moved since is left out, so that nothing is taken that it did not
+    count. Raises Forbidden, Invalid, and Refused where nothing matches, or too much. The same action id again returns
+    the batch that it began.
+    """
+    batch_plan.check(verb, asked, course)
+    check_reason(asked)
+    request = {"of": verb, "filters": dict(filters)}
+    stored = _stored("start", asked, request)
+    if stored:
+        return stored
+    found = batch_plan.applicable(verb, sagas, seen_at or batch_plan.settled_by())
+    chosen = list(found.order_by("pk").values_list("pk", "version")[: LARGEST + 1])
+    if not chosen:
+        raise Refused(batch_plan.nothing(verb))
+    if len(chosen) > LARGEST:
+        raise Refused(batch_plan.too_many(found.count()))
+    try:
+        return _begin(verb, chosen, asked, course, request)
+    except IntegrityError:
+        stored = _stored("start", asked, request)  # by another door, in this moment
+        if stored is None:
+            raise
+        return stored
+
+
+@transaction.atomic
+def _begin(
+    verb: str, chosen: list[tuple[UUID, int]], asked: Asked, course: Course, request: Mapping[str, Any]
+) -> BatchAnswer:
+    now = database_now()
+    batch = Batch.objects.create(
+        verb=verb,
+        filters=request["filters"],
+        reason=asked.reason,
+        operator=asked.operator,
+        operator_name=asked.name,
+        via=asked.via,
+        total=len(chosen),
+        waves=list(course.waves),
+        per_second=course.per_second,
+        stop_above=course.stop_above,
+        next_at=now,
+        created_at=now,
+    )
+    items = (
+        BatchItem(batch=batch, position=position, saga_id=pk, version=version)
+        for position, (pk, version) in enumerate(chosen)
+    )
+    BatchItem.objects.bulk_create(items, batch_size=1000)
+    _record(batch, "start", asked, {**request, "batch": batch.pk, "sagas": len(chosen)}, now)
+    return BatchAnswer(batch, "start")
+
+
+def act_on_batch(number: int, verb: str, asked: Asked) -> BatchAnswer:
+    """Pause a batch, resume it, end its wait for the wave that is under way, or cancel what is left of it.
+
+    Raises NotFound, Forbidden, Invalid, and Refused where it does not apply. The same action id again does nothing.
+    """
+    if verb not in BATCH_VERBS:
+        raise Invalid("verb", f"{verb!r} is not for batches; there are {', '.join(BATCH_VERBS)}")
+    check_operator(asked, BATCH_PERMISSION, "act on many sagas at once")
+    check_reason(asked)
+    check_words(asked)
+    batch_numbered(number)
+    request = {"batch": number}
+    try:
+        with transaction.atomic():
+            batch = Batch.objects.select_for_update().get(pk=number)
+            stored = _stored(verb, asked, request)
+            if stored:
+                return stored
+            _check_applies(batch, verb)
+            now = database_now()
+            _change(batch, verb, now)
+            _record(batch, verb, asked, request, now)
+            return BatchAnswer(batch, verb)
+    except IntegrityError:
+        stored = _stored(verb, asked, request)
+        if stored is None:
+            raise
+        return stored
+
+
+def preview_batch_verb(number: int, verb: str) -> str:
+    """Say what a verb would do to a batch as it is. Raises NotFound, and Refused where it does not apply."""
+    _check_applies(batch_numbered(number), verb)
+    return _SAYS[verb]
+
+
+def batch_verbs(batch: Batch) -> dict[str, str]:
+    """Return what can be done to a batch as it is, each with what it would do."""
+    return {verb: says for verb, says in _SAYS.items() if not _obstacle(batch, verb)}
+
+
+def counts(batch: Batch) -> dict[str, int]:
+    """Return how many of a batch's sagas stand how; none is 0."""
+    counted = dict(batch.items.values_list("state").annotate(n=Count("pk")).order_by())
+    return {state: counted.get(state, 0) for state, _ in BatchItem.STATES}
+
+
+def batch_document(batch: Batch) -> dict[str, Any]:
+    """Return a batch as plain JSON data, with how many of its sagas stand how."""
+    return {
+        "id": batch.pk,
+        "verb": batch.verb,
+        "state": batch.state,
+        "note": batch.note,
+        "filters": batch.filters,
+        "reason": batch.reason,
+        "operator": batch.operator_name,
+        "via": batch.via,
+        "total": batch.total,
+        "counts": counts(batch),
+        "waves": batch.waves,
+        "wave": batch.wave,
+        "per_second": batch.per_second,
+        "stop_above": batch.stop_above,
+        "created_at": batch.created_at.isoformat(),
+        "ended_at": batch.ended_at.isoformat() if batch.ended_at else None,
+        "verbs": list(batch_verbs(batch)),
+    }
+
+
+def item_document(item: BatchItem) -> dict[str, Any]:
+    """Return one saga of a batch as plain JSON data."""
+    return {
+        "position": item.position,
+        "saga": str(item.saga_id),
+        "version": item.version,
+        "state": item.state,
+        "steps": item.steps,
+        "created": str(item.created_id) if item.created_id else None,
+        "text": item.text,
+        "acted_at": item.acted_at.isoformat() if item.acted_at else None,
+    }
+
+
+def boundary(batch: Batch) -> int:
+    """Return the position before which the sagas of the waves that have begun lie."""
+    ends = list(accumulate(batch.waves))
+    return min(ends[batch.wave], batch.total) if batch.wave < len(ends) else batch.total
+
+
+def _obstacle(batch: Batch, verb: str) -> str:
+    """Say why a verb does not apply to a batch as it is; empty if it does."""
+    if batch.ended_at is not None:
+        return f"The batch is {batch.state}."
+    if verb == "pause" and batch.state == Batch.PAUSED:
+        return "The batch is paused already."
+    if verb == "resume" and batch.state != Batch.PAUSED:
+        return "The batch is not paused."
+    to_come = batch.items.filter(state=BatchItem.WAITING, position__lt=boundary(batch))
+    if verb == "release" and to_come.exists():
+        return "Not all sagas of this wave have had their turn yet."
+    return ""
+
+
+def _check_applies(batch: Batch, verb: str) -> None:
+    if obstacle := _obstacle(batch, verb):
+        raise Refused(obstacle)
+
+
+def _change(batch: Batch, verb: str, now: datetime) -> None:
+    if verb == "pause":
+        batch.state, batch.note = Batch.PAUSED, None
+    elif verb == "resume":
+        batch.counted_from = batch.items.exclude(state=BatchItem.WAITING).count()
+        batch.state, batch.note, batch.next_at = Batch.RUNNING, None, now
+    elif verb == "release" and boundary(batch) < batch.total:
+        batch.wave += 1
+    elif verb == "release":
+        batch.state, batch.note, batch.ended_at = Batch.DONE, None, now
+    else:
+        batch.state, batch.note, batch.ended_at = Batch.CANCELLED, None, now
+    batch.save()
+
+
+def _stored(verb: str, asked: Asked, request: Mapping[str, Any]) -> BatchAnswer | None:
+    if asked.action_id is None:
+        return None
+    known = OperatorAction.objects.filter(action_id=asked.action_id).select_related("batch").first()
+    if known is None:
+        return None
+    same = all(known.request.get(name) == value for name, value in request.items())
+    if known.verb != f"{verb}_batch" or known.batch is None or not same:
+        raise Invalid("action_id", "was already used, for something else")
+    return BatchAnswer(known.batch, verb, repeated=True)
+
+
+def _record(batch: Batch, verb: str, asked: Asked, request: Mapping[str, Any], now: datetime) -> None:
+    OperatorAction.objects.create(
+        action_id=asked.action_id or uuid4().hex,
+        verb=f"{verb}_batch",
+        operator=asked.operator,
+        operator_name=asked.name,
+        via=asked.via,
+        batch=batch,
+        reason=asked.reason,
+        request=request,
+        version_before=0,
+        version_after=0,
+        at=now,
+    )
