@@ -43,25 +43,25 @@ def carry_on() -> None:
     running = list(Batch.objects.filter(ended_at__isnull=True).order_by("pk").values_list("pk", flat=True))
     for pk in running:
         end = time.monotonic() + TURN / len(running)
-        goes_on = _look(pk)
-        while goes_on and time.monotonic() < end:
-            goes_on = _next(pk)
+        room = _look(pk)
+        while room > 0 and time.monotonic() < end and _next(pk):
+            room -= 1
 
 
 @transaction.atomic
-def _look(pk: int) -> bool:
-    """See what came of those that were acted on, and what follows for the batch; return whether it goes on."""
+def _look(pk: int) -> int:
+    """See what came of those that were acted on, and what follows for the batch; return how many more may begin."""
     batch = _locked(pk)
     if batch is None:
-        return False
+        return 0
     under_way = list(batch.items.filter(state=BatchItem.ACTED).order_by("position")[:MOST_UNDER_WAY])
     _judge(batch, under_way)
     _stop_if_too_many_failed(batch)
     if batch.state == Batch.RUNNING:
         _next_wave(batch)
     batch.save()
-    open_ones = sum(item.state == BatchItem.ACTED for item in under_way)
-    return batch.state == Batch.RUNNING and open_ones < MOST_UNDER_WAY
+    still = sum(item.state == BatchItem.ACTED for item in under_way)
+    return MOST_UNDER_WAY - still if batch.state == Batch.RUNNING else 0
 
 
 def _locked(pk: int) -> Batch | None:

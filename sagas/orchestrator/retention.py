@@ -19,6 +19,7 @@ from sagas.core.ids import uuid7
 from sagas.models import (
     CHILD,
     UNDO,
+    Batch,
     Callback,
     Child,
     Definition,
@@ -85,6 +86,7 @@ def prune(older_than: timedelta, batch: int, asked: Asked, keep: Keep | None = N
                 count += len(removed)
                 _record(run, asked, older_than, count)
         yield [old.id for old in removed]
+    _remove_batches(before)
     _remove_definitions()
 
 
@@ -202,6 +204,12 @@ def _record(run: str, asked: Asked, older_than: timedelta, count: int) -> None:
     OperatorAction.objects.bulk_create(
         [deed], update_conflicts=True, unique_fields=["action_id"], update_fields=["answer", "at"]
     )
+
+
+def _remove_batches(before: datetime) -> None:
+    """Remove batches that ended so long ago; what was done in them stays in the audit trail."""
+    for batch in Batch.objects.filter(ended_at__lt=before):
+        batch.delete()
 
 
 def _remove_definitions() -> None:
