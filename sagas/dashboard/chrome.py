@@ -1,9 +1,14 @@
 """What every page carries: how the processes are, and what to say if nothing can move."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sagas.health import health as look
+from sagas.models import Batch
+
+#: Batches that the banner names, at most.
+MOST_BATCHES = 5
 
 
 @dataclass(frozen=True)
@@ -15,13 +20,16 @@ class Chrome:
     """Why nothing moves; empty when all is well."""
     remedy: str
     """The command that would help; empty where none does."""
+    batches: Sequence[Batch] = ()
+    """Those that have not ended."""
 
 
 def chrome() -> Chrome:
     """Look at the processes."""
     health = look()
     banner, remedy = banner_for(health)
-    return Chrome(health, banner, remedy)
+    batches = list(Batch.objects.filter(ended_at__isnull=True).order_by("pk")[:MOST_BATCHES])
+    return Chrome(health, banner, remedy, batches)
 
 
 def banner_for(health: dict[str, Any]) -> tuple[str, str]:
@@ -35,7 +43,7 @@ def banner_for(health: dict[str, Any]) -> tuple[str, str]:
     if not health["workers_alive"]:
         return "No worker is alive: sagas are recorded, and none of them moves.", "manage.py saga worker"
     if not health["clock"]:
-        return "No clock is alive: retries, timers and deadlines wait.", "manage.py saga clock"
+        return "No clock is alive: retries, timers, deadlines and batches wait.", "manage.py saga clock"
     if health["queues_unserved"]:
         queues = ", ".join(health["queues_unserved"])
         return f"No worker serves {queues}: what is due there waits.", (

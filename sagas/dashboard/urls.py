@@ -5,6 +5,7 @@ from django.urls import path, register_converter
 from sagas.dashboard.views import (
     approvals,
     audit,
+    batches,
     overview,
     probes,
     queue,
@@ -15,7 +16,7 @@ from sagas.dashboard.views import (
     types,
     verb,
 )
-from sagas.orchestrator import QUEUE_VERBS, VERBS
+from sagas.orchestrator import BATCH_VERBS, BATCHED, QUEUE_VERBS, VERBS
 
 
 class VerbConverter:
@@ -36,7 +37,21 @@ class QueueVerbConverter(VerbConverter):
     regex = "|".join(QUEUE_VERBS)
 
 
+class BatchedConverter(VerbConverter):
+    """One of the verbs that many sagas can be acted on with."""
+
+    regex = "|".join(BATCHED)
+
+
+class BatchVerbConverter(VerbConverter):
+    """One of a batch's verbs."""
+
+    regex = "|".join(BATCH_VERBS)
+
+
 register_converter(VerbConverter, "verb")
+register_converter(BatchedConverter, "batched")
+register_converter(BatchVerbConverter, "batch_verb")
 register_converter(QueueVerbConverter, "queue_verb")
 
 urlpatterns = [
@@ -46,6 +61,10 @@ urlpatterns = [
     path("sagas/<uuid:saga_id>/", saga.saga_detail, name="saga-detail"),
     path("sagas/<uuid:saga_id>/log/", saga.saga_log, name="saga-log"),
     path("sagas/<uuid:saga_id>/<verb:verb>/", verb.saga_verb, name="saga-verb"),
+    path("batches/", batches.batch_list, name="saga-batches"),
+    path("batches/new/<batched:verb>/", batches.batch_new, name="saga-batch-new"),
+    path("batches/<int:number>/", batches.batch_detail, name="saga-batch"),
+    path("batches/<int:number>/<batch_verb:verb>/", batches.batch_verb, name="saga-batch-verb"),
     path("approvals/", approvals.approvals, name="saga-approvals"),
     path("search/", sagas.search, name="saga-search"),
     path("audit/", audit.audit, name="saga-audit"),

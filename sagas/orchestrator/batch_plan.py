@@ -182,7 +182,7 @@ def _sentences(verb: str, total: int, matching: int, course: Course) -> list[str
         return [too_many(total)]
     sizes = [size for size, end in zip(course.waves, accumulate(course.waves), strict=True) if end < total]
     does = {
-        "retry": "retries the steps that ask for a person of",
+        "retry": "retries the steps that ask for a person in",
         "compensate": "rolls back",
         "restart": "starts anew",
     }

@@ -219,9 +219,12 @@ def _obstacle(batch: Batch, verb: str) -> str:
         return "The batch is paused already."
     if verb == "resume" and batch.state != Batch.PAUSED:
         return "The batch is not paused."
-    to_come = batch.items.filter(state=BatchItem.WAITING, position__lt=boundary(batch))
-    if verb == "release" and to_come.exists():
-        return "Not all sagas of this wave have had their turn yet."
+    if verb == "release":
+        begun = batch.items.filter(position__lt=boundary(batch))
+        if begun.filter(state=BatchItem.WAITING).exists():
+            return "Not all sagas of this wave have had their turn yet."
+        if not begun.filter(state=BatchItem.ACTED).exists():
+            return "The batch waits for nothing: it is known what came of each."
     return ""
 
 

@@ -640,7 +640,7 @@ def test_the_preview_says_what_it_will_do_and_changes_nothing(held: Any, errand:
         Saga.objects.order_by("pk").values_list("pk", flat=True)[:5]
     )
     assert plan.sentences == (
-        "It retries the steps that ask for a person of 40 sagas, the oldest first: first 1, then 5, then 25, "
+        "It retries the steps that ask for a person in 40 sagas, the oldest first: first 1, then 5, then 25, "
         "then the other 9, at most 10 a second.",
         "A wave begins once it is known what came of each saga of the wave before.",
         "It pauses by itself when more than 20 % of those of which it is known went wrong again.",

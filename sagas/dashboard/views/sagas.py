@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 from sagas import orchestrator, registry
 from sagas.core.words import Attention, SagaState
 from sagas.dashboard.access import desk, page
+from sagas.dashboard.batches import offered
 from sagas.dashboard.filters import Filters
 from sagas.dashboard.paging import keyset
 from sagas.dashboard.rows import for_rows, rows
@@ -36,6 +37,7 @@ def saga_list(request: HttpRequest) -> HttpResponse:
         "waits": list(WAITS.items()),
         "attentions": [(a.value, attention_text(a)) for a in reversed(Attention)],
         "several": [(v, VERBS[v]) for v in SEVERAL if request.user.has_perm(orchestrator.permission(v))],
+        "offered": offered(filters, request.user) if found.rows else [],
         "types": sorted(registry.saga_types()),
         "live_query": request.GET.urlencode(),
         "empty": _empty(filters, searched=request.GET.get("from") == SEARCH),

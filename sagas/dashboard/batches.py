@@ -1,0 +1,190 @@
+"""Batches as the desk shows them: what was asked for, how far they are, and the form that begins one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import accumulate
+from typing import Any
+from uuid import uuid4
+
+from django.http import HttpRequest, QueryDict
+from django.utils.dateparse import parse_datetime
+
+from sagas import orchestrator
+from sagas.core.words import SagaState
+from sagas.dashboard.filters import Filters
+from sagas.models import Batch, BatchItem
+from sagas.orchestrator import (
+    BATCH_PERMISSION,
+    LONGEST_REASON,
+    VERBS,
+    Asked,
+    Course,
+    Invalid,
+    boundary,
+    permission,
+)
+
+#: How an item stands -> what it is called, and its glyph.
+ITEMS: Mapping[str, tuple[str, str]] = {
+    BatchItem.WELL: ("went well", "completed"),
+    BatchItem.FAILED: ("went wrong", "attention"),
+    BatchItem.REFUSED: ("left alone", "skipped"),
+    BatchItem.ACTED: ("under way", "pending"),
+    BatchItem.WAITING: ("to come", "started"),
+}
+#: State of a batch -> the glyph and the colour of a saga's state that stands for it.
+STATES: Mapping[str, str] = {
+    Batch.RUNNING: "pending",
+    Batch.PAUSED: "paused",
+    Batch.DONE: "completed",
+    Batch.CANCELLED: "failed",
+}
+#: How wide a batch's bar is, in units of its own.
+WIDTH = 1000
+#: State that is filtered for -> the verbs that its sagas may be in need of; any other: none.
+_OFFERED: Mapping[str, Sequence[str]] = {
+    "": ("retry", "compensate"),
+    SagaState.STARTED: ("retry", "compensate"),
+    SagaState.PENDING: ("retry", "compensate"),
+    SagaState.COMPENSATING: ("retry",),
+    SagaState.FAILED: ("restart",),
+}
+
+
+def offered(filters: Filters, user: Any) -> list[tuple[str, str]]:
+    """Return the verbs, with their labels, that all sagas of a list may be acted on with, by this user."""
+    if not filters.active or filters.problems or not user.has_perm(BATCH_PERMISSION):
+        return []
+    verbs = _OFFERED.get(filters.state, ())
+    return [(verb, VERBS[verb]) for verb in verbs if user.has_perm(permission(verb))]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a batch is asked for, as it was typed."""
+
+    filters: Filters
+    verb: str
+    reason: str
+    waves: str
+    per_second: str
+    stop_above: str
+    action_id: str
+    seen_at: datetime | None
+    operator: Any
+
+    @classmethod
+    def read(cls, request: HttpRequest, verb: str) -> "Form":
+        """Read it from what was sent, or from the link that leads here."""
+        sent, usual = request.POST, Course()
+        asked = QueryDict(sent.get("list", "")) if request.method == "POST" else request.GET
+        seen_at = sent.get("seen_at", "")
+        return cls(
+            filters=Filters.read(asked),
+            verb=verb,
+            reason=sent.get("reason", "").strip()[: LONGEST_REASON + 1],
+            waves=sent.get("waves", ", ".join(map(str, usual.waves))).strip()[:200],
+            per_second=sent.get("per_second", f"{usual.per_second:g}").strip()[:20],
+            stop_above=sent.get("stop_above", str(usual.stop_above)).strip()[:20],
+            action_id=sent.get("action_id") or uuid4().hex,
+            seen_at=parse_datetime(seen_at) if seen_at else None,
+            operator=request.user,
+        )
+
+    @property
+    def course(self) -> Course:
+        """How it is to go on. Raises Invalid for what cannot be read, or is none."""
+        waves = tuple(_number("waves", each, int) for each in self.waves.replace(",", " ").split())
+        pace = _number("per_second", self.per_second, float)
+        above = _number("stop_above", self.stop_above, int) if self.stop_above else None
+        course = Course(waves, pace, above)
+        course.check()
+        return course
+
+    @property
+    def asked(self) -> Asked:
+        """Who asks, and why."""
+        return Asked(operator=self.operator, via="desk", reason=self.reason, action_id=self.action_id)
+
+
+def _number(name: str, text: str, kind: type[Any]) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        whole = "numbers, such as 1, 5, 25" if name == "waves" else "a number"
+        raise Invalid(name, f"must be {whole}, not {text!r}") from None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The sagas of a batch that stand alike: a piece of its bar, and a link."""
+
+    state: str
+    label: str
+    glyph: str
+    count: int
+    start: int
+    """Where its piece of the bar begins, and how wide it is, of WIDTH."""
+    width: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A batch, and how far it is."""
+
+    batch: Batch
+    counts: Mapping[str, int]
+    width: int = field(default=WIDTH)
+
+    @classmethod
+    def of(cls, batch: Batch) -> "Shown":
+        """Count a batch's sagas."""
+        return cls(batch, orchestrator.counts(batch))
+
+    @property
+    def label(self) -> str:
+        """The verb, as a button says it."""
+        return VERBS[self.batch.verb]
+
+    @property
+    def glyph(self) -> str:
+        """The glyph of its state."""
+        return STATES[self.batch.state]
+
+    @property
+    def had_their_turn(self) -> int:
+        """How many sagas had their turn."""
+        return self.batch.total - self.counts[BatchItem.WAITING]
+
+    @property
+    def parts(self) -> list[Part]:
+        """The pieces of its bar, from what went well to what is to come."""
+        counted = [self.counts[state] for state in ITEMS]
+        ends = [end * WIDTH // self.batch.total for end in accumulate(counted)]
+        starts = [0, *ends[:-1]]
+        return [
+            Part(state, *ITEMS[state], count, start, end - start)
+            for state, count, start, end in zip(ITEMS, counted, starts, ends, strict=True)
+        ]
+
+    @property
+    def sentence(self) -> str:
+        """Where it stands, in a sentence."""
+        batch, under_way = self.batch, self.counts[BatchItem.ACTED]
+        if batch.state == Batch.PAUSED:
+            return batch.note or "Paused: no further saga has its turn."
+        if batch.state == Batch.DONE:
+            return (
+                "All had their turn."
+                if not under_way
+                else f"All had their turn; of {under_way} it was not waited for."
+            )
+        if batch.state == Batch.CANCELLED:
+            return f"Cancelled: {self.counts[BatchItem.WAITING]} had no turn."
+        end = boundary(batch)
+        waves = sum(each < batch.total for each in accumulate(batch.waves)) + 1
+        wave = f"Wave {min(batch.wave, waves - 1) + 1} of {waves}: " if waves > 1 else ""
+        if self.had_their_turn < end:
+            return f"{wave}{self.had_their_turn} of {end} had their turn."
+        return f"{wave}all {end} had their turn; it is not known yet what came of {under_way}."
