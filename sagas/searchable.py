@@ -9,11 +9,11 @@ import re
 from typing import Any
 
 from django.db import connections
-from django.db.models import QuerySet, TextField
+from django.db.models import TextField
 from django.db.models.expressions import RawSQL
 
 from sagas.conf import settings
-from sagas.models import Saga
+from sagas.models import Saga, SagaQuerySet
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +33,16 @@ def paths() -> tuple[str, ...]:
     return settings().SEARCHABLE
 
 
-def with_value(sagas: QuerySet[Saga], path: str, value: str) -> QuerySet[Saga]:
-    """Return the sagas that have this value, as a text, at a path of their data. Raises NotSearchable."""
+def check(path: str) -> None:
+    """Raise NotSearchable unless a path may be asked for."""
     if path not in paths():
         known = ", ".join(paths()) or "none"
         raise NotSearchable(f"is not searchable; the setting SEARCHABLE names {known}")
+
+
+def with_value(sagas: SagaQuerySet, path: str, value: str) -> SagaQuerySet:
+    """Return the sagas that have this value, as a text, at a path of their data. Raises NotSearchable."""
+    check(path)
     vendor, alias = connections[sagas.db].vendor, f"sought_{paths().index(path)}"
     whole = RawSQL(_expression(path, vendor), (), TextField())  # noqa: S611 - the path is one of ours
     begun = RawSQL(_indexed(path, vendor), (), TextField())  # noqa: S611

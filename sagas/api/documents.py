@@ -313,6 +313,115 @@ class QueuePlan(BaseModel):
     sentences: list[str]
 
 
+class BatchCounts(BaseModel):
+    """How many of a batch's sagas stand how."""
+
+    waiting: int = Field(description="For their turn.")
+    acted: int = Field(description="The verb was carried out; what comes of it is to be seen.")
+    well: int
+    failed: int = Field(description="They went wrong again.")
+    refused: int = Field(description="The verb was not carried out: they had moved on, or it did not apply.")
+
+
+class Batch(BaseModel):
+    """One verb on many sagas, in waves, and how far it is."""
+
+    id: int
+    verb: Literal["retry", "compensate", "restart"]
+    state: Literal["running", "paused", "done", "cancelled"]
+    note: str | None = Field(description="Why it is paused, if it paused itself.")
+    filters: dict[str, str] = Field(description="Which sagas were asked for.")
+    reason: str
+    operator: str
+    via: str = Field(description="desk, api or command.")
+    total: int
+    counts: BatchCounts
+    waves: list[int] = Field(description="How many sagas the first waves have; then come all others.")
+    wave: int = Field(description="The one that is under way, the first being 0.")
+    per_second: float
+    stop_above: int | None = Field(
+        description="It pauses by itself when more percent go wrong again; null: never."
+    )
+    created_at: datetime
+    ended_at: datetime | None
+    verbs: list[Literal["pause", "resume", "release", "cancel"]] = Field(
+        description="What can be done to it as it is."
+    )
+
+
+class BatchPage(BaseModel):
+    """A page of batches, the newest first."""
+
+    items: list[Batch]
+    next: int | None = Field(description="The next page's `after`; null on the last page.")
+
+
+class BatchSaga(BaseModel):
+    """One saga of a batch, and what came of it."""
+
+    position: int
+    saga: UUID
+    version: int = Field(description="As which it was seen when the batch began.")
+    state: Literal["waiting", "acted", "well", "failed", "refused"]
+    steps: list[str] = Field(description="To which it was done; empty: to the saga itself.")
+    created: UUID | None = Field(description="The saga that a restart started.")
+    text: str = Field(description="Why it was refused, or how it failed.")
+    acted_at: datetime | None
+
+
+class BatchSagaPage(BaseModel):
+    """A page of a batch's sagas, in the order of their turns."""
+
+    items: list[BatchSaga]
+    next: int | None = Field(description="The next page's `after`; null on the last page.")
+
+
+class BatchDone(BaseModel):
+    """What was done to a batch."""
+
+    verb: Literal["start", "pause", "resume", "release", "cancel"]
+    repeated: bool = Field(
+        description="The action id was known: it was done then, and the batch is as of now."
+    )
+
+
+class BatchActed(Batch):
+    """The batch right after it was begun, or a verb."""
+
+    action: BatchDone
+
+
+class Alike(BaseModel):
+    """Sagas of a batch that are alike."""
+
+    saga_type: str
+    state: SagaState
+    count: int = Field(description="Of a retry: of their steps.")
+    step: str = Field(description="Of a retry: the step that asks for a person; else empty.")
+    attention: str = Field(description="Of a retry: for what.")
+
+
+class BatchPlan(BaseModel):
+    """What a batch would do; nothing was changed."""
+
+    verb: Literal["retry", "compensate", "restart"]
+    total: int
+    matching: int = Field(description="With those that the verb is not for.")
+    possible: bool = Field(description="False: there is nothing to do, or too much for one batch.")
+    sentences: list[str]
+    alike: list[Alike]
+    first: list[UUID] = Field(description="Those that come first.")
+    seen_at: datetime = Field(description="Begin it with this, and what moves later is left out.")
+
+
+class BatchVerbPlan(BaseModel):
+    """What a verb would do to a batch; nothing was changed."""
+
+    verb: Literal["pause", "resume", "release", "cancel"]
+    batch: Batch
+    sentences: list[str]
+
+
 class Error(BaseModel):
     """What went wrong."""
 

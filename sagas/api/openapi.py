@@ -11,20 +11,32 @@ from pydantic.json_schema import models_json_schema
 
 from sagas import orchestrator, searchable
 from sagas.api import documents as d
-from sagas.api.schemas import CallbackBody, EventQuery, ListQuery, QueueBody, StartBody, VerbBody
+from sagas.api.schemas import (
+    BatchBody,
+    BatchQuery,
+    BatchSagaQuery,
+    BatchVerbBody,
+    CallbackBody,
+    EventQuery,
+    ListQuery,
+    QueueBody,
+    StartBody,
+    VerbBody,
+)
 from sagas.transports import signing
 
 _REF = "#/components/schemas/{model}"
 _MODELS = (
-    StartBody, VerbBody, QueueBody, CallbackBody, d.Saga, d.SagaPage, d.EventPage, d.Acted, d.Plan, d.TypeList,
-    d.QueueList, d.QueueActed, d.QueuePlan, d.Told, d.Problem,
+    StartBody, VerbBody, QueueBody, BatchBody, BatchVerbBody, CallbackBody, d.Saga, d.SagaPage, d.EventPage, d.Acted,
+    d.Plan, d.TypeList, d.QueueList, d.QueueActed, d.QueuePlan, d.Batch, d.BatchPage, d.BatchSagaPage, d.BatchActed,
+    d.BatchPlan, d.BatchVerbPlan, d.Told, d.Problem,
 )  # fmt: skip
 
 _MEANING = {
     "400": "Malformed: not JSON, or not a JSON object.",
     "401": "Nobody is known by this token or session.",
     "403": "You may not do this; or the session's CSRF token is missing.",
-    "404": "There is no such saga, or queue.",
+    "404": "There is no such saga, queue or batch.",
     "409": "It does not apply, or the saga has moved on: its state now, and who moved it.",
     "413": "The body is larger than 1 MiB.",
     "415": "The body is not application/json.",
@@ -33,6 +45,7 @@ _MEANING = {
 _SAGA_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
 _TEXT = {"type": "string"}
 _QUEUE = {"name": "queue", "in": "path", "required": True, "schema": _TEXT}
+_NUMBER = {"name": "number", "in": "path", "required": True, "schema": {"type": "integer"}}
 _NAMED = {"service": _TEXT, "id": _SAGA_ID["schema"], "number": {"type": "integer"}}
 _SIGNED = (signing.TIMESTAMP, signing.SIGNATURE)
 
@@ -74,7 +87,24 @@ def _paths() -> dict[str, Any]:
         f"/queues/{{queue}}/{verb}": {"post": _queue_verb(label)}
         for verb, label in orchestrator.QUEUE_VERBS.items()
     }
-    return paths
+    return paths | _batch_paths()
+
+
+def _batch_paths() -> dict[str, Any]:
+    sagas = [_NUMBER, *_parameters(BatchSagaQuery)]
+    return {
+        "/batches": {
+            "get": _read("List batches, the newest first", d.BatchPage, _parameters(BatchQuery), "422"),
+            "post": _start_batch(),
+        },
+        "/batches/{number}": {"get": _read("Read a batch", d.Batch, [_NUMBER], "404")},
+        "/batches/{number}/sagas": {
+            "get": _read("Read what came of its sagas", d.BatchSagaPage, sagas, "404", "422")
+        },
+    } | {
+        f"/batches/{{number}}/{verb}": {"post": _batch_verb(label)}
+        for verb, label in orchestrator.BATCH_VERBS.items()
+    }
 
 
 def _read(summary: str, model: type[BaseModel], parameters: list[Any], *problems: str) -> dict[str, Any]:
@@ -92,6 +122,22 @@ def _start() -> dict[str, Any]:
         "responses": {
             "201": _holding(d.Saga, "It is started."),
             "200": _holding(d.Saga, "The idempotency key had started it already."),
+            **_problems(*_MEANING.keys() - {"404"}),
+        },
+    }
+
+
+def _start_batch() -> dict[str, Any]:
+    return {
+        "summary": "Begin a batch: one verb on many sagas, in waves",
+        "requestBody": {"required": True, **_content(BatchBody)},
+        "responses": {
+            "201": _holding(d.BatchActed, "It is begun."),
+            "200": _either(
+                d.BatchActed,
+                d.BatchPlan,
+                "The action id had begun it already; with dry_run what would happen.",
+            ),
             **_problems(*_MEANING.keys() - {"404"}),
         },
     }
@@ -121,19 +167,19 @@ def _queue_verb(label: str) -> dict[str, Any]:
     return _acting(f"{label} a queue", "queue", _QUEUE, QueueBody, d.QueueActed, d.QueuePlan)
 
 
+def _batch_verb(label: str) -> dict[str, Any]:
+    return _acting(f"{label}: a batch", "batch", _NUMBER, BatchVerbBody, d.BatchActed, d.BatchVerbPlan)
+
+
 def _acting(
     label: str, what: str, named: Any, body: type[BaseModel], done: type[BaseModel], plan: type[BaseModel]
 ) -> dict[str, Any]:
-    either = {"schema": {"anyOf": [_schema(done), _schema(plan)]}}
     return {
         "summary": label,
         "parameters": [named],
         "requestBody": {"required": True, **_content(body)},
         "responses": {
-            "200": {
-                "description": f"The {what} right after it; with dry_run what would happen.",
-                "content": {"application/json": either},
-            },
+            "200": _either(done, plan, f"The {what} right after it; with dry_run what would happen."),
             **_problems(*_MEANING),
         },
     }
@@ -145,6 +191,11 @@ def _problems(*statuses: str) -> dict[str, Any]:
 
 def _holding(model: type[BaseModel], description: str) -> dict[str, Any]:
     return {"description": description, **_content(model)}
+
+
+def _either(done: type[BaseModel], plan: type[BaseModel], description: str) -> dict[str, Any]:
+    schema = {"anyOf": [_schema(done), _schema(plan)]}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def _content(model: type[BaseModel]) -> dict[str, Any]:

@@ -4,10 +4,14 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticKnownError
 
+from sagas import searchable
 from sagas.core.waits import moment
 from sagas.core.words import Attention, SagaState, Waiting
+from sagas.models import Batch, BatchItem
+from sagas.orchestrator import BATCHED, Course
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -32,18 +36,24 @@ class StartBody(_Body):
     )
 
 
-class VerbBody(_Body):
-    """Act on a saga. Which fields count depends on the verb."""
+class _Asking(_Body):
+    """What every verb takes."""
 
     reason: str = Field("", max_length=2000, description="Why; required, except with dry_run.")
+    action_id: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None, description="Made by you; the same one again gives the stored answer and does nothing."
+    )
+    dry_run: bool = Field(False, description="Say what would happen, and change nothing.")
+
+
+class VerbBody(_Asking):
+    """Act on a saga. Which fields count depends on the verb."""
+
     step: Annotated[str, Field(max_length=100)] | None = Field(
         None, description="The step's name: retry, skip, resolve, approve and reject are about one."
     )
     version: Annotated[int, Field(ge=0)] | None = Field(
         None, description="The version that you saw; 409 if the saga has moved on since."
-    )
-    action_id: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
-        None, description="Made by you; the same one again gives the stored answer and does nothing."
     )
     outcome: Literal["done", "none", "waived"] | None = Field(None, description="resolve: what became of it.")
     result: Any = Field(None, description="resolve as done: the step's result.")
@@ -51,23 +61,17 @@ class VerbBody(_Body):
         None, description="resolve: how you know."
     )
     data: dict[str, Any] | None = Field(None, description="edit: the whole of the data as it shall be.")
-    dry_run: bool = Field(False, description="Say what would happen, and change nothing.")
 
 
-class QueueBody(_Body):
+class QueueBody(_Asking):
     """Pause a queue, or resume it."""
 
-    reason: str = Field("", max_length=2000, description="Why; required, except with dry_run.")
     per_second: float | None = Field(
         None, description="resume: begin so many a second of what is due; left out: all of it at once."
     )
     pause: Annotated[int, Field(ge=0)] | None = Field(
         None, description="resume: the number of the pause that you saw; 409 if it is another by now."
     )
-    action_id: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
-        None, description="Made by you; the same one again gives the stored answer and does nothing."
-    )
-    dry_run: bool = Field(False, description="Say what would happen, and change nothing.")
 
 
 class CallbackBody(_Body):
@@ -78,14 +82,22 @@ class CallbackBody(_Body):
     reason: str = Field("", max_length=2000, description="rejected: why it had no effect.")
 
 
-class _Query(BaseModel):
-    """A query holds only texts, so they are converted."""
+def _sought(name: str) -> str:
+    """Let nothing pass under a name of its own but a path that has an index."""
+    if not name.startswith(searchable.PREFIX):
+        raise PydanticKnownError("extra_forbidden")
+    try:
+        searchable.check(name.removeprefix(searchable.PREFIX))
+    except searchable.NotSearchable as no:
+        raise ValueError(str(no)) from no
+    return name
 
-    model_config = ConfigDict(extra="forbid")
 
+class Filters(BaseModel):
+    """Which sagas: those that have all of it. A path of the data that is searchable is ``data.PATH``."""
 
-class ListQuery(_Query):
-    """Which sagas; the newest first."""
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[Annotated[str, AfterValidator(_sought)], str]
 
     state: Literal[tuple(s.value for s in SagaState)] | None = None  # type: ignore[valid-type]
     type: Annotated[str, Field(max_length=100)] | None = None
@@ -99,8 +111,78 @@ class ListQuery(_Query):
     queue: Annotated[str, Field(max_length=100)] | None = Field(
         None, description="On which something of them waits, due now or later."
     )
+
+    def named(self) -> dict[str, str]:
+        """Return what is asked for, by its name."""
+        return self.model_dump(exclude_none=True)
+
+
+class ListQuery(Filters):
+    """Which sagas; the newest first."""
+
     after: UUID | None = Field(None, description="The `next` of the page before.")
     limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+def _some(filters: Filters) -> Filters:
+    """Refuse to take nothing for everything."""
+    if not filters.named():
+        raise ValueError(
+            "must name at least one field: that every saga is meant has to be said, as by a state"
+        )
+    return filters
+
+
+class BatchBody(_Asking):
+    """Begin a batch: one verb on all sagas that match, in waves."""
+
+    verb: Literal[tuple(BATCHED)]  # type: ignore[valid-type]
+    filter: Annotated[Filters, AfterValidator(_some)] = Field(
+        description="Which sagas: the parameters of their list; at least one.",
+        examples=[{"attention": "held", "type": "OrderFulfillment"}],
+    )
+    waves: list[int] = Field(
+        list(Course.waves),
+        description="How many the first waves have; then come all others. []: all at once.",
+    )
+    per_second: float = Field(Course.per_second, description="At most so many a second.")
+    stop_above: int | None = Field(
+        Course.stop_above,
+        description="It pauses by itself when more percent of them go wrong again; null: never.",
+    )
+    seen_at: Annotated[datetime, BeforeValidator(moment)] | None = Field(
+        None, description="That of a dry run: what has moved since is left out."
+    )
+
+
+class BatchVerbBody(_Asking):
+    """Pause a batch, resume it, release its wave, or cancel it."""
+
+
+class _Query(BaseModel):
+    """A query holds only texts, so they are converted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class BatchQuery(_Query):
+    """Which batches; the newest first."""
+
+    state: Literal[tuple(state for state, _ in Batch.STATES)] | None = None  # type: ignore[valid-type]
+    after: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
+        None, description="The `next` of the page before."
+    )
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class BatchSagaQuery(_Query):
+    """Which sagas of a batch; in the order in which they have their turns."""
+
+    state: Literal[tuple(state for state, _ in BatchItem.STATES)] | None = None  # type: ignore[valid-type]
+    after: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(
+        None, description="The `next` of the page before."
+    )
+    limit: Annotated[int, Field(ge=1, le=1000)] = 200
 
 
 class EventQuery(_Query):

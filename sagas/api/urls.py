@@ -2,10 +2,11 @@
 
 from django.urls import re_path
 
-from sagas.api import callbacks, openapi, queues, saga_types, views
+from sagas.api import batches, callbacks, openapi, queues, saga_types, views
 from sagas.api.endpoint import endpoint
 
 _SAGA = r"^sagas/(?P<saga_id>[^/]+)"
+_BATCH = r"^batches/(?P<number>[0-9]{1,18})"
 #: Public, since the signature says who it is.
 _CALLBACK = r"^callbacks/(?P<service>[^/]+)/(?P<saga_id>[^/]+)/(?P<number>[0-9]{1,9})$"
 
@@ -17,6 +18,10 @@ urlpatterns = [
     re_path(
         r"^queues/(?P<queue>.+)/(?P<verb>[^/]+)/?$", endpoint(POST=queues.queue_verb), name="api-queue-verb"
     ),
+    re_path(r"^batches/?$", endpoint(GET=batches.batch_list, POST=batches.batch_start), name="api-batches"),
+    re_path(rf"{_BATCH}/?$", endpoint(GET=batches.batch_detail), name="api-batch"),
+    re_path(rf"{_BATCH}/sagas/?$", endpoint(GET=batches.batch_sagas), name="api-batch-sagas"),
+    re_path(rf"{_BATCH}/(?P<verb>[^/]+)/?$", endpoint(POST=batches.batch_verb), name="api-batch-verb"),
     re_path(r"^sagas/?$", endpoint(GET=views.saga_list, POST=views.saga_start), name="api-sagas"),
     re_path(rf"{_SAGA}/?$", endpoint(GET=views.saga_detail), name="api-saga"),
     re_path(rf"{_SAGA}/events/?$", endpoint(GET=views.saga_events), name="api-saga-events"),

@@ -3,56 +3,31 @@
 from dataclasses import asdict
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
-from sagas import orchestrator, searchable
+from sagas import orchestrator
 from sagas.api.endpoint import needs
+from sagas.api.finding import matching
 from sagas.api.problems import invalid, not_found
 from sagas.api.reading import read_body, read_query
 from sagas.api.schemas import EventQuery, ListQuery, StartBody, VerbBody
-from sagas.models import Due, Saga
-from sagas.searchable import PREFIX
+from sagas.models import Saga
 
 
 @needs("view_saga")
 def saga_list(request: HttpRequest) -> dict[str, Any]:
     """Return a page of sagas, newest first, and where the next one begins."""
-    asked = read_query(request)
-    sought = {name: asked.pop(name) for name in list(asked) if name.startswith(PREFIX)}
-    query = ListQuery.model_validate(asked)
-    sagas = _matching(query)
-    for name, value in sought.items():
-        try:
-            sagas = searchable.with_value(sagas, name.removeprefix(PREFIX), value)
-        except searchable.NotSearchable as no:
-            raise invalid(name, str(no)) from no
+    query = ListQuery.model_validate(read_query(request))
+    sagas = matching(query)
+    if query.after:
+        sagas = sagas.filter(pk__lt=query.after)
     found = list(sagas[: query.limit + 1])
     page = found[: query.limit]
     return {
         "items": orchestrator.seen_by(request.user, orchestrator.snapshots(page)),
         "next": str(page[-1].pk) if len(found) > query.limit else None,
     }
-
-
-def _matching(query: ListQuery) -> QuerySet[Saga]:
-    sagas = Saga.objects.order_by("-pk")
-    if query.after:
-        sagas = sagas.filter(pk__lt=query.after)
-    if query.attention == "any":
-        sagas = sagas.at_attention()
-    elif query.attention == "none":
-        sagas = sagas.filter(attention__isnull=True)
-    elif query.attention:
-        sagas = sagas.filter(attention=query.attention)
-    if query.waiting:
-        sagas = sagas.waiting()
-        sagas = sagas if query.waiting == "any" else sagas.filter(waiting__kind=query.waiting)
-    if query.queue:
-        sagas = sagas.filter(pk__in=Due.sagas_on(query.queue))
-    exact = {"state": query.state, "saga_type": query.type, "correlation_id": query.correlation_id}
-    return sagas.filter(**{field: value for field, value in exact.items() if value is not None})
 
 
 @needs("start_saga")

@@ -8,6 +8,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, Programmi
 from sagas import orchestrator
 from sagas.management.commands._saga import (
     acting,
+    batching,
     drilling,
     keeping,
     moving,
@@ -41,6 +42,7 @@ class Command(BaseCommand):
             reading,
             acting,
             queueing,
+            batching,
             remapping,
             drilling,
             keeping,

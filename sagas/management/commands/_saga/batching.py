@@ -1,0 +1,212 @@
+"""``saga batch list``, ``show``, ``start`` and the verbs on one: many sagas, through the orchestrator's door."""
+
+from argparse import ArgumentTypeError
+from typing import Any
+
+from sagas import orchestrator
+from sagas.management.commands._saga.arguments import count, moment, user_named, version
+from sagas.management.commands._saga.reading import add_filters, matching, named
+from sagas.management.commands._saga.speaking import Desk, bad_usage
+from sagas.models import Batch, BatchItem
+
+
+def add_subcommands(subcommands: Any) -> None:
+    """Add ``batch`` with its own subcommands."""
+    batch = subcommands.add_parser(
+        "batch", help="one verb on many sagas, in waves: begin it, look at it, stop it"
+    )
+    doing = batch.add_subparsers(title="subcommands", dest="doing", metavar="COMMAND", required=True)
+    _add_reading(doing)
+    parser = doing.add_parser("start", help="begin a batch; prints its number")
+    parser.add_argument("verb", metavar="VERB", choices=list(orchestrator.BATCHED), help="%(choices)s")
+    add_filters(parser)
+    _add_course(parser)
+    parser.add_argument(
+        "--seen-at",
+        metavar="MOMENT",
+        type=moment,
+        help="leave out what has moved since, as seen_at of a dry run",
+    )
+    _add_asking(parser)
+    parser.set_defaults(run=start)
+    for verb, label in orchestrator.BATCH_VERBS.items():
+        parser = doing.add_parser(verb, help=f"{label.lower()}; prints the batch's number")
+        parser.add_argument("number", metavar="N", type=version)
+        _add_asking(parser)
+        parser.set_defaults(run=act, verb=verb)
+
+
+def _add_reading(doing: Any) -> None:
+    parser = doing.add_parser("list", help="list batches, the newest first; prints a number a line")
+    parser.add_argument("--state", choices=[state for state, _ in Batch.STATES])
+    parser.add_argument("--after", metavar="N", type=version, help="go on after this batch")
+    parser.add_argument("--limit", type=count, default=50)
+    parser.add_argument("--json", action="store_true", help="as the API gives it")
+    parser.set_defaults(run=list_batches)
+    parser = doing.add_parser("show", help="show a batch")
+    parser.add_argument("number", metavar="N", type=version)
+    parser.add_argument("--sagas", action="store_true", help="and what came of each of its sagas")
+    parser.add_argument("--json", action="store_true", help="all that is known, for programs")
+    parser.set_defaults(run=show)
+
+
+def _add_course(parser: Any) -> None:
+    usual = orchestrator.Course
+    parser.add_argument(
+        "--waves",
+        metavar="N,N,…",
+        type=_waves,
+        default=usual.waves,
+        help=f"how many sagas the first waves have, {','.join(map(str, usual.waves))} if not said; "
+        "then come all others. none: all at once",
+    )
+    parser.add_argument(
+        "--per-second",
+        metavar="N",
+        type=float,
+        default=usual.per_second,
+        help="at most so many a second; %(default)g if not said",
+    )
+    parser.add_argument(
+        "--stop-above",
+        metavar="PERCENT",
+        type=_percent,
+        default=usual.stop_above,
+        help="pause by itself when more of them go wrong again, or never; %(default)s if not said",
+    )
+
+
+def _add_asking(parser: Any) -> None:
+    parser.add_argument("--reason", help="why; required, except with --dry-run")
+    parser.add_argument("--action-id", help="the same one again does nothing, and gives the same batch")
+    parser.add_argument("--dry-run", action="store_true", help="print what would happen")
+    parser.add_argument("--json", action="store_true", help="print the batch right after it")
+    parser.add_argument(
+        "--as", dest="operator", metavar="USER", help="act as this user, with its permissions"
+    )
+
+
+def _waves(text: str) -> tuple[int, ...]:
+    """Read the sizes of waves."""
+    try:
+        return () if text == "none" else tuple(int(size) for size in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} are no waves; write 1,5,25, or none") from None
+
+
+def _percent(text: str) -> int | None:
+    """Read a share, or that there is none."""
+    try:
+        return None if text == "never" else int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no percentage; write 20, or never") from None
+
+
+def list_batches(desk: Desk, options: dict[str, Any]) -> None:
+    """Print batches: a number a line, for people with how each stands; or a page of JSON."""
+    batches, limit = Batch.objects.order_by("-pk"), options["limit"]
+    if options["state"]:
+        batches = batches.filter(state=options["state"])
+    if options["after"] is not None:
+        batches = batches.filter(pk__lt=options["after"])
+    found = list(batches[: limit + 1])
+    page, more = found[:limit], len(found) > limit
+    if options["json"]:
+        items = [orchestrator.batch_document(batch) for batch in page]
+        desk.give_json({"items": items, "next": page[-1].pk if more else None})
+        return
+    for batch in page:
+        desk.give(_line(batch) if desk.seen else batch.pk)
+    if more:
+        desk.say(f"There are more: --after {page[-1].pk}")
+
+
+def show(desk: Desk, options: dict[str, Any]) -> None:
+    """Print a batch: as JSON for programs, or in short for people."""
+    batch = orchestrator.batch_numbered(options["number"])
+    document = orchestrator.batch_document(batch)
+    items = batch.items.order_by("position") if options["sagas"] else ()
+    if options["json"]:
+        sagas = {"sagas": [orchestrator.item_document(item) for item in items]} if options["sagas"] else {}
+        desk.give_json(document | sagas)
+        return
+    desk.give(_line(batch))
+    if batch.note:
+        desk.give(batch.note)
+    desk.give(f"wave {batch.wave + 1}, up to saga {orchestrator.boundary(batch)} of {batch.total}")
+    desk.give(", ".join(f"{number} {state}" for state, number in document["counts"].items()))
+    desk.give(f"begun {document['created_at']} by {batch.operator_name}: {batch.reason}")
+    for item in items:
+        desk.give(_item_line(item))
+
+
+def start(desk: Desk, options: dict[str, Any]) -> None:
+    """Begin a batch, or print what it would do."""
+    filters = named(options)
+    if not filters:
+        raise bad_usage("A filter is required: that every saga is meant has to be said, as by --state.")
+    asked = _asked(options)
+    course = orchestrator.Course(options["waves"], options["per_second"], options["stop_above"])
+    if options["dry_run"]:
+        _tell(desk, orchestrator.preview_batch(options["verb"], matching(filters), asked, course), options)
+        return
+    answer = orchestrator.start_batch(
+        options["verb"], matching(filters), asked, course, filters=filters, seen_at=options["seen_at"]
+    )
+    _give(desk, answer, options)
+
+
+def act(desk: Desk, options: dict[str, Any]) -> None:
+    """Act on a batch, or print what that would do."""
+    number, verb, asked = options["number"], options["verb"], _asked(options)
+    if not options["dry_run"]:
+        _give(desk, orchestrator.act_on_batch(number, verb, asked), options)
+        return
+    orchestrator.check_operator(asked, orchestrator.BATCH_PERMISSION, f"{verb} batches")
+    says = orchestrator.preview_batch_verb(number, verb)
+    desk.say(says)
+    if options["json"]:
+        batch = orchestrator.batch_document(orchestrator.batch_numbered(number))
+        desk.give_json({"batch": batch, "sentences": [says]})
+
+
+def _asked(options: dict[str, Any]) -> orchestrator.Asked:
+    if not options["dry_run"] and not (options["reason"] or "").strip():
+        raise bad_usage("--reason is required: say why, for whoever reads the audit trail.")
+    return orchestrator.Asked(
+        operator=user_named(options["operator"]),
+        via="command",
+        reason=options["reason"] or "",
+        action_id=options["action_id"],
+    )
+
+
+def _tell(desk: Desk, plan: orchestrator.BatchPlan, options: dict[str, Any]) -> None:
+    for sentence in plan.sentences:
+        desk.say(sentence)
+    for each in plan.alike:
+        asks = f": {each.step}, {each.attention}" if each.step else ""
+        desk.say(f"  {each.count:6}  {each.saga_type}, {each.state}{asks}")
+    if options["json"]:
+        desk.give_json(plan.document())
+
+
+def _give(desk: Desk, answer: orchestrator.BatchAnswer, options: dict[str, Any]) -> None:
+    batch = answer.batch
+    again = "This action id was known; then, " if answer.repeated else ""
+    did = f"{again}{answer.verb} was done"
+    desk.say(f"{did}; batch {batch.pk}, {batch.verb} of {batch.total}, is {batch.state} now.")
+    if options["json"]:
+        desk.give_json(orchestrator.batch_document(batch))
+    else:
+        desk.give(batch.pk)
+
+
+def _line(batch: Batch) -> str:
+    asked = " ".join(f"{name}={value}" for name, value in batch.filters.items())
+    return f"{batch.pk:6}  {batch.state:9}  {batch.verb:10}  {batch.total:6}  {asked}"
+
+
+def _item_line(item: BatchItem) -> str:
+    did = f"{item.created_id or ''}  {item.text}".strip()
+    return f"{item.position:6}  {item.saga_id}  {item.state:7}  {did}".rstrip()
