@@ -24,7 +24,7 @@ def batch_list(request: HttpRequest) -> dict[str, Any]:
     found = list(batches[: query.limit + 1])
     page = found[: query.limit]
     return {
-        "items": [orchestrator.batch_document(batch) for batch in page],
+        "items": orchestrator.batch_documents(page),
         "next": page[-1].pk if len(found) > query.limit else None,
     }
 
@@ -49,7 +49,7 @@ def batch_start(request: HttpRequest) -> tuple[int, dict[str, Any]]:
 @needs("view_saga")
 def batch_detail(request: HttpRequest, number: str) -> dict[str, Any]:
     """Return one batch."""
-    return orchestrator.batch_document(orchestrator.batch_numbered(int(number)))
+    return _document(orchestrator.batch_numbered(int(number)))
 
 
 @needs("view_saga")
@@ -77,9 +77,8 @@ def batch_verb(request: HttpRequest, number: str, verb: str) -> dict[str, Any]:
     body = BatchVerbBody.model_validate(read_body(request))
     asked = _asked(request, body)
     if body.dry_run:
-        orchestrator.check_operator(asked, orchestrator.BATCH_PERMISSION, f"{verb} batches")
-        says = orchestrator.preview_batch_verb(int(number), verb)
-        batch = orchestrator.batch_document(orchestrator.batch_numbered(int(number)))
+        says = orchestrator.preview_batch_verb(int(number), verb, asked)
+        batch = _document(orchestrator.batch_numbered(int(number)))
         return {"verb": verb, "batch": batch, "sentences": [says]}
     return _acted(orchestrator.act_on_batch(int(number), verb, asked))
 
@@ -92,6 +91,10 @@ def _asked(request: HttpRequest, body: BatchBody | BatchVerbBody) -> orchestrato
     return orchestrator.Asked(operator=request.user, via="api", reason=body.reason, action_id=body.action_id)
 
 
+def _document(batch: Batch) -> dict[str, Any]:
+    return orchestrator.batch_documents([batch])[0]
+
+
 def _acted(answer: orchestrator.BatchAnswer) -> dict[str, Any]:
     action = {"verb": answer.verb, "repeated": answer.repeated}
-    return {**orchestrator.batch_document(answer.batch), "action": action}
+    return {**_document(answer.batch), "action": action}

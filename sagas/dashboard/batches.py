@@ -1,6 +1,6 @@
 """Batches as the desk shows them: what was asked for, how far they are, and the form that begins one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
@@ -16,6 +16,7 @@ from sagas.dashboard.filters import Filters
 from sagas.models import Batch, BatchItem
 from sagas.orchestrator import (
     BATCH_PERMISSION,
+    BATCH_VERBS,
     LONGEST_REASON,
     VERBS,
     Asked,
@@ -138,9 +139,17 @@ class Shown:
     width: int = field(default=WIDTH)
 
     @classmethod
-    def of(cls, batch: Batch) -> "Shown":
-        """Count a batch's sagas."""
-        return cls(batch, orchestrator.counts(batch))
+    def of(cls, batches: Iterable[Batch]) -> list["Shown"]:
+        """Count the sagas of batches."""
+        listed = list(batches)
+        counted = orchestrator.counts(listed)
+        return [cls(batch, counted[batch.pk]) for batch in listed]
+
+    @property
+    def verbs(self) -> list[tuple[str, str, str]]:
+        """What can be done to it: the verb, its label, and what it would do."""
+        possible = orchestrator.batch_verbs(self.batch, self.counts)
+        return [(verb, BATCH_VERBS[verb], says) for verb, says in possible.items()]
 
     @property
     def label(self) -> str:
@@ -174,14 +183,14 @@ class Shown:
         batch, under_way = self.batch, self.counts[BatchItem.ACTED]
         if batch.state == Batch.PAUSED:
             return batch.note or "Paused: no further saga has its turn."
-        if batch.state == Batch.DONE:
-            return (
-                "All had their turn."
-                if not under_way
-                else f"All had their turn; of {under_way} it was not waited for."
+        if batch.over:
+            to_come = self.counts[BatchItem.WAITING]
+            told = (
+                f"Cancelled: {to_come} had no turn."
+                if batch.state == Batch.CANCELLED
+                else "All had their turn."
             )
-        if batch.state == Batch.CANCELLED:
-            return f"Cancelled: {self.counts[BatchItem.WAITING]} had no turn."
+            return f"{told} It is not known yet what came of {under_way}." if under_way else told
         end = boundary(batch)
         waves = sum(each < batch.total for each in accumulate(batch.waves)) + 1
         wave = f"Wave {min(batch.wave, waves - 1) + 1} of {waves}: " if waves > 1 else ""

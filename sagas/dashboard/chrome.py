@@ -21,14 +21,15 @@ class Chrome:
     remedy: str
     """The command that would help; empty where none does."""
     batches: Sequence[Batch] = ()
-    """Those that have not ended."""
+    """Those that run, or are paused."""
 
 
 def chrome() -> Chrome:
     """Look at the processes."""
     health = look()
     banner, remedy = banner_for(health)
-    batches = list(Batch.objects.filter(ended_at__isnull=True).order_by("pk")[:MOST_BATCHES])
+    open_ones = Batch.objects.filter(ended_at=None, state__in=[Batch.RUNNING, Batch.PAUSED])
+    batches = list(open_ones.order_by("pk")[:MOST_BATCHES])
     return Chrome(health, banner, remedy, batches)
 
 

@@ -39,7 +39,7 @@ _Verdict = tuple[str, str]
 
 
 def carry_on() -> None:
-    """Carry on every batch that has not ended, for a moment each."""
+    """Carry on every batch of which not all is known, for a moment each."""
     running = list(Batch.objects.filter(ended_at__isnull=True).order_by("pk").values_list("pk", flat=True))
     for pk in running:
         end = time.monotonic() + TURN / len(running)
@@ -59,13 +59,15 @@ def _look(pk: int) -> int:
     _stop_if_too_many_failed(batch)
     if batch.state == Batch.RUNNING:
         _next_wave(batch)
-    batch.save()
     still = sum(item.state == BatchItem.ACTED for item in under_way)
+    if batch.over and not still:
+        batch.ended_at = database_now()
+    batch.save()
     return MOST_UNDER_WAY - still if batch.state == Batch.RUNNING else 0
 
 
 def _locked(pk: int) -> Batch | None:
-    """Lock a batch; None if another clock has it, or it has ended."""
+    """Lock a batch; None if another clock has it, or all is known of it."""
     return Batch.objects.select_for_update(skip_locked=True).filter(pk=pk, ended_at__isnull=True).first()
 
 
@@ -77,7 +79,7 @@ def _next_wave(batch: Batch) -> None:
     if orchestrator.boundary(batch) < batch.total:
         batch.wave += 1
     else:
-        batch.state, batch.ended_at = Batch.DONE, database_now()
+        batch.state = Batch.DONE
 
 
 def _stop_if_too_many_failed(batch: Batch) -> None:
@@ -125,6 +127,8 @@ def _act(batch: Batch, item: BatchItem, now: datetime) -> None:
         action_id=f"batch-{batch.pk}-{item.position}",
         batch=batch,
     )
+    if batch.operator is None and not batch.at_shell:
+        raise Forbidden("That user is not there any more.")
     orchestrator.check_operator(asked, orchestrator.permission(batch.verb), f"{batch.verb} sagas")
     item.acted_at = now
     saga = Saga.objects.filter(pk=item.saga_id).first()
@@ -143,6 +147,10 @@ def _act(batch: Batch, item: BatchItem, now: datetime) -> None:
 
 def _act_on(saga: Saga, verb: str, item: BatchItem, asked: Asked) -> None:
     seen = orchestrator.snapshot(saga)
+    if seen["version"] != item.version:
+        item.state = BatchItem.REFUSED
+        item.text = f"The saga has moved on: it was at version {item.version}, and is at {seen['version']}."
+        return
     steps = orchestrator.steps_for(seen, verb)
     if verb in orchestrator.STEP_VERBS and not steps:
         item.state, item.text = BatchItem.REFUSED, f"No step can be acted on: {seen['why']['text']}"

@@ -23,6 +23,7 @@ class Batch(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="saga_batches"
     )
     operator_name = models.CharField(max_length=200)
+    at_shell = models.BooleanField(default=False, help_text="Begun by whoever has the shell, as no user.")
     via = models.CharField(max_length=16, help_text="desk, api or command.")
     total = models.IntegerField()
     waves = models.JSONField(
@@ -39,7 +40,9 @@ class Batch(models.Model):
     note = models.TextField(null=True, blank=True, help_text="Why it is paused, if it paused itself.")
     next_at = models.DateTimeField(help_text="When the next saga's turn is, at the earliest.")
     created_at = models.DateTimeField()
-    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it is also known what came of each that had its turn."
+    )
 
     class Meta:
         verbose_name_plural = "batches"
@@ -50,9 +53,8 @@ class Batch(models.Model):
                 name="batch_state_known",
             ),
             models.CheckConstraint(
-                condition=models.Q(state__in=["done", "cancelled"], ended_at__isnull=False)
-                | models.Q(state__in=["running", "paused"], ended_at__isnull=True),
-                name="batch_ended_at_iff_ended",
+                condition=models.Q(state__in=["done", "cancelled"]) | models.Q(ended_at__isnull=True),
+                name="batch_ended_at_only_if_over",
             ),
         ]
         indexes = [
@@ -61,6 +63,11 @@ class Batch(models.Model):
 
     def __str__(self) -> str:
         return f"batch {self.pk}"
+
+    @property
+    def over(self) -> bool:
+        """Whether no further saga has its turn, and nothing can be done to it any more."""
+        return self.state in {self.DONE, self.CANCELLED}
 
 
 class BatchItem(models.Model):

@@ -236,7 +236,8 @@ def _stored(pk: UUID, verb: str, asked: Asked) -> Answer | None:
     if known is None:
         return None
     if (known.saga_id, known.verb, known.step) != (pk, verb, asked.step):
-        what = f"saga {known.saga_id}" if known.saga_id else known.request.get("queue", "sagas")
+        what = known.request.get("queue", known.request.get("batch", "sagas"))
+        what = f"saga {known.saga_id}" if known.saga_id else what
         raise Invalid("action_id", f"was already used, to {known.verb.replace('_', ' ')} {what}")
     if "saga" not in known.answer:
         raise Invalid("action_id", f"was used elsewhere, before saga {pk} was imported")

@@ -1,6 +1,5 @@
 """What a batch would do: which sagas its verb is for, in which waves, at what pace, and when it pauses by itself."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -52,8 +51,7 @@ class Course:
             raise Invalid("waves", f"must be at most {MOST_WAVES}")
         if not all(_is_whole(size) and 0 < size <= LARGEST for size in self.waves):
             raise Invalid("waves", f"must be whole numbers from 1 to {LARGEST}")
-        pace = self.per_second
-        if isinstance(pace, bool) or not math.isfinite(pace) or not SLOWEST <= pace <= FASTEST:
+        if not _is_number(self.per_second) or not SLOWEST <= self.per_second <= FASTEST:
             raise Invalid("per_second", f"must be from {SLOWEST:g} to {FASTEST:g}")
         if self.stop_above is not None and not (_is_whole(self.stop_above) and 0 <= self.stop_above < 100):
             raise Invalid("stop_above", "must be a percentage from 0 to 99, or left out")
@@ -134,7 +132,7 @@ def settled_by() -> datetime:
 
 def applicable(verb: str, sagas: SagaQuerySet, seen_at: datetime) -> SagaQuerySet:
     """Return those that a verb is for, as their rows say; each is asked again when its turn comes."""
-    ours = sagas.filter(updated_at__lte=seen_at).exclude(origin_kind=IMPORT)
+    ours = sagas.filter(updated_at__lte=min(seen_at, settled_by())).exclude(origin_kind=IMPORT)
     if verb == "retry":
         return ours.at_attention()
     if verb == "compensate":
@@ -161,6 +159,10 @@ def sagas_counted(count: int) -> str:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or isinstance(value, float)
 
 
 def _alike(verb: str, found: SagaQuerySet) -> list[Alike]:

@@ -6,7 +6,7 @@ ServicePulse ask in its issue 2764). What is done to each saga is a verb like an
 the version that was seen, an action id, a permission, a reason, an entry in the audit trail.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
@@ -22,6 +22,9 @@ from sagas.orchestrator import batch_plan
 from sagas.orchestrator.asked import Asked, Invalid, NotFound, Refused
 from sagas.orchestrator.batch_plan import BATCH_PERMISSION, LARGEST, Course
 from sagas.orchestrator.operators import check_operator, check_reason, check_words
+
+#: State of an item -> how many of a batch's stand so.
+Counts = Mapping[str, int]
 
 #: What can be done to a batch, and what that is called where people read it.
 BATCH_VERBS: Mapping[str, str] = {
@@ -74,7 +77,7 @@ def start_batch(
     """
     batch_plan.check(verb, asked, course)
     check_reason(asked)
-    request = {"of": verb, "filters": dict(filters)}
+    request = {"of": verb, "filters": dict(filters), **_particulars(course)}
     stored = _stored("start", asked, request)
     if stored:
         return stored
@@ -104,11 +107,10 @@ def _begin(
         reason=asked.reason,
         operator=asked.operator,
         operator_name=asked.name,
+        at_shell=asked.operator is None,
         via=asked.via,
         total=len(chosen),
-        waves=list(course.waves),
-        per_second=course.per_second,
-        stop_above=course.stop_above,
+        **_particulars(course),
         next_at=now,
         created_at=now,
     )
@@ -126,11 +128,8 @@ def act_on_batch(number: int, verb: str, asked: Asked) -> BatchAnswer:
 
     Raises NotFound, Forbidden, Invalid, and Refused where it does not apply. The same action id again does nothing.
     """
-    if verb not in BATCH_VERBS:
-        raise Invalid("verb", f"{verb!r} is not for batches; there are {', '.join(BATCH_VERBS)}")
-    check_operator(asked, BATCH_PERMISSION, "act on many sagas at once")
+    _check(verb, asked)
     check_reason(asked)
-    check_words(asked)
     batch_numbered(number)
     request = {"batch": number}
     try:
@@ -139,7 +138,7 @@ def act_on_batch(number: int, verb: str, asked: Asked) -> BatchAnswer:
             stored = _stored(verb, asked, request)
             if stored:
                 return stored
-            _check_applies(batch, verb)
+            _check_applies(batch, verb, counts([batch])[number])
             now = database_now()
             _change(batch, verb, now)
             _record(batch, verb, asked, request, now)
@@ -151,25 +150,38 @@ def act_on_batch(number: int, verb: str, asked: Asked) -> BatchAnswer:
         return stored
 
 
-def preview_batch_verb(number: int, verb: str) -> str:
-    """Say what a verb would do to a batch as it is. Raises NotFound, and Refused where it does not apply."""
-    _check_applies(batch_numbered(number), verb)
+def preview_batch_verb(number: int, verb: str, asked: Asked) -> str:
+    """Say what :func:`act_on_batch` would do, and change nothing. Raises as it does."""
+    _check(verb, asked)
+    batch = batch_numbered(number)
+    _check_applies(batch, verb, counts([batch])[number])
     return _SAYS[verb]
 
 
-def batch_verbs(batch: Batch) -> dict[str, str]:
+def batch_verbs(batch: Batch, counted: Counts) -> dict[str, str]:
     """Return what can be done to a batch as it is, each with what it would do."""
-    return {verb: says for verb, says in _SAYS.items() if not _obstacle(batch, verb)}
+    return {verb: says for verb, says in _SAYS.items() if not _obstacle(batch, verb, counted)}
 
 
-def counts(batch: Batch) -> dict[str, int]:
-    """Return how many of a batch's sagas stand how; none is 0."""
-    counted = dict(batch.items.values_list("state").annotate(n=Count("pk")).order_by())
-    return {state: counted.get(state, 0) for state, _ in BatchItem.STATES}
+def counts(batches: Iterable[Batch]) -> Mapping[int, Counts]:
+    """Return how many of each batch's sagas stand how; none is 0. One query."""
+    found: dict[int, dict[str, int]] = {
+        batch.pk: {state: 0 for state, _ in BatchItem.STATES} for batch in batches
+    }
+    items = BatchItem.objects.filter(batch__in=found).order_by()
+    for number, state, many in items.values_list("batch", "state").annotate(n=Count("pk")):
+        found[number][state] = many
+    return found
 
 
-def batch_document(batch: Batch) -> dict[str, Any]:
-    """Return a batch as plain JSON data, with how many of its sagas stand how."""
+def batch_documents(batches: Iterable[Batch]) -> list[dict[str, Any]]:
+    """Return batches as plain JSON data, with how many of their sagas stand how. One query, however many they are."""
+    listed = list(batches)
+    counted = counts(listed)
+    return [_document(batch, counted[batch.pk]) for batch in listed]
+
+
+def _document(batch: Batch, counted: Counts) -> dict[str, Any]:
     return {
         "id": batch.pk,
         "verb": batch.verb,
@@ -180,14 +192,14 @@ def batch_document(batch: Batch) -> dict[str, Any]:
         "operator": batch.operator_name,
         "via": batch.via,
         "total": batch.total,
-        "counts": counts(batch),
+        "counts": counted,
         "waves": batch.waves,
         "wave": batch.wave,
         "per_second": batch.per_second,
         "stop_above": batch.stop_above,
         "created_at": batch.created_at.isoformat(),
         "ended_at": batch.ended_at.isoformat() if batch.ended_at else None,
-        "verbs": list(batch_verbs(batch)),
+        "verbs": list(batch_verbs(batch, counted)),
     }
 
 
@@ -211,41 +223,55 @@ def boundary(batch: Batch) -> int:
     return min(ends[batch.wave], batch.total) if batch.wave < len(ends) else batch.total
 
 
-def _obstacle(batch: Batch, verb: str) -> str:
+def _check(verb: str, asked: Asked) -> None:
+    if verb not in BATCH_VERBS:
+        raise Invalid("verb", f"{verb!r} is not for batches; there are {', '.join(BATCH_VERBS)}")
+    check_operator(asked, BATCH_PERMISSION, "act on many sagas at once")
+    check_words(asked)
+
+
+def _obstacle(batch: Batch, verb: str, counted: Counts) -> str:
     """Say why a verb does not apply to a batch as it is; empty if it does."""
-    if batch.ended_at is not None:
+    if batch.over:
         return f"The batch is {batch.state}."
     if verb == "pause" and batch.state == Batch.PAUSED:
         return "The batch is paused already."
     if verb == "resume" and batch.state != Batch.PAUSED:
         return "The batch is not paused."
-    if verb == "release":
-        begun = batch.items.filter(position__lt=boundary(batch))
-        if begun.filter(state=BatchItem.WAITING).exists():
-            return "Not all sagas of this wave have had their turn yet."
-        if not begun.filter(state=BatchItem.ACTED).exists():
-            return "The batch waits for nothing: it is known what came of each."
+    if verb == "release" and batch.total - counted[BatchItem.WAITING] < boundary(batch):
+        return "Not all sagas of this wave have had their turn yet."
+    if verb == "release" and not counted[BatchItem.ACTED]:
+        return "The batch waits for nothing: it is known what came of each."
     return ""
 
 
-def _check_applies(batch: Batch, verb: str) -> None:
-    if obstacle := _obstacle(batch, verb):
+def _check_applies(batch: Batch, verb: str, counted: Counts) -> None:
+    if obstacle := _obstacle(batch, verb, counted):
         raise Refused(obstacle)
 
 
 def _change(batch: Batch, verb: str, now: datetime) -> None:
+    batch.note = None
     if verb == "pause":
-        batch.state, batch.note = Batch.PAUSED, None
+        batch.state = Batch.PAUSED
     elif verb == "resume":
         batch.counted_from = batch.items.exclude(state=BatchItem.WAITING).count()
-        batch.state, batch.note, batch.next_at = Batch.RUNNING, None, now
-    elif verb == "release" and boundary(batch) < batch.total:
+        batch.state, batch.next_at = Batch.RUNNING, now
+    elif verb == "cancel":
+        batch.state = Batch.CANCELLED
+    elif boundary(batch) < batch.total:
         batch.wave += 1
-    elif verb == "release":
-        batch.state, batch.note, batch.ended_at = Batch.DONE, None, now
     else:
-        batch.state, batch.note, batch.ended_at = Batch.CANCELLED, None, now
+        batch.state = Batch.DONE
     batch.save()
+
+
+def _particulars(course: Course) -> dict[str, Any]:
+    return {
+        "waves": list(course.waves),
+        "per_second": course.per_second,
+        "stop_above": course.stop_above,
+    }
 
 
 def _stored(verb: str, asked: Asked, request: Mapping[str, Any]) -> BatchAnswer | None:

@@ -73,7 +73,7 @@ def states(batch: Batch) -> list[str]:
 
 
 def counted(batch: Batch) -> dict[str, int]:
-    return {state: n for state, n in orchestrator.counts(batch).items() if n}
+    return {state: n for state, n in orchestrator.counts([batch])[batch.pk].items() if n}
 
 
 # --- what it does
@@ -197,11 +197,12 @@ def test_what_has_moved_on_is_left_alone_and_said(
 ) -> None:
     first, second, third = held(3)
     batch = begin(asked)
+    seen = batch.items.get(saga=second).version
     orchestrator.act(second.pk, "pause", asked(step=None))
     carried_on(batch)
     assert states(batch) == ["acted", "refused", "acted"]
     text = batch.items.get(saga=second).text
-    assert text.startswith("The saga has moved on: you saw version")
+    assert text == f"The saga has moved on: it was at version {seen}, and is at {seen + 1}."
     run(pump)
     assert carried_on(batch).state == Batch.DONE
     assert counted(batch) == {"well": 2, "refused": 1}
@@ -274,7 +275,8 @@ def test_it_is_pruned_some_time_after_it_has_ended(held: Any, asked: Ask, pump: 
     old, young, running = (begin(asked, action_id=name) for name in ("old", "young", "running"))
     orchestrator.act_on_batch(old.pk, "cancel", asked())
     orchestrator.act_on_batch(young.pk, "cancel", asked())
-    Batch.objects.filter(pk=old.pk).update(ended_at=F("ended_at") - timedelta(days=40))
+    for batch, days in ((old, 40), (young, 20)):
+        Batch.objects.filter(pk=batch.pk).update(ended_at=F("created_at") - timedelta(days=days))
     Batch.objects.filter(pk=running.pk).update(created_at=F("created_at") - timedelta(days=40))
     list(orchestrator.prune(timedelta(days=30), 10, asked()))
     assert set(Batch.objects.values_list("pk", flat=True)) == {young.pk, running.pk}
@@ -410,10 +412,11 @@ def test_pausing_resuming_and_cancelling(held: Any, asked: Ask, pump: Pump) -> N
     orchestrator.act_on_batch(batch.pk, "resume", asked())
     assert states(carried_on(batch)) == ["acted", "waiting", "waiting"]
     orchestrator.act_on_batch(batch.pk, "cancel", asked())
+    assert carried_on(batch).ended_at is None
     run(pump)
     assert carried_on(batch).state == Batch.CANCELLED
     assert batch.ended_at is not None
-    assert states(batch)[1:] == ["waiting", "waiting"]
+    assert states(batch) == ["well", "waiting", "waiting"]  # what came of the one is seen all the same
     done = OperatorAction.objects.filter(saga=None).order_by("pk").values_list("verb", "batch_id")
     assert list(done) == [
         ("start_batch", batch.pk), ("pause_batch", batch.pk), ("resume_batch", batch.pk), ("cancel_batch", batch.pk)
@@ -429,7 +432,7 @@ def test_what_came_of_those_before_is_seen_while_it_is_paused(held: Any, asked: 
     assert states(batch) == ["well", "waiting"]
 
 
-def test_a_wave_is_not_waited_for_any_longer(held: Any, asked: Ask) -> None:
+def test_a_wave_is_not_waited_for_any_longer(held: Any, asked: Ask, pump: Pump) -> None:
     held(2)
     batch = begin(asked, course=Course(waves=(1,), per_second=100))
     with pytest.raises(Refused, match="Not all sagas of this wave have had their turn yet"):
@@ -438,7 +441,20 @@ def test_a_wave_is_not_waited_for_any_longer(held: Any, asked: Ask) -> None:
     orchestrator.act_on_batch(batch.pk, "release", asked())
     assert states(carried_on(batch)) == ["acted", "acted"]
     orchestrator.act_on_batch(batch.pk, "release", asked())
-    assert carried_on(batch).state == Batch.DONE
+    assert (carried_on(batch).state, batch.ended_at) == (Batch.DONE, None)
+    run(pump)
+    assert carried_on(batch).ended_at is not None
+    assert states(batch) == ["well", "well"]
+
+
+def test_what_waits_for_nothing_is_not_released(held: Any, asked: Ask, pump: Pump) -> None:
+    held(2)
+    batch = carried_on(begin(asked, course=Course(waves=(1,), per_second=100)))
+    orchestrator.act_on_batch(batch.pk, "pause", asked())
+    run(pump)
+    carried_on(batch)
+    with pytest.raises(Refused, match="The batch waits for nothing: it is known what came of each"):
+        orchestrator.act_on_batch(batch.pk, "release", asked())
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "release", "cancel"])
@@ -449,12 +465,9 @@ def test_what_has_ended_stays_so(held: Any, asked: Ask, verb: str) -> None:
     with pytest.raises(Refused, match="The batch is cancelled"):
         orchestrator.act_on_batch(batch.pk, verb, asked())
     with pytest.raises(Refused, match="The batch is cancelled"):
-        orchestrator.preview_batch_verb(batch.pk, verb)
-    assert orchestrator.batch_document(batch_again(batch))["verbs"] == []
-
-
-def batch_again(batch: Batch) -> Batch:
-    return orchestrator.batch_numbered(batch.pk)
+        orchestrator.preview_batch_verb(batch.pk, verb, asked())
+    (document,) = orchestrator.batch_documents([orchestrator.batch_numbered(batch.pk)])
+    assert document["verbs"] == []
 
 
 def test_verbs_that_do_not_apply(held: Any, asked: Ask) -> None:
@@ -490,8 +503,11 @@ def test_the_same_action_id_begins_one_batch_and_does_a_verb_once(held: Any, ask
     for verb, action_id in (("resume", "two"), ("pause", "one")):
         with pytest.raises(Invalid, match="action_id: was already used"):
             orchestrator.act_on_batch(batch.pk, verb, asked(action_id=action_id))
-    with pytest.raises(Invalid, match="action_id: was already used"):
-        begin(asked, "compensate", action_id="one")
+    for verb, course in (("compensate", AT_ONCE), ("retry", Course())):
+        with pytest.raises(Invalid, match="action_id: was already used"):
+            begin(asked, verb, course, action_id="one")
+    with pytest.raises(Invalid, match=f"was already used, to start batch {batch.pk}"):
+        orchestrator.act(Saga.objects.all()[0].pk, "pause", asked(action_id="one"))
 
 
 def test_two_doors_at_once_begin_one_batch(held: Any, asked: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -551,12 +567,13 @@ def test_it_pauses_itself_once_who_began_it_may_not_any_more(held: Any, asked: A
     assert states(batch) == ["waiting", "waiting"]
 
 
-def test_it_pauses_itself_once_who_began_it_is_gone(held: Any, asked: Ask, operator: Any) -> None:
+@pytest.mark.parametrize("via", ["desk", "api", "command"])
+def test_it_pauses_itself_once_who_began_it_is_gone(held: Any, asked: Ask, operator: Any, via: str) -> None:
     held(1)
-    batch = begin(asked)
+    batch = begin(asked, via=via)
     operator.delete()
     assert carried_on(batch).state == Batch.PAUSED
-    assert batch.note == "olga may not do it any more: Nobody is logged in."
+    assert batch.note == "olga may not do it any more: That user is not there any more."
 
 
 def test_who_began_it_at_a_shell_is_named_whoever_runs_the_clock(
@@ -581,6 +598,8 @@ def test_who_began_it_at_a_shell_is_named_whoever_runs_the_clock(
         (Course(per_second=101), "per_second: must be"),
         (Course(per_second=float("nan")), "per_second: must be"),
         (Course(per_second=True), "per_second: must be"),
+        (Course(per_second=10**400), "per_second: must be"),
+        (Course(per_second="x"), "per_second: must be"),  # type: ignore[arg-type]
         (Course(stop_above=100), "stop_above: must be a percentage from 0 to 99, or left out"),
         (Course(stop_above=-1), "stop_above: must be"),
         (Course(stop_above=2.5), "stop_above: must be"),  # type: ignore[arg-type]
@@ -682,7 +701,12 @@ def test_what_moves_in_this_moment_is_not_taken(
 def test_what_is_said_of_each_verb(held: Any, asked: Ask) -> None:
     held(1)
     batch = begin(asked)
-    assert list(orchestrator.batch_verbs(batch)) == ["pause", "cancel"]
-    assert "What was begun goes on" in orchestrator.preview_batch_verb(batch.pk, "pause")
+    assert verbs(batch) == ["pause", "cancel"]
+    assert "What was begun goes on" in orchestrator.preview_batch_verb(batch.pk, "pause", asked())
     carried_on(batch)
-    assert list(orchestrator.batch_verbs(batch)) == ["pause", "release", "cancel"]
+    assert verbs(batch) == ["pause", "release", "cancel"]
+
+
+def verbs(batch: Batch) -> list[str]:
+    (document,) = orchestrator.batch_documents([batch])
+    return list(document["verbs"])

@@ -96,6 +96,11 @@ def api(operator: Any) -> Api:
     return Api(operator)
 
 
+def document() -> Any:
+    """Return the only batch as it is told of."""
+    return orchestrator.batch_documents([Batch.objects.get()])[0]
+
+
 def user_with(*permissions: str) -> Any:
     """Return a user who has these permissions only."""
     otto = get_user_model().objects.create_user("otto" + "-".join(permissions))
@@ -376,7 +381,7 @@ def test_the_sagas_of_a_batch_are_found_by_what_came_of_them(api: Api, three: li
         Batch.objects.update(next_at=timezone.now() - timedelta(minutes=1))
         engine.carry_on()
     (refused,) = api.sagas(number, state="refused")
-    assert (refused["saga"], "No step can be acted on" in refused["text"]) == (three[1], True)
+    assert (refused["saga"], "The saga has moved on" in refused["text"]) == (three[1], True)
     assert [item["saga"] for item in api.sagas(number, state="acted")] == [three[0], three[2]]
     assert api.sagas(number, state="waiting") == []
 
@@ -420,7 +425,7 @@ def test_there_is_no_such_batch(api: Api, number: str) -> None:
 # --- the API: acting on one
 
 
-def test_a_program_pauses_resumes_and_cancels(api: Api, three: list[str]) -> None:
+def test_a_program_pauses_resumes_and_cancels(api: Api, three: list[str], asked: Any) -> None:
     number = api.begin()["id"]
     for verb, state in (("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")):
         before = api.get(f"/{number}").json()
@@ -428,7 +433,7 @@ def test_a_program_pauses_resumes_and_cancels(api: Api, three: list[str]) -> Non
         assert plan == {
             "verb": verb,
             "batch": before,
-            "sentences": [orchestrator.preview_batch_verb(number, verb)],
+            "sentences": [orchestrator.preview_batch_verb(number, verb, asked())],
         }
         assert api.get(f"/{number}").json() == before
         done = told(api.post(f"/{number}/{verb}", reason="because"), 200, documents.BatchActed)
@@ -559,7 +564,7 @@ def test_the_command_line_begins_a_batch_and_sees_it_through(
     assert f"start was done; batch {number}, retry of 3, is running now." in done.err
     action = OperatorAction.objects.get()
     assert (action.via, action.operator, action.reason) == ("command", None, "restocked")
-    assert run("batch", "show", number, "--json").json == orchestrator.batch_document(Batch.objects.get())
+    assert run("batch", "show", number, "--json").json == document()
     carried_on(pump)
     shown = run("batch", "show", number).out
     for words in ("done", "retry", "attention=any", "wave 2, up to saga 3 of 3", "3 well", "restocked"):
@@ -604,7 +609,7 @@ def test_a_dry_run_on_the_command_line_changes_nothing(run: Run, three: list[str
     words = ("batch", "start", "retry", "--attention", "any", "--waves", "1", "--dry-run")
     told = run(*words)
     assert (told.code, told.out) == (0, "")
-    assert "It retries the steps that ask for a person of 3 sagas" in told.err
+    assert "It retries the steps that ask for a person in 3 sagas" in told.err
     assert "3  Errand, pending: fetch, held" in told.err
     assert run(*words, "--json").json["first"] == three
     assert not Batch.objects.exists()
@@ -637,14 +642,14 @@ def test_a_batch_takes_what_the_command_line_lists(
     assert {several[str(item.saga_id)] for item in BatchItem.objects.all()} == found
 
 
-def test_the_command_line_acts_on_a_batch(run: Run, three: list[str]) -> None:
+def test_the_command_line_acts_on_a_batch(run: Run, three: list[str], asked: Any) -> None:
     number = begun(run)
     for verb, state in (("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")):
-        says = orchestrator.preview_batch_verb(number, verb)
+        says = orchestrator.preview_batch_verb(number, verb, asked())
         dry = run("batch", verb, number, "--dry-run")
         assert (dry.code, dry.out, says in dry.err) == (0, "", True)
         told = run("batch", verb, number, "--dry-run", "--json").json
-        assert told == {"batch": orchestrator.batch_document(Batch.objects.get()), "sentences": [says]}
+        assert told == {"batch": document(), "sentences": [says]}
         assert Batch.objects.get().state != state
         words = ("batch", verb, number, "--reason", "because", "--action-id", verb)
         done = run(*words)
@@ -653,7 +658,7 @@ def test_the_command_line_acts_on_a_batch(run: Run, three: list[str]) -> None:
         assert f"{verb} was done; batch {number}, retry of 3, is {state} now." in done.err
         again = run(*words, "--json")
         assert "This action id was known; then, " in again.err
-        assert again.json == orchestrator.batch_document(Batch.objects.get())
+        assert again.json == document()
     assert OperatorAction.objects.count() == 4
 
 

@@ -37,9 +37,7 @@ VIA = "desk"
 def batch_list(request: HttpRequest) -> HttpResponse:
     """Show the batches, newest first."""
     found = keyset(Batch.objects.all(), request.GET, {})
-    return page(
-        request, "sagas/batch_list.html", {"page": found, "batches": [Shown.of(b) for b in found.rows]}
-    )
+    return page(request, "sagas/batch_list.html", {"page": found, "batches": Shown.of(found.rows)})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -110,13 +108,12 @@ def batch_detail(request: HttpRequest, number: int) -> HttpResponse:
     sagas = Saga.objects.defer("data").in_bulk({item.saga_id for item in rows})
     more = {"state": state, "after": rows[-1].position} if len(found) > SIZE else None
     context = {
-        "shown": Shown.of(batch),
-        "verbs": [(v, BATCH_VERBS[v], says) for v, says in orchestrator.batch_verbs(batch).items()],
+        "shown": Shown.of([batch])[0],
         "lacks": "" if request.user.has_perm(BATCH_PERMISSION) else BATCH_PERMISSION,
         "rows": [(item, sagas.get(item.saga_id), *ITEMS[item.state]) for item in rows],
         "state": state if state in ITEMS else "",
         "older": f"?{urlencode(more)}" if more else "",
-        "which": f"{reverse('saga-list')}?{urlencode(batch.filters)}",
+        "which": f"{reverse('saga-list')}?{urlencode(batch.filters)}" if batch.via == VIA else "",
     }
     return page(request, "sagas/batch.html", context)
 
@@ -141,7 +138,7 @@ def batch_verb(request: HttpRequest, number: int, verb: str) -> HttpResponse:
         refused, status = str(no), 409
     context = {"batch": batch, "verb": verb, "label": BATCH_VERBS[verb], "asked": asked, "problem": problem}
     try:
-        says = "" if refused else orchestrator.preview_batch_verb(number, verb)
+        says = "" if refused else orchestrator.preview_batch_verb(number, verb, asked)
     except Refused as no:
         says, refused, status = "", str(no), 409
     return page(

@@ -112,7 +112,7 @@ def list_batches(desk: Desk, options: dict[str, Any]) -> None:
     found = list(batches[: limit + 1])
     page, more = found[:limit], len(found) > limit
     if options["json"]:
-        items = [orchestrator.batch_document(batch) for batch in page]
+        items = orchestrator.batch_documents(page)
         desk.give_json({"items": items, "next": page[-1].pk if more else None})
         return
     for batch in page:
@@ -124,7 +124,7 @@ def list_batches(desk: Desk, options: dict[str, Any]) -> None:
 def show(desk: Desk, options: dict[str, Any]) -> None:
     """Print a batch: as JSON for programs, or in short for people."""
     batch = orchestrator.batch_numbered(options["number"])
-    document = orchestrator.batch_document(batch)
+    (document,) = orchestrator.batch_documents([batch])
     items = batch.items.order_by("position") if options["sagas"] else ()
     if options["json"]:
         sagas = {"sagas": [orchestrator.item_document(item) for item in items]} if options["sagas"] else {}
@@ -162,11 +162,10 @@ def act(desk: Desk, options: dict[str, Any]) -> None:
     if not options["dry_run"]:
         _give(desk, orchestrator.act_on_batch(number, verb, asked), options)
         return
-    orchestrator.check_operator(asked, orchestrator.BATCH_PERMISSION, f"{verb} batches")
-    says = orchestrator.preview_batch_verb(number, verb)
+    says = orchestrator.preview_batch_verb(number, verb, asked)
     desk.say(says)
     if options["json"]:
-        batch = orchestrator.batch_document(orchestrator.batch_numbered(number))
+        (batch,) = orchestrator.batch_documents([orchestrator.batch_numbered(number)])
         desk.give_json({"batch": batch, "sentences": [says]})
 
 
@@ -197,7 +196,7 @@ def _give(desk: Desk, answer: orchestrator.BatchAnswer, options: dict[str, Any])
     did = f"{again}{answer.verb} was done"
     desk.say(f"{did}; batch {batch.pk}, {batch.verb} of {batch.total}, is {batch.state} now.")
     if options["json"]:
-        desk.give_json(orchestrator.batch_document(batch))
+        desk.give_json(orchestrator.batch_documents([batch])[0])
     else:
         desk.give(batch.pk)
 
