@@ -111,6 +111,28 @@ class PausedQueueAdmin(ReadOnlyAdmin):
     saga_field = None
 
 
+@admin.register(models.Batch)
+class BatchAdmin(ReadOnlyAdmin):
+    """Batches, the latest first; the desk's pages of batches pause, resume and cancel them."""
+
+    list_display = ("__str__", "verb", "state", "total", "operator_name", "via", "reason", "created_at")
+    list_filter = ("state", "verb", "via", "created_at")
+    search_fields = ("operator_name", "reason")
+    ordering = ("-id",)
+    saga_field = None
+
+
+@admin.register(models.BatchItem)
+class BatchItemAdmin(ReadOnlyAdmin):
+    """What came of each saga of a batch, the latest batch first."""
+
+    list_display = ("batch", "position", "saga_link", "state", "steps", "text", "acted_at")
+    list_filter = ("state",)
+    search_fields = ("batch__id__exact",)
+    search_help_text = "A batch's number, or the beginning of a saga's id"
+    ordering = ("-batch", "position")
+
+
 @admin.register(models.Token)
 class TokenAdmin(ReadOnlyAdmin):
     """Bearer tokens. ``manage.py saga token USER`` makes one; deleting it here takes it back."""

@@ -8,11 +8,10 @@ from typing import Any
 from uuid import uuid4
 
 from django.http import HttpRequest, QueryDict
-from django.utils.dateparse import parse_datetime
 
 from sagas import orchestrator
 from sagas.core.words import SagaState
-from sagas.dashboard.filters import Filters
+from sagas.dashboard.filters import Filters, moment_of
 from sagas.models import Batch, BatchItem
 from sagas.orchestrator import (
     BATCH_PERMISSION,
@@ -80,7 +79,6 @@ class Form:
         """Read it from what was sent, or from the link that leads here."""
         sent, usual = request.POST, Course()
         asked = QueryDict(sent.get("list", "")) if request.method == "POST" else request.GET
-        seen_at = sent.get("seen_at", "")
         return cls(
             filters=Filters.read(asked),
             verb=verb,
@@ -89,7 +87,7 @@ class Form:
             per_second=sent.get("per_second", f"{usual.per_second:g}").strip()[:20],
             stop_above=sent.get("stop_above", str(usual.stop_above)).strip()[:20],
             action_id=sent.get("action_id") or uuid4().hex,
-            seen_at=parse_datetime(seen_at) if seen_at else None,
+            seen_at=moment_of(sent.get("seen_at", "")),
             operator=request.user,
         )
 

@@ -82,6 +82,24 @@ def pause_a_queue_and_resume_it_slowly(stage: Stage) -> None:
     stage.rest()
 
 
+@path(HELD)
+def retry_many(stage: Stage) -> None:
+    stage.start_batch("retry")
+    stage.carry_on_batches()
+    stage.rest()
+
+
+@path(HELD)
+def pause_many_and_go_on(stage: Stage) -> None:
+    with seams.unseen():
+        stage.start_batch("compensate")
+    stage.act_on_batches("pause")
+    stage.carry_on_batches()
+    stage.act_on_batches("resume")
+    stage.carry_on_batches()
+    stage.rest()
+
+
 @path(started(**says(pay_do=("reject", 9))))
 def restart(stage: Stage) -> None:
     stage.act("restart")

@@ -26,6 +26,8 @@ from sagas.engine import Pump, Resident, claims, pauses, pump
 from sagas.fuse import Fuse
 from sagas.live import channel
 from sagas.models import (
+    Batch,
+    BatchItem,
     Callback,
     Child,
     Definition,
@@ -39,7 +41,7 @@ from sagas.models import (
     Schedule,
     Step,
 )
-from sagas.orchestrator import Asked, pins
+from sagas.orchestrator import Asked, batch_plan, pins
 from sagas.orchestrator.company import Company
 from sagas.soon import Soon
 from tests.crashpoints import seams, shop
@@ -166,6 +168,22 @@ class Stage:
         answer = orchestrator.act_on_queue(queue, verb, asked, **more)
         self.hears(("queue", verb, queue), json.loads(json.dumps(answer.queue)))
 
+    def start_batch(self, verb: str) -> None:
+        """Begin a batch on every saga there is, with an action id: whoever asks again hears the same."""
+        operator = get_user_model().objects.get(username="crash")
+        asked = Asked(operator=operator, via="desk", reason="because", action_id=f"id-batch-{verb}")
+        course = orchestrator.Course(waves=(1,), per_second=100)
+        with patch.object(batch_plan, "SETTLED", timedelta(0)):
+            answer = orchestrator.start_batch(verb, Saga.objects.all(), asked, course, filters={})
+        self.hears(("batch", verb), answer.batch.pk)
+
+    def act_on_batches(self, verb: str) -> None:
+        """Do something to every batch, with an action id: whoever asks again hears the same."""
+        operator = get_user_model().objects.get(username="crash")
+        asked = Asked(operator=operator, via="desk", reason="because", action_id=f"id-batch-{verb}")
+        for number in Batch.objects.values_list("pk", flat=True):
+            self.hears(("batch", verb, number), orchestrator.act_on_batch(number, verb, asked).batch.pk)
+
     def remap(self, names: Mapping[str, str]) -> None:
         """Have commands called by their new names; who is asked again has nothing left to do."""
         operator = get_user_model().objects.get(username="crash")
@@ -190,6 +208,19 @@ class Stage:
             self.time_passes()
             self.clock.tick()
         raise AssertionError(f"it does not come to rest: {list(Due.objects.values())}")
+
+    def carry_on_batches(self) -> None:
+        """Be a clock, and a worker, until it is known of all batches what came of them."""
+        for _ in range(60):
+            self.clock.tick()
+            self.serve()
+            with seams.aside():
+                if not Batch.objects.filter(
+                    ended_at=None, state__in=["running", "done", "cancelled"]
+                ).exists():
+                    return
+                Batch.objects.update(next_at=Now())
+        raise AssertionError(f"they do not end: {list(Batch.objects.values())}")
 
     def others_rest(self) -> None:
         """Have other processes do the rest, which do not die: this one was a web process."""
@@ -278,6 +309,8 @@ TABLES = (
     Event,
     Step,
     OperatorAction,
+    BatchItem,
+    Batch,
     PausedQueue,
     LateReply,
     Saga,

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 LIST = "/admin/sagas/saga/"
 RECORDS = (
     models.Step, models.Event, models.Due, models.LateReply, models.OperatorAction, models.Definition, models.Process,
-    models.Token,
+    models.Token, models.Batch, models.BatchItem,
 )  # fmt: skip
 
 
@@ -96,6 +96,8 @@ def _one_of_each(saga: Saga, operator: Any) -> None:
     Token.issue(operator)
     at = saga.updated_at
     Process.objects.create(name="w", kind="worker", host="h", pid=1, started_at=at, seen_at=at)
+    batch = models.Batch.objects.create(verb="retry", total=1, per_second=1, next_at=at, created_at=at)
+    models.BatchItem.objects.create(batch=batch, position=0, saga=saga, version=saga.version)
     assert all(model.objects.exists() for model in RECORDS)
 
 
@@ -354,7 +356,7 @@ def test_what_was_done_is_told_though_a_saga_moves_on_before_all_of_it_is(desk: 
         orchestrator.step_completed(pk, "fetch")
         return answer
 
-    with mock.patch.object(orchestrator, "act", and_then_a_worker_is_quick):
+    with mock.patch("sagas.orchestrator.each.act", and_then_a_worker_is_quick):
         body = {**fields(asked), f"step-{torn.pk}": ["fetch", "pay"], "reason": "x"}
         told = said(desk.post(LIST, body, follow=True))
     assert "retry of fetch was done. Then: " in told

@@ -1,5 +1,6 @@
 """What monitoring asks: is the process up, can sagas move, and the figures for Prometheus."""
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import wraps
 from typing import Any
@@ -16,7 +17,7 @@ from sagas.core.words import SagaState
 from sagas.dashboard.access import SEE, View
 from sagas.dashboard.overview import counts
 from sagas.health import health as look
-from sagas.models import Due, Saga, Token
+from sagas.models import Batch, Due, Saga, Token
 from sagas.undelivered import undelivered
 
 
@@ -106,6 +107,12 @@ def _lines() -> Iterator[str]:
         "sagadesk_queue_paused",
         "1 for each queue that an operator has paused.",
         {_label("queue", pause.queue): 1 for pause in health["queues_paused"]},
+    )
+    going = Batch.objects.filter(ended_at=None, state__in=[Batch.RUNNING, Batch.PAUSED])
+    yield from _gauge(
+        "sagadesk_batches",
+        "Batches that run, and that are paused.",
+        {_label("state", state): n for state, n in Counter(going.values_list("state", flat=True)).items()},
     )
     yield from _gauge(
         "sagadesk_undelivered",
