@@ -13,6 +13,7 @@ from typing import Any
 from bench.nemesis import wire
 from bench.nemesis.api import Api, Unanswered
 from bench.nemesis.checker.books import CARRIER, SHOP
+from bench.nemesis.foreman import Foreman
 from bench.nemesis.journal import Journal
 from bench.nemesis.keeper import Keeper
 from bench.nemesis.plan import STORM, Plan
@@ -206,10 +207,11 @@ def find_out(plan: Plan, step: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def main() -> None:
-    """Run the bots, and the keeper of the queues, until the storm is over."""
+    """Run the bots, the keeper of the queues and the foreman until the storm is over."""
     plan = Plan.load(sys.argv[1])
     journal = Journal(plan.path / "bots.jsonl")
-    operators = [*(Bot(plan, journal, n) for n in range(BOTS)), Keeper(plan, journal)]
+    bots = [Bot(plan, journal, n) for n in range(BOTS)]
+    operators = [*bots, Keeper(plan, journal), Foreman(plan, journal)]
     threads = [threading.Thread(target=operator.run) for operator in operators]
     for thread in threads:
         thread.start()

@@ -70,6 +70,8 @@ def _doses(facts: Facts) -> list[dict[str, Any]]:
     )
     queues = sum(1 for e in facts.bots if e["what"] == "queue" and e["verb"] == "pause")
     rows.append({"id": "F14", "kind": "a participant's queue paused, and resumed", "dose": queues})
+    many = sum(1 for item in facts.items if item["state"] not in ("waiting", "refused"))
+    rows.append({"id": "F14", "kind": "sagas that were acted on in batches", "dose": many})
     rows += [
         {"id": "F15", "kind": f"hostile socket: {kind}", "dose": dose} for kind, dose in sorted(users.items())
     ]

@@ -84,10 +84,13 @@ class Facts:
         self.folder = Path(folder)
         self.of_queues: dict[str, Row] = {}
         """What was done to queues, by its action id."""
+        self.of_batches: dict[str, Row] = {}
+        """The same of batches."""
         self.sagas = self._sagas()
         self.late = self._rows("sagas_latereply")
         self.due = self._rows("sagas_due")
         self.points = self._rows("chaos_points")
+        self.items = self._rows("sagas_batchitem")
         books = sqlite3.connect(self.folder / "ledger.sqlite3")
         books.row_factory = sqlite3.Row
         self.calls, effects, replies, faults = (
@@ -150,6 +153,8 @@ class Facts:
                 found[action["saga_id"]].actions.append(action)
             elif action["verb"].endswith("_queue"):
                 self.of_queues[action["action_id"]] = action
+            elif action["verb"].endswith("_batch"):
+                self.of_batches[action["action_id"]] = action
         return found
 
     def _rows(self, table: str, order: str = "id") -> list[Row]:

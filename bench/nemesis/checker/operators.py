@@ -40,8 +40,30 @@ def actions(facts: Facts, verdict: Verdict) -> None:
             verdict.expect(
                 there == (entry["status"] == 200), "a queue's pause is not as it was told", **entry
             )
+    _of_batches(facts, verdict)
     statuses = Counter(entry["status"] for given in answers.values() for entry in given)
     verdict.figures = {"commands": sum(statuses.values()), **{str(k): v for k, v in sorted(statuses.items())}}
+
+
+def _of_batches(facts: Facts, verdict: Verdict) -> None:
+    """What a batch says that it did to a saga, stands in the audit trail, and nothing else does."""
+    for entry in facts.bots:
+        if entry["what"] == "batch":
+            there = entry["action"] in facts.of_batches
+            verdict.expect(there == (entry["status"] in (200, 201)), "a batch is not as it was told", **entry)
+    done = {
+        (action["batch_id"], saga.id)
+        for saga in facts.sagas.values()
+        for action in saga.actions
+        if action["batch_id"] is not None
+    }
+    told = {
+        (item["batch_id"], str(item["saga_id"]))
+        for item in facts.items
+        if item["state"] not in ("waiting", "refused") and str(item["saga_id"]) in facts.sagas
+    }
+    for number, saga_id in done ^ told:
+        verdict.expect(False, "a batch did what it does not say, or the reverse", batch=number, saga=saga_id)
 
 
 @invariant("I14", "all that was accepted and seen has one order, the versions'")
