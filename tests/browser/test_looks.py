@@ -1,5 +1,6 @@
 """Every page on every screen: nothing sticks out, nothing is said by colour alone, the keyboard sees where it is."""
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -23,10 +24,14 @@ SCENARIOS = ("happy", "address_not_served", "refund_fails_forever", "hold_for_op
 @pytest.fixture(scope="module")
 def paths(desk: Desk) -> Iterator[list[str]]:
     """Every page there is, each with something to show."""
-    sagas = [desk.order(scenario)[0] for scenario in SCENARIOS]
-    stuck, held = sagas[2:]
-    until(lambda: all(desk.shown(saga)["attention"] for saga in (stuck, held)), within=60)
+    sagas = [desk.order(scenario)[0] for scenario in (*SCENARIOS, "hold_for_operator")]
+    stuck, held, other = sagas[2:]
+    until(lambda: all(desk.shown(saga)["attention"] for saga in (stuck, held, other)), within=60)
     desk.manage("saga", "queue", "pause", "billing", "--reason", "its provider is down " * 20)
+    begin = ("saga", "batch", "start", "retry", "--correlation-id", desk.shown(other)["correlation_id"])
+    until(lambda: desk.manage(*begin, "--dry-run", "--json").count('"possible": true'))
+    batch = desk.manage(*begin, "--reason", "its provider is back " * 20).strip()
+    until(lambda: json.loads(desk.manage("saga", "batch", "show", batch, "--json"))["state"] == "paused")
     yield [
         *(
             "/",
@@ -40,10 +45,13 @@ def paths(desk: Desk) -> Iterator[list[str]]:
         ),
         *("/types/", "/types/OrderFulfillment/", "/queues/", "/password/", "/nothing-here/"),
         *("/queues/payment/pause/", "/queues/payment/resume/", "/queues/billing/resume/?per_second=5"),
-        *(f"/sagas/{saga}/" for saga in sagas),
+        *("/batches/", f"/batches/{batch}/", f"/batches/{batch}/cancel/"),
+        "/batches/new/retry/?attention=any&type=OrderFulfillment",
+        *(f"/sagas/{saga}/" for saga in sagas[:4]),
         *(f"/sagas/{held}/{verb}/?step=process_payment" for verb in ("retry", "resolve", "edit", "resume")),
     ]
     desk.manage("saga", "queue", "resume", "billing", "--reason", "it is back")
+    desk.manage("saga", "batch", "cancel", batch, "--reason", "it is not")
 
 
 def test_no_page_scrolls_sideways_on_any_screen(page: Page, paths: list[str]) -> None:

@@ -3,8 +3,10 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from tests.browser.desk import OPERATORS, Desk
@@ -365,6 +367,45 @@ def test_what_is_ticked_stays_ticked_while_it_moves_and_is_retried_together(desk
     expect(page.locator("h1")).to_contain_text("1 of 1 done")
     page.get_by_role("link", name="Back to the list").click()
     expect(page).to_have_url(re.compile(r"type=OrderFulfillment&attention=held$"))
+
+
+def test_many_are_retried_until_too_many_go_wrong_again_and_are_then_rolled_back(
+    desk: Desk, page: Page
+) -> None:
+    begun = timezone.now().isoformat()
+    sagas = [stuck(desk) for _ in range(3)]
+    those = f"/sagas/?attention=held&type=OrderFulfillment&since={quote(begun)}"
+
+    def all_are_there() -> bool:  # what has moved in this very second is not taken
+        page.get_by_role("button", name="Look again").click()
+        return page.locator("h1").inner_text().endswith("3 sagas")
+
+    page.goto(those)
+    page.get_by_role("link", name="Retry all…").click()
+    page.get_by_label("First waves").fill("1, 1")
+    until(all_are_there)
+    expect(page.get_by_text("first 1, then 1, then the other 1, at most 10 a second")).to_be_visible()
+    page.get_by_text("What it will do to the first 3, one by one").click()
+    expect(page.locator(".each li").first).to_contain_text("PaymentService.ProcessPayment is called")
+    page.get_by_label("Why?").fill("the bank is back")
+    page.get_by_role("button", name="Retry 3 sagas").click()
+    where = page.locator(".batch__where")
+    expect(where).to_contain_text("1 of 1 went wrong again, which is more than 20 %.")  # and nobody reloads
+    expect(page.get_by_role("row").nth(1)).to_contain_text("process_payment: held: card declined")
+    expect(page.locator(".banner--paused")).to_contain_text("retry of 3 sagas for operator, is paused")
+    page.get_by_role("link", name="Cancel…").click()
+    page.get_by_label("Why?").fill("the cards are stolen")
+    page.get_by_role("button", name="Cancel").click()
+    expect(where).to_contain_text("Cancelled: 2 had no turn.")
+
+    page.goto(those)
+    page.get_by_role("link", name="Roll back all…").click()
+    until(all_are_there)
+    page.get_by_label("Why?").fill("the cards are stolen")
+    page.get_by_role("button", name="Roll back 3 sagas").click()
+    expect(page.locator(".page-head .chip")).to_contain_text("done")
+    expect(page.locator(".batch__part--well").first).to_contain_text("3 went well")
+    assert {desk.shown(saga)["state"] for saga in sagas} == {"failed"}
 
 
 def test_several_are_rolled_back_without_javascript(desk: Desk, browse: Callable[..., Page]) -> None:

@@ -1,7 +1,9 @@
 """Bugs of the engine: claims, leases, time-outs."""
 
+from inspect import unwrap
+
 from tests.bugs.bug import POSTGRES, bug
-from tests.bugs.planting import reword, rewrite
+from tests.bugs.planting import replace, reword, rewrite
 
 ENGINE, EVENTS, GROUPS, HANDLERS, LEASES, MODELS = (
     f"tests/sagas/test_{name}.py" for name in ("engine", "events", "groups", "handlers", "leases", "models")
@@ -142,3 +144,27 @@ def taken_ahead_and_begun() -> None:
     """What is taken ahead is begun at once: more handlers run than may."""
     rewrite("sagas.engine.slots:Slots._call", " or self._busy >= self._limit()", "")
     rewrite("sagas.engine.slots:Slots._next", " and self._busy < self._limit()", "")
+
+
+@bug("tests/sagas/test_batching.py")
+def waves_are_not_waited_for() -> None:
+    """A batch begins its next wave before it is known what came of the one before."""
+    rewrite(
+        "sagas.engine.batches:_next_wave",
+        "state__in=[BatchItem.WAITING, BatchItem.ACTED]",
+        "state__in=[BatchItem.WAITING]",
+    )
+
+
+@bug("tests/sagas/test_batching.py")
+def batches_outlive_who_began_them() -> None:
+    """A batch goes on for a user who was deleted, as if whoever has the shell had begun it."""
+    rewrite("sagas.engine.batches:_act", "if batch.operator is None and not batch.at_shell:", "if False:")
+
+
+@bug("tests/sagas/test_batching.py")
+def a_turn_is_lost_with_its_commit() -> None:
+    """A saga's verb and its place in the batch are two transactions: who dies in between has done it unsaid."""
+    from sagas.engine import batches
+
+    replace("sagas.engine.batches:_next", unwrap(batches._next))
