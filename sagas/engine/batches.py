@@ -54,6 +54,7 @@ def _look(pk: int) -> int:
     batch = _locked(pk)
     if batch is None:
         return 0
+    was = batch.state, batch.wave
     under_way = list(batch.items.filter(state=BatchItem.ACTED).order_by("position")[:MOST_UNDER_WAY])
     _judge(batch, under_way)
     _stop_if_too_many_failed(batch)
@@ -62,7 +63,8 @@ def _look(pk: int) -> int:
     still = sum(item.state == BatchItem.ACTED for item in under_way)
     if batch.over and not still:
         batch.ended_at = database_now()
-    batch.save()
+    if batch.ended_at or was != (batch.state, batch.wave):  # not once a second for as long as nothing happens
+        batch.save()
     return MOST_UNDER_WAY - still if batch.state == Batch.RUNNING else 0
 
 
@@ -90,7 +92,8 @@ def _stop_if_too_many_failed(batch: Batch) -> None:
     known = failed + counted.filter(state=BatchItem.WELL).count()
     if failed * 100 > batch.stop_above * known:
         batch.state = Batch.PAUSED
-        batch.note = f"{failed} of {known} went wrong again, which is more than {batch.stop_above} %."
+        since = " since it was resumed" if batch.counted_from else ""
+        batch.note = f"{failed} of {known} went wrong again{since}, which is more than {batch.stop_above} %."
         log.warning("batch %s has paused itself: %s", batch.pk, batch.note)
 
 

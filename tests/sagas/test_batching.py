@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db import IntegrityError, OperationalError, connection
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 
 from sagas import orchestrator
 from sagas.engine import Pump, batches, carry_on
@@ -332,7 +333,11 @@ def test_it_pauses_itself_when_too_many_go_wrong_again(
     carried_on(carried_on(batch))  # what went wrong before does not count any more
     assert (batch.state, batch.note) == (Batch.RUNNING, None)
     assert counted(batch) == {"failed": 1, "acted": 3}
+    world.behaviour["PayService.Pay"] = shop.reject("closed")
     run(pump)
+    assert carried_on(batch).state == Batch.PAUSED
+    assert batch.note == "3 of 3 went wrong again since it was resumed, which is more than 20 %."
+    orchestrator.act_on_batch(batch.pk, "resume", asked())
     assert carried_on(batch).state == Batch.DONE
 
 
@@ -421,6 +426,15 @@ def test_pausing_resuming_and_cancelling(held: Any, asked: Ask, pump: Pump) -> N
     assert list(done) == [
         ("start_batch", batch.pk), ("pause_batch", batch.pk), ("resume_batch", batch.pk), ("cancel_batch", batch.pk)
     ]  # fmt: skip
+
+
+def test_what_is_paused_is_looked_at_and_not_written(held: Any, asked: Ask) -> None:
+    held(1)
+    batch = begin(asked)
+    orchestrator.act_on_batch(batch.pk, "pause", asked())
+    with CaptureQueriesContext(connection) as queries:
+        carry_on()
+    assert not [query["sql"] for query in queries if query["sql"].startswith(("UPDATE", "INSERT"))]
 
 
 def test_what_came_of_those_before_is_seen_while_it_is_paused(held: Any, asked: Ask, pump: Pump) -> None:
