@@ -270,5 +270,5 @@ class Clock:
                     break
         self._ring()
         hold_unserved()
+        self.periodic.look()  # these two last: an author's code may take its time
         carry_on()
-        self.periodic.look()  # last: an author's code may take its time

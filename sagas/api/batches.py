@@ -41,7 +41,13 @@ def batch_start(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     if body.dry_run:
         return 200, orchestrator.preview_batch(body.verb, sagas, asked, course).document()
     answer = orchestrator.start_batch(
-        body.verb, sagas, asked, course, filters=body.filter.named(), seen_at=body.seen_at
+        body.verb,
+        sagas,
+        asked,
+        course,
+        filters=body.filter.named(),
+        seen_at=body.seen_at,
+        at_most=body.at_most,
     )
     return 200 if answer.repeated else 201, _acted(answer)
 

@@ -150,6 +150,9 @@ class BatchBody(_Asking):
         Course.stop_above,
         description="It pauses by itself when more percent of them go wrong again; null: never.",
     )
+    at_most: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="The `total` of the dry run that you saw; 409 if more match by now."
+    )
     seen_at: Annotated[datetime, BeforeValidator(moment)] | None = Field(
         None, description="That of a dry run: what has moved since is left out."
     )

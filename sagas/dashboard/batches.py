@@ -17,6 +17,7 @@ from sagas.orchestrator import (
     BATCH_PERMISSION,
     BATCH_VERBS,
     LONGEST_REASON,
+    MOST_UNDER_WAY,
     VERBS,
     Asked,
     Course,
@@ -72,12 +73,15 @@ class Form:
     stop_above: str
     action_id: str
     seen_at: datetime | None
+    total: int | None
+    """Of the preview."""
     operator: Any
 
     @classmethod
     def read(cls, request: HttpRequest, verb: str) -> "Form":
         """Read it from what was sent, or from the link that leads here."""
         sent, usual = request.POST, Course()
+        total = sent.get("total", "")
         asked = QueryDict(sent.get("list", "")) if request.method == "POST" else request.GET
         return cls(
             filters=Filters.read(asked),
@@ -88,6 +92,7 @@ class Form:
             stop_above=sent.get("stop_above", str(usual.stop_above)).strip()[:20],
             action_id=sent.get("action_id") or uuid4().hex,
             seen_at=moment_of(sent.get("seen_at", "")),
+            total=int(total) if total.isascii() and total.isdecimal() and len(total) < 10 else None,
             operator=request.user,
         )
 
@@ -192,6 +197,12 @@ class Shown:
         end = boundary(batch)
         waves = sum(each < batch.total for each in accumulate(batch.waves)) + 1
         wave = f"Wave {min(batch.wave, waves - 1) + 1} of {waves}: " if waves > 1 else ""
+        if batch.note:
+            return batch.note
+        if under_way >= MOST_UNDER_WAY:
+            return (
+                f"{wave}no more than {under_way} are under way at once; {self.had_their_turn} had their turn."
+            )
         if self.had_their_turn < end:
             return f"{wave}{self.had_their_turn} of {end} had their turn."
         return f"{wave}all {end} had their turn; it is not known yet what came of {under_way}."

@@ -131,7 +131,9 @@ class Filters:
         if self.attention:
             sagas = sagas.at_attention()
         steps = Step.objects.filter(saga=OuterRef("pk"))
-        if self.attention not in {"", ANY}:
+        if self.attention == ANY:
+            steps = steps.filter(attention__isnull=False)
+        elif self.attention:
             steps = steps.filter(attention=self.attention)
         if self.step:
             steps = steps.filter(name=self.step)

@@ -25,8 +25,14 @@ class OperatorAction(models.Model):
     )
     operator_name = models.CharField(max_length=200)
     via = models.CharField(max_length=16, help_text="desk, admin, api or command; saga: its parent did.")
-    batch = models.ForeignKey(
-        Batch, on_delete=models.SET_NULL, null=True, related_name="actions", help_text="In which it was done."
+    batch = models.ForeignKey(  # outlives its batch, as its saga
+        Batch,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        related_name="actions",
+        db_constraint=False,
+        db_index=False,
+        help_text="In which it was done.",
     )
     reason = models.TextField()
     request = models.JSONField(default=dict)

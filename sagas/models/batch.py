@@ -1,5 +1,7 @@
 """One verb on many sagas, in waves."""
 
+from uuid import uuid4
+
 from django.conf import settings
 from django.db import models
 
@@ -15,6 +17,7 @@ class Batch(models.Model):
     RUNNING, PAUSED, DONE, CANCELLED = "running", "paused", "done", "cancelled"
     STATES = [(state, state) for state in (RUNNING, PAUSED, DONE, CANCELLED)]
 
+    key = models.UUIDField(default=uuid4, editable=False, help_text="Of which its action ids are made.")
     verb = models.CharField(max_length=16)
     state = models.CharField(max_length=16, choices=STATES, default=RUNNING)
     filters = models.JSONField(default=dict, help_text="Which sagas were asked for.")
@@ -34,10 +37,10 @@ class Batch(models.Model):
     stop_above = models.IntegerField(
         null=True, blank=True, help_text="It pauses when more percent of them fail again; null: never."
     )
-    counted_from = models.IntegerField(
-        default=0, help_text="Failures from this position on count: who resumed it knew of those before."
+    released = models.IntegerField(
+        default=0, help_text="What came of those before this position is not waited for."
     )
-    note = models.TextField(null=True, blank=True, help_text="Why it is paused, if it paused itself.")
+    note = models.TextField(null=True, blank=True, help_text="Why it paused itself, or cannot go on.")
     next_at = models.DateTimeField(help_text="When the next saga's turn is, at the earliest.")
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(
@@ -97,6 +100,10 @@ class BatchItem(models.Model):
     )
     steps = models.JSONField(default=list, help_text="The steps that it was done to; empty: the saga itself.")
     forward = models.BooleanField(default=True, help_text="The saga was on its way forward then.")
+    asking = models.JSONField(default=dict, help_text="Step -> for what it asked a person before.")
+    counted = models.BooleanField(
+        default=True, help_text="False: whoever resumed the batch knew of it, and it does not stop it again."
+    )
     text = models.TextField(blank=True, help_text="Why it was refused, or how it failed.")
     acted_at = models.DateTimeField(null=True, blank=True)
 

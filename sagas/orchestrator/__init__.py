@@ -3,7 +3,7 @@
 The only writer of saga state. It knows neither RQ nor Channels: it records due work, and sends a signal.
 """
 
-from sagas.orchestrator.actions import act, preview
+from sagas.orchestrator.actions import act, preview, who_moved
 from sagas.orchestrator.approvals import (
     ApprovalPage,
     Bars,
@@ -40,6 +40,7 @@ from sagas.orchestrator.batch_plan import (
 )
 from sagas.orchestrator.batching import (
     BATCH_VERBS,
+    MOST_UNDER_WAY,
     BatchAnswer,
     act_on_batch,
     batch_documents,
@@ -48,13 +49,14 @@ from sagas.orchestrator.batching import (
     boundary,
     counts,
     item_document,
+    orphaned,
     preview_batch_verb,
     start_batch,
 )
 from sagas.orchestrator.bus import delivering, publish
 from sagas.orchestrator.callbacks import call_back
 from sagas.orchestrator.children import CannotUndo, UnderWay
-from sagas.orchestrator.each import Outcome, act_on_each, steps_for
+from sagas.orchestrator.each import Outcome, act_on_each, asking_steps, steps_for
 from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import Imported, import_saga
 from sagas.orchestrator.operators import check_operator, permission
@@ -97,6 +99,7 @@ __all__ = [
     "BATCH_VERBS",
     "LARGEST",
     "LONGEST_REASON",
+    "MOST_UNDER_WAY",
     "QUEUE_PERMISSION",
     "QUEUE_VERBS",
     "STEP_VERBS",
@@ -138,6 +141,7 @@ __all__ = [
     "approvals_for",
     "as_it_stands",
     "as_uuid",
+    "asking_steps",
     "at_misconfigured",
     "bars",
     "batch_documents",
@@ -159,6 +163,7 @@ __all__ = [
     "make_definition",
     "missing_approvers",
     "old_sagas",
+    "orphaned",
     "permission",
     "permitted",
     "personal",
@@ -183,4 +188,5 @@ __all__ = [
     "steps_for",
     "unanswerable",
     "unanswered",
+    "who_moved",
 ]

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from sagas import registry
 from sagas.clock import database_now
@@ -286,8 +287,20 @@ def _conflict(held: loading.Held, text: str, asked: Asked) -> Conflict:
     moved_by, refusal = None, text
     if last is not None:
         moved_by = _told(last)
-        text = f"{text} {last.operator_name} did that: {VERBS.get(last.verb, last.verb).lower()}, {last.reason!r}."
+        text = f"{text} {_did_that(last)}"
     return Conflict(text, snapshot(Saga.objects.get(pk=held.id)), moved_by, refusal)
+
+
+def _did_that(action: OperatorAction) -> str:
+    return (
+        f"{action.operator_name} did that: {VERBS.get(action.verb, action.verb).lower()}, {action.reason!r}."
+    )
+
+
+def who_moved(saga_id: UUID, seen: int) -> str:
+    """Say which operator acted last on a saga since a version; empty if none did."""
+    last = _last_since(saga_id, seen)
+    return _did_that(last) if last else ""
 
 
 def _told(action: OperatorAction) -> dict[str, Any]:
@@ -305,7 +318,14 @@ def _mover(held: loading.Held, seen: int | None) -> OperatorAction | None:
 
     Where no version was seen, whoever made it what it is now.
     """
-    actions = OperatorAction.objects.filter(saga_id=held.id).order_by("-at", "-id")
-    if seen is None:
-        return actions.filter(version_after=held.before.version).first()
-    return actions.filter(version_before__gte=seen).first()
+    if seen is not None:
+        return _last_since(held.id, seen)
+    return _latest(held.id).filter(version_after=held.before.version).first()
+
+
+def _last_since(saga_id: UUID, seen: int) -> OperatorAction | None:
+    return _latest(saga_id).filter(version_before__gte=seen).first()
+
+
+def _latest(saga_id: UUID) -> QuerySet[OperatorAction]:
+    return OperatorAction.objects.filter(saga_id=saga_id).order_by("-at", "-id")

@@ -6,27 +6,29 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from sagas.clock import database_now
-from sagas.core.words import SagaState
-from sagas.models import IMPORT, RESTART, Saga, SagaQuerySet, Step
+from sagas.core.words import Attention, SagaState
+from sagas.models import IMPORT, RESTART, PausedQueue, Saga, SagaQuerySet, Step
 from sagas.orchestrator.asked import VERBS, Asked, Invalid
 from sagas.orchestrator.operators import check_operator, check_words, permission
 from sagas.orchestrator.restarting import TAKES_PART
 
 #: The verbs that a batch can carry out -> which sagas they are for. They say the same of every saga.
 BATCHED: Mapping[str, str] = {
-    "retry": "that asks for a person",
+    "retry": "that asks for a person and can be retried",
     "compensate": "that is on its way forward",
     "restart": "that failed and was not restarted",
 }
+#: What a step asks for that no retry helps.
+NOT_RETRIED = (Attention.LATE_EFFECT, Attention.CANNOT_UNDO)
 #: The permission for batches, beside that for the verb itself.
 BATCH_PERMISSION = "sagas.run_batch"
 #: Sagas of one batch, at most.
 LARGEST = 10_000
-#: Sagas a second, at least and at most.
-SLOWEST, FASTEST = 0.01, 100.0
+#: Sagas a second, at least and at most: it is about as many as one clock can act on.
+SLOWEST, FASTEST = 0.01, 20.0
 #: Waves before the last one, at most.
 MOST_WAVES = 20
 #: Sagas that are shown one by one before it begins.
@@ -132,14 +134,18 @@ def settled_by() -> datetime:
 
 def applicable(verb: str, sagas: SagaQuerySet, seen_at: datetime) -> SagaQuerySet:
     """Return those that a verb is for, as their rows say; each is asked again when its turn comes."""
-    ours = sagas.filter(updated_at__lte=min(seen_at, settled_by())).exclude(origin_kind=IMPORT)
+    ours = sagas.filter(updated_at__lte=min(seen_at, settled_by()), paused=False).exclude(origin_kind=IMPORT)
     if verb == "retry":
-        return ours.at_attention()
+        return ours.at_attention().filter(Exists(_retriable().filter(saga=OuterRef("pk"))))
     if verb == "compensate":
         return ours.forward()
     again = Saga.objects.filter(origin=OuterRef("pk"), origin_kind=RESTART)
     failed = ours.filter(state=SagaState.FAILED, attention__isnull=True)
     return failed.exclude(origin_kind__in=TAKES_PART).exclude(Exists(again))
+
+
+def _retriable() -> QuerySet[Step]:
+    return Step.objects.filter(attention__isnull=False).exclude(attention__in=NOT_RETRIED)
 
 
 def nothing(verb: str) -> str:
@@ -169,7 +175,7 @@ def _alike(verb: str, found: SagaQuerySet) -> list[Alike]:
     if verb != "retry":
         kinds = found.values_list("saga_type", "state").annotate(n=Count("pk")).order_by("-n", "saga_type")
         return [Alike(*kind) for kind in kinds]
-    steps = Step.objects.filter(saga__in=found, attention__isnull=False)
+    steps = _retriable().filter(saga__in=found)
     counted = steps.values("saga__saga_type", "saga__state", "name", "attention").annotate(n=Count("pk"))
     return [
         Alike(each["saga__saga_type"], each["saga__state"], each["n"], each["name"], each["attention"] or "")
@@ -199,12 +205,16 @@ def _sentences(verb: str, total: int, matching: int, course: Course) -> list[str
             f"It pauses by itself when more than {course.stop_above} % of those of which it is known went wrong again."
         )
     told += [
-        "Each is done only if its saga is then still as it is now; what has moved on is left alone, and listed.",
+        "Each is done only if its saga is then still as it is now, and the verb applies; "
+        "others are left alone, and listed.",
         "It goes on with nobody looking, and can be paused, resumed and cancelled; what was done stays done.",
     ]
+    if pauses := sorted(PausedQueue.names()):
+        told.append(f"What calls a paused queue waits until that is resumed: {', '.join(pauses)}.")
     if matching > total:
         told.append(
-            f"{matching - total} more match, and are left alone: it is not for them, or they moved a moment ago."
+            f"{matching - total} more match, and are left alone: it is not for them, they are paused, "
+            "or they moved a moment ago."
         )
     return told
 

@@ -19,9 +19,12 @@ from django.db.models import Count
 from sagas.clock import database_now
 from sagas.models import Batch, BatchItem, OperatorAction, SagaQuerySet
 from sagas.orchestrator import batch_plan
-from sagas.orchestrator.asked import Asked, Invalid, NotFound, Refused
+from sagas.orchestrator.asked import VERBS, Asked, Invalid, NotFound, Refused
 from sagas.orchestrator.batch_plan import BATCH_PERMISSION, LARGEST, Course
-from sagas.orchestrator.operators import check_operator, check_reason, check_words
+from sagas.orchestrator.operators import check_operator, check_reason, check_words, permission
+
+#: Sagas of a batch of which it is not known what came of them, at most: no more begin before.
+MOST_UNDER_WAY = 1000
 
 #: State of an item -> how many of a batch's stand so.
 Counts = Mapping[str, int]
@@ -37,7 +40,7 @@ BATCH_VERBS: Mapping[str, str] = {
 _SAYS: Mapping[str, str] = {
     "pause": "No further saga has its turn. What was begun goes on.",
     "resume": "It goes on where it stopped. What went wrong before does not count any more.",
-    "release": "It does not wait for those of this wave of which it is not known yet what came of them.",
+    "release": "It does not wait any longer for those that had their turn; what comes of them still counts.",
     "cancel": "No further saga has its turn, and it cannot be resumed. What was done stays done.",
 }
 
@@ -56,7 +59,7 @@ def batch_numbered(number: int) -> Batch:
     """Return a batch. Raises NotFound."""
     found = Batch.objects.filter(pk=number).first()
     if found is None:
-        raise NotFound(f"There is no batch {number}.")
+        raise NotFound(f"There is no batch {number}; it may have been pruned.")
     return found
 
 
@@ -68,12 +71,13 @@ def start_batch(
     *,
     filters: Mapping[str, str],
     seen_at: datetime | None = None,
+    at_most: int | None = None,
 ) -> BatchAnswer:
     """Begin a batch on the sagas that match, the oldest first; ``filters`` says which those are, for people.
 
-    ``seen_at`` is that of the preview: whatever has moved since is left out, so that nothing is taken that it did not
-    count. Raises Forbidden, Invalid, and Refused where nothing matches, or too much. The same action id again returns
-    the batch that it began.
+    ``seen_at`` and ``at_most`` are the moment and the total of the preview: whatever has moved since is left out, and
+    more than that are refused, so that nothing is taken that it did not count. Raises Forbidden, Invalid, and Refused
+    where nothing matches, or too much. The same action id again returns the batch that it began.
     """
     batch_plan.check(verb, asked, course)
     check_reason(asked)
@@ -87,6 +91,8 @@ def start_batch(
         raise Refused(batch_plan.nothing(verb))
     if len(chosen) > LARGEST:
         raise Refused(batch_plan.too_many(found.count()))
+    if at_most is not None and len(chosen) > at_most:
+        raise Refused(f"{len(chosen)} sagas match by now, more than the {at_most} that you saw: look again.")
     try:
         return _begin(verb, chosen, asked, course, request)
     except IntegrityError:
@@ -138,7 +144,7 @@ def act_on_batch(number: int, verb: str, asked: Asked) -> BatchAnswer:
             stored = _stored(verb, asked, request)
             if stored:
                 return stored
-            _check_applies(batch, verb, counts([batch])[number])
+            _check_applies(batch, verb, asked)
             now = database_now()
             _change(batch, verb, now)
             _record(batch, verb, asked, request, now)
@@ -153,8 +159,7 @@ def act_on_batch(number: int, verb: str, asked: Asked) -> BatchAnswer:
 def preview_batch_verb(number: int, verb: str, asked: Asked) -> str:
     """Say what :func:`act_on_batch` would do, and change nothing. Raises as it does."""
     _check(verb, asked)
-    batch = batch_numbered(number)
-    _check_applies(batch, verb, counts([batch])[number])
+    _check_applies(batch_numbered(number), verb, asked)
     return _SAYS[verb]
 
 
@@ -238,31 +243,43 @@ def _obstacle(batch: Batch, verb: str, counted: Counts) -> str:
         return "The batch is paused already."
     if verb == "resume" and batch.state != Batch.PAUSED:
         return "The batch is not paused."
-    if verb == "release" and batch.total - counted[BatchItem.WAITING] < boundary(batch):
+    if verb == "resume" and orphaned(batch):
+        return "Whoever began the batch is not there any more: cancel it, and begin another."
+    all_had_turns = batch.total - counted[BatchItem.WAITING] >= boundary(batch)
+    if verb == "release" and not all_had_turns and counted[BatchItem.ACTED] < MOST_UNDER_WAY:
         return "Not all sagas of this wave have had their turn yet."
     if verb == "release" and not counted[BatchItem.ACTED]:
         return "The batch waits for nothing: it is known what came of each."
     return ""
 
 
-def _check_applies(batch: Batch, verb: str, counted: Counts) -> None:
-    if obstacle := _obstacle(batch, verb, counted):
+def orphaned(batch: Batch) -> bool:
+    """Whether a batch was begun by a user who is not there any more."""
+    return batch.operator_id is None and not batch.at_shell
+
+
+def _check_applies(batch: Batch, verb: str, asked: Asked) -> None:
+    """Raise Refused unless a verb applies; or Forbidden, if by it more sagas would be acted on than its user may."""
+    if obstacle := _obstacle(batch, verb, counts([batch])[batch.pk]):
         raise Refused(obstacle)
+    if verb in {"resume", "release"}:
+        check_operator(asked, permission(batch.verb), f"{VERBS[batch.verb].lower()} sagas")
 
 
 def _change(batch: Batch, verb: str, now: datetime) -> None:
-    batch.note = None
     if verb == "pause":
         batch.state = Batch.PAUSED
     elif verb == "resume":
-        batch.counted_from = batch.items.exclude(state=BatchItem.WAITING).count()
-        batch.state, batch.next_at = Batch.RUNNING, now
+        batch.items.filter(state__in=[BatchItem.WELL, BatchItem.FAILED]).update(counted=False)
+        batch.state, batch.note, batch.next_at = Batch.RUNNING, None, now
     elif verb == "cancel":
-        batch.state = Batch.CANCELLED
-    elif boundary(batch) < batch.total:
-        batch.wave += 1
+        batch.state, batch.note = Batch.CANCELLED, None
     else:
-        batch.state = Batch.DONE
+        batch.released = batch.items.exclude(state=BatchItem.WAITING).count()
+        if batch.released >= batch.total:
+            batch.state, batch.note = Batch.DONE, None
+        elif batch.released >= boundary(batch):
+            batch.wave += 1
     batch.save()
 
 

@@ -39,11 +39,19 @@ class Outcome:
 
 def steps_for(saga: Mapping[str, Any], verb: str) -> list[str]:
     """Return the steps of a snapshot that a verb is about: those at attention, or else all that it applies to."""
+    return asking_steps(saga, verb) or _fitting(saga, verb)
+
+
+def asking_steps(saga: Mapping[str, Any], verb: str) -> list[str]:
+    """Return the steps of a snapshot that ask for a person, and to which a verb applies."""
+    asking = {step["name"] for step in saga["steps"] if step["attention"]}
+    return [name for name in _fitting(saga, verb) if name in asking]
+
+
+def _fitting(saga: Mapping[str, Any], verb: str) -> list[str]:
     if verb not in STEP_VERBS:
         return []
-    fitting = [v["step"] for v in saga["verbs"] if v["verb"] == verb and v["applies"]]
-    asking = {step["name"] for step in saga["steps"] if step["attention"]}
-    return [name for name in fitting if name in asking] or fitting
+    return [v["step"] for v in saga["verbs"] if v["verb"] == verb and v["applies"]]
 
 
 def act_on_each(saga_id: UUID, verb: str, steps: Sequence[str], asked: Asked) -> Outcome:

@@ -33,6 +33,7 @@ EXEMPT = {
     "broker.listening:": "it only reads",
     "counted.": "it only reads",
     "drills.keep:": "a single row that stands for itself, and no part of a saga",
+    "engine.batches._alone:": "it says why a batch waits for its next round, which does again what was not done",
     "engine.slots.Slots._serve:": "here handlers run in the thread that dies; bench/crashpoints has the real slots",
     "engine.slots.Slots._await:": "as above",
     "engine.slots.Slots._named:": "as above",
@@ -54,6 +55,7 @@ EXEMPT = {
 ONLY_ON = {
     "clock.database_now: cursor.execute('SELECT clock": "postgresql",
     'clock.database_now: cursor.execute("SELECT strftime': "sqlite",
+    "engine.batches._have_no_patience:": "postgresql",
     "engine.claims._take:": "postgresql",
     "engine.claims._take_one_by_one:": "sqlite",
     "orchestrator.loading.lock:": "postgresql",

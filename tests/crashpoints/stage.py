@@ -172,7 +172,7 @@ class Stage:
         """Begin a batch on every saga there is, with an action id: whoever asks again hears the same."""
         operator = get_user_model().objects.get(username="crash")
         asked = Asked(operator=operator, via="desk", reason="because", action_id=f"id-batch-{verb}")
-        course = orchestrator.Course(waves=(1,), per_second=100)
+        course = orchestrator.Course(waves=(1,), per_second=20)
         with patch.object(batch_plan, "SETTLED", timedelta(0)):
             answer = orchestrator.start_batch(verb, Saga.objects.all(), asked, course, filters={})
         self.hears(("batch", verb), answer.batch.pk)

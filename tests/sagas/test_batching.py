@@ -8,23 +8,24 @@ import psycopg
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
-from django.db import IntegrityError, OperationalError, connection
+from django.db import IntegrityError, OperationalError, ProgrammingError, connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from sagas import orchestrator
+from sagas import orchestrator, registry
 from sagas.engine import Pump, batches, carry_on
-from sagas.models import Batch, BatchItem, OperatorAction, Saga
+from sagas.models import Batch, BatchItem, Due, OperatorAction, Saga, Step
 from sagas.orchestrator import Course, Forbidden, Invalid, NotFound, Refused, batch_plan, batching
 from sagas.worker import Clock
-from tests.sagas import shop
+from tests.sagas import shop, trade
 from tests.sagas.running import assert_rows_are_the_fold, rest, run
+from tests.sagas.test_repairing import tell
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Ask = Callable[..., orchestrator.Asked]
 #: All at once, as quickly as may be.
-AT_ONCE = Course(waves=(), per_second=100, stop_above=None)
+AT_ONCE = Course(waves=(), per_second=20, stop_above=None)
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +91,7 @@ def test_each_has_its_verb_with_its_reason_and_its_entry_in_the_audit_trail(
         (action,) = OperatorAction.objects.filter(saga=saga)
         assert (action.verb, action.step, action.operator_name) == ("retry", "pay", "olga")
         assert (action.reason, action.via, action.batch_id) == ("the bank is open", "desk", batch.pk)
-        assert action.action_id == f"batch-{batch.pk}-{position}-0"
+        assert action.action_id == f"{batch.key.hex}-{position}-0"
     run(pump)
     assert carried_on(batch).state == Batch.DONE
     assert states(batch) == ["well"] * 3
@@ -172,15 +173,64 @@ def test_a_retry_after_which_a_saga_rolls_back_went_wrong(
     assert (item.state, item.text) == ("failed", "It rolled back: rolled back by olga: not after all")
 
 
-def test_a_retry_has_gone_well_once_its_step_waits_as_it_should(
+def test_of_a_step_that_waits_for_its_participants_reply_it_is_not_known_yet(
     held: Any, pump: Pump, asked: Ask, world: shop.World
 ) -> None:
-    held(1)
+    (saga,) = held(1)
     world.behaviour["PayService.Pay"] = shop.later()
+    batch = carried_on(begin(asked))
+    run(pump)
+    assert states(carried_on(batch)) == ["acted"]
+    orchestrator.step_failed(saga.pk, "pay", "not after all")
+    assert states(carried_on(batch)) == ["failed"]
+
+
+def test_what_was_asked_before_is_no_new_failure(
+    errand: Any, pump: Pump, asked: Ask, world: shop.World
+) -> None:
+    world.behaviour["FetchService.Fetch"] = shop.fail()
+    world.behaviour["PayService.Pay"] = shop.reject("closed")
+    saga = rest(pump, errand(hold=True, branches=True))
+    orchestrator.act(saga.pk, "resolve", asked(step="fetch", outcome="none"))
+    tell(saga, Step.objects.get(saga=saga, name="fetch").action_number or 0, {})
+    asking = dict(Step.objects.filter(saga=saga, attention__isnull=False).values_list("name", "attention"))
+    assert asking == {"fetch": "late_effect", "pay": "held"}
+    del world.behaviour["PayService.Pay"]
     batch = carried_on(begin(asked))
     assert states(carried_on(batch)) == ["acted"]
     run(pump)
     assert states(carried_on(batch)) == ["well"]
+
+
+def test_of_branches_one_that_waits_says_nothing_of_the_other(
+    errand: Any, pump: Pump, asked: Ask, world: shop.World
+) -> None:
+    world.behaviour["PayService.Pay"] = shop.reject("closed")
+    assert rest(pump, errand(branches=True)).state == "failed"
+    world.behaviour["FetchService.Fetch"] = shop.later()
+    batch = carried_on(begin(asked, "restart"))
+    world.behaviour["PayService.Pay"] = shop.reject("closed again")
+    pay, fetch = (Due.objects.filter(step=name) for name in ("pay", "fetch"))
+    pay.update(paused=True)
+    run(pump)
+    assert states(carried_on(batch)) == ["acted"]
+    pay.update(paused=False)
+    run(pump)
+    (item,) = carried_on(batch).items.all()
+    assert (item.state, item.text) == ("failed", "It rolled back: closed again")
+    assert not fetch.exists()
+
+
+def test_a_choreography_is_not_well_because_it_waits_for_its_end(asked: Ask) -> None:
+    pump = Pump(("events", registry.WAITS_QUEUE), "test-worker")
+    with trade.world() as world:
+        world.behaviour["GoodsAsked"] = trade.tells("GoodsMissing")
+        saga = rest(pump, trade.Trade().start({"item": "book"}))
+        assert saga.state == "failed"
+        batch = carried_on(begin(asked, "restart"))
+        assert states(carried_on(batch)) == ["acted"]
+        run(pump)
+        assert states(carried_on(batch)) == ["failed"]
 
 
 def test_a_step_that_is_held_again_went_wrong(held: Any, pump: Pump, asked: Ask, world: shop.World) -> None:
@@ -203,7 +253,9 @@ def test_what_has_moved_on_is_left_alone_and_said(
     carried_on(batch)
     assert states(batch) == ["acted", "refused", "acted"]
     text = batch.items.get(saga=second).text
-    assert text == f"The saga has moved on: it was at version {seen}, and is at {seen + 1}."
+    assert text == (
+        f"The saga has moved on: you saw version {seen}, it is {seen + 1}. olga did that: pause, 'because'."
+    )
     run(pump)
     assert carried_on(batch).state == Batch.DONE
     assert counted(batch) == {"well": 2, "refused": 1}
@@ -253,15 +305,16 @@ def test_a_verb_and_its_place_are_written_together(
         raise OperationalError("away")
 
     monkeypatch.setattr(BatchItem, "save", away)
-    with pytest.raises(OperationalError):
-        carry_on()
+    carry_on()
+    batch.refresh_from_db()
+    assert batch.note == "Its next saga cannot be acted on at the moment: OperationalError: away"
     assert not OperatorAction.objects.filter(saga=saga).exists()
     assert states(batch) == ["waiting"]
     monkeypatch.setattr(BatchItem, "save", save)
     carried_on(batch)
     assert OperatorAction.objects.filter(saga=saga).count() == 1
     run(pump)
-    assert carried_on(batch).state == Batch.DONE
+    assert (carried_on(batch).state, batch.note) == (Batch.DONE, None)
 
 
 def test_the_clock_carries_it_on(held: Any, asked: Ask, pump: Pump) -> None:
@@ -283,7 +336,105 @@ def test_it_is_pruned_some_time_after_it_has_ended(held: Any, asked: Ask, pump: 
     assert set(Batch.objects.values_list("pk", flat=True)) == {young.pk, running.pk}
     assert BatchItem.objects.count() == 4
     action = OperatorAction.objects.get(action_id="old")
-    assert (action.verb, action.batch_id, action.request["batch"]) == ("start_batch", None, old.pk)
+    assert (action.verb, action.batch_id) == ("start_batch", old.pk)
+
+
+# --- what goes wrong with one, and not with the others
+
+
+def author_raises(monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
+    def broken(*_: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(shop.Errand, "define_steps", broken)
+
+
+@pytest.fixture
+def failed(errand: Any, pump: Pump, world: shop.World) -> Saga:
+    """A saga that has rolled back."""
+    world.behaviour["PayService.Pay"] = shop.reject("the bank is closed")
+    saga = rest(pump, errand())
+    assert saga.state == "failed"
+    del world.behaviour["PayService.Pay"]
+    return saga
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (ProgrammingError("no such table"), "ProgrammingError: no such table"),
+        (RuntimeError("half \udcff and \x00"), "RuntimeError: half ? and "),
+    ],
+)
+def test_an_authors_mistake_is_told_and_holds_up_nobody(
+    failed: Saga, asked: Ask, monkeypatch: pytest.MonkeyPatch, fault: Exception, told: str
+) -> None:
+    batch = begin(asked, "restart")
+    author_raises(monkeypatch, fault)
+    carried_on(batch)
+    (item,) = batch.items.all()
+    assert (item.state, item.text) == ("refused", f"It could not be decided: {told}")
+
+
+@pytest.mark.parametrize("fault", [OperationalError("their database is away"), RuntimeError("no directory")])
+def test_what_may_pass_is_tried_again_and_the_others_go_on(
+    failed: Saga, held: Any, asked: Ask, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    stuck, clock, looked = begin(asked, "restart"), Clock(), []
+    held(1)
+    batch = begin(asked)
+    if isinstance(fault, OperationalError):
+        author_raises(monkeypatch, fault)
+    else:  # a backend of permissions has gone away, for the one
+        check = orchestrator.check_operator
+
+        def away(who: Any, needed: str, doing: str) -> None:
+            if needed == "sagas.restart_saga":
+                raise fault
+            check(who, needed, doing)
+
+        monkeypatch.setattr(orchestrator, "check_operator", away)
+    monkeypatch.setattr(clock.periodic, "look", lambda: looked.append(1))
+    clock.tick()
+    stuck.refresh_from_db()
+    assert stuck.note == f"Its next saga cannot be acted on at the moment: {type(fault).__name__}: {fault}"
+    assert (stuck.state, states(stuck)) == (Batch.RUNNING, ["waiting"])
+    assert (states(batch), looked) == (["acted"], [1])
+    monkeypatch.undo()
+    monkeypatch.setattr(batch_plan, "SETTLED", timedelta(0))
+    assert (carried_on(stuck).note, states(stuck)) == (None, ["acted"])
+
+
+@pytest.mark.only_on("postgresql")
+def test_a_saga_that_somebody_has_locked_has_its_turn_later(
+    held: Any, asked: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = held(2)
+    monkeypatch.setattr(batches, "PATIENCE", 50)
+    one, other = (begin_on(asked, saga) for saga in (first, second))
+    with psycopg.connect(**connection.get_connection_params()) as theirs:
+        theirs.execute("SELECT 1 FROM sagas_saga WHERE id = %s FOR UPDATE", [first.pk])
+        carry_on()
+    assert (states(one), states(other)) == (["waiting"], ["acted"])
+    assert states(carried_on(one)) == ["acted"]
+
+
+def begin_on(asked: Ask, saga: Saga) -> Batch:
+    those = Saga.objects.filter(pk=saga.pk)
+    return orchestrator.start_batch("retry", those, asked(), AT_ONCE, filters={}).batch
+
+
+def test_a_look_takes_as_many_queries_however_many_are_under_way(held: Any, asked: Ask, pump: Pump) -> None:
+    def queries(batch: Batch) -> int:
+        with CaptureQueriesContext(connection) as taken:
+            batches._look(batch.pk)
+        return len(taken)
+
+    held(2)
+    few = queries(carried_on(begin(asked)))
+    run(pump)
+    held(9)
+    assert queries(carried_on(begin(asked))) == few
 
 
 # --- waves, pace, and when it pauses by itself
@@ -293,7 +444,7 @@ def test_a_wave_begins_once_it_is_known_what_came_of_the_one_before(
     held: Any, pump: Pump, asked: Ask
 ) -> None:
     held(10)
-    batch = begin(asked, course=Course(waves=(1, 2, 3), per_second=100))
+    batch = begin(asked, course=Course(waves=(1, 2, 3), per_second=20))
     for wave, (acted, before) in enumerate([(1, 0), (2, 1), (3, 3), (4, 6)]):
         carried_on(carried_on(batch))
         assert batch.wave == wave
@@ -319,7 +470,7 @@ def test_it_pauses_itself_when_too_many_go_wrong_again(
     held: Any, pump: Pump, asked: Ask, world: shop.World
 ) -> None:
     held(4)
-    batch = begin(asked, course=Course(waves=(1,), per_second=100, stop_above=20))
+    batch = begin(asked, course=Course(waves=(1,), per_second=20, stop_above=20))
     carried_on(batch)
     world.behaviour["PayService.Pay"] = shop.reject("closed")
     run(pump)
@@ -341,11 +492,24 @@ def test_it_pauses_itself_when_too_many_go_wrong_again(
     assert carried_on(batch).state == Batch.DONE
 
 
+def test_what_is_under_way_when_it_is_resumed_counts(
+    held: Any, pump: Pump, asked: Ask, world: shop.World
+) -> None:
+    held(4)
+    batch = carried_on(begin(asked, course=Course(waves=(3,), per_second=20, stop_above=0)))
+    orchestrator.act_on_batch(batch.pk, "pause", asked())
+    orchestrator.act_on_batch(batch.pk, "resume", asked())
+    world.behaviour["PayService.Pay"] = shop.reject("closed")
+    run(pump)
+    assert carried_on(batch).state == Batch.PAUSED
+    assert batch.note == "3 of 3 went wrong again, which is more than 0 %."
+
+
 def test_as_much_as_may_go_wrong_does_not_stop_it(
     held: Any, pump: Pump, asked: Ask, world: shop.World
 ) -> None:
     first, *_ = held(5)
-    batch = carried_on(begin(asked, course=Course(waves=(), per_second=100, stop_above=20)))
+    batch = carried_on(begin(asked, course=Course(waves=(), per_second=20, stop_above=20)))
     bad = str(first.pk)
     world.behaviour["PayService.Pay"] = lambda sent: shop.reject()(sent) if sent["saga_id"] == bad else {}
     run(pump)
@@ -372,6 +536,7 @@ def test_no_more_begin_while_too_many_are_under_way(
 ) -> None:
     held(3)
     monkeypatch.setattr(batches, "MOST_UNDER_WAY", 2)
+    monkeypatch.setattr(batching, "MOST_UNDER_WAY", 2)
     batch = carried_on(carried_on(begin(asked)))
     assert states(batch) == ["acted", "acted", "waiting"]
     run(pump)
@@ -383,7 +548,9 @@ def test_a_round_of_the_clock_is_not_all_of_it(
 ) -> None:
     held(3)
     monkeypatch.setattr(batches, "TURN", 0)
-    assert states(carried_on(begin(asked))) == ["waiting"] * 3
+    batch = carried_on(begin(asked))
+    assert states(batch) == ["acted", "waiting", "waiting"]  # one at least, however long it took to look
+    assert states(carried_on(batch)) == ["acted", "acted", "waiting"]
 
 
 def test_two_batches_go_on_side_by_side(held: Any, pump: Pump, asked: Ask) -> None:
@@ -411,7 +578,7 @@ def test_what_another_clock_carries_on_is_left_to_it(held: Any, asked: Ask) -> N
 
 def test_pausing_resuming_and_cancelling(held: Any, asked: Ask, pump: Pump) -> None:
     held(3)
-    batch = begin(asked, course=Course(waves=(1,), per_second=100))
+    batch = begin(asked, course=Course(waves=(1,), per_second=20))
     orchestrator.act_on_batch(batch.pk, "pause", asked(reason="wait"))
     assert states(carried_on(batch)) == ["waiting"] * 3
     orchestrator.act_on_batch(batch.pk, "resume", asked())
@@ -439,7 +606,7 @@ def test_what_is_paused_is_looked_at_and_not_written(held: Any, asked: Ask) -> N
 
 def test_what_came_of_those_before_is_seen_while_it_is_paused(held: Any, asked: Ask, pump: Pump) -> None:
     held(2)
-    batch = carried_on(begin(asked, course=Course(waves=(1,), per_second=100)))
+    batch = carried_on(begin(asked, course=Course(waves=(1,), per_second=20)))
     orchestrator.act_on_batch(batch.pk, "pause", asked())
     run(pump)
     assert carried_on(batch).state == Batch.PAUSED
@@ -448,7 +615,7 @@ def test_what_came_of_those_before_is_seen_while_it_is_paused(held: Any, asked: 
 
 def test_a_wave_is_not_waited_for_any_longer(held: Any, asked: Ask, pump: Pump) -> None:
     held(2)
-    batch = begin(asked, course=Course(waves=(1,), per_second=100))
+    batch = begin(asked, course=Course(waves=(1,), per_second=20))
     with pytest.raises(Refused, match="Not all sagas of this wave have had their turn yet"):
         orchestrator.act_on_batch(batch.pk, "release", asked())
     carried_on(batch)
@@ -461,9 +628,47 @@ def test_a_wave_is_not_waited_for_any_longer(held: Any, asked: Ask, pump: Pump) 
     assert states(batch) == ["well", "well"]
 
 
+def test_what_was_released_holds_up_no_later_wave(held: Any, asked: Ask, pump: Pump) -> None:
+    slow, *_ = held(4)
+    batch = carried_on(begin(asked, course=Course(waves=(1, 1), per_second=20)))
+    Due.objects.filter(saga=slow).update(paused=True)
+    orchestrator.act_on_batch(batch.pk, "release", asked())
+    for acted in (["acted", "acted"], ["acted", "well", "acted", "acted"]):
+        carried_on(carried_on(batch))
+        assert states(batch)[: len(acted)] == acted
+        run(pump)
+    assert carried_on(batch).state == Batch.DONE
+    assert (states(batch), batch.ended_at) == (["acted", "well", "well", "well"], None)
+
+
+def test_a_release_says_still_why_it_is_paused(held: Any, asked: Ask, pump: Pump, world: shop.World) -> None:
+    slow, *_ = held(4)
+    batch = carried_on(begin(asked, course=Course(waves=(2,), per_second=20, stop_above=0)))
+    Due.objects.filter(saga=slow).update(paused=True)
+    world.behaviour["PayService.Pay"] = shop.reject("closed")
+    run(pump)
+    note = carried_on(batch).note
+    assert note == "1 of 1 went wrong again, which is more than 0 %."
+    orchestrator.act_on_batch(batch.pk, "release", asked())
+    assert (carried_on(batch).state, batch.note) == (Batch.PAUSED, note)
+
+
+def test_of_what_is_over_it_is_not_looked_for_for_ever(held: Any, asked: Ask) -> None:
+    held(1)
+    batch = carried_on(begin(asked))
+    orchestrator.act_on_batch(batch.pk, "cancel", asked())
+    carry_on()
+    batch.refresh_from_db()
+    assert batch.ended_at is None
+    Batch.objects.update(next_at=F("next_at") - timedelta(days=2))
+    carry_on()
+    batch.refresh_from_db()
+    assert (batch.ended_at is not None, states(batch)) == (True, ["acted"])
+
+
 def test_what_waits_for_nothing_is_not_released(held: Any, asked: Ask, pump: Pump) -> None:
     held(2)
-    batch = carried_on(begin(asked, course=Course(waves=(1,), per_second=100)))
+    batch = carried_on(begin(asked, course=Course(waves=(1,), per_second=20)))
     orchestrator.act_on_batch(batch.pk, "pause", asked())
     run(pump)
     carried_on(batch)
@@ -555,6 +760,18 @@ def test_another_unique_value_that_is_taken_is_not_hidden(
 # --- who may, and what is refused
 
 
+@pytest.mark.parametrize("verb", ["resume", "release"])
+def test_to_have_it_go_on_one_needs_its_verbs_permission(held: Any, asked: Ask, verb: str) -> None:
+    held(2)
+    batch = carried_on(begin(asked, course=Course(waves=(1,), per_second=20)))
+    orchestrator.act_on_batch(batch.pk, "pause", asked())
+    user = get_user_model().objects.create_user("ulf")
+    user.user_permissions.set(Permission.objects.filter(codename="run_batch"))
+    with pytest.raises(Forbidden, match=r"needs the permission sagas\.retry_saga"):
+        orchestrator.act_on_batch(batch.pk, verb, asked(operator=user))
+    orchestrator.act_on_batch(batch.pk, "cancel", asked(operator=user))
+
+
 @pytest.mark.parametrize("lacking", ["run_batch", "retry_saga"])
 def test_it_needs_both_permissions(held: Any, lacking: str) -> None:
     held(1)
@@ -568,16 +785,18 @@ def test_it_needs_both_permissions(held: Any, lacking: str) -> None:
         orchestrator.preview_batch("retry", Saga.objects.all(), asking, AT_ONCE)
 
 
-def test_it_pauses_itself_once_who_began_it_may_not_any_more(held: Any, asked: Ask, operator: Any) -> None:
+@pytest.mark.parametrize("lost", ["run_batch", "retry_saga"])
+def test_it_pauses_itself_once_who_began_it_may_not_any_more(held: Any, asked: Ask, lost: str) -> None:
     held(2)
-    batch = begin(asked, course=Course(waves=(1,), per_second=100))
-    operator.is_active = False
-    operator.save()
+    user = get_user_model().objects.create_user("ulf")
+    both = Permission.objects.filter(codename__in=["run_batch", "retry_saga"])
+    user.user_permissions.set(both)
+    batch = begin(asked, operator=get_user_model().objects.get(pk=user.pk))
+    user.user_permissions.set(both.exclude(codename=lost))
     assert carried_on(batch).state == Batch.PAUSED
-    assert (
-        batch.note
-        == "olga may not do it any more: You may not retry sagas; it needs the permission sagas.retry_saga."
-    )
+    assert batch.note is not None
+    assert batch.note.startswith("ulf may not do it any more: You may not ")
+    assert batch.note.endswith(f"it needs the permission sagas.{lost}.")
     assert states(batch) == ["waiting", "waiting"]
 
 
@@ -588,6 +807,9 @@ def test_it_pauses_itself_once_who_began_it_is_gone(held: Any, asked: Ask, opera
     operator.delete()
     assert carried_on(batch).state == Batch.PAUSED
     assert batch.note == "olga may not do it any more: That user is not there any more."
+    other = get_user_model().objects.create_superuser("mia")
+    with pytest.raises(Refused, match="is not there any more: cancel it, and begin another"):
+        orchestrator.act_on_batch(batch.pk, "resume", asked(operator=other))
 
 
 def test_who_began_it_at_a_shell_is_named_whoever_runs_the_clock(
@@ -608,8 +830,8 @@ def test_who_began_it_at_a_shell_is_named_whoever_runs_the_clock(
         (Course(waves=(1.5,)), "waves: must be whole numbers"),  # type: ignore[arg-type]
         (Course(waves=(True,)), "waves: must be whole numbers"),
         (Course(waves=(1,) * 21), "waves: must be at most 20"),
-        (Course(per_second=0), r"per_second: must be from 0\.01 to 100"),
-        (Course(per_second=101), "per_second: must be"),
+        (Course(per_second=0), r"per_second: must be from 0\.01 to 20"),
+        (Course(per_second=21), "per_second: must be"),
         (Course(per_second=float("nan")), "per_second: must be"),
         (Course(per_second=True), "per_second: must be"),
         (Course(per_second=10**400), "per_second: must be"),
@@ -636,7 +858,8 @@ def test_verbs_that_are_for_one_saga_at_a_time(asked: Ask) -> None:
 
 def test_nothing_begins_without_a_saga_or_without_a_reason(held: Any, asked: Ask) -> None:
     with pytest.raises(
-        Refused, match="No saga matches that asks for a person, or each has moved since you looked"
+        Refused,
+        match="No saga matches that asks for a person and can be retried, or each has moved since you looked",
     ):
         begin(asked)
     held(1)
@@ -677,9 +900,10 @@ def test_the_preview_says_what_it_will_do_and_changes_nothing(held: Any, errand:
         "then the other 9, at most 10 a second.",
         "A wave begins once it is known what came of each saga of the wave before.",
         "It pauses by itself when more than 20 % of those of which it is known went wrong again.",
-        "Each is done only if its saga is then still as it is now; what has moved on is left alone, and listed.",
+        "Each is done only if its saga is then still as it is now, and the verb applies; "
+        "others are left alone, and listed.",
         "It goes on with nobody looking, and can be paused, resumed and cancelled; what was done stays done.",
-        "1 more match, and are left alone: it is not for them, or they moved a moment ago.",
+        "1 more match, and are left alone: it is not for them, they are paused, or they moved a moment ago.",
     )
     assert not Batch.objects.exists()
 
@@ -689,7 +913,8 @@ def test_one_saga_needs_no_waves(held: Any, asked: Ask) -> None:
     plan = orchestrator.preview_batch("compensate", Saga.objects.all(), asked(), Course(stop_above=None))
     assert plan.sentences[:2] == (
         "It rolls back 1 saga, the oldest first, at most 10 a second.",
-        "Each is done only if its saga is then still as it is now; what has moved on is left alone, and listed.",
+        "Each is done only if its saga is then still as it is now, and the verb applies; "
+        "others are left alone, and listed.",
     )
     assert [(a.saga_type, a.count) for a in plan.alike] == [("Errand", 1)]
 
@@ -702,6 +927,31 @@ def test_what_has_moved_since_the_preview_is_not_taken(held: Any, asked: Ask) ->
         "retry", Saga.objects.all(), asked(), AT_ONCE, filters={}, seen_at=plan.seen_at
     ).batch
     assert [item.saga_id for item in batch.items.all()] == [second.pk]
+
+
+def test_more_than_was_previewed_are_refused(held: Any, asked: Ask) -> None:
+    held(2)
+    sagas = Saga.objects.all()
+    with pytest.raises(Refused, match="2 sagas match by now, more than the 1 that you saw: look again"):
+        orchestrator.start_batch("retry", sagas, asked(), AT_ONCE, filters={}, at_most=1)
+    assert orchestrator.start_batch("retry", sagas, asked(), AT_ONCE, filters={}, at_most=2).batch.total == 2
+
+
+def test_what_is_paused_is_left_alone(held: Any, asked: Ask) -> None:
+    first, second = held(2)
+    orchestrator.act(first.pk, "pause", asked())
+    orchestrator.act_on_queue("pay", "pause", asked())
+    plan = orchestrator.preview_batch("retry", Saga.objects.all(), asked(), AT_ONCE)
+    assert "What calls a paused queue waits until that is resumed: pay." in plan.sentences
+    assert [item.saga_id for item in begin(asked).items.all()] == [second.pk]
+
+
+def test_what_no_retry_helps_is_left_alone(errand: Any, pump: Pump, asked: Ask, world: shop.World) -> None:
+    world.behaviour["PayService.Pay"] = shop.reject("closed")
+    saga = rest(pump, errand(cannot_undo=True))
+    assert saga.attention == "cannot_undo"
+    plan = orchestrator.preview_batch("retry", Saga.objects.all(), asked(), AT_ONCE)
+    assert (plan.total, plan.matching, plan.alike) == (0, 1, [])
 
 
 def test_what_moves_in_this_moment_is_not_taken(

@@ -306,6 +306,8 @@ def test_a_batch_takes_what_the_list_shows(
         ({"stop_above": 0.5}, "stop_above"),
         ({"stop_above": -1}, "stop_above"),
         ({"stop_above": 100}, "stop_above"),
+        ({"at_most": 0}, "at_most"),
+        ({"at_most": "2"}, "at_most"),
         ({"seen_at": "yesterday"}, "seen_at"),
         ({"seen_at": "2026-01-01T00:00:00"}, "seen_at"),
         ({"seen_at": 7}, "seen_at"),
@@ -702,10 +704,10 @@ def test_a_batch_is_begun_as_a_user_who_may(run: Run, three: list[str], operator
         ("list --limit 0", 2, "from 1 to 1000"),
         ("list --after -1", 2, "must not be negative"),
         ("show x", 2, "invalid"),
-        ("show 4711", 1, "There is no batch 4711."),
+        ("show 4711", 1, "There is no batch 4711"),
         (f"show {10**30}", 1, "There is no batch"),
-        ("pause 4711 --reason because", 1, "There is no batch 4711."),
-        ("pause 4711 --dry-run", 1, "There is no batch 4711."),
+        ("pause 4711 --reason because", 1, "There is no batch 4711"),
+        ("pause 4711 --dry-run", 1, "There is no batch 4711"),
         ("pause 1", 2, "--reason is required"),
         ("skip 1 --reason because", 2, "invalid choice"),
         ("start skip --attention any --reason because", 2, "invalid choice"),
@@ -731,3 +733,10 @@ def test_what_the_command_line_is_asked_wrongly(
     assert (ended.code, ended.out) == (code, "")
     assert says in ended.err
     assert not Batch.objects.exists()
+
+
+def test_more_than_a_dry_run_told_of_are_refused(api: Api, run: Run, three: list[str]) -> None:
+    assert_problem(api.post(**{**RETRY, "at_most": 2}), 409, says="3 sagas match by now, more than the 2")
+    told = run("batch", "start", "retry", "--attention", "any", "--reason", "x", "--at-most", "2")
+    assert (told.code, "3 sagas match by now, more than the 2 that you saw" in told.err) == (1, True)
+    assert api.begin(at_most=3)["total"] == 3

@@ -67,6 +67,7 @@ def _begin(request: HttpRequest, form: Form) -> HttpResponse:
             form.course,
             filters=form.filters.active,
             seen_at=form.seen_at,
+            at_most=form.total,
         )
     except Refused as no:
         return _show(request, form, refused=str(no), status=409)

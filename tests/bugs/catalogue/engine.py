@@ -150,16 +150,16 @@ def taken_ahead_and_begun() -> None:
 def waves_are_not_waited_for() -> None:
     """A batch begins its next wave before it is known what came of the one before."""
     rewrite(
-        "sagas.engine.batches:_next_wave",
-        "state__in=[BatchItem.WAITING, BatchItem.ACTED]",
-        "state__in=[BatchItem.WAITING]",
+        "sagas.engine.batches:_look",
+        "if batch.state == Batch.RUNNING and not awaited:",
+        "if batch.state == Batch.RUNNING:",
     )
 
 
 @bug("tests/sagas/test_batching.py")
 def batches_outlive_who_began_them() -> None:
     """A batch goes on for a user who was deleted, as if whoever has the shell had begun it."""
-    rewrite("sagas.engine.batches:_act", "if batch.operator is None and not batch.at_shell:", "if False:")
+    rewrite("sagas.engine.batches:_act", "if orchestrator.orphaned(batch):", "if False:")
 
 
 @bug("tests/sagas/test_batching.py")

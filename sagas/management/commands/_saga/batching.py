@@ -27,6 +27,9 @@ def add_subcommands(subcommands: Any) -> None:
         type=moment,
         help="leave out what has moved since, as seen_at of a dry run",
     )
+    parser.add_argument(
+        "--at-most", metavar="N", type=version, help="refuse if more match by now, as total of a dry run"
+    )
     _add_asking(parser)
     parser.set_defaults(run=start)
     for verb, label in orchestrator.BATCH_VERBS.items():
@@ -151,7 +154,13 @@ def start(desk: Desk, options: dict[str, Any]) -> None:
         _tell(desk, orchestrator.preview_batch(options["verb"], matching(filters), asked, course), options)
         return
     answer = orchestrator.start_batch(
-        options["verb"], matching(filters), asked, course, filters=filters, seen_at=options["seen_at"]
+        options["verb"],
+        matching(filters),
+        asked,
+        course,
+        filters=filters,
+        seen_at=options["seen_at"],
+        at_most=options["at_most"],
     )
     _give(desk, answer, options)
 
