@@ -62,10 +62,9 @@ def _alone(pk: int) -> Iterator[None]:
     """Have nothing that goes wrong keep the clock from the others; it is tried again, and the batch says why."""
     try:
         yield
-    except (
-        Exception
-    ) as fault:  # a database's, or whatever an author's code or a backend of permissions raises
-        log.exception("batch %s cannot be carried on; it is tried again", pk)
+    except Exception as fault:  # a database's, an author's, or a backend's of permissions
+        passing = isinstance(fault, OperationalError | InterfaceError)
+        log.warning("batch %s cannot be carried on now: %s", pk, fault, exc_info=not passing)
         close_old_connections()
         text = f"Its next saga cannot be acted on at the moment: {type(fault).__name__}: {fault}"
         with suppress(DatabaseError, InterfaceError):  # if that is what is away, it says so elsewhere
