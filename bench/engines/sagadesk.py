@@ -19,7 +19,7 @@ from bench.engines import driver
 WORKERS = driver.option("workers", 2)
 STARTERS = driver.option("starters", 128)
 #: Changed settings: the best ones found, unless the task tries others.
-CHANGED = driver.option("settings", {"PREFETCH": 496})
+CHANGED = driver.option("settings", {"CONCURRENCY": 512})
 #: How many sagas one statement creates, where they are made to wait.
 CHUNK = 500
 #: Sagas with lower ids do not count: they fill the tables.
