@@ -140,12 +140,13 @@ class Facts:
         }
         for saga in found.values():
             saga.definition = dict(definitions[saga.row["definition_id"]])
-            _relate(saga, found)
         for step in self._rows("sagas_step", "saga_id, position"):
             saga = found[step["saga_id"]]
             saga.steps[step["name"]] = step
             if step["grown"]:  # a function has asked for it
                 saga.definition[step["name"]] = step["grown"]["step"]
+        for saga in found.values():
+            _relate(saga, found)
         for event in self._rows("sagas_event", "saga_id, sequence"):
             found[event["saga_id"]].events.append(event)
         for action in self._rows("sagas_operatoraction"):
@@ -183,8 +184,14 @@ def _relate(saga: Saga, found: dict[str, Saga]) -> None:
     if saga.row["origin_kind"] == "child":
         key = saga.row["idempotency_key"] or ":"
         other.children[key.split(":")[1]].append(saga)
-    elif saga.row["origin_kind"] == "undo" and saga.row["state"] == "completed":
+    elif saga.row["origin_kind"] == "undo" and _has_done_all(saga):
         other.undone = True
+
+
+def _has_done_all(saga: Saga) -> bool:
+    """Whether a saga did all that it was for: also if it was rolled back too late, when nothing of it was left."""
+    all_of_it = all(step["status"] == "completed" for step in saga.steps.values())
+    return saga.row["state"] == "completed" or (saga.over and all_of_it)
 
 
 def _read(row: Row) -> Row:
