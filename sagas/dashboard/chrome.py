@@ -6,6 +6,7 @@ from typing import Any
 
 from sagas.health import health as look
 from sagas.models import Batch
+from sagas.orchestrator import VERBS
 
 #: Batches that the banner names, at most.
 MOST_BATCHES = 5
@@ -20,8 +21,8 @@ class Chrome:
     """Why nothing moves; empty when all is well."""
     remedy: str
     """The command that would help; empty where none does."""
-    batches: Sequence[Batch] = ()
-    """Those that run, or are paused."""
+    batches: Sequence[tuple[Batch, str]] = ()
+    """Those that run, or are paused, each with what its verb is called."""
 
 
 def chrome() -> Chrome:
@@ -29,7 +30,7 @@ def chrome() -> Chrome:
     health = look()
     banner, remedy = banner_for(health)
     open_ones = Batch.objects.filter(ended_at=None, state__in=[Batch.RUNNING, Batch.PAUSED])
-    batches = list(open_ones.order_by("pk")[:MOST_BATCHES])
+    batches = [(each, VERBS[each.verb].lower()) for each in open_ones.order_by("pk")[:MOST_BATCHES]]
     return Chrome(health, banner, remedy, batches)
 
 

@@ -345,7 +345,8 @@ def test_every_page_names_what_runs_or_is_paused(desk: Client, begun: Any, asked
     shown = words(desk.get(reverse("saga-overview")))
     assert f"Batch {batch.pk} , retry of 2 sagas for olga, is running." in shown
     assert 'sagadesk_batches{state="running"} 1' in desk.get(reverse("saga-metrics")).content.decode()
-    Batch.objects.update(state=Batch.PAUSED, note="2 of 2 went <wrong>.")
+    Batch.objects.update(state=Batch.PAUSED, verb="compensate", note="2 of 2 went <wrong>.")
+    assert "roll back of 2 sagas for olga, is paused" in words(desk.get(reverse("saga-audit")))
     assert "is paused: 2 of 2 went &lt;wrong&gt;." in words(desk.get(reverse("saga-list")))
     orchestrator.act_on_batch(batch.pk, "cancel", asked())
     assert "Batch" not in words(desk.get(reverse("saga-overview"))).replace("Batches", "")
