@@ -163,10 +163,7 @@ def _act(batch: Batch, item: BatchItem, now: datetime) -> None:
         action_id=f"{batch.key.hex}-{item.position}",
         batch=batch,
     )
-    if orchestrator.orphaned(batch):
-        raise Forbidden("That user is not there any more.")
-    orchestrator.check_operator(asked, orchestrator.BATCH_PERMISSION, "act on many sagas at once")
-    orchestrator.check_operator(asked, orchestrator.permission(batch.verb), f"{batch.verb} sagas")
+    _check_allowed(batch, asked)
     item.acted_at = now
     saga = Saga.objects.filter(pk=item.saga_id).first()
     if saga is None:
@@ -181,6 +178,13 @@ def _act(batch: Batch, item: BatchItem, now: datetime) -> None:
         log.exception("batch %s cannot act on saga %s", batch.pk, saga.pk)
         text = f"It could not be decided: {type(fault).__name__}: {fault}"
         item.state, item.text = BatchItem.REFUSED, printable(text)
+
+
+def _check_allowed(batch: Batch, asked: Asked) -> None:
+    if orchestrator.orphaned(batch):
+        raise Forbidden("That user is not there any more.")
+    orchestrator.check_operator(asked, orchestrator.BATCH_PERMISSION, "act on many sagas at once")
+    orchestrator.check_operator(asked, orchestrator.permission(batch.verb), f"{batch.verb} sagas")
 
 
 def _act_on(saga: Saga, verb: str, item: BatchItem, asked: Asked) -> None:

@@ -146,7 +146,7 @@ def taken_ahead_and_begun() -> None:
     rewrite("sagas.engine.slots:Slots._next", " and self._busy < self._limit()", "")
 
 
-@bug("tests/sagas/test_batching.py")
+@bug("tests/sagas/batches/test_waves.py")
 def waves_are_not_waited_for() -> None:
     """A batch begins its next wave before it is known what came of the one before."""
     rewrite(
@@ -156,13 +156,13 @@ def waves_are_not_waited_for() -> None:
     )
 
 
-@bug("tests/sagas/test_batching.py")
+@bug("tests/sagas/batches/test_asking.py")
 def batches_outlive_who_began_them() -> None:
     """A batch goes on for a user who was deleted, as if whoever has the shell had begun it."""
-    rewrite("sagas.engine.batches:_act", "if orchestrator.orphaned(batch):", "if False:")
+    rewrite("sagas.engine.batches:_check_allowed", "if orchestrator.orphaned(batch):", "if False:")
 
 
-@bug("tests/sagas/test_batching.py")
+@bug("tests/sagas/batches/test_outcomes.py")
 def a_turn_is_lost_with_its_commit() -> None:
     """A saga's verb and its place in the batch are two transactions: who dies in between has done it unsaid."""
     from sagas.engine import batches

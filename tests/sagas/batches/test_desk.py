@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,15 +13,15 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from sagas import orchestrator
-from sagas.engine import Pump, batches, carry_on
+from sagas.engine import Pump, carry_on
 from sagas.models import Batch, BatchItem, Saga
-from sagas.orchestrator import Course, batch_plan
+from sagas.orchestrator import Course
 from tests.sagas import shop
+from tests.sagas.batches.carrying import Ask
 from tests.sagas.running import run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Ask = Callable[..., orchestrator.Asked]
 NEW = reverse("saga-batch-new", args=["retry"])
 ASKING = {"attention": "any"}
 #: What the form sends as it comes.
@@ -35,32 +34,11 @@ SENT = {
 }
 
 
-@pytest.fixture(autouse=True)
-def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take what has moved just now, too; and let a round of the clock take its time."""
-    monkeypatch.setattr(batch_plan, "SETTLED", timedelta(0))
-    monkeypatch.setattr(batches, "TURN", 30)
-
-
 @pytest.fixture
 def desk(client: Client, operator: Any) -> Client:
     """A browser in which the operator is logged in."""
     client.force_login(operator)
     return client
-
-
-@pytest.fixture
-def held(errand: Any, pump: Pump, world: shop.World) -> Callable[[int], list[Saga]]:
-    """Make so many sagas that ask for a person, though everybody can be paid from then on."""
-
-    def make(count: int) -> list[Saga]:
-        world.behaviour["PayService.Pay"] = shop.reject("the bank is <closed>")
-        sagas = [errand(hold=True) for _ in range(count)]
-        run(pump)
-        del world.behaviour["PayService.Pay"]
-        return sagas
-
-    return make
 
 
 @pytest.fixture

@@ -29,12 +29,6 @@ LATER = timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
-def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test has just made counts as at rest."""
-    monkeypatch.setattr(batch_plan, "SETTLED", timedelta(0))
-
-
-@pytest.fixture(autouse=True)
 def searchable(settings: Any) -> Iterator[None]:
     """Let sagas be found by a number of an order."""
     before = settings.SAGAS
