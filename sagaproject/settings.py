@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from importlib.util import find_spec
 from typing import Any
@@ -44,6 +45,14 @@ def number(name: str) -> float:
         return float(os.environ[name])
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a number, as 30 or 0.5.") from None
+
+
+def port(name: str) -> int:
+    """Read a variable that is a port."""
+    value = os.environ[name].strip()
+    if not re.fullmatch(r"[0-9]{1,5}", value) or not 0 < int(value) < 65536:
+        raise ImproperlyConfigured(f"{name} must be a port, as 587.")
+    return int(value)
 
 
 def document(name: str) -> dict[str, Any]:
@@ -135,7 +144,10 @@ RQ_SHOW_ADMIN_LINK = False  # its pages in the admin would be open to all staff
 #: SAGADESK_LEASE and its like: see sagas.conf.Settings for what each means.
 SAGAS = {
     name: number(f"SAGADESK_{name}")
-    for name in ["LEASE", "CONCURRENCY", "PREFETCH", "BUDGET", "MAX_JOBS", "CLOCK", "ALIVE", "UNSERVED"]
+    for name in [
+        *("LEASE", "CONCURRENCY", "PREFETCH", "BUDGET", "MAX_JOBS", "CLOCK", "ALIVE", "UNSERVED"),
+        *("ALERT_AFTER", "ALERT_AGAIN", "BEHIND"),
+    ]
     if os.environ.get(f"SAGADESK_{name}")
 } | {
     "ELSEWHERE": listed("SAGADESK_ELSEWHERE"),
@@ -143,7 +155,23 @@ SAGAS = {
     "SEARCHABLE": listed("SAGADESK_SEARCHABLE", "order_id,customer_id"),
     "HTTP": document("SAGADESK_HTTP"),
     "CALLBACK_URL": os.environ.get("SAGADESK_CALLBACK_URL", ""),
+    "ALERTS": document("SAGADESK_ALERTS"),
+    "DESK_URL": os.environ.get("SAGADESK_DESK_URL", ""),
 }
+
+# By which server alerts are mailed, and from whom; what is not said is as Django has it.
+if os.environ.get("SAGADESK_EMAIL_HOST"):
+    EMAIL_HOST = os.environ["SAGADESK_EMAIL_HOST"]
+if os.environ.get("SAGADESK_EMAIL_PORT"):
+    EMAIL_PORT = port("SAGADESK_EMAIL_PORT")
+if os.environ.get("SAGADESK_EMAIL_USER"):
+    EMAIL_HOST_USER = os.environ["SAGADESK_EMAIL_USER"]
+if os.environ.get("SAGADESK_EMAIL_PASSWORD"):
+    EMAIL_HOST_PASSWORD = os.environ["SAGADESK_EMAIL_PASSWORD"]
+if os.environ.get("SAGADESK_EMAIL_TLS"):
+    EMAIL_USE_TLS = switched_on("SAGADESK_EMAIL_TLS")
+if os.environ.get("SAGADESK_EMAIL_FROM"):
+    DEFAULT_FROM_EMAIL = os.environ["SAGADESK_EMAIL_FROM"]
 
 LANGUAGE_CODE = "en-gb"
 USE_I18N = False

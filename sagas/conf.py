@@ -2,18 +2,21 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from sagas.core.words import AlertKind
+
 #: Characters; a key that can be guessed protects nothing.
 SHORTEST_SECRET = 16
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,75 @@ class HttpService:
         if isinstance(self.reply_within, bool) or not 0 < self.reply_within <= 366 * 86_400:
             raise ValueError("reply_within must be a number of seconds, more than 0 and less than a year")
         object.__setattr__(self, "secrets", tuple(keys))
+
+
+@dataclass(frozen=True)
+class AlertChannel:
+    """Whom alerts are told: by mail, by a webhook, or by a function; exactly one of these."""
+
+    email: tuple[str, ...] = ()
+    """Addresses; sent as Django's settings say."""
+    webhook: str = field(default="", repr=False)
+    """An address that JSON is posted to, with a ``text`` that chats show; it may be a secret by itself."""
+    call: str = ""
+    """Where a function is, as ``shop.pager.page``; it is called with what a webhook gets."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Sent with the webhook, as an Authorization."""
+    private: bool = False
+    """Whether the webhook may be on a private network or this machine."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of alerts that it is told; none: all."""
+    over: bool = True
+    """Whether it is told, too, when one is over."""
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.email, self.webhook, self.call))) != 1:
+            raise ValueError("it must have one of email, webhook and call")
+        for name in ("private", "over"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False")
+        for name in ("email", "kinds"):
+            value = getattr(self, name)
+            if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+                raise ValueError(f"{name} must be a list of texts")
+            object.__setattr__(self, name, tuple(value))
+        for place, each in enumerate(self.email, 1):
+            if not re.fullmatch(r"[^@\s]+@[^@\s]+", each):
+                raise ValueError(f"email lists something that is no address, at place {place}")
+        if wrong := [each for each in self.kinds if each not in list(AlertKind)]:
+            raise ValueError(f"kinds lists {wrong[0]!r}; there are {', '.join(AlertKind)}")
+        if not isinstance(self.call, str) or (self.call and not re.fullmatch(r"\w+(\.\w+)+", self.call)):
+            raise ValueError("call must be where a function is, as shop.pager.page")
+        self._check_webhook()
+
+    def wants(self, kind: str) -> bool:
+        """Whether it is told of this kind."""
+        return not self.kinds or kind in self.kinds
+
+    def _check_webhook(self) -> None:
+        if not isinstance(self.headers, Mapping) or not all(_is_header(*h) for h in self.headers.items()):
+            raise ValueError("headers must map names of HTTP headers, none of them ours, to texts, in ASCII")
+        if not self.webhook:
+            if self.headers or self.private:
+                raise ValueError("headers and private are for a webhook")
+            return
+        url = _split(self.webhook)
+        if url is None or url.scheme not in ("http", "https") or not url.hostname or "@" in url.netloc:
+            raise ValueError("webhook must be http(s)://host[:port]/path, without a user")
+        if not _has_port(url):
+            raise ValueError("webhook must have a port between 1 and 65535, or none")
+        if not self.webhook.isascii() or not self.webhook.isprintable() or " " in self.webhook:
+            raise ValueError("webhook must be written in ASCII and without blanks: as %C3%A4, %20")
+        if url.scheme == "http" and not self.private:
+            raise ValueError("webhook must be https, unless it is on a private network (private=True)")
+
+
+def _is_header(name: Any, value: Any) -> bool:
+    if not isinstance(name, str) or not isinstance(value, str):
+        return False
+    ours = name.lower() in {"host", "content-type", "content-length", "connection", "transfer-encoding"}
+    named = re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) is not None
+    return named and not ours and value.isascii() and value.isprintable() and value == value.strip()
 
 
 def _split(url: Any) -> SplitResult | None:
@@ -109,6 +181,17 @@ class Settings:
     RQ: str = "default"
     """The entry of RQ_QUEUES that says which Redis is ours. Where it is another than this, our queues in RQ are called
     after it, as ``sagas-payment``: a project's own jobs keep theirs."""
+    ALERTS: Mapping[str, AlertChannel] = field(default_factory=dict)
+    """Name of a channel -> whom it tells when something asks for a person."""
+    ALERT_AFTER: float = 30.0
+    """How long something asks for a person until that is told outside; 0: at once."""
+    ALERT_AGAIN: float = 3600.0
+    """After how long it is told again, if it is still there and nobody is on it; 0: never."""
+    BEHIND: float = 60.0
+    """How long work may be due on a queue that somebody serves, until that is an alert."""
+    DESK_URL: str = ""
+    """The site's address as operators see it, as ``https://desk.example``, with the prefix that a proxy adds, if one
+    does: alerts lead there."""
     SEARCHABLE: tuple[str, ...] = ()
     """Paths in the sagas' data, as ``customer.id``, that lists may be filtered by; ``migrate`` makes their indexes."""
 
@@ -119,7 +202,7 @@ _QUEUE = re.compile(r"[^\s,]{1,100}")
 #: What is counted, and not measured.
 _COUNTS = ("CONCURRENCY", "PREFETCH", "MAX_JOBS")
 #: What may be none at all.
-_MAY_BE_NONE = ("PREFETCH",)
+_MAY_BE_NONE = ("PREFETCH", "ALERT_AFTER", "ALERT_AGAIN")
 
 
 class ImpossibleSetting(ImproperlyConfigured):
@@ -137,9 +220,13 @@ def read(given: Mapping[str, Any]) -> Settings:
         if name == "QUEUES":
             _check_services(value)
         elif name == "HTTP":
-            given = {**given, name: _services(value)}
+            given = {**given, name: _named(name, value, "services", _service)}
+        elif name == "ALERTS":
+            given = {**given, name: _named(name, value, "channels", _channel)}
         elif name == "CALLBACK_URL":
-            _check_url(value)
+            _check_url(name, value, r"https?://[^/?#@]+/?")
+        elif name == "DESK_URL":
+            _check_url(name, value, r"https?://[^/?#@\s]+(/[^?#\s]*)?")
         elif name == "SEARCHABLE":
             _check_paths(value)
         elif name == "RQ":
@@ -184,38 +271,51 @@ def _is_queue(name: Any) -> bool:
 _A_QUEUE = "must be a queue's name, of 1 to 100 characters without blanks and commas, as payment"
 
 
-def _services(value: Any) -> dict[str, HttpService]:
+def _named(setting: str, value: Any, what: str, read_one: Callable[[Any, Any], T]) -> dict[str, T]:
+    """Read what a name each stands for. Values are not told of: some are secret."""
     if not isinstance(value, Mapping):
         raise ImpossibleSetting(
-            f"SAGAS['HTTP'] must map the names of services to their settings, not be a {type(value).__name__}."
+            f"SAGAS[{setting!r}] must map the names of {what} to their settings, not be a {type(value).__name__}."
         )
-    found: dict[str, HttpService] = {}
-    for name, service in value.items():
+    found: dict[str, T] = {}
+    for name, given in value.items():
         try:
-            found[name] = _service(name, service)
+            found[name] = read_one(name, given)
         except ValueError as wrong:
-            raise ImpossibleSetting(f"SAGAS['HTTP'][{name!r}]: {wrong}.") from wrong
+            raise ImpossibleSetting(f"SAGAS[{setting!r}][{name!r}]: {wrong}.") from wrong
     return found
 
 
 def _service(name: Any, given: Any) -> HttpService:
-    """Return the settings of one service. Raises ValueError, with no value in it: some are secret."""
-    known = [f.name for f in fields(HttpService)]
+    """Return the settings of one service. Raises ValueError."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ValueError("a service's name is letters, digits, _ and -")
-    if not isinstance(given, Mapping):
-        raise ValueError(f"its settings must be a mapping of {', '.join(known)}, not {type(given).__name__}")
-    if unknown := [each for each in given if each not in known]:
-        raise ValueError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
+    _check_names(HttpService, given)
     if missing := [each for each in ("url", "secrets") if each not in given]:
         raise ValueError(f"{' and '.join(missing)} must be set")
     return HttpService(**given)
 
 
-def _check_url(value: Any) -> None:
-    if not isinstance(value, str) or (value and not re.match(r"https?://[^/?#@]+/?$", value)):
+def _channel(name: Any, given: Any) -> AlertChannel:
+    """Return the settings of one channel. Raises ValueError."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", name):
+        raise ValueError("a channel's name is letters, digits, _ and -, at most 100")
+    _check_names(AlertChannel, given)
+    return AlertChannel(**given)
+
+
+def _check_names(kind: type[Any], given: Any) -> None:
+    known = [f.name for f in fields(kind)]
+    if not isinstance(given, Mapping):
+        raise ValueError(f"its settings must be a mapping of {', '.join(known)}, not {type(given).__name__}")
+    if unknown := [each for each in given if each not in known]:
+        raise ValueError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
+
+
+def _check_url(name: str, value: Any, form: str) -> None:
+    if not isinstance(value, str) or (value and not re.fullmatch(form, value)):
         raise ImpossibleSetting(
-            f"SAGAS['CALLBACK_URL'] must be this desk's address, as https://desk.example, not {value!r}."
+            f"SAGAS[{name!r}] must be this desk's address, as https://desk.example, not {value!r}."
         )
 
 

@@ -10,6 +10,10 @@ from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.models import Due, PausedQueue, Process
 
+#: What it means that no worker, or no clock, is alive.
+NO_WORKER = "No worker is alive: sagas are recorded, and none of them moves."
+NO_CLOCK = "No clock is alive: retries, timers, deadlines and batches wait."
+
 
 def health() -> dict[str, Any]:
     """Return who is alive, which queues are paused, which nobody serves, and for how many seconds work has been due.
@@ -28,6 +32,8 @@ def health() -> dict[str, Any]:
         ripe.pop(pause.queue, None)
     oldest = min(ripe.values(), default=None)
     return {
+        "now": now,
+        "queues_due": {queue: (now - first).total_seconds() for queue, first in ripe.items()},
         "workers": known,
         "workers_alive": len(workers),
         "workers_silent": [each for each in known if _holds_on(each)],

@@ -64,7 +64,7 @@ def undelivered() -> list[Undelivered]:
     """
     tried = Due.objects.filter(kind=Due.DELIVERY, attempt__gt=FAILED).order_by().values_list(*_Tried._fields)
     now = database_now()
-    ahead = tried.free().filter(queue__in=_queues(), due_at__gt=now)
+    ahead = tried.free().filter(queue__in=delivering(), due_at__gt=now)
     held = tried.filter(lease_token__isnull=False)
     read = [_Tried(*row) for row in ahead.union(held, all=True)[: MOST + 1]]
     found: dict[str, list[_Tried]] = defaultdict(list)
@@ -74,7 +74,8 @@ def undelivered() -> list[Undelivered]:
     return sorted(those, key=lambda each: (-each.count, each.called))
 
 
-def _queues() -> list[str]:
+def delivering() -> list[str]:
+    """Return the queues on which events are delivered."""
     heard = {subscriber.queue for event in registry.events() for subscriber in registry.subscribers(event)}
     return sorted(heard | {registry.EVENTS_QUEUE})
 

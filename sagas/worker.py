@@ -24,7 +24,7 @@ from rq.queue import Queue
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
-from sagas import bell, broker, jobs, registry
+from sagas import alerts, bell, broker, jobs, registry
 from sagas.conf import settings
 from sagas.engine import (
     REAPED_AT_ONCE,
@@ -132,9 +132,10 @@ def run_worker(queues: Collection[str] = (), burst: bool = False) -> None:
             pump.run(float("inf"))
         else:
             listener = bell.Listener(served, pump.staying, pump.ring)
-            _work(served, pump, stop)
+            with alerts.Watching():
+                _work(served, pump, stop)
             listener.close()
-    _leave(pump)
+    _leave(bool(pump.hung))
 
 
 def served_by(queues: Collection[str]) -> list[str]:
@@ -182,8 +183,9 @@ def _work_alone(pump: Pump, seconds: float, stop: "_Stop") -> None:
         stop.wait(seconds)
 
 
-def _leave(pump: Pump) -> None:
-    if pump.hung:  # their threads would keep the process alive for ever
+def _leave(hung: bool = False) -> None:
+    """End this process at once if something in it hangs, for its threads would keep it alive."""
+    if hung or alerts.hanging():
         logging.shutdown()
         os._exit(0)
 
@@ -227,11 +229,12 @@ class _Stop:
 def run_clock() -> None:
     """About once a second: take back lost leases, nudge what is due. Any number of clocks may run."""
     stop, clock = _Stop(), Clock()
-    with Life(Process.CLOCK):
+    with Life(Process.CLOCK), alerts.Watching():
         log.info("the clock ticks every %g s", settings().CLOCK)
         while not stop.asked:
             clock.tick()
             stop.wait(settings().CLOCK)
+    _leave()
 
 
 class Clock:

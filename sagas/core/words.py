@@ -89,3 +89,26 @@ class Verdict(StrEnum):
     DONE = "done"
     NONE = "none"
     WAIVED = "waived"
+
+
+class AlertKind(StrEnum):
+    """What can ask for a person, so that somebody outside the desk is told."""
+
+    ATTENTION = "attention"
+    """Sagas that wait for a person, for one reason at one step."""
+    WORKERS = "workers"
+    """No worker is alive."""
+    CLOCK = "clock"
+    """No clock is alive."""
+    REDIS = "redis"
+    """Redis does not answer."""
+    UNSERVED = "unserved"
+    """Work is due on a queue that nobody serves."""
+    BEHIND = "behind"
+    """Work has been due for long on a queue that somebody serves."""
+    UNDELIVERED = "undelivered"
+    """A hook or a subscriber keeps failing."""
+    BATCH = "batch"
+    """A batch has paused itself."""
+    CHANNEL = "channel"
+    """A channel does not take what it is told."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sagas.health import NO_CLOCK, NO_WORKER
 from sagas.health import health as look
 from sagas.models import Batch
 from sagas.orchestrator import VERBS
@@ -43,9 +44,9 @@ def banner_for(health: dict[str, Any]) -> tuple[str, str]:
             "manage.py saga worker & manage.py saga clock"
         )
     if not health["workers_alive"]:
-        return "No worker is alive: sagas are recorded, and none of them moves.", "manage.py saga worker"
+        return NO_WORKER, "manage.py saga worker"
     if not health["clock"]:
-        return "No clock is alive: retries, timers, deadlines and batches wait.", "manage.py saga clock"
+        return NO_CLOCK, "manage.py saga clock"
     if health["queues_unserved"]:
         queues = ", ".join(health["queues_unserved"])
         return f"No worker serves {queues}: what is due there waits.", (

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import TypeVar
-from urllib.parse import urlencode
 
-from django.db.models import Count, Min
+from django.db.models import Count
 from django.db.models.functions import TruncMinute
 from django.utils import timezone
 
@@ -17,8 +16,7 @@ from sagas.core.words import SagaState
 from sagas.counted import Counts
 from sagas.dashboard.filters import first_id_at
 from sagas.dashboard.rows import Row, for_rows, rows
-from sagas.dashboard.words import attention_hint, attention_text
-from sagas.models import IMPORT, Saga, SagaQuerySet, Step
+from sagas.models import Saga, SagaQuerySet
 from sagas.undelivered import undelivered
 
 #: A count stops here and says "+".
@@ -27,53 +25,10 @@ MOST = 10_000
 SAMPLE = 2_000
 #: Rows of a list on it.
 LISTED = 12
-#: Groups of what needs a person; those that are not listed are told of together.
-GROUPED = 200
 MINUTES = 60
 #: Of those, the last ones: whoever ended a saga before them has committed it by now.
 OPEN = 2
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Group:
-    """Sagas that need a person for one reason, at one step."""
-
-    code: str
-    text: str
-    hint: str
-    saga_type: str
-    step: str
-    count: int
-    since: datetime
-
-    @property
-    def query(self) -> str:
-        """The list's filters for this group."""
-        return urlencode({"attention": self.code, "type": self.saga_type, "step": self.step})
-
-
-def attention_groups() -> list[Group]:
-    """Return what needs a person, the largest group first."""
-    found = (
-        Step.objects.filter(attention__isnull=False)
-        .exclude(saga__origin_kind=IMPORT)
-        .values("attention", "saga__saga_type", "name")
-        .annotate(count=Count("saga_id"), since=Min("saga__updated_at"))
-        .order_by("-count", "since")[:GROUPED]
-    )
-    return [
-        Group(
-            code=str(g["attention"]),
-            text=attention_text(g["attention"]),
-            hint=attention_hint(g["attention"]),
-            saga_type=g["saga__saga_type"],
-            step=g["name"],
-            count=g["count"],
-            since=g["since"],
-        )
-        for g in found
-    ]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sagas.core.words import TERMINAL, SagaState, StepStatus
-from sagas.dashboard.words import WAITS, attention_text
+from sagas.dashboard.words import WAITS
 from sagas.models import Saga, SagaQuerySet, Step
+from sagas.orchestrator import attention_text
 
 
 class StepLine(NamedTuple):

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sagas.dashboard.words import approver_text, attention_text
+from sagas.dashboard.words import approver_text
+from sagas.orchestrator import attention_text
 
 Data = Mapping[str, Any]
 

@@ -3,6 +3,7 @@
 from django.urls import path, register_converter
 
 from sagas.dashboard.views import (
+    alerts,
     approvals,
     audit,
     batches,
@@ -16,7 +17,7 @@ from sagas.dashboard.views import (
     types,
     verb,
 )
-from sagas.orchestrator import BATCH_VERBS, BATCHED, QUEUE_VERBS, VERBS
+from sagas.orchestrator import ALERT_VERBS, BATCH_VERBS, BATCHED, QUEUE_VERBS, VERBS
 
 
 class VerbConverter:
@@ -49,7 +50,14 @@ class BatchVerbConverter(VerbConverter):
     regex = "|".join(BATCH_VERBS)
 
 
+class AlertVerbConverter(VerbConverter):
+    """One of an alert's verbs."""
+
+    regex = "|".join(ALERT_VERBS)
+
+
 register_converter(VerbConverter, "verb")
+register_converter(AlertVerbConverter, "alert_verb")
 register_converter(BatchedConverter, "batched")
 register_converter(BatchVerbConverter, "batch_verb")
 register_converter(QueueVerbConverter, "queue_verb")
@@ -65,6 +73,8 @@ urlpatterns = [
     path("batches/new/<batched:verb>/", batches.batch_new, name="saga-batch-new"),
     path("batches/<int:number>/", batches.batch_detail, name="saga-batch"),
     path("batches/<int:number>/<batch_verb:verb>/", batches.batch_verb, name="saga-batch-verb"),
+    path("alerts/", alerts.alert_list, name="saga-alerts"),
+    path("alerts/<int:number>/<alert_verb:verb>/", alerts.alert_verb, name="saga-alert-verb"),
     path("approvals/", approvals.approvals, name="saga-approvals"),
     path("search/", sagas.search, name="saga-search"),
     path("audit/", audit.audit, name="saga-audit"),

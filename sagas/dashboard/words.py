@@ -11,19 +11,6 @@ STATES: Mapping[str, str] = {
     "failed": "rolled back, and done with it",
 }
 
-#: Attention code -> (what is the matter, what a person can do about it).
-ATTENTION: Mapping[str, tuple[str, str]] = {
-    "late_effect": ("an effect came too late", "undo it with Roll back, or settle it as waived"),
-    "compensation_failed": ("an undo keeps failing", "try it again, or settle it by hand"),
-    "expectation_missed": ("an expectation was missed", "look at what the participant did"),
-    "misconfigured": ("the call itself is wrong", "mend what its error says, then retry"),
-    "no_handler": ("nobody handles a command", "deploy its handler, then retry"),
-    "cannot_undo": ("cannot be undone", "take care of it outside, then settle it by hand"),
-    "outcome_unknown": ("an outcome is unknown", "ask the participant, then settle it by hand"),
-    "retries_spent": ("retries are spent", "retry, skip or roll back"),
-    "held": ("held for a decision", "retry, skip or roll back"),
-}
-
 #: Kind of waiting -> for what, in the middle of a sentence.
 WAITS: Mapping[str, str] = {"approval": "an approval", "reply": "a reply", "timer": "its time"}
 
@@ -48,13 +35,3 @@ def approver_text(approver: str | None) -> str:
 def asked_text(approver: str | None, people: int) -> str:
     """Say who is asked, and how many of them."""
     return f"asks {f'{people} people of ' if people > 1 else ''}{approver_text(approver)}"
-
-
-def attention_text(code: str | None) -> str:
-    """Say what is the matter."""
-    return ATTENTION.get(code or "", ((code or "").replace("_", " "), ""))[0]
-
-
-def attention_hint(code: str | None) -> str:
-    """Say what a person can do about it."""
-    return ATTENTION.get(code or "", ("", ""))[1]

@@ -5,6 +5,9 @@ Only the orchestrator writes them; the engine writes the lease columns of due ro
 """
 
 from sagas.models.action import OperatorAction as OperatorAction
+from sagas.models.alert import Alert as Alert
+from sagas.models.alert import Notice as Notice
+from sagas.models.alert import Watch as Watch
 from sagas.models.batch import Batch as Batch
 from sagas.models.batch import BatchItem as BatchItem
 from sagas.models.child import Child as Child

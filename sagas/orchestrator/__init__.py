@@ -4,6 +4,18 @@ The only writer of saga state. It knows neither RQ nor Channels: it records due 
 """
 
 from sagas.orchestrator.actions import act, preview, who_moved
+from sagas.orchestrator.alert_notices import alert_detail
+from sagas.orchestrator.alerting import (
+    ALERT_PERMISSION,
+    ALERT_VERBS,
+    GIVEN_BACK,
+    AlertAnswer,
+    act_on_alert,
+    alert_documents,
+    alert_numbered,
+    alert_path,
+    preview_alert,
+)
 from sagas.orchestrator.approvals import (
     ApprovalPage,
     Bars,
@@ -59,6 +71,7 @@ from sagas.orchestrator.children import CannotUndo, UnderWay
 from sagas.orchestrator.each import Outcome, act_on_each, asking_steps, steps_for
 from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import Imported, import_saga
+from sagas.orchestrator.needing import ATTENTION, GROUPED, Group, attention_groups, attention_text
 from sagas.orchestrator.operators import check_operator, permission
 from sagas.orchestrator.pausing import (
     QUEUE_PERMISSION,
@@ -94,9 +107,14 @@ from sagas.orchestrator.start import (
 )
 
 __all__ = [
+    "ALERT_PERMISSION",
+    "ALERT_VERBS",
+    "ATTENTION",
     "BATCHED",
     "BATCH_PERMISSION",
     "BATCH_VERBS",
+    "GIVEN_BACK",
+    "GROUPED",
     "LARGEST",
     "LONGEST_REASON",
     "MOST_UNDER_WAY",
@@ -105,6 +123,7 @@ __all__ = [
     "STEP_VERBS",
     "VERBS",
     "Affected",
+    "AlertAnswer",
     "Answer",
     "Answered",
     "ApprovalPage",
@@ -117,6 +136,7 @@ __all__ = [
     "Course",
     "Delivered",
     "Forbidden",
+    "Group",
     "Imported",
     "Invalid",
     "KeyTaken",
@@ -133,16 +153,23 @@ __all__ = [
     "Started",
     "UnderWay",
     "act",
+    "act_on_alert",
     "act_on_batch",
     "act_on_each",
     "act_on_queue",
     "affected",
+    "alert_detail",
+    "alert_documents",
+    "alert_numbered",
+    "alert_path",
     "approvals_count",
     "approvals_for",
     "as_it_stands",
     "as_uuid",
     "asking_steps",
     "at_misconfigured",
+    "attention_groups",
+    "attention_text",
     "bars",
     "batch_documents",
     "batch_numbered",
@@ -168,6 +195,7 @@ __all__ = [
     "permitted",
     "personal",
     "preview",
+    "preview_alert",
     "preview_batch",
     "preview_batch_verb",
     "preview_queue",

@@ -19,6 +19,7 @@ from sagas.core.ids import uuid7
 from sagas.models import (
     CHILD,
     UNDO,
+    Alert,
     Batch,
     Callback,
     Child,
@@ -41,6 +42,9 @@ UNUSED = timedelta(days=1)
 
 #: How many definitions one run removes at most: each makes the database look at every saga.
 DEFINITIONS = 100
+
+#: How many alerts are removed in a transaction.
+ALERTS = 500
 
 #: Keeps documents for good; they must be on the disk when it returns.
 Keep = Callable[[Sequence[Mapping[str, Any]]], None]
@@ -87,6 +91,7 @@ def prune(older_than: timedelta, batch: int, asked: Asked, keep: Keep | None = N
                 _record(run, asked, older_than, count)
         yield [old.id for old in removed]
     _remove_batches(before)
+    _remove_alerts(before)
     _remove_definitions()
 
 
@@ -210,6 +215,12 @@ def _remove_batches(before: datetime) -> None:
     """Remove batches that ended so long ago; what was done in them stays in the audit trail."""
     for batch in Batch.objects.filter(ended_at__lt=before):
         batch.delete()
+
+
+def _remove_alerts(before: datetime) -> None:
+    """Remove alerts that were over so long ago, and with them whom they were told."""
+    while old := list(Alert.objects.filter(resolved_at__lt=before).values_list("pk", flat=True)[:ALERTS]):
+        Alert.objects.filter(pk__in=old).delete()
 
 
 def _remove_definitions() -> None:

@@ -18,8 +18,10 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
 
 from sagas.dashboard.words import WAITS, approver_text
+from sagas.orchestrator import alert_path
 
 register = template.Library()
+register.simple_tag(alert_path)
 register.filter("asked_whom", approver_text)
 
 #: Stands where a saga's id does.

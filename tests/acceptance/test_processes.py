@@ -1,5 +1,6 @@
 """Processes die, Redis dies, and no saga is lost, stuck or doubled."""
 
+import json
 import os
 import signal
 from collections import Counter
@@ -15,6 +16,7 @@ from sagas.models import Due, Process, Saga
 from tests import servers
 from tests.acceptance import errands
 from tests.acceptance.conftest import Processes
+from tests.sagas.elsewhere import says, serving
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
@@ -263,3 +265,22 @@ def test_a_worker_that_starts_before_its_redis_waits_for_it(processes: Processes
     with servers.redis(folder):
         assert ended(saga) == "completed"
     assert (worker.poll(), clock.poll()) == (None, None)
+
+
+def test_whoever_is_left_tells_that_the_others_are_gone(processes: Processes) -> None:
+    with serving() as chat:
+        chat.behaviour = says(200)
+        told = {
+            "SAGADESK_ALERTS": json.dumps({"chat": {"webhook": chat.url, "private": True}}),
+            "SAGADESK_ALERT_AFTER": "0",
+            "SAGADESK_ALIVE": "2",
+        }
+        clock = processes.start("clock", **told)
+        worker = processes.start("worker", **told)
+        until(lambda: Process.objects.count() == 2)
+        clock.kill()
+        until(lambda: any("No clock is alive" in asked.body["text"] for asked in [*chat.asked]))
+        processes.start("clock", **told)
+        until(lambda: Process.objects.count() == 3)
+        worker.kill()
+        until(lambda: any("No worker is alive" in asked.body["text"] for asked in [*chat.asked]))

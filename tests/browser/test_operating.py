@@ -408,6 +408,30 @@ def test_many_are_retried_until_too_many_go_wrong_again_and_are_then_rolled_back
     assert {desk.shown(saga)["state"] for saga in sagas} == {"failed"}
 
 
+def test_an_alert_is_taken_and_everybody_sees_who_is_on_it(desk: Desk, browse: Callable[..., Page]) -> None:
+    stuck(desk)
+    page, other = browse(), browse(OPERATORS[1])
+    for each in (page, other):
+        each.goto("/")
+    matter = re.compile("process_payment.*held for a decision")
+    mine = page.locator(".group", has_text=matter)
+    mine.get_by_role("link", name="Take…").click(timeout=20_000)  # somebody looks every five seconds
+    page.get_by_role("button", name="4 h").click()
+    expect(page.get_by_text("nobody is told of it again for 4 hours")).to_be_visible()
+    page.get_by_label("What do you do about it?").fill("calling the bank")
+    page.get_by_role("button", name="Take for 4 h").click()
+    alert = page.locator(".alert", has_text=matter)
+    expect(alert).to_contain_text(f"{OPERATORS[0]} is on it since")
+    expect(alert).to_contain_text("calling the bank")
+    theirs = other.locator(".group", has_text=matter)
+    expect(theirs).to_contain_text(OPERATORS[0], timeout=20_000)  # and nobody reloads
+    alert.get_by_role("link", name="Give back…").click()
+    page.get_by_label("Why?").fill("somebody else's turn")
+    page.get_by_role("button", name="Give back").click()
+    expect(page.locator(".alert", has_text=matter)).not_to_contain_text("is on it")
+    expect(theirs.get_by_role("link", name="Take…")).to_be_visible(timeout=20_000)
+
+
 def test_several_are_rolled_back_without_javascript(desk: Desk, browse: Callable[..., Page]) -> None:
     saga = stuck(desk)
     page = browse(java_script_enabled=False)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tests.crashpoints import (
+    alerting,
     awaiting,
     choreographing,
     growing,
@@ -18,6 +19,7 @@ from tests.crashpoints.places import Place, places
 PATHS: Mapping[str, Path] = (
     starting.path
     | operating.path
+    | alerting.path
     | telling.path
     | minding.path
     | awaiting.path
@@ -28,6 +30,8 @@ PATHS: Mapping[str, Path] = (
 
 #: The beginning of a place's name -> why it needs no path, on either database.
 EXEMPT = {
+    "alerts.telling.tell:": "it says for what is waited; what came of it is noted by who sends",
+    "alerts.telling.try_out:": "a person tries a channel, and sees whether it worked; trying again does the same",
     "bell._script:": "it calls nobody: the script goes to Redis when it is first run",
     "bell.Listener._say_so: signs.set": "it goes out with the others, which is a point",
     "broker.listening:": "it only reads",

@@ -4,6 +4,7 @@ The ledger stands beside the inbox, in the participants' own tables: it is the o
 What a participant says is in the saga's data, so that it says the same to whoever asks after a crash.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connection, models
@@ -26,7 +27,9 @@ from sagas import (
     subscribe,
     timer,
 )
+from sagas.alerts import Untold
 from sagas.inbox import Inbox, became_of, once
+from sagas.models import Notice, Saga
 from tests.crashpoints.seams import participant
 
 #: What nobody handles any more under its old name.
@@ -352,6 +355,21 @@ def _hear(saga_id: str, what: str, event: Any = None) -> None:
     participant(
         lambda: Effect.objects.create(saga=saga_id, what=f"heard by {what}", key=f"{saga_id}:{what}")
     )()
+
+
+#: Whether the pager can be reached.
+signal = True
+
+
+@participant
+def page(channel: str, settings: Any, notices: Sequence[Notice]) -> None:
+    """Be a channel that alerts are told by."""
+    if not signal:
+        raise Untold("no signal")
+    saga = Saga.objects.earliest("pk").pk
+    for notice in notices:
+        what = f"heard of an alert: {notice.what}"
+        Effect.objects.create(saga=str(saga), what=what, key=f"{notice.pk}")
 
 
 @subscribe("ToldParcelCompleted", name="neighbour", queue="parcel")

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -20,12 +21,15 @@ import django_rq
 from django.contrib.auth import get_user_model
 from django.db import connection, connections
 from django.db.models.functions import Now
+from django.test import override_settings
 
 from sagas import bell, clock, jobs, orchestrator, worker
+from sagas.alerts import channels, looking, telling, watching
 from sagas.engine import Pump, Resident, claims, pauses, pump
 from sagas.fuse import Fuse
 from sagas.live import channel
 from sagas.models import (
+    Alert,
     Batch,
     BatchItem,
     Callback,
@@ -34,12 +38,14 @@ from sagas.models import (
     Due,
     Event,
     LateReply,
+    Notice,
     OperatorAction,
     PausedQueue,
     Process,
     Saga,
     Schedule,
     Step,
+    Watch,
 )
 from sagas.orchestrator import Asked, batch_plan, pins
 from sagas.orchestrator.company import Company
@@ -88,6 +94,24 @@ class OneThread:
 
     def go_on(self) -> None:
         """Nothing waits."""
+
+
+class AtOnce:
+    """Stands in for a thread: what it is to do is done where it is started."""
+
+    def __init__(self, target: Callable[..., None], args: tuple[Any, ...], **_: Any) -> None:
+        self._target, self._args = target, args
+
+    def start(self) -> None:
+        """Do it."""
+        self._target(*self._args)
+
+    def join(self, timeout: float) -> None:
+        """It is done."""
+
+    def is_alive(self) -> bool:
+        """It is done."""
+        return False
 
 
 class Brief(Pump):
@@ -184,6 +208,15 @@ class Stage:
         for number in Batch.objects.values_list("pk", flat=True):
             self.hears(("batch", verb, number), orchestrator.act_on_batch(number, verb, asked).batch.pk)
 
+    def act_on_alerts(self, verb: str, **more: Any) -> None:
+        """Take the alert of a saga, or give it back, with an action id: whoever asks again hears the same."""
+        operator = get_user_model().objects.get(username="crash")
+        asked = Asked(operator=operator, via="desk", reason="because", action_id=f"id-alert-{verb}")
+        for number in Alert.objects.filter(kind="attention").values_list("pk", flat=True):
+            self.hears(
+                ("alert", verb, number), orchestrator.act_on_alert(number, verb, asked, **more).alert.pk
+            )
+
     def remap(self, names: Mapping[str, str]) -> None:
         """Have commands called by their new names; who is asked again has nothing left to do."""
         operator = get_user_model().objects.get(username="crash")
@@ -222,6 +255,25 @@ class Stage:
             self.time_passes()
             self.clock.tick()
         raise AssertionError(f"they do not end: {list(BatchItem.objects.values())}")
+
+    def look(self) -> None:
+        """Be one who looks whether something asks for a person, and tells, after a while in which nobody did."""
+        with seams.aside():
+            past = Now() - timedelta(hours=1)
+            Watch.objects.update(looked_at=past)
+            Notice.objects.filter(sent_at=None).update(due_at=past)
+            Alert.objects.filter(tell_at__isnull=False).update(tell_at=past)
+        told = {"ALERTS": {"pager": {"call": "pager.page", "kinds": ["attention"]}}, "ALERT_AFTER": 0}
+        with (
+            override_settings(SAGAS=told),
+            patch.object(looking, "CALM", timedelta(0)),
+            patch.object(channels, "send", shop.page),
+            patch.object(telling, "threading", SimpleNamespace(Thread=AtOnce)),
+            patch.object(telling, "_send_alone", telling._send),
+        ):
+            if watching.our_turn():
+                looking.look()
+                telling.tell()
 
     def others_rest(self) -> None:
         """Have other processes do the rest, which do not die: this one was a web process."""
@@ -312,6 +364,9 @@ TABLES = (
     OperatorAction,
     BatchItem,
     Batch,
+    Notice,
+    Alert,
+    Watch,
     PausedQueue,
     LateReply,
     Saga,

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 LIST = "/admin/sagas/saga/"
 RECORDS = (
     models.Step, models.Event, models.Due, models.LateReply, models.OperatorAction, models.Definition, models.Process,
-    models.Token, models.Batch, models.BatchItem,
+    models.Token, models.Batch, models.BatchItem, models.Alert, models.Notice,
 )  # fmt: skip
 
 
@@ -98,6 +98,8 @@ def _one_of_each(saga: Saga, operator: Any) -> None:
     Process.objects.create(name="w", kind="worker", host="h", pid=1, started_at=at, seen_at=at)
     batch = models.Batch.objects.create(verb="retry", total=1, per_second=1, next_at=at, created_at=at)
     models.BatchItem.objects.create(batch=batch, position=0, saga=saga, version=saga.version)
+    alert = models.Alert.objects.create(key="k", kind="clock", title="No clock is alive", opened_at=at)
+    models.Notice.objects.create(alert=alert, channel="team", what="begun", number=1, made_at=at, due_at=at)
     assert all(model.objects.exists() for model in RECORDS)
 
 

@@ -15,8 +15,8 @@ from sagas.dashboard.filters import Filters
 from sagas.dashboard.paging import keyset
 from sagas.dashboard.rows import for_rows, rows
 from sagas.dashboard.searching import LEAST, find
-from sagas.dashboard.words import WAITS, attention_text
-from sagas.orchestrator import VERBS
+from sagas.dashboard.words import WAITS
+from sagas.orchestrator import VERBS, attention_text
 from sagas.several import SEVERAL
 
 #: Where a list comes from that was asked for in the search box, in vain.

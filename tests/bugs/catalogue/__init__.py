@@ -2,6 +2,7 @@
 
 from tests.bugs.bug import BUGS
 from tests.bugs.catalogue import (  # noqa: F401 - importing them registers their bugs
+    alerts,
     core,
     edges,
     elsewhere,

@@ -1,0 +1,86 @@
+"""Alerts as the desk shows them: what is the matter, who is on it, and whom that was told."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Max
+
+from sagas.conf import settings
+from sagas.core.words import AlertKind
+from sagas.models import Alert, Notice
+from sagas.orchestrator import ALERT_VERBS, alert_path
+
+#: Open alerts that are shown, at most.
+SHOWN = 200
+#: What the overview has lines for that it makes by itself.
+GROUPED = (AlertKind.ATTENTION, AlertKind.UNDELIVERED)
+
+
+def open_alerts() -> list[Alert]:
+    """Return what asks for a person; what nobody is on comes first, then the newest."""
+    return list(Alert.objects.filter(resolved_at=None).order_by("taken_name", "-pk")[:SHOWN])
+
+
+@dataclass(frozen=True)
+class Told:
+    """The latest that a channel was told of an alert, or was to be."""
+
+    notice: Notice
+
+    @property
+    def text(self) -> str:
+        """How it went."""
+        notice = self.notice
+        if notice.sent_at:
+            return f"{notice.channel}: told"
+        if notice.given_up:
+            return f"{notice.channel}: not told any more"
+        if not notice.error:
+            return f"{notice.channel}: about to be told"
+        return f"{notice.channel}: does not take it, in {notice.attempt} attempt{'s' if notice.attempt > 1 else ''}"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An alert with what stands beside it."""
+
+    alert: Alert
+    told: list[Told]
+
+    @classmethod
+    def of(cls, alerts: Iterable[Alert]) -> list["Shown"]:
+        """Find whom alerts were told, in one query."""
+        listed = list(alerts)
+        latest: Mapping[int, dict[str, Told]] = defaultdict(dict)
+        of_these = Notice.objects.filter(alert__in=[alert.pk for alert in listed]).order_by()
+        last = of_these.values("alert", "channel").annotate(last=Max("pk")).values("last")
+        for notice in Notice.objects.filter(pk__in=last).order_by("channel"):
+            latest[notice.alert_id][notice.channel] = Told(notice)
+        return [cls(alert, [*latest[alert.pk].values()]) for alert in listed]
+
+    @property
+    def path(self) -> str:
+        """Where what is the matter is seen."""
+        return alert_path(self.alert)
+
+    @property
+    def verbs(self) -> list[tuple[str, str]]:
+        """What can be done to it, with its label."""
+        if self.alert.resolved_at is not None:
+            return []
+        possible = ("give_back", "take") if self.alert.taken_name else ("take",)
+        return [(verb, ALERT_VERBS[verb]) for verb in possible]
+
+    @property
+    def seconds(self) -> float | None:
+        """For how long it lasted; None while it does."""
+        alert = self.alert
+        return (alert.resolved_at - alert.opened_at).total_seconds() if alert.resolved_at else None
+
+
+def channels() -> list[tuple[str, str]]:
+    """Return the channels that are set up, each with what it is: no address, which may be a secret."""
+    kinds: list[tuple[str, Any]] = [*settings().ALERTS.items()]
+    return [(name, "mail" if c.email else "webhook" if c.webhook else "function") for name, c in kinds]

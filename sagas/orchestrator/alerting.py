@@ -1,0 +1,237 @@
+"""Alerts as operators act on them: somebody takes one, and the others know, and are not told again; or gives it back.
+
+What is the matter is seen, and told outside, by :mod:`sagas.alerts`; nothing here mends it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.urls import NoReverseMatch, get_script_prefix, reverse
+
+from sagas.clock import database_now
+from sagas.conf import settings
+from sagas.core.words import AlertKind
+from sagas.models import Alert, OperatorAction
+from sagas.orchestrator.asked import Asked, Invalid, NotFound, Refused
+from sagas.orchestrator.operators import check_operator, check_reason, check_words
+
+#: What can be done to an alert, and what that is called where people read it.
+ALERT_VERBS: Mapping[str, str] = {"take": "Take", "give_back": "Give back"}
+#: The permission for both.
+ALERT_PERMISSION = "sagas.take_alert"
+#: What is written of an alert that nobody is on any more.
+GIVEN_BACK: Mapping[str, Any] = {
+    "taken_by": None,
+    "taken_name": "",
+    "taken_at": None,
+    "taken_note": "",
+    "at_shell": False,
+}
+#: Hours for which one can be taken, at most: who is on it for longer takes it again.
+LONGEST = 24 * 7
+#: What is raised where the URLs have no such page, or a worker does not have what they import.
+_NO_PAGES = (NoReverseMatch, ImportError, ImproperlyConfigured)
+
+
+@dataclass(frozen=True)
+class AlertAnswer:
+    """What became of what was asked."""
+
+    alert: Alert
+    verb: str
+    repeated: bool = False
+    """The action id was known: it was done then."""
+
+
+def alert_numbered(number: int, among: QuerySet[Alert] | None = None) -> Alert:
+    """Return an alert. Raises NotFound."""
+    found = (Alert.objects if among is None else among).filter(pk=number).first()
+    if found is None:
+        raise NotFound(f"There is no alert {number}; it may have been pruned.")
+    return found
+
+
+def act_on_alert(number: int, verb: str, asked: Asked, hours: float | None = None) -> AlertAnswer:
+    """Take an alert, for so many hours or until it is over, or give it back; and record it, in one transaction.
+
+    ``asked.version`` is the alert's as it was seen. Raises NotFound, Forbidden, Invalid, and Refused where it does not
+    apply, or somebody else took it meanwhile. The same action id again does nothing.
+    """
+    _check(verb, asked, hours)
+    check_reason(asked)
+    request = {"alert": number} if hours is None else {"alert": number, "hours": hours}
+    try:
+        with transaction.atomic():
+            alert = alert_numbered(number, Alert.objects.select_for_update())
+            stored = _stored(alert, verb, asked, request)
+            if stored:
+                return stored
+            _check_applies(alert, verb, asked)
+            now = database_now()
+            _change(alert, verb, asked, hours, now)
+            _record(alert, verb, asked, request, now)
+            return AlertAnswer(alert, verb)
+    except IntegrityError:  # by another door, in this moment
+        stored = _stored(alert_numbered(number), verb, asked, request)
+        if stored is None:
+            raise
+        return stored
+
+
+def preview_alert(number: int, verb: str, asked: Asked, hours: float | None = None) -> tuple[str, ...]:
+    """Say what :func:`act_on_alert` would do, and change nothing. Raises as it does."""
+    _check(verb, asked, hours)
+    alert = alert_numbered(number)
+    _check_applies(alert, verb, asked)
+    if verb == "give_back":
+        return (f"Nobody is on it any more, and it is told{' again' if alert.told else ''} at once.",)
+    until = "until it is over" if hours is None else f"for {hours:g} hour{'' if hours == 1 else 's'}"
+    told = [
+        f"Everybody sees that you are on it, and nobody is told of it again {until}, unless it is ten times as much."
+    ]
+    if hours is not None:
+        told.append("If it is still there then, it is told again, and nobody is on it any more.")
+    if alert.taken_name == asked.name:
+        told.append("You are on it already: what you said before is replaced.")
+    elif alert.taken_name:
+        told.append(f"You take it over from {alert.taken_name}.")
+    return (*told, "It mends nothing by itself: the alert is over when what is the matter is.")
+
+
+def alert_path(alert: Alert) -> str:
+    """Return where the desk shows what is the matter; the empty text where it has no page in these URLs."""
+    about = alert.about
+    try:
+        match alert.kind:
+            case AlertKind.ATTENTION:
+                return f"{reverse('saga-list')}?{urlencode(sorted(about.items()))}"
+            case AlertKind.BATCH:
+                return reverse("saga-batch", args=[about["batch"]])
+            case AlertKind.CHANNEL:
+                return reverse("saga-alerts")
+            case AlertKind.WORKERS | AlertKind.CLOCK | AlertKind.REDIS:
+                return reverse("saga-overview")
+            case _:
+                return reverse("saga-queues")
+    except _NO_PAGES:
+        return ""
+
+
+def _take_path(alert: Alert) -> str:
+    try:
+        return reverse("saga-alert-verb", args=[alert.pk, "take"])
+    except _NO_PAGES:
+        return ""
+
+
+def _url(path: str) -> str | None:
+    """Return a path of the desk's as a link for people elsewhere; a request's prefix is the proxy's, and said there."""
+    base = settings().DESK_URL.rstrip("/")
+    return f"{base}/{path.removeprefix(get_script_prefix())}" if base and path else None
+
+
+def alert_documents(alerts: Iterable[Alert]) -> list[dict[str, Any]]:
+    """Return alerts as plain JSON data: what the API, the command line and the channels tell."""
+    return [_document(alert) for alert in alerts]
+
+
+def _document(alert: Alert) -> dict[str, Any]:
+    return {
+        "id": alert.pk,
+        "kind": alert.kind,
+        "about": alert.about,
+        "title": alert.title,
+        "hint": alert.hint,
+        "count": alert.count,
+        "opened_at": alert.opened_at.isoformat(),
+        "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
+        "earlier": alert.earlier,
+        "told": alert.told,
+        "tell_at": alert.tell_at.isoformat() if alert.tell_at else None,
+        "taken_by": alert.taken_name or None,
+        "taken_at": alert.taken_at.isoformat() if alert.taken_at else None,
+        "taken_note": alert.taken_note or None,
+        "version": alert.version,
+        "url": _url(alert_path(alert)),
+        "take_url": _url(_take_path(alert)),
+    }
+
+
+def _check(verb: str, asked: Asked, hours: float | None) -> None:
+    if verb not in ALERT_VERBS:
+        raise Invalid("verb", f"{verb!r} is not for alerts; there are {', '.join(ALERT_VERBS)}")
+    check_operator(asked, ALERT_PERMISSION, "take alerts")
+    check_words(asked)
+    if hours is None:
+        return
+    if verb != "take":
+        raise Invalid("hours", "is not taken by give_back")
+    if not 0 < hours <= LONGEST:
+        raise Invalid("hours", f"must be more than 0, and at most {LONGEST}")
+
+
+def _check_applies(alert: Alert, verb: str, asked: Asked) -> None:
+    """Raise Refused unless the verb applies to the alert as it is."""
+    if alert.resolved_at is not None:
+        raise Refused(f"It is over since {_in_utc(alert.resolved_at)}.")
+    if asked.version is not None and asked.version != alert.version:
+        by = f"{alert.taken_name} has it since {_in_utc(alert.taken_at)}: {alert.taken_note}"
+        gone = "nobody has it any more"
+        raise Refused(f"You saw it as it is no more: {by if alert.taken_at else gone}")
+    if verb == "give_back" and not alert.taken_name:
+        raise Refused("Nobody is on it.")
+
+
+def _change(alert: Alert, verb: str, asked: Asked, hours: float | None, now: datetime) -> None:
+    changed: dict[str, Any] = {"version": alert.version + 1, **GIVEN_BACK, "tell_at": now}
+    if verb == "take":
+        alert.withdraw()
+        changed |= {
+            "taken_by": asked.operator,
+            "taken_name": asked.name,
+            "taken_at": now,
+            "taken_note": asked.reason,
+            "at_shell": asked.operator is None,
+            "tell_at": None if hours is None else now + timedelta(hours=hours),
+        }
+    for name, value in changed.items():
+        setattr(alert, name, value)
+    alert.save(update_fields=list(changed))
+
+
+def _stored(alert: Alert, verb: str, asked: Asked, request: Mapping[str, Any]) -> AlertAnswer | None:
+    if asked.action_id is None:
+        return None
+    known = OperatorAction.objects.filter(action_id=asked.action_id).first()
+    if known is None:
+        return None
+    if (known.verb, known.request) != (f"{verb}_alert", request):
+        raise Invalid("action_id", "was already used, for something else")
+    return AlertAnswer(alert, verb, repeated=True)
+
+
+def _record(alert: Alert, verb: str, asked: Asked, request: Mapping[str, Any], now: datetime) -> None:
+    OperatorAction.objects.create(
+        action_id=asked.action_id or uuid4().hex,
+        verb=f"{verb}_alert",
+        operator=asked.operator,
+        operator_name=asked.name,
+        via=asked.via,
+        reason=asked.reason,
+        request=request,
+        version_before=alert.version - 1,
+        version_after=alert.version,
+        answer={"alert": {"id": alert.pk, "title": alert.title}},
+        at=now,
+    )
+
+
+def _in_utc(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else ""
