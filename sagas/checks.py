@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.db import OperationalError, ProgrammingError, router
+from django.utils.module_loading import import_string
 
 from sagas import SagaOrchestrator, conf, orchestrator, registry
 from sagas.core import messages as m
@@ -40,6 +41,34 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     except conf.ImpossibleSetting as wrong:
         return [Error(str(wrong), hint="The settings are described in sagas/conf.py.", id="sagas.E001")]
     return []
+
+
+@register(TAG)
+def check_alerts(**_: Any) -> list[CheckMessage]:
+    """Find functions that no alert can be told by, and alerts that lead nowhere."""
+    if check_settings():  # which say what channels there are
+        return []
+    ours = conf.settings()
+    found: list[CheckMessage] = []
+    for name, channel in sorted(ours.ALERTS.items()):
+        if channel.call and (wrong := _uncallable(channel.call)):
+            text = f"SAGAS['ALERTS'][{name!r}]: {channel.call} {wrong}."
+            hint = "It is called with what a webhook gets: def page(message). `saga alert try` sends a trial."
+            found.append(Error(text, hint=hint, id="sagas.E016"))
+    if ours.ALERTS and not ours.DESK_URL:
+        text = "Alerts are told, and lead nowhere: SAGAS['DESK_URL'] is empty."
+        hint = "Set it to the desk's address as its operators see it, as https://desk.example."
+        found.append(Warning(text, hint=hint, id="sagas.W020"))
+    return found
+
+
+def _uncallable(path: str) -> str:
+    """Say why there is no function at a path; nothing if there is one."""
+    try:
+        function = import_string(path)
+    except Exception as fault:  # a module of the project's own, which may raise anything
+        return f"cannot be imported: {_said(fault)}"
+    return "" if callable(function) else "is not a function"
 
 
 @register(TAG)

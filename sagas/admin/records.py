@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from sagas import models
 from sagas.admin.reading import KnownValues, ReadOnlyAdmin
+from sagas.conf import settings
 from sagas.core.events import EVENT_TYPES
 
 
@@ -131,6 +132,48 @@ class BatchItemAdmin(ReadOnlyAdmin):
     search_fields = ("batch__id__exact",)
     search_help_text = "A batch's number, or the beginning of a saga's id"
     ordering = ("-batch", "position")
+
+
+@admin.register(models.Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    """What asks for a person, the latest first; the desk's page of alerts takes one, and gives it back."""
+
+    list_display = ("title", "kind", "count", "opened_at", "resolved_at", "told", "taken_name", "taken_note")
+    list_filter = ("kind", ("resolved_at", admin.EmptyFieldListFilter), "opened_at")
+    search_fields = ("title", "taken_name")
+    ordering = ("-id",)
+    saga_field = None
+
+
+class Channels(KnownValues):
+    """Those of the settings."""
+
+    def known(self) -> Iterable[str]:
+        """Return what channels are called."""
+        return sorted(settings().ALERTS)
+
+
+@admin.register(models.Notice)
+class NoticeAdmin(ReadOnlyAdmin):
+    """Which channels were told of alerts, the latest first."""
+
+    list_display = (
+        "alert",
+        "channel",
+        "what",
+        "number",
+        "made_at",
+        "attempt",
+        "sent_at",
+        "given_up",
+        "error",
+    )
+    list_filter = (("channel", Channels), "what", "given_up", "made_at")
+    list_select_related = ("alert",)
+    search_fields = ("channel__exact", "alert__id__exact")
+    search_help_text = "A channel's name, or an alert's number"
+    ordering = ("-id",)
+    saga_field = None
 
 
 @admin.register(models.Token)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from sagas.core.words import Attention, Outcome, SagaState, StepStatus
+from sagas.core.words import AlertKind, Attention, Outcome, SagaState, StepStatus
 
 
 class Pause(BaseModel):
@@ -419,6 +419,70 @@ class BatchVerbPlan(BaseModel):
 
     verb: Literal["pause", "resume", "release", "cancel"]
     batch: Batch
+    sentences: list[str]
+
+
+class Alert(BaseModel):
+    """One thing that asks for a person, from when it began until it is over."""
+
+    id: int
+    kind: AlertKind
+    about: dict[str, Any] = Field(description="What of its kind: a step, a queue, a batch.")
+    title: str
+    hint: str = Field(description="What a person can do about it.")
+    count: int = Field(description="Sagas, deliveries or queues.")
+    opened_at: datetime
+    resolved_at: datetime | None = Field(description="Null: it is still there.")
+    earlier: int = Field(description="How many times it was there in the day before.")
+    told: int = Field(description="How many times it was told of.")
+    tell_at: datetime | None = Field(description="When it is told of next; null: not again.")
+    taken_by: str | None = Field(description="Who is on it.")
+    taken_at: datetime | None
+    taken_note: str | None
+    version: int = Field(description="Raised when somebody takes it, or gives it back.")
+    url: str | None = Field(description="Where the desk shows what is the matter.")
+    take_url: str | None = Field(description="Where it is taken.")
+
+
+class AlertPage(BaseModel):
+    """A page of alerts, the newest first."""
+
+    items: list[Alert]
+    next: int | None = Field(description="The next page's `after`; null on the last page.")
+
+
+class Notice(BaseModel):
+    """That a channel was, or is to be, told of an alert."""
+
+    channel: str
+    what: Literal["begun", "again", "over"]
+    number: int = Field(description="The how-manieth time that the alert is told of.")
+    made_at: datetime
+    attempt: int
+    error: str | None = Field(description="What the latest attempt ended with.")
+    sent_at: datetime | None
+    given_up: bool
+
+
+class AlertDetail(Alert):
+    """An alert, and whom it was told."""
+
+    notices: list[Notice] = Field(description="The latest 100, the newest first.")
+
+
+class AlertActed(Alert):
+    """The alert right after it was taken, or given back."""
+
+    repeated: bool = Field(
+        description="The action id was known: it was done then, and the alert is as of now."
+    )
+
+
+class AlertPlan(BaseModel):
+    """What taking an alert, or giving it back, would do; nothing was changed."""
+
+    verb: Literal["take", "give_back"]
+    alert: Alert
     sentences: list[str]
 
 

@@ -12,6 +12,8 @@ from pydantic.json_schema import models_json_schema
 from sagas import orchestrator, searchable
 from sagas.api import documents as d
 from sagas.api.schemas import (
+    AlertBody,
+    AlertQuery,
     BatchBody,
     BatchQuery,
     BatchSagaQuery,
@@ -29,14 +31,15 @@ _REF = "#/components/schemas/{model}"
 _MODELS = (
     StartBody, VerbBody, QueueBody, BatchBody, BatchVerbBody, CallbackBody, d.Saga, d.SagaPage, d.EventPage, d.Acted,
     d.Plan, d.TypeList, d.QueueList, d.QueueActed, d.QueuePlan, d.Batch, d.BatchPage, d.BatchSagaPage, d.BatchActed,
-    d.BatchPlan, d.BatchVerbPlan, d.Told, d.Problem,
+    d.BatchPlan, d.BatchVerbPlan, AlertBody, d.Alert, d.AlertPage, d.AlertDetail, d.AlertActed, d.AlertPlan, d.Told,
+    d.Problem,
 )  # fmt: skip
 
 _MEANING = {
     "400": "Malformed: not JSON, or not a JSON object.",
     "401": "Nobody is known by this token or session.",
     "403": "You may not do this; or the session's CSRF token is missing.",
-    "404": "There is no such saga, queue or batch.",
+    "404": "There is no such saga, queue, batch or alert.",
     "409": "It does not apply, or the saga has moved on: its state now, and who moved it.",
     "413": "The body is larger than 1 MiB.",
     "415": "The body is not application/json.",
@@ -87,7 +90,7 @@ def _paths() -> dict[str, Any]:
         f"/queues/{{queue}}/{verb}": {"post": _queue_verb(label)}
         for verb, label in orchestrator.QUEUE_VERBS.items()
     }
-    return paths | _batch_paths()
+    return paths | _batch_paths() | _alert_paths()
 
 
 def _batch_paths() -> dict[str, Any]:
@@ -104,6 +107,20 @@ def _batch_paths() -> dict[str, Any]:
     } | {
         f"/batches/{{number}}/{verb}": {"post": _batch_verb(label)}
         for verb, label in orchestrator.BATCH_VERBS.items()
+    }
+
+
+def _alert_paths() -> dict[str, Any]:
+    return {
+        "/alerts": {
+            "get": _read("List alerts, the newest first", d.AlertPage, _parameters(AlertQuery), "422")
+        },
+        "/alerts/{number}": {
+            "get": _read("Read an alert, and whom it was told", d.AlertDetail, [_NUMBER], "404")
+        },
+    } | {
+        f"/alerts/{{number}}/{verb}": {"post": _alert_verb(label)}
+        for verb, label in orchestrator.ALERT_VERBS.items()
     }
 
 
@@ -169,6 +186,10 @@ def _queue_verb(label: str) -> dict[str, Any]:
 
 def _batch_verb(label: str) -> dict[str, Any]:
     return _acting(f"{label}: a batch", "batch", _NUMBER, BatchVerbBody, d.BatchActed, d.BatchVerbPlan)
+
+
+def _alert_verb(label: str) -> dict[str, Any]:
+    return _acting(f"{label}: an alert", "alert", _NUMBER, AlertBody, d.AlertActed, d.AlertPlan)
 
 
 def _acting(

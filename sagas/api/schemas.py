@@ -9,7 +9,7 @@ from pydantic_core import PydanticKnownError
 
 from sagas import searchable
 from sagas.core.waits import moment
-from sagas.core.words import Attention, SagaState, Waiting
+from sagas.core.words import AlertKind, Attention, SagaState, Waiting
 from sagas.models import Batch, BatchItem
 from sagas.orchestrator import BATCHED, Course
 
@@ -162,6 +162,17 @@ class BatchVerbBody(_Asking):
     """Pause a batch, resume it, release its wave, or cancel it."""
 
 
+class AlertBody(_Asking):
+    """Take an alert, or give it back."""
+
+    hours: float | None = Field(
+        None, description="take: for so long, at most a week; left out: until it is over."
+    )
+    version: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="The version that you saw; 409 if somebody has taken it, or given it back, since."
+    )
+
+
 class _Query(BaseModel):
     """A query holds only texts, so they are converted."""
 
@@ -186,6 +197,17 @@ class BatchSagaQuery(_Query):
         None, description="The `next` of the page before."
     )
     limit: Annotated[int, Field(ge=1, le=1000)] = 200
+
+
+class AlertQuery(_Query):
+    """Which alerts; the newest first."""
+
+    open: bool | None = Field(None, description="Those that are not over, or only those that are.")
+    kind: Literal[tuple(kind.value for kind in AlertKind)] | None = None  # type: ignore[valid-type]
+    after: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
+        None, description="The `next` of the page before."
+    )
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
 class EventQuery(_Query):

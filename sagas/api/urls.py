@@ -2,11 +2,12 @@
 
 from django.urls import re_path
 
-from sagas.api import batches, callbacks, openapi, queues, saga_types, views
+from sagas.api import alerts, batches, callbacks, openapi, queues, saga_types, views
 from sagas.api.endpoint import endpoint
 
 _SAGA = r"^sagas/(?P<saga_id>[^/]+)"
 _BATCH = r"^batches/(?P<number>[0-9]{1,18})"
+_ALERT = r"^alerts/(?P<number>[0-9]{1,18})"
 #: Public, since the signature says who it is.
 _CALLBACK = r"^callbacks/(?P<service>[^/]+)/(?P<saga_id>[^/]+)/(?P<number>[0-9]{1,9})$"
 
@@ -22,6 +23,9 @@ urlpatterns = [
     re_path(rf"{_BATCH}/?$", endpoint(GET=batches.batch_detail), name="api-batch"),
     re_path(rf"{_BATCH}/sagas/?$", endpoint(GET=batches.batch_sagas), name="api-batch-sagas"),
     re_path(rf"{_BATCH}/(?P<verb>[^/]+)/?$", endpoint(POST=batches.batch_verb), name="api-batch-verb"),
+    re_path(r"^alerts/?$", endpoint(GET=alerts.alert_list), name="api-alerts"),
+    re_path(rf"{_ALERT}/?$", endpoint(GET=alerts.alert_detail), name="api-alert"),
+    re_path(rf"{_ALERT}/(?P<verb>[^/]+)/?$", endpoint(POST=alerts.alert_verb), name="api-alert-verb"),
     re_path(r"^sagas/?$", endpoint(GET=views.saga_list, POST=views.saga_start), name="api-sagas"),
     re_path(rf"{_SAGA}/?$", endpoint(GET=views.saga_detail), name="api-saga"),
     re_path(rf"{_SAGA}/events/?$", endpoint(GET=views.saga_events), name="api-saga-events"),

@@ -32,6 +32,8 @@ def paths(desk: Desk) -> Iterator[list[str]]:
     until(lambda: desk.manage(*begin, "--dry-run", "--json").count('"possible": true'))
     batch = desk.manage(*begin, "--reason", "its provider is back " * 20).strip()
     until(lambda: json.loads(desk.manage("saga", "batch", "show", batch, "--json"))["state"] == "paused")
+    alerts = until(lambda: desk.manage("saga", "alert", "list").split())
+    desk.manage("saga", "alert", "take", alerts[0], "--reason", "calling its provider " * 20)
     yield [
         *(
             "/",
@@ -46,6 +48,7 @@ def paths(desk: Desk) -> Iterator[list[str]]:
         *("/types/", "/types/OrderFulfillment/", "/queues/", "/password/", "/nothing-here/"),
         *("/queues/payment/pause/", "/queues/payment/resume/", "/queues/billing/resume/?per_second=5"),
         *("/batches/", f"/batches/{batch}/", f"/batches/{batch}/cancel/"),
+        *("/alerts/", f"/alerts/{alerts[0]}/take/", f"/alerts/{alerts[0]}/give_back/"),
         "/batches/new/retry/?attention=any&type=OrderFulfillment",
         *(f"/sagas/{saga}/" for saga in sagas[:4]),
         *(f"/sagas/{held}/{verb}/?step=process_payment" for verb in ("retry", "resolve", "edit", "resume")),

@@ -13,12 +13,16 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from sagas.core.words import SagaState
+from sagas.alerts import failing
+from sagas.core.words import AlertKind, SagaState
 from sagas.dashboard.access import SEE, View
 from sagas.dashboard.overview import counts
 from sagas.health import health as look
-from sagas.models import Batch, Due, Saga, Token
+from sagas.models import Alert, Batch, Due, Saga, Token
 from sagas.undelivered import undelivered
+
+#: Open alerts that are read for the figures; there is one of each kind for each cause, so they are few.
+MOST_ALERTS = 1_000
 
 
 @require_safe
@@ -119,6 +123,7 @@ def _lines() -> Iterator[str]:
         "Deliveries to hooks and subscribers that keep failing; of 1000 that are read.",
         {_label("called", each.called): each.count for each in undelivered()},
     )
+    yield from _alerts()
     oldest = health["oldest_due_seconds"] or 0
     text = "How long the oldest work has been due, on queues that are not paused."
     yield from _gauge("sagadesk_oldest_due_seconds", text, {"": oldest})
@@ -128,6 +133,25 @@ def _lines() -> Iterator[str]:
         "sagadesk_database_full", "1 if the database's disk is full.", {"": int(health["full"])}
     )
     yield from _gauge("sagadesk_redis_up", "1 if Redis answers.", {"": int(health["redis"])})
+
+
+def _alerts() -> Iterator[str]:
+    """Tell of what asks for a person, and of whom that cannot be told."""
+    read = Alert.objects.filter(resolved_at=None).values_list("kind", "taken_name")[:MOST_ALERTS]
+    alerts = list(read)
+    kinds = Counter(kind for kind, _ in alerts)
+    yield from _gauge(
+        "sagadesk_alerts_open",
+        "Alerts that are not over; of 1000 that are read.",
+        {_label("kind", kind): kinds[kind] for kind in AlertKind},
+    )
+    untaken = sum(not taken for _, taken in alerts)
+    yield from _gauge("sagadesk_alerts_untaken", "Those of them that nobody is on.", {"": untaken})
+    yield from _gauge(
+        "sagadesk_alert_channel_failing",
+        "1 for each channel that does not take what it is told.",
+        {_label("channel", channel): 1 for channel in failing()},
+    )
 
 
 def _label(name: str, value: str) -> str:

@@ -8,6 +8,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, Programmi
 from sagas import orchestrator
 from sagas.management.commands._saga import (
     acting,
+    alerting,
     batching,
     drilling,
     keeping,
@@ -43,6 +44,7 @@ class Command(BaseCommand):
             acting,
             queueing,
             batching,
+            alerting,
             remapping,
             drilling,
             keeping,

@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.core import checks
 from django.db import router
 
-from sagas import orchestrator, registry, soundness, stranded
+from sagas import alerts, orchestrator, registry, soundness, stranded
 from sagas.checks import ASKS_NOBODY
 from sagas.management.commands._saga.speaking import Desk, refused
 from sagas.models import PausedQueue, Saga, Schedule, Token
@@ -54,6 +54,9 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
         desk.say(f"To be sure of: {finding} If this code shall replace that process, say --alone.")
     for failing in undelivered():
         desk.say(f"To be looked at: {failing}")
+    for channel in alerts.failing():
+        why = f"`saga alert try {channel}` says why"
+        desk.say(f"To be looked at: the channel {channel} does not take what it is told; {why}.")
     for pause in PausedQueue.objects.order_by("queue"):
         desk.say(
             f"Queue {pause} is paused since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.operator_name}, {pause.reason}"
