@@ -162,6 +162,11 @@ class World:
             "SAGADESK_BUG": self.plan.bug or "",
             "SAGADESK_HTTP": json.dumps(self._elsewhere),
             "SAGADESK_CALLBACK_URL": f"http://127.0.0.1:{self.plan.web}",
+            "SAGADESK_ALERTS": json.dumps({"pager": {"call": "bench.nemesis.pager.page"}}),
+            "SAGADESK_ALERT_AFTER": "1",
+            "SAGADESK_ALERT_AGAIN": "20",
+            "SAGADESK_DESK_URL": f"http://127.0.0.1:{self.plan.web}",
+            "CHAOS_PAGER": str(self.folder / "pager.jsonl"),
             "CHAOS_LEDGER": str(self.plan.ledger),
             "CHAOS_SKEW": str(self.folder / "skew"),
         }

@@ -6,13 +6,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench.nemesis.checker import effects, history, operators, outside, times
+from bench.nemesis.checker import alerts, effects, history, operators, outside, times
 from bench.nemesis.checker.facts import Facts
 from bench.nemesis.checker.verdict import CHECKS, NOTHING, Verdict
 from bench.nemesis.faults.catalogue import CATALOGUE, NOT_DONE
 from bench.report import Table
 
-MODULES = (effects, history, operators, outside, times)
+MODULES = (alerts, effects, history, operators, outside, times)
 #: What is not checked here, and why.
 ELSEWHERE = {
     "I7": "not applicable: semantic locks are the participants' own",

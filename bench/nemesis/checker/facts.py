@@ -19,7 +19,7 @@ from bench.nemesis.checker.books import Books, Row
 from bench.nemesis.plan import Plan
 
 _IDS = {"id", "saga_id", "origin_id"}
-_JSON = {"data", "document", "result", "answer", "payload", "grown", "reply"}
+_JSON = {"data", "document", "result", "answer", "payload", "grown", "reply", "about"}
 #: A durable function's own step, and what makes a step one that no service is asked for.
 FUNCTION, WITHOUT_A_SERVICE = "function", ("timer", "child")
 
@@ -91,6 +91,9 @@ class Facts:
         self.due = self._rows("sagas_due")
         self.points = self._rows("chaos_points")
         self.items = self._rows("sagas_batchitem")
+        self.alerts = self._rows("sagas_alert")
+        self.notices = self._rows("sagas_notice")
+        self.watch = self._rows("sagas_watch")
         books = sqlite3.connect(self.folder / "ledger.sqlite3")
         books.row_factory = sqlite3.Row
         self.calls, effects, replies, faults = (
