@@ -184,8 +184,8 @@ def _work_alone(pump: Pump, seconds: float, stop: "_Stop") -> None:
 
 
 def _leave(hung: bool = False) -> None:
-    """End this process at once if something in it hangs, for its threads would keep it alive."""
-    if hung or alerts.hanging():
+    """End this process at once if something in it hangs: threads, and what they look up, can keep it alive."""
+    if hung or alerts.sending():
         logging.shutdown()
         os._exit(0)
 

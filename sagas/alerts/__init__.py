@@ -7,7 +7,7 @@ from sagas.alerts.channels import Untold as Untold
 from sagas.alerts.conditions import key_of as key_of
 from sagas.alerts.looking import look as look
 from sagas.alerts.telling import failing as failing
-from sagas.alerts.telling import hanging as hanging
+from sagas.alerts.telling import sending as sending
 from sagas.alerts.telling import tell as tell
 from sagas.alerts.telling import try_out as try_out
 from sagas.alerts.watching import Watching as Watching

@@ -3,11 +3,14 @@
 import asyncio
 import inspect
 import json
+import re
 from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from django.conf import settings as django_settings
 from django.core.mail import EmailMessage, get_connection
 from django.utils.module_loading import import_string
 
@@ -31,31 +34,41 @@ class Untold(Exception):
     """A channel did not take what it was told; the text says why, without the channel's secrets."""
 
 
-def send(name: str, channel: AlertChannel, notices: Sequence[Notice]) -> None:
+def send(channel: AlertChannel, notices: Sequence[Notice]) -> None:
     """Send notices as one message. Raises :class:`Untold`, whatever goes wrong."""
-    try:
+    with _told_of(channel):
         documents = alert_documents(notice.alert for notice in notices)
-        told = [
-            {"what": notice.what, "notice": notice.pk, "text": line(notice.what, document), **document}
-            for notice, document in zip(notices, documents, strict=True)
-        ]
-        _deliver(channel, told)
-    except Untold as no:
-        raise Untold(_told(str(no), channel)) from None
-    except Exception as fault:  # whatever a mail server's library, or the project's function, raises
-        raise Untold(_told(f"{type(fault).__name__}: {fault}", channel)) from None
+        _deliver(
+            channel,
+            [_told(notice, document) for notice, document in zip(notices, documents, strict=True)],
+        )
 
 
 def try_out(name: str, channel: AlertChannel) -> None:
     """Send a message that says that it is a trial. Raises :class:`Untold`."""
     text = f"A trial of the channel {name}: whoever reads this will be told when something asks for a person."
-    trial = {"what": "trial", "text": text, "title": text, "url": settings().DESK_URL or None}
+    empty = dict.fromkeys(("notice", "id", "kind", "take_url"))
+    trial = {**empty, "what": "trial", "text": text, "title": text, "count": 1}
+    with _told_of(channel):
+        _deliver(channel, [{**trial, "url": settings().DESK_URL or None}])
+
+
+def _told(notice: Notice, document: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told of an alert; what an operator wrote about it is for the desk."""
+    del document["taken_note"]
+    return {"what": notice.what, "notice": notice.pk, "text": line(notice.what, document), **document}
+
+
+@contextmanager
+def _told_of(channel: AlertChannel) -> Iterator[None]:
+    """Turn whatever is raised into what people are told of it, which has no secret in it."""
     try:
-        _deliver(channel, [trial])
-    except Untold as no:
-        raise Untold(_told(str(no), channel)) from None
-    except Exception as fault:
-        raise Untold(_told(f"{type(fault).__name__}: {fault}", channel)) from None
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as fault:  # what the project's function, or a mail server's library, raises
+        text = str(fault) if isinstance(fault, Untold) else f"{type(fault).__name__}: {fault}"
+        raise Untold(_scrubbed(text, channel)) from None
 
 
 def line(what: str, alert: dict[str, Any]) -> str:
@@ -63,7 +76,7 @@ def line(what: str, alert: dict[str, Any]) -> str:
     title = " ".join(alert["title"].split())
     since = f"since {datetime.fromisoformat(alert['opened_at']).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if what == Notice.OVER:
-        return f"Over: {title} ({since})"
+        return f"Over: {title} (it was there {since})"
     count = f" ({alert['count']})" if alert["count"] > 1 else ""
     often = f"; {alert['earlier'] + 1} times within a day" if alert["earlier"] else ""
     taken = f"; {alert['taken_by']} is on it" if alert["taken_by"] else ""
@@ -116,7 +129,7 @@ def _post(channel: AlertChannel, told: list[dict[str, Any]]) -> None:
     except (OSError, UnicodeError) as fault:
         raise Untold(faults.unanswered(fault, url.hostname or "")) from fault
     if not 200 <= answer.status < 300:
-        said = answer.body[:200].decode("utf-8", "replace").strip()
+        said = answer.body[:4096].decode("utf-8", "replace").strip()
         raise Untold(f"{url.hostname} answered {answer.status}{f': {said}' if said else ''}")
 
 
@@ -138,8 +151,8 @@ async def _in_time(posting: Awaitable[wire.Answer]) -> wire.Answer:
         raise
 
 
-def _told(text: str, channel: AlertChannel) -> str:
-    """Return what went wrong, to be read by whoever may see the desk: answers like to repeat what they were sent."""
+def _scrubbed(text: str, channel: AlertChannel) -> str:
+    """Return it as whoever may see the desk may read it: answers like to repeat what they were sent."""
     for secret in sorted(_secrets(channel), key=len, reverse=True):
         if len(secret) >= _LEAST:
             text = text.replace(secret, "…")
@@ -148,8 +161,9 @@ def _told(text: str, channel: AlertChannel) -> str:
 
 def _secrets(channel: AlertChannel) -> Iterator[str]:
     yield from channel.email
+    yield from (getattr(django_settings, f"EMAIL_HOST_{name}", None) or "" for name in ("USER", "PASSWORD"))
     for value in channel.headers.values():
-        yield from (value, *value.split())
+        yield from (value, value.rpartition(" ")[2])
     url = urlsplit(channel.webhook)
-    for part in (_path(url), url.path, url.query, *url.path.split("/"), *url.query.split("=")):
+    for part in (_path(url), url.path, url.query, *url.path.split("/"), *re.split("[=&]", url.query)):
         yield from (part, unquote(part))

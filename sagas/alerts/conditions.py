@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +18,9 @@ from sagas.undelivered import Undelivered, delivering, undelivered
 
 log = logging.getLogger(__name__)
 
-#: Seconds for which deliveries may be due until it is not to be seen any more whether they still fail.
-PROMPT = 5.0
+#: Seconds for which deliveries may be due until it is not to be seen any more whether they still fail; much less than
+#: an alert has to be gone.
+PROMPT = 60.0
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,12 @@ def key_of(shown: Group | Undelivered) -> str:
 
 
 def _attention(_: Mapping[str, Any], seen: Seen) -> Iterator[Condition]:
-    groups = orchestrator.attention_groups()
+    groups = orchestrator.attention_groups(by_type=True)
     if len(groups) >= orchestrator.GROUPED:  # those after them are not seen
         seen.unsure.add(AlertKind.ATTENTION)
-    alike: dict[str, list[Group]] = defaultdict(list)
     for group in groups:
-        alike[key_of(group)].append(group)
-    for first, *others in alike.values():
-        where = first.saga_type if first.grown else f"{first.step} of {first.saga_type}"
-        count = sum(group.count for group in (first, *others))
-        yield Condition(AlertKind.ATTENTION, _about(first), f"{where}: {first.text}", first.hint, count)
+        where = group.saga_type if group.grown else f"{group.step} of {group.saga_type}"
+        yield Condition(AlertKind.ATTENTION, _about(group), f"{where}: {group.text}", group.hint, group.count)
 
 
 def _about(group: Group) -> dict[str, Any]:
@@ -138,7 +134,8 @@ def _batches(_: Mapping[str, Any], __: Seen) -> Iterator[Condition]:
 def _channels(_: Mapping[str, Any], __: Seen) -> Iterator[Condition]:
     for channel in telling.failing():
         title = f"The channel {channel} does not take what it is told"
-        yield Condition(AlertKind.CHANNEL, {"channel": channel}, title, "the page of alerts says why")
+        hint = f"the page of alerts says why; once it is mended, manage.py saga alert try {channel}"
+        yield Condition(AlertKind.CHANNEL, {"channel": channel}, title, hint)
 
 
 #: What is found by what.

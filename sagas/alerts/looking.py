@@ -38,6 +38,8 @@ def look() -> None:
             _still(alert, there[key], now)
         elif alert.kind not in seen.unsure:
             _gone(alert, now)
+        elif alert.gone_at:  # of which nobody can be sure any more
+            _of(alert).update(gone_at=None)
 
 
 def _open(condition: Condition, now: datetime) -> dict[str, Alert]:
@@ -68,9 +70,12 @@ def _still(alert: Alert, condition: Condition, now: datetime) -> None:
         "count": condition.count,
         "gone_at": None,
     }
+    if alert.gone_at and alert.tell_at and not alert.told:  # while it was gone it did not last
+        shown["tell_at"] = alert.tell_at + (now - alert.gone_at)
     changed = {name: value for name, value in shown.items() if getattr(alert, name) != value}
     if changed:
-        _of(alert).update(**changed)
+        _of(alert).filter(version=alert.version).update(**changed)
+        alert.tell_at = changed.get("tell_at", alert.tell_at)
     if alert.taken_name and _is_left(alert, now):
         _of(alert).filter(version=alert.version).update(**GIVEN_BACK, version=alert.version + 1, tell_at=now)
     elif _is_to_be_told(alert, condition, now):
@@ -88,7 +93,8 @@ def _is_left(alert: Alert, now: datetime) -> bool:
 
 def _is_to_be_told(alert: Alert, condition: Condition, now: datetime) -> bool:
     """Whether its time has come, or there is much more of it. Who is on it hears of the second, too."""
-    if alert.told and condition.count >= FOLD * max(alert.told_count, 1):
+    known = alert.told or alert.taken_name
+    if known and condition.count >= FOLD * max(alert.told_count, 1):
         return True
     if alert.taken_name or alert.tell_at is None:
         return False
@@ -106,16 +112,16 @@ def _have_told(alert: Alert, count: int, now: datetime) -> None:
     with transaction.atomic():
         ours = _of(alert).filter(told=alert.told, version=alert.version)
         if ours.update(told=alert.told + 1, told_count=count, tell_at=tell_at):
-            waiting = alert.notices.filter(sent_at=None, given_up=False).exclude(what=Notice.OVER)
+            waiting = alert.notices.filter(sent_at=None, given_up=False).exclude(attempt__gt=0, error="")
             late = set(waiting.values_list("channel", flat=True))  # who has not heard the last, hears that
             what = Notice.AGAIN if alert.told else Notice.BEGUN
             _notices(alert, what, alert.told + 1, now, [name for name in channels if name not in late])
 
 
 def _gone(alert: Alert, now: datetime) -> None:
-    if alert.gone_at is None:
+    if alert.gone_at is None or alert.gone_at > now:  # the clock was set back
         _of(alert).update(gone_at=now)
-    elif abs(now - alert.gone_at) >= CALM:
+    elif now - alert.gone_at >= CALM:
         with transaction.atomic():
             if _of(alert).filter(gone_at=alert.gone_at).update(resolved_at=now, tell_at=None):
                 _have_told_over(alert, now)

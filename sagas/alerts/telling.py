@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
-from django.db import connection
-from django.db.models import F, Max, Q
+from django.db import connections, transaction
+from django.db.models import F, Q
 
 from sagas.alerts import channels
 from sagas.clock import database_now
@@ -33,53 +33,65 @@ GIVEN_UP = timedelta(days=1)
 #: Attempts in vain after which a channel counts as failing, and something is logged of it.
 FAILED = 3
 
-#: Channel -> the thread of this process that tells it something.
-_sending: dict[str, threading.Thread] = {}
+#: Seconds after which a thread that hangs is no reason any more not to try another.
+FORGOTTEN = 3600.0
+
+#: Channel -> the thread of this process that tells it something, and when it began, by our own clock.
+_sending: dict[str, tuple[threading.Thread, float]] = {}
 
 
 def tell() -> None:
     """Send what is due, a message for each channel, all at once. Any number of processes may, at the same time."""
     for name in settings().ALERTS:
         if not _is_busy(name) and (held := _claim(name)):
-            _sending[name] = threading.Thread(
-                target=_send_alone, args=(name, held), name="saga-alert", daemon=True
-            )
-            _sending[name].start()
-    end = time.monotonic() + PATIENCE
-    for thread in [*_sending.values()]:
-        thread.join(max(0.0, end - time.monotonic()))
-    for name in filter(_is_busy, _sending):
-        waiting = Notice.objects.filter(channel=name, sent_at=None, given_up=False, attempt__gt=0, error="")
-        waiting.update(error=f"no answer within {PATIENCE:g} s; it may yet come")
+            thread = threading.Thread(target=_send_alone, args=(name, held), name="saga-alert", daemon=True)
+            thread.start()
+            _sending[name] = thread, time.monotonic()
+    _wait(PATIENCE)
+    for name in filter(_is_busy, [*_sending]):
+        _say_late(name)
 
 
-def hanging() -> bool:
-    """Whether a channel has this process wait, which could keep it from ending."""
-    return any(map(_is_busy, _sending))
+def sending() -> bool:
+    """Whether a channel is being told something, after a moment in which it may have been; it may hang."""
+    _wait(2.0)
+    return any(map(_is_busy, [*_sending]))
 
 
 def failing() -> list[str]:
-    """Return the channels that did not take something for some attempts, and have taken nothing since."""
+    """Return the channels that do not take what they are told, for some attempts by now."""
     unsent = Notice.objects.filter(channel__in=settings().ALERTS, sent_at=None, attempt__gte=FAILED)
-    latest = unsent.exclude(error="").order_by().values_list("channel").annotate(Max("made_at"))
-    return sorted(
-        channel
-        for channel, made_at in latest
-        if not Notice.objects.filter(channel=channel, sent_at__gt=made_at).exists()
-    )
+    return sorted(unsent.exclude(error="").order_by().values_list("channel", flat=True).distinct())
 
 
 def try_out(name: str) -> None:
     """Send a trial by a channel; it counts as failing no more. Raises :class:`channels.Untold`."""
     channels.try_out(name, settings().ALERTS[name])
-    waiting = Notice.objects.filter(channel=name, sent_at=None)
-    waiting.filter(given_up=True).update(error="")
-    waiting.filter(given_up=False).exclude(error="").update(due_at=database_now(), error="")
+    waiting = Notice.objects.filter(channel=name, sent_at=None).exclude(error="")
+    waiting.filter(given_up=False).update(due_at=database_now())
+    waiting.update(error="")
 
 
 def _is_busy(channel: str) -> bool:
-    thread = _sending.get(channel)
-    return thread is not None and thread.is_alive()
+    thread, began = _sending.get(channel, (None, 0.0))
+    return thread is not None and thread.is_alive() and time.monotonic() - began < FORGOTTEN
+
+
+def _wait(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    for thread, _ in [*_sending.values()]:
+        thread.join(max(0.0, end - time.monotonic()))
+
+
+def _say_late(channel: str) -> None:
+    """Note for whom is waited. What is due there meanwhile counts as tried in vain: so it shows, and is given up."""
+    now, error = database_now(), f"no answer within {PATIENCE:g} s; it may yet come"
+    waiting = Notice.objects.filter(channel=channel, sent_at=None, given_up=False)
+    waiting.filter(attempt__gt=0, error="").update(error=error)
+    ripe = waiting.filter(due_at__lte=now)
+    ripe.filter(made_at__lt=now - GIVEN_UP).update(given_up=True)
+    if ripe.update(due_at=now + HELD, attempt=F("attempt") + 1, error=error):
+        log.warning("the channel %s does not answer", channel)
 
 
 def _claim(channel: str) -> list[Notice]:
@@ -87,12 +99,18 @@ def _claim(channel: str) -> list[Notice]:
     # What is due later than it can be: the clock was set back.
     ripe = Q(due_at__lte=now) | Q(due_at__gt=now + HELD + timedelta(seconds=LONGEST_WAIT))
     due = Notice.objects.filter(ripe, channel=channel, sent_at=None, given_up=False)
+    found = list(due.select_related("alert").order_by("alert_id", "pk")[:TOGETHER])
+    if not found:
+        return []
     held = []
-    for notice in due.select_related("alert").order_by("alert_id", "pk")[:TOGETHER]:
-        ours = Notice.objects.filter(ripe, pk=notice.pk, attempt=notice.attempt, sent_at=None, given_up=False)
-        if ours.update(due_at=now + HELD, attempt=F("attempt") + 1):
-            notice.attempt += 1
-            held.append(notice)
+    with transaction.atomic():
+        for notice in found:
+            ours = due.filter(pk=notice.pk, attempt=notice.attempt)
+            if notice.attempt and notice.made_at < now - GIVEN_UP:
+                ours.update(given_up=True)
+            elif ours.update(due_at=now + HELD, attempt=F("attempt") + 1, error=""):
+                notice.attempt += 1
+                held.append(notice)
     return held
 
 
@@ -102,29 +120,32 @@ def _send_alone(channel: str, held: Sequence[Notice]) -> None:
     except Exception:  # the database is away: the lease ends by itself
         log.exception("what became of a message by the channel %s could not be noted", channel)
     finally:
-        connection.close()
+        connections.close_all()
 
 
 def _send(channel: str, held: Sequence[Notice]) -> None:
     """Send them, and note what came of it, however late that is."""
     try:
-        channels.send(channel, settings().ALERTS[channel], held)
+        channels.send(settings().ALERTS[channel], held)
     except channels.Untold as fault:
-        if held[0].attempt in (1, FAILED):
+        if max(notice.attempt for notice in held) in (1, FAILED):
             log.warning("the channel %s did not take %d notices: %s", channel, len(held), fault)
         _put_off(held, str(fault))
     else:
         Notice.objects.filter(pk__in=[notice.pk for notice in held]).update(
             sent_at=database_now(), error="", given_up=False
         )
+        # It takes again what it is told: what it did not take before says nothing of it any more.
+        Notice.objects.filter(channel=channel, sent_at=None).exclude(error="").update(error="")
 
 
+@transaction.atomic
 def _put_off(held: Sequence[Notice], error: str) -> None:
     """Try those again later, all at the same time: they were one message, and shall be."""
-    now = database_now()
-    attempt = max(notice.attempt for notice in held)
-    wait = random.uniform(0.5, 1) * min(WAIT * 2 ** (attempt - 1), LONGEST_WAIT)
-    for notice in held:
-        ours = Notice.objects.filter(pk=notice.pk, attempt=notice.attempt, sent_at=None)
-        ours.update(error=error, due_at=now + timedelta(seconds=wait))
-        ours.filter(made_at__lt=now - GIVEN_UP).update(given_up=True)
+    attempts = {notice.attempt for notice in held}
+    wait = random.uniform(0.5, 1) * min(WAIT * 2 ** (max(attempts) - 1), LONGEST_WAIT)
+    due_at = database_now() + timedelta(seconds=wait)
+    for attempt in attempts:
+        those = [notice.pk for notice in held if notice.attempt == attempt]
+        ours = Notice.objects.filter(pk__in=those, attempt=attempt, sent_at=None)
+        ours.update(error=error, due_at=due_at)

@@ -39,28 +39,34 @@ class Watching:
         while not self._closed.wait(EVERY):
             try:
                 close_old_connections()
-                if our_turn():
-                    self._do(look)
-                    self._do(tell)
-                self._said = ""
-            except (DatabaseError, InterfaceError) as fault:
+                ours = our_turn()
+            except Exception as fault:
                 self._say(fault)
-                connection.close()
+            else:
+                if ours:
+                    self._do(look, tell)
         connection.close()
 
-    def _do(self, function: Callable[[], None]) -> None:
-        """Do one of the two: that it fails must not be the end of the other, nor of the thread."""
-        try:
-            function()
-        except (DatabaseError, InterfaceError):
-            raise
-        except Exception:
-            log.exception("looking for what asks for a person, or telling it, failed")
+    def _do(self, *functions: Callable[[], None]) -> None:
+        """Do these one after the other: that one fails must not be the end of the others, nor of the thread."""
+        faults = []
+        for function in functions:
+            try:
+                function()
+            except Exception as fault:
+                faults.append(fault)
+        for fault in faults:
+            self._say(fault)
+        if not faults:
+            self._said = ""
 
     def _say(self, fault: Exception) -> None:
-        if str(fault) != self._said:  # a database that is away is so for a while
-            log.warning("nobody looks for alerts, since the database refuses: %s", fault)
+        """Log it, once as long as it is the same: a database that is away is so for a while."""
+        if str(fault) != self._said:
+            known = isinstance(fault, DatabaseError | InterfaceError)
+            log.warning("looking for alerts failed: %s", fault, exc_info=None if known else fault)
         self._said = str(fault)
+        connection.close()
 
 
 def our_turn() -> bool:

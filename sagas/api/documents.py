@@ -430,12 +430,14 @@ class Alert(BaseModel):
     about: dict[str, Any] = Field(description="What of its kind: a step, a queue, a batch.")
     title: str
     hint: str = Field(description="What a person can do about it.")
-    count: int = Field(description="Sagas, deliveries or queues.")
+    count: int = Field(description="Sagas, or deliveries.")
     opened_at: datetime
     resolved_at: datetime | None = Field(description="Null: it is still there.")
     earlier: int = Field(description="How many times it was there in the day before.")
-    told: int = Field(description="How many times it was told of.")
-    tell_at: datetime | None = Field(description="When it is told of next; null: not again.")
+    told: int = Field(description="How many times it was to be told of.")
+    tell_at: datetime | None = Field(
+        description="When it is told of next, or until when it is taken; null: not again, or until it is over."
+    )
     taken_by: str | None = Field(description="Who is on it.")
     taken_at: datetime | None
     taken_note: str | None

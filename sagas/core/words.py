@@ -95,7 +95,7 @@ class AlertKind(StrEnum):
     """What can ask for a person, so that somebody outside the desk is told."""
 
     ATTENTION = "attention"
-    """Sagas that wait for a person, for one reason at one step."""
+    """Sagas that wait for a person, for one reason at one step; of durable functions, for one reason."""
     WORKERS = "workers"
     """No worker is alive."""
     CLOCK = "clock"

@@ -1,16 +1,20 @@
 """Alerts as the desk shows them: what is the matter, who is on it, and whom that was told."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import Max
 
+from sagas.alerts import key_of
 from sagas.conf import settings
 from sagas.core.words import AlertKind
 from sagas.models import Alert, Notice
-from sagas.orchestrator import ALERT_VERBS, alert_path
+from sagas.orchestrator import ALERT_VERBS, Group, alert_path
+from sagas.undelivered import Undelivered
+
+S = TypeVar("S", Group, Undelivered)
 
 #: Open alerts that are shown, at most.
 SHOWN = 200
@@ -21,6 +25,19 @@ GROUPED = (AlertKind.ATTENTION, AlertKind.UNDELIVERED)
 def open_alerts() -> list[Alert]:
     """Return what asks for a person; what nobody is on comes first, then the newest."""
     return list(Alert.objects.filter(resolved_at=None).order_by("taken_name", "-pk")[:SHOWN])
+
+
+def others(most: int) -> list[Alert]:
+    """Return so many of those that the overview has no line of its own for, and that are there at this moment."""
+    found = Alert.objects.filter(resolved_at=None, gone_at=None).exclude(kind__in=GROUPED)
+    return list(found.order_by("taken_name", "-pk")[:most])
+
+
+def with_alerts(shown: Sequence[S]) -> list[tuple[S, Alert | None]]:
+    """Return what the overview shows, each with its alert: there is none until somebody has looked."""
+    keys = [key_of(each) for each in shown]
+    known = {alert.key: alert for alert in Alert.objects.filter(resolved_at=None, key__in=keys)}
+    return [(each, known.get(key)) for each, key in zip(shown, keys, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,8 @@ class Told:
         notice = self.notice
         if notice.sent_at:
             return f"{notice.channel}: told"
+        if notice.channel not in settings().ALERTS:
+            return f"{notice.channel}: not set up here"
         if notice.given_up:
             return f"{notice.channel}: not told any more"
         if not notice.error:
@@ -64,6 +83,13 @@ class Shown:
     def path(self) -> str:
         """Where what is the matter is seen."""
         return alert_path(self.alert)
+
+    @property
+    def will_be_told(self) -> bool:
+        """Whether somebody will hear of it for the first time, unless it ends."""
+        alert = self.alert
+        wanted = any(channel.wants(alert.kind) for channel in settings().ALERTS.values())
+        return bool(alert.tell_at and wanted and not (alert.told or alert.taken_name or alert.gone_at))
 
     @property
     def verbs(self) -> list[tuple[str, str]]:

@@ -11,11 +11,10 @@ from uuid import UUID
 from django.utils import timezone
 
 from sagas import orchestrator
-from sagas.alerts import key_of
 from sagas.core.commands import idempotency_key
 from sagas.core.words import TERMINAL, Direction
 from sagas.dashboard import overview as figures
-from sagas.dashboard.alerts import GROUPED, open_alerts
+from sagas.dashboard.alerts import others, with_alerts
 from sagas.dashboard.beside import Beside, beside
 from sagas.dashboard.chrome import chrome
 from sagas.dashboard.graph import draw, latest
@@ -51,18 +50,17 @@ OVERVIEW_REGIONS = {
 def overview_context() -> dict[str, Any]:
     """Return what the overview's regions need."""
     around = chrome()
-    groups, counted, known = orchestrator.attention_groups(), figures.counts(), open_alerts()
-    by_key = {alert.key: alert for alert in known}
+    groups, counted = orchestrator.attention_groups(), figures.counts()
     return {
         "chrome": around,
-        "groups": [(group, by_key.get(key_of(group))) for group in groups[: figures.LISTED]],
+        "groups": with_alerts(groups[: figures.LISTED]),
         "others": groups[figures.LISTED :],
-        "alerts": [a for a in known if a.kind not in GROUPED and not a.gone_at][: figures.LISTED],
+        "alerts": others(figures.LISTED),
         "needing": counted.pop("attention"),
         "counts": counted.values(),
         "hour": figures.hour(),
         "health": around.health,
-        "undelivered": [(each, by_key.get(key_of(each))) for each in figures.failing()[: figures.LISTED]],
+        "undelivered": with_alerts(figures.failing()[: figures.LISTED]),
         "recent": figures.recent(),
     }
 

@@ -19,13 +19,17 @@ class Alert(models.Model):
     about = models.JSONField(default=dict, help_text="What of its kind: a step, a queue, a batch.")
     title = models.TextField()
     hint = models.TextField(help_text="What a person can do about it.")
-    count = models.IntegerField(default=1, help_text="Sagas, deliveries or queues.")
+    count = models.IntegerField(default=1, help_text="Sagas, or deliveries.")
     opened_at = models.DateTimeField(help_text="When it was first seen.")
     gone_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is not there any more.")
     resolved_at = models.DateTimeField(null=True, blank=True, help_text="When it was over.")
     earlier = models.IntegerField(default=0, help_text="How many times it was there in the day before.")
-    told = models.IntegerField(default=0, help_text="How many times it was told of; the first included.")
-    told_count = models.IntegerField(default=0, help_text="How many there were when it was told of.")
+    told = models.IntegerField(
+        default=0, help_text="How many times it was to be told of; the first included."
+    )
+    told_count = models.IntegerField(
+        default=0, help_text="How many there were when it was told of, or taken."
+    )
     tell_at = models.DateTimeField(
         null=True,
         blank=True,

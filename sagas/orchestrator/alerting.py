@@ -91,7 +91,8 @@ def preview_alert(number: int, verb: str, asked: Asked, hours: float | None = No
     alert = alert_numbered(number)
     _check_applies(alert, verb, asked)
     if verb == "give_back":
-        return (f"Nobody is on it any more, and it is told{' again' if alert.told else ''} at once.",)
+        again = " again" if alert.told else ""
+        return (f"Nobody is on it any more, and if it is still there, it is told{again} at once.",)
     until = "until it is over" if hours is None else f"for {hours:g} hour{'' if hours == 1 else 's'}"
     told = [
         f"Everybody sees that you are on it, and nobody is told of it again {until}, unless it is ten times as much."
@@ -199,6 +200,7 @@ def _change(alert: Alert, verb: str, asked: Asked, hours: float | None, now: dat
             "taken_at": now,
             "taken_note": asked.reason,
             "at_shell": asked.operator is None,
+            "told_count": alert.count,
             "tell_at": None if hours is None else now + timedelta(hours=hours),
         }
     for name, value in changed.items():

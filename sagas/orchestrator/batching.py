@@ -268,7 +268,7 @@ def _check_applies(batch: Batch, verb: str, asked: Asked) -> None:
 
 def _change(batch: Batch, verb: str, now: datetime) -> None:
     if verb == "pause":
-        batch.state = Batch.PAUSED
+        batch.state, batch.note = Batch.PAUSED, None
     elif verb == "resume":
         batch.items.filter(state__in=[BatchItem.WELL, BatchItem.FAILED]).update(counted=False)
         batch.state, batch.note, batch.next_at = Batch.RUNNING, None, now

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
-from django.db.models import BooleanField, Count, ExpressionWrapper, Min, Q
+from django.db.models import BooleanField, Case, CharField, Count, ExpressionWrapper, F, Min, Q, Value, When
 
 from sagas.models import IMPORT, Step
 
@@ -46,13 +46,19 @@ class Group:
         return urlencode({"attention": self.code, "type": self.saga_type, "step": self.step})
 
 
-def attention_groups() -> list[Group]:
-    """Return what needs a person, the largest group first."""
+def attention_groups(*, by_type: bool = False) -> list[Group]:
+    """Return what needs a person, the largest group first.
+
+    ``by_type``: of durable functions, one group a reason; they name their steps as they run, each saga its own.
+    """
+    grown = When(function=True, then=Value(""))
+    called = Case(grown, default=F("name"), output_field=CharField()) if by_type else F("name")
     found = (
         Step.objects.filter(attention__isnull=False)
         .exclude(saga__origin_kind=IMPORT)
         .annotate(function=ExpressionWrapper(Q(grown__isnull=False), BooleanField()))
-        .values("attention", "saga__saga_type", "name", "function")
+        .annotate(called=called)
+        .values("attention", "saga__saga_type", "called", "function")
         .annotate(count=Count("saga_id"), since=Min("saga__updated_at"))
         .order_by("-count", "since")[:GROUPED]
     )
@@ -62,7 +68,7 @@ def attention_groups() -> list[Group]:
             text=attention_text(g["attention"]),
             hint=attention_hint(g["attention"]),
             saga_type=g["saga__saga_type"],
-            step=g["name"],
+            step=g["called"],
             count=g["count"],
             since=g["since"],
             grown=g["function"],

@@ -362,7 +362,7 @@ signal = True
 
 
 @participant
-def page(channel: str, settings: Any, notices: Sequence[Notice]) -> None:
+def page(settings: Any, notices: Sequence[Notice]) -> None:
     """Be a channel that alerts are told by."""
     if not signal:
         raise Untold("no signal")

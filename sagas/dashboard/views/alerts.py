@@ -30,7 +30,7 @@ def alert_list(request: HttpRequest) -> HttpResponse:
     shown = alerts.open_alerts()
     context = {
         "open": Shown.of(shown),
-        "more": len(shown) == alerts.SHOWN and Alert.objects.filter(resolved_at=None).count() - len(shown),
+        "more": max(0, Alert.objects.filter(resolved_at=None).count() - len(shown)),
         "page": found,
         "past": Shown.of(found.rows),
         "channels": alerts.channels(),

@@ -13,12 +13,12 @@ def told_when_it_is_taken_on() -> None:
 
 
 @bug(TELLING)
-def a_channel_that_fails_ends_the_telling() -> None:
-    """What a channel does not take is nobody's business: the channels after it are not told."""
+def what_is_refused_is_not_noted() -> None:
+    """What a channel does not take is nobody's business: it is not said, and not tried again for minutes."""
     rewrite("sagas.alerts.telling:_send", "except channels.Untold as fault:", "except KeyError as fault:")
 
 
 @bug(LOOKING)
 def over_before_it_is_gone() -> None:
     """An alert is over at the first look that does not see it: what flickers wakes people each time."""
-    rewrite("sagas.alerts.looking:_gone", "abs(now - alert.gone_at) >= CALM", "True")
+    rewrite("sagas.alerts.looking:_gone", "elif now - alert.gone_at >= CALM:", "else:")

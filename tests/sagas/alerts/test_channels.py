@@ -1,5 +1,6 @@
 """What a mail, a webhook and a function get, and what they are said to have failed with."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from django.core import mail
 from sagas.alerts import Untold, channels, try_out
 from sagas.conf import AlertChannel
 from sagas.models import Alert, Notice
+from tests.sagas.alerts import listening
 from tests.sagas.alerts.conftest import Time
-from tests.sagas.alerts.listening import heard
+from tests.sagas.alerts.listening import LISTEN, heard
 from tests.sagas.elsewhere import Elsewhere, says, serving
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +52,7 @@ def notices(time: Time, told: Any) -> list[Notice]:
 
 
 def test_a_mail_says_what_and_where(notices: list[Notice]) -> None:
-    channels.send("oncall", AlertChannel(email=("a@desk.example", "b@desk.example")), notices)
+    channels.send(AlertChannel(email=("a@desk.example", "b@desk.example")), notices)
     [sent] = mail.outbox
     assert sent.to == ["a@desk.example", "b@desk.example"]
     assert sent.subject.startswith("[Sagadesk] 2 alerts, the first: step 1 of Ordre")
@@ -61,7 +63,7 @@ def test_a_mail_says_what_and_where(notices: list[Notice]) -> None:
 
 def test_a_webhook_gets_a_text_and_the_alerts(notices: list[Notice], chat: Elsewhere) -> None:
     channel = AlertChannel(webhook=f"{chat.url}?key=1", headers={"Authorization": "Bearer x"}, private=True)
-    channels.send("chat", channel, notices)
+    channels.send(channel, notices)
     [asked] = chat.asked
     assert asked.path == "/in?key=1"
     assert asked.headers["authorization"] == "Bearer x"
@@ -69,6 +71,7 @@ def test_a_webhook_gets_a_text_and_the_alerts(notices: list[Notice], chat: Elsew
     document = json.loads(asked.raw)
     assert document["text"].startswith("step 1 of Ordre")
     assert [alert["what"] for alert in document["alerts"]] == ["begun", "over"]
+    assert "taken_note" not in document["alerts"][0], "that is for the desk"
     assert document["alerts"][0]["url"].startswith("https://desk.example/sagas/?")
 
 
@@ -85,7 +88,7 @@ def test_a_webhook_that_does_not_take_it(
 ) -> None:
     chat.behaviour = answer
     with pytest.raises(Untold, match=says_so):
-        channels.send("chat", AlertChannel(webhook=chat.url, private=True), notices)
+        channels.send(AlertChannel(webhook=chat.url, private=True), notices)
 
 
 SECRET = "T0B0SECRET"
@@ -96,6 +99,7 @@ SECRET = "T0B0SECRET"
     [
         says(404, f"Cannot POST /in/{SECRET}?k=K3Y-OF-US".encode()),
         says(401, f"bad Bearer {SECRET}".encode()),
+        says(403, f"K3Y-OF-US and {'x' * 170} {SECRET}".encode()),
     ],
 )
 def test_no_secret_of_a_channel_is_in_what_went_wrong(
@@ -103,12 +107,12 @@ def test_no_secret_of_a_channel_is_in_what_went_wrong(
 ) -> None:
     chat.behaviour = answer
     channel = AlertChannel(
-        webhook=f"{chat.url}/{SECRET}?k=K3Y-OF-US",
+        webhook=f"{chat.url}/{SECRET}?a=b&k=K3Y-OF-US&c=d",
         headers={"Authorization": f"Bearer {SECRET}"},
         private=True,
     )
     with pytest.raises(Untold) as raised:
-        channels.send("chat", channel, notices)
+        channels.send(channel, notices)
     assert SECRET not in str(raised.value)
     assert "K3Y" not in str(raised.value)
     assert "127.0.0.1 answered 40" in str(raised.value)
@@ -122,20 +126,19 @@ def test_no_address_of_a_mail_is_in_what_went_wrong(
 
     monkeypatch.setattr(channels.EmailMessage, "send", refuse)
     with pytest.raises(Untold, match=r"OSError: refused …"):
-        channels.send("oncall", AlertChannel(email=("ceo.private@home.example",)), notices)
+        channels.send(AlertChannel(email=("ceo.private@home.example",)), notices)
 
 
 def test_a_mail_server_that_takes_none_of_it(notices: list[Notice], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channels.EmailMessage, "send", lambda self: 0)
     with pytest.raises(Untold, match="the mail server took none of it"):
-        channels.send("oncall", AlertChannel(email=("a@desk.example",)), notices)
+        channels.send(AlertChannel(email=("a@desk.example",)), notices)
 
 
 @pytest.mark.parametrize("text", ["a\rb", "a\nCRITICAL: b", "a\u2028b"])
 def test_a_title_is_one_line(time: Time, told: Any, text: str) -> None:
     alert = Alert.objects.create(key="k", kind="behind", about={"queue": "x"}, title=text, opened_at=time.now)
     channels.send(
-        "oncall",
         AlertChannel(email=("a@desk.example",)),
         [Notice(alert=alert, channel="oncall", what=Notice.BEGUN, number=1, made_at=time.now)],
     )
@@ -146,20 +149,20 @@ def test_a_title_is_one_line(time: Time, told: Any, text: str) -> None:
 
 def test_a_private_address_has_to_be_allowed(notices: list[Notice], chat: Elsewhere) -> None:
     with pytest.raises(Untold, match="private=True"):
-        channels.send("chat", AlertChannel(webhook=chat.url.replace("http:", "https:")), notices)
+        channels.send(AlertChannel(webhook=chat.url.replace("http:", "https:")), notices)
     assert not chat.asked
 
 
 def test_a_function_that_is_not_there(notices: list[Notice]) -> None:
     with pytest.raises(Untold, match=r"ImportError: .*nowhere"):
-        channels.send("pager", AlertChannel(call="tests.sagas.alerts.listening.nowhere"), notices)
+        channels.send(AlertChannel(call="tests.sagas.alerts.listening.nowhere"), notices)
 
 
 def test_a_mail_server_that_is_not_there(notices: list[Notice], settings: Any) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     with pytest.raises(Untold, match="ConnectionRefusedError"):
-        channels.send("oncall", AlertChannel(email=("a@desk.example",)), notices)
+        channels.send(AlertChannel(email=("a@desk.example",)), notices)
 
 
 def test_a_webhook_that_takes_its_time(
@@ -174,7 +177,7 @@ def test_a_webhook_that_takes_its_time(
     chat.behaviour = slowly
     monkeypatch.setattr(channels, "PATIENCE", 0.2)
     with pytest.raises(Untold, match=r"it did not answer within 0\.2 s"):
-        channels.send("chat", AlertChannel(webhook=chat.url, private=True), notices)
+        channels.send(AlertChannel(webhook=chat.url, private=True), notices)
     answered.set()
 
 
@@ -182,4 +185,24 @@ def test_a_trial_says_that_it_is_one(told: Any, time: Time) -> None:
     try_out("pager")
     [message] = heard
     assert message["text"].startswith("A trial of the channel pager")
-    assert message["alerts"][0]["what"] == "trial"
+    [trial] = message["alerts"]
+    assert trial["what"] == "trial"
+    alert = Alert.objects.create(key="k", kind="clock", title="t", opened_at=time.now)
+    channels.send(
+        AlertChannel(call=LISTEN),
+        [Notice(alert=alert, channel="pager", what=Notice.BEGUN, number=1, made_at=time.now)],
+    )
+    told_of = {"notice", "what", "text", "title", "kind", "count", "url", "take_url", "id"}
+    assert told_of <= trial.keys() & heard[1]["alerts"][0].keys(), "whoever reads one can read the other"
+
+
+@pytest.mark.parametrize("fault", [SystemExit(3), asyncio.CancelledError()])
+def test_whatever_a_function_raises_is_not_taken(
+    notices: list[Notice], monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    def leave(_: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(listening, "listen", leave)
+    with pytest.raises(Untold, match=type(fault).__name__):
+        channels.send(AlertChannel(call=LISTEN), notices)

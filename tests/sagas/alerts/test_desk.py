@@ -64,7 +64,9 @@ def test_without_any_the_page_says_so_and_how_people_are_told(desk: Client, sett
     assert "a@desk.example" not in content
 
 
-def test_an_open_one_says_what_since_when_and_whom_it_was_told(desk: Client) -> None:
+def test_an_open_one_says_what_since_when_and_whom_it_was_told(desk: Client, settings: Any) -> None:
+    channel = {"email": ["a@desk.example"]}
+    settings.SAGAS = {"ALERTS": {"pager": channel, "chat": channel}}
     alert = an_alert(count=3, earlier=1)
     now = database_now()
     common: dict[str, Any] = {"alert": alert, "what": "begun", "number": 1, "made_at": now, "due_at": now}
@@ -76,6 +78,16 @@ def test_an_open_one_says_what_since_when_and_whom_it_was_told(desk: Client) -> 
     assert "pager: told" in content
     assert "chat: does not take it, in 2 attempts: <q>it answered 500: &lt;oops&gt;</q>" in content
     assert f'href="{verb(alert)}"' in content
+
+
+def test_when_it_is_told_is_said_only_where_it_will_be(desk: Client, settings: Any) -> None:
+    settings.SAGAS = {"ALERTS": {"oncall": {"email": ["a@desk.example"], "kinds": ["behind"]}}}
+    alert = an_alert()
+    assert " · is told " in page(desk)
+    for values in ({"gone_at": database_now()}, {"told": 1}, {"taken_name": "mia"}, {"kind": "clock"}):
+        Alert.objects.filter(pk=alert.pk).update(**values)
+        assert " · is told " not in page(desk), values
+        Alert.objects.filter(pk=alert.pk).update(gone_at=None, told=0, taken_name="", kind="behind")
 
 
 def test_what_is_over_stands_below(desk: Client) -> None:
@@ -210,7 +222,7 @@ def test_the_overview_shows_what_it_has_no_other_line_for(desk: Client) -> None:
     an_alert(2, kind="workers", title="no worker at all")
     an_alert(3, kind="clock", title="no clock at all", gone_at=database_now())
     content = desk.get(reverse("saga-overview")).content.decode()
-    assert "<b>2</b> alerts<" in content
+    assert "Somebody has to look" in content
     assert "matter 1 &lt;b&gt;" in content
     assert "no worker at all" in content
     assert "no clock at all" not in content

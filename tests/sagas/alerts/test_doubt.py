@@ -9,11 +9,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 
 from sagas import health
-from sagas.alerts import conditions, look, looking, tell
+from sagas.alerts import conditions, look, looking, tell, telling
 from sagas.clock import database_now
 from sagas.core.words import AlertKind
-from sagas.models import Alert, Due, Notice, PausedQueue, Process, Saga
-from sagas.orchestrator import act_on_alert, needing
+from sagas.models import Alert, Batch, Due, Notice, PausedQueue, Process, Saga
+from sagas.orchestrator import Course, act_on_alert, act_on_batch, batch_plan, needing, start_batch
 from tests.sagas import functions, shop
 from tests.sagas.alerts.conftest import Time
 from tests.sagas.alerts.listening import LISTEN, faults, texts
@@ -62,7 +62,7 @@ class TestDeliveries:
     def test_what_is_due_and_not_tried_may_fail_yet(self, time: Time, stuck: Stuck) -> None:
         undeliverable(stuck(), time.now + timedelta(minutes=3))
         look()
-        Due.objects.filter(kind=Due.DELIVERY).update(due_at=time.now - timedelta(seconds=30))
+        Due.objects.filter(kind=Due.DELIVERY).update(due_at=time.now - timedelta(seconds=70))
         look()
         assert not gone(AlertKind.UNDELIVERED)
 
@@ -109,6 +109,107 @@ def test_what_cannot_be_looked_for_is_not_gone_and_no_others_affair(
     look_and_tell()
     assert not gone(AlertKind.ATTENTION)
     assert texts()[-1].startswith("No clock is alive: retries, timers, deadlines and batches wait, since ")
+
+
+@pytest.mark.usefixtures("at_once")
+def test_one_stuck_saga_is_seen_beside_hundreds_of_a_functions_names(
+    time: Time, stuck: Stuck, world: shop.World, pump: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needing, "GROUPED", 4)
+    monkeypatch.setattr("sagas.orchestrator.GROUPED", 4)
+    world.behaviour["PayService.Pay"] = shop.reject("no")
+    with functions.doing(lambda saga, data: functions.pay(saga, f"card {data['card']}")):
+        for card in range(5):
+            functions.held_errands.start({"item": "book", "card": card})
+        run(pump)
+    stuck()
+    look()
+    assert {alert.about["type"]: alert.count for alert in Alert.objects.all()} == {
+        "HeldErrands": 5,
+        "Errand": 1,
+    }
+
+
+@pytest.mark.usefixtures("at_once")
+def test_time_in_which_nobody_could_see_does_not_count_as_gone(time: Time, errand: Any) -> None:
+    errand()
+    Due.objects.update(due_at=time.now - timedelta(seconds=70))
+    look()
+    Due.objects.update(due_at=time.now + timedelta(hours=5))
+    look()
+    assert gone(AlertKind.BEHIND)
+    workers = list(Process.objects.filter(kind=Process.WORKER))
+    Process.objects.filter(kind=Process.WORKER).delete()
+    look()
+    time.passes(600)
+    look()
+    Process.objects.bulk_create(workers)
+    look()
+    assert Alert.objects.get(kind="behind").resolved_at is None
+
+
+def test_a_second_moment_of_it_wakes_nobody(told: Any, time: Time) -> None:
+    workers = list(Process.objects.filter(kind=Process.WORKER))
+    for _ in range(4):
+        Process.objects.filter(kind=Process.WORKER).delete()
+        look_and_tell()
+        time.passes(5)
+        Process.objects.bulk_create(workers)
+        look_and_tell()
+        time.passes(60)
+    assert texts() == []
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_clock_set_back_makes_nothing_over(
+    time: Time, stuck: Stuck, mend: Callable[[Saga], None]
+) -> None:
+    saga = stuck()
+    look()
+    mend(saga)
+    look()
+    time.passes(-7200)
+    look()
+    look()
+    assert Alert.objects.get().resolved_at is None
+
+
+def test_who_took_it_before_anybody_was_told_hears_of_ten_times_as_many(
+    told: Any, time: Time, stuck: Stuck, asked: Any
+) -> None:
+    stuck()
+    look_and_tell()
+    act_on_alert(Alert.objects.get().pk, "take", asked())
+    for _ in range(9):
+        stuck()
+    look_and_tell()
+    [text] = texts()
+    assert "(10)" in text
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_is_on_its_way_does_not_stand_for_what_came_since(time: Time, stuck: Stuck) -> None:
+    stuck()
+    look()
+    assert telling._claim("pager")  # and is being sent at this moment
+    for _ in range(9):
+        stuck()
+    look_and_tell()
+    [text] = texts()
+    assert "(10)" in text
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_batch_that_waits_and_is_paused_by_a_person_did_not_pause_itself(
+    time: Time, stuck: Stuck, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_plan, "SETTLED", timedelta(0))
+    stuck()
+    batch = start_batch("retry", Saga.objects.at_attention(), asked(), Course(), filters={}).batch
+    Batch.objects.update(note="Its next saga cannot be acted on at the moment.")
+    act_on_batch(batch.pk, "pause", asked())
+    look()
+    assert not Alert.objects.filter(kind="batch").exists()
 
 
 def test_a_worker_that_keeps_dying_is_one_matter_and_told_once(told: Any, time: Time) -> None:

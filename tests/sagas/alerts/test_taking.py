@@ -146,7 +146,7 @@ def test_the_preview_says_what_it_would_do_and_does_nothing(alert: Alert, asked:
     assert "You are on it already" in " ".join(preview_alert(alert.pk, "take", asked(reason="")))
     Alert.objects.update(taken_name="mia")
     assert "from mia" in " ".join(preview_alert(alert.pk, "take", asked(reason="")))
-    assert "told again" in " ".join(preview_alert(alert.pk, "give_back", asked(reason="")))
+    assert "it is told again at once" in " ".join(preview_alert(alert.pk, "give_back", asked(reason="")))
 
 
 @pytest.mark.parametrize(

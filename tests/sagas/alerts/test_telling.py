@@ -63,7 +63,7 @@ def test_a_channel_that_fails_is_tried_again_later_and_later(told: Any, time: Ti
 
 def test_a_channel_that_failed_for_good_is_failing_until_it_takes_something(told: Any, time: Time) -> None:
     listening.faults.append(RuntimeError("no signal"))
-    notice(time, 1, attempt=5, made_at=time.now - timedelta(hours=25))
+    notice(time, 1, attempt=5, made_at=time.now - timedelta(hours=25), error="no signal")
     tell()
     assert Notice.objects.get().given_up
     assert failing() == ["pager"]
@@ -115,12 +115,31 @@ def test_what_a_channel_says_of_its_own_mistakes_is_noted(told: Any, time: Time,
     assert told[0]["alerts"][0]["url"] is None
 
 
+def test_a_thread_that_hangs_for_an_hour_keeps_nobody_from_trying_another(
+    told: Any, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    calls = []
+    monkeypatch.setattr(listening, "listen", lambda message: calls.append(message) or ended.wait(30))
+    monkeypatch.setattr(telling, "PATIENCE", 0.05)
+    monkeypatch.setattr(telling, "FORGOTTEN", 0.0)
+    notice(time)
+    tell()
+    time.passes(3600)
+    tell()
+    assert len(calls) == 2
+    ended.set()
+    telling._sending["pager"][0].join(30)
+
+
 def test_after_a_day_it_is_given_up(told: Any, time: Time) -> None:
     listening.faults.append(RuntimeError("no signal"))
-    made = notice(time, made_at=time.now - timedelta(hours=25))
+    made = notice(time, made_at=time.now - timedelta(hours=23))
+    tell()
+    time.passes(7200)
     tell()
     made.refresh_from_db()
-    assert made.given_up
+    assert (made.given_up, made.attempt) == (True, 1)
     listening.faults.clear()
     time.passes(3600)
     tell()
@@ -171,21 +190,26 @@ def test_a_channel_that_hangs_is_left_behind(
     settings.SAGAS = {"ALERTS": both}
     made, other = notice(time), notice(time, 2, "other")
     tell()
-    assert telling.hanging()
-    telling._sending["other"].join(30)
+    assert telling.sending()
+    telling._sending["other"][0].join(30)
     made.refresh_from_db()
     other.refresh_from_db()
     assert made.error == "no answer within 0.05 s; it may yet come"
     assert other.sent_at is not None
     time.passes(3600)
-    notice(time, 3)
-    tell()  # by no second thread
+    third = notice(time, 3)
+    for attempt in (1, 2, 3):
+        tell()  # by no second thread
+        third.refresh_from_db()
+        assert third.attempt == attempt
+        time.passes(telling.HELD.total_seconds())
     assert len(calls) == 1
+    assert failing() == ["pager"], "that it hangs is said"
     ended.set()
-    telling._sending["pager"].join(30)
+    telling._sending["pager"][0].join(30)
     made.refresh_from_db()
     assert made.sent_at is not None, "it took it in the end, and is not told again"
-    assert not telling.hanging()
+    assert not telling.sending()
 
 
 def test_a_channel_that_only_another_version_knows_is_left_to_it(told: Any, time: Time) -> None:

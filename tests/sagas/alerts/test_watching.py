@@ -72,7 +72,7 @@ def test_a_database_that_is_away_is_said_once(
     monkeypatch.setattr(watching, "our_turn", away)
     with Watching():
         until(lambda: len(turns) > 5)
-    assert len([r for r in caplog.records if "the database refuses: gone" in r.getMessage()]) == 1
+    assert len([r for r in caplog.records if "looking for alerts failed: gone" in r.getMessage()]) == 1
 
 
 @pytest.mark.parametrize("fault", [OperationalError("gone"), RuntimeError("a mistake")])
