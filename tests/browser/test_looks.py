@@ -54,6 +54,7 @@ def paths(desk: Desk) -> Iterator[list[str]]:
         *(f"/sagas/{held}/{verb}/?step=process_payment" for verb in ("retry", "resolve", "edit", "resume")),
     ]
     desk.manage("saga", "queue", "resume", "billing", "--reason", "it is back")
+    desk.manage("saga", "alert", "give-back", alerts[0], "--reason", "it was only looked at")
     desk.manage("saga", "batch", "cancel", batch, "--reason", "it is not")
 
 
