@@ -413,8 +413,9 @@ def test_an_alert_is_taken_and_everybody_sees_who_is_on_it(desk: Desk, browse: C
     page, other = browse(), browse(OPERATORS[1])
     for each in (page, other):
         each.goto("/")
-    matter = re.compile("process_payment.*held for a decision")
-    mine = page.locator(".group", has_text=matter)
+    group = re.compile("process_payment: held for a decision.*OrderFulfillment", re.DOTALL)
+    matter = "process_payment of OrderFulfillment: held for a decision"
+    mine = page.locator(".group", has_text=group)
     mine.get_by_role("link", name="Take…").click(timeout=20_000)  # somebody looks every five seconds
     page.get_by_role("button", name="4 h").click()
     expect(page.get_by_text("nobody is told of it again for 4 hours")).to_be_visible()
@@ -423,7 +424,7 @@ def test_an_alert_is_taken_and_everybody_sees_who_is_on_it(desk: Desk, browse: C
     alert = page.locator(".alert", has_text=matter)
     expect(alert).to_contain_text(f"{OPERATORS[0]} is on it since")
     expect(alert).to_contain_text("calling the bank")
-    theirs = other.locator(".group", has_text=matter)
+    theirs = other.locator(".group", has_text=group)
     expect(theirs).to_contain_text(OPERATORS[0], timeout=20_000)  # and nobody reloads
     alert.get_by_role("link", name="Give back…").click()
     page.get_by_label("Why?").fill("somebody else's turn")
