@@ -70,7 +70,7 @@ def _still(alert: Alert, condition: Condition, now: datetime) -> None:
         "count": condition.count,
         "gone_at": None,
     }
-    if alert.gone_at and alert.tell_at and not alert.told:  # while it was gone it did not last
+    if alert.gone_at and alert.tell_at and not (alert.told or alert.taken_name):  # then it did not last
         shown["tell_at"] = alert.tell_at + (now - alert.gone_at)
     changed = {name: value for name, value in shown.items() if getattr(alert, name) != value}
     if changed:
