@@ -14,6 +14,7 @@ from sagas import orchestrator
 from sagas.dashboard import alerts
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.alerts import Shown
+from sagas.dashboard.numbers import number_of
 from sagas.dashboard.paging import keyset
 from sagas.models import Alert
 from sagas.orchestrator import ALERT_VERBS, LONGEST_REASON, Asked, Forbidden, Invalid, NotFound, Refused
@@ -55,25 +56,16 @@ class Form:
             operator=request.user,
             via="desk",
             reason=sent.get("reason", "").strip()[: LONGEST_REASON + 1],
-            version=_number("version", sent.get("version", ""), int),
+            version=number_of("version", sent.get("version", ""), int),
             action_id=sent.get("action_id") or uuid4().hex,
         )
         term = sent.get("term", sent.get("hours", ""))  # a button's, or what was shown
-        return cls(number, verb, asked, _number("hours", term, float))
+        return cls(number, verb, asked, number_of("hours", term, float))
 
     @property
     def term(self) -> str:
         """The hours as they are written; empty: until it is over."""
         return "" if self.hours is None else f"{self.hours:g}"
-
-
-def _number(field: str, text: str, kind: type[Any]) -> Any:
-    if not text.strip():
-        return None
-    try:
-        return kind(text)
-    except ValueError:
-        raise Invalid(field, "must be a number; load the page again") from None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from sagas import orchestrator
 from sagas.dashboard.access import desk, page
+from sagas.dashboard.numbers import number_of
 from sagas.orchestrator import (
     LONGEST_REASON,
     QUEUE_VERBS,
@@ -49,25 +50,16 @@ class Form:
             operator=request.user,
             via="desk",
             reason=fields.get("reason", "").strip()[: LONGEST_REASON + 1],
-            version=_number("pause", fields.get("pause", ""), int),
+            version=number_of("pause", fields.get("pause", ""), int),
             action_id=fields.get("action_id") or uuid4().hex,
         )
         pace = fields.get("pace", fields.get("per_second", ""))  # a button's, or what was shown
-        return cls(name, verb, asked, _number("per_second", pace, float))
+        return cls(name, verb, asked, number_of("per_second", pace, float))
 
     @property
     def pace(self) -> str:
         """The pace as it is written; empty: at once."""
         return "" if self.per_second is None else f"{self.per_second:g}"
-
-
-def _number(field: str, text: str, kind: type[Any]) -> Any:
-    if not text.strip():
-        return None
-    try:
-        return kind(text)
-    except ValueError:
-        raise Invalid(field, "must be a number; load the page again") from None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
