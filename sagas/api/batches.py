@@ -7,7 +7,6 @@ from django.http import HttpRequest
 
 from sagas import orchestrator
 from sagas.api.endpoint import needs
-from sagas.api.finding import matching
 from sagas.api.problems import not_found
 from sagas.api.reading import read_body, read_query
 from sagas.api.schemas import BatchBody, BatchQuery, BatchSagaQuery, BatchVerbBody
@@ -36,16 +35,16 @@ def batch_start(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     The permissions for it, and for its verb, are checked by the orchestrator.
     """
     body = BatchBody.model_validate(read_body(request))
-    sagas, asked = matching(body.filter), _asked(request, body)
+    wanted, asked = body.filter.wanted(), _asked(request, body)
     course = orchestrator.Course(body.waves, body.per_second, body.stop_above)
     if body.dry_run:
-        return 200, orchestrator.preview_batch(body.verb, sagas, asked, course).document()
+        return 200, orchestrator.preview_batch(body.verb, wanted.sagas(), asked, course).document()
     answer = orchestrator.start_batch(
         body.verb,
-        sagas,
+        wanted.sagas(),
         asked,
         course,
-        filters=body.filter.named(),
+        filters=wanted.named(),
         seen_at=body.seen_at,
         at_most=body.at_most,
     )

@@ -8,12 +8,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticKnownError
 
 from sagas import searchable
+from sagas.core.ids import id_range
 from sagas.core.waits import moment
 from sagas.core.words import AlertKind, Attention, SagaState, Waiting
+from sagas.matching import ANY, NONE, Wanted
 from sagas.models import Batch, BatchItem
 from sagas.orchestrator import BATCHED, Course
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
+Moment = Annotated[datetime, BeforeValidator(moment)]
 
 
 class _Body(BaseModel):
@@ -29,7 +32,7 @@ class StartBody(_Body):
     data: dict[str, Any] = Field(description="What its steps work on; checked by the saga type.")
     correlation_id: Text | None = Field(None, description="Yours, to find it by; else the saga's id.")
     idempotency_key: Text | None = Field(None, description="The same key again gives the same saga.")
-    at: Annotated[datetime, BeforeValidator(moment)] | None = Field(
+    at: Moment | None = Field(
         None,
         description="When it begins, with a time zone; left out: now.",
         examples=["2026-12-24T18:00:00Z"],
@@ -82,7 +85,14 @@ class CallbackBody(_Body):
     reason: str = Field("", max_length=2000, description="rejected: why it had no effect.")
 
 
-def _sought(name: str) -> str:
+def _beginning(text: str) -> str:
+    """Refuse what no id begins with."""
+    if id_range(text) is None:
+        raise ValueError("must be four hexadecimal digits or more, as an id begins")
+    return text
+
+
+def _searchable(name: str) -> str:
     """Let nothing pass under a name of its own but a path that has an index."""
     if not name.startswith(searchable.PREFIX):
         raise PydanticKnownError("extra_forbidden")
@@ -97,24 +107,36 @@ class Filters(BaseModel):
     """Which sagas: those that have all of it. A path of the data that is searchable is ``data.PATH``."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[Annotated[str, AfterValidator(_sought)], str]
+    __pydantic_extra__: dict[Annotated[str, AfterValidator(_searchable)], str]
 
     state: Literal[tuple(s.value for s in SagaState)] | None = None  # type: ignore[valid-type]
     type: Annotated[str, Field(max_length=100)] | None = None
-    attention: Literal[("any", "none", *(a.value for a in Attention))] | None = Field(  # type: ignore[valid-type]
-        None, description="A code, or any, or none."
+    attention: Literal[(ANY, NONE, *(a.value for a in Attention))] | None = Field(  # type: ignore[valid-type]
+        None, description="A code that a step of it asks with, or any, or none."
     )
-    waiting: Literal[("any", *(w.value for w in Waiting))] | None = Field(  # type: ignore[valid-type]
+    step: Annotated[str, Field(max_length=100)] | None = Field(
+        None, description="A step that it has; with attention, one that asks so."
+    )
+    waiting: Literal[(ANY, *(w.value for w in Waiting))] | None = Field(  # type: ignore[valid-type]
         None, description="For what it waits that lies outside, or any."
     )
-    correlation_id: Annotated[str, Field(max_length=200)] | None = None
+    paused: bool | None = Field(None, description="By an operator.")
     queue: Annotated[str, Field(max_length=100)] | None = Field(
         None, description="On which something of them waits, due now or later."
     )
+    id: Annotated[str, AfterValidator(_beginning)] | None = Field(None, description="How it begins.")
+    correlation_id: Annotated[str, Field(max_length=200)] | None = None
+    correlation: Annotated[str, Field(max_length=200)] | None = Field(
+        None, description="How the correlation id begins."
+    )
+    since: Moment | None = Field(None, description="Started then or later.")
+    until: Moment | None = Field(None, description="Started before.")
 
-    def named(self) -> dict[str, str]:
-        """Return what is asked for, by its name."""
-        return self.model_dump(exclude_none=True)
+    def wanted(self) -> Wanted:
+        """Return which sagas are meant."""
+        plain = {name: getattr(self, name) for name in Filters.model_fields}
+        extra = self.model_extra or {}
+        return Wanted(**plain, data={path.removeprefix(searchable.PREFIX): extra[path] for path in extra})
 
 
 class ListQuery(Filters):
@@ -126,7 +148,7 @@ class ListQuery(Filters):
 
 def _some(filters: Filters) -> Filters:
     """Refuse to take nothing for everything."""
-    if not filters.named():
+    if not filters.wanted().named():
         raise ValueError(
             "must name at least one field: that every saga is meant has to be said, as by a state"
         )
@@ -153,9 +175,7 @@ class BatchBody(_Asking):
     at_most: Annotated[int, Field(ge=1)] | None = Field(
         None, description="The `total` of the dry run that you saw; 409 if more match by now."
     )
-    seen_at: Annotated[datetime, BeforeValidator(moment)] | None = Field(
-        None, description="That of a dry run: what has moved since is left out."
-    )
+    seen_at: Moment | None = Field(None, description="That of a dry run: what has moved since is left out.")
 
 
 class BatchVerbBody(_Asking):

@@ -8,7 +8,6 @@ from django.urls import reverse
 
 from sagas import orchestrator
 from sagas.api.endpoint import needs
-from sagas.api.finding import matching
 from sagas.api.problems import invalid, not_found
 from sagas.api.reading import read_body, read_query
 from sagas.api.schemas import EventQuery, ListQuery, StartBody, VerbBody
@@ -19,7 +18,7 @@ from sagas.models import Saga
 def saga_list(request: HttpRequest) -> dict[str, Any]:
     """Return a page of sagas, newest first, and where the next one begins."""
     query = ListQuery.model_validate(read_query(request))
-    sagas = matching(query)
+    sagas = query.wanted().sagas().order_by("-pk")
     if query.after:
         sagas = sagas.filter(pk__lt=query.after)
     found = list(sagas[: query.limit + 1])

@@ -1,23 +1,19 @@
 """The list's filters, read from a query string, and which sagas they let through."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
-from django.db import connection
-from django.db.models import Exists, OuterRef
 from django.utils.dateparse import parse_datetime
 
 from sagas import searchable
 from sagas.core.ids import id_range
 from sagas.core.words import Attention, SagaState, Waiting
-from sagas.models import Due, Saga, SagaQuerySet, Step
+from sagas.matching import ANY, NONE, Wanted
+from sagas.models import Saga, SagaQuerySet
 from sagas.searchable import PREFIX
-
-ANY = "any"
 
 
 @dataclass(frozen=True)
@@ -29,6 +25,9 @@ class Filters:
     attention: str = ""
     step: str = ""
     correlation: str = ""
+    """How it begins."""
+    correlation_id: str = ""
+    """The whole of it."""
     id: str = ""
     """How it begins."""
     since: str = ""
@@ -52,18 +51,20 @@ class Filters:
     @property
     def problems(self) -> dict[str, str]:
         """Field -> what is wrong with its value."""
-        checks = {
-            "state": self.state in {"", *SagaState},
-            "attention": self.attention in {"", ANY, *Attention},
-            "id": not self.id or id_range(self.id) is not None,
-            "waiting": self.waiting in {"", ANY, *Waiting},
-            "since": not self.since or moment_of(self.since) is not None,
-            "until": not self.until or moment_of(self.until) is not None,
+        moment = "a moment, such as 2026-12-24T18:00"
+        right = {
+            "state": (self.state in {*SagaState}, _one_of(SagaState)),
+            "attention": (self.attention in {ANY, NONE, *Attention}, _one_of([ANY, NONE, *Attention])),
+            "id": (id_range(self.id) is not None, "four hexadecimal digits or more, as an id begins"),
+            "waiting": (self.waiting in {ANY, *Waiting}, _one_of([ANY, *Waiting])),
+            "since": (moment_of(self.since) is not None, moment),
+            "until": (moment_of(self.until) is not None, moment),
+            "paused": (self.paused.lower() in _SAYS, "1 or 0"),
         }
         wrong = {
-            name: f"{getattr(self, name)!r} is not a value for {name}."
-            for name, ok in checks.items()
-            if not ok
+            name: f"{name} must be {what}, not {value!r}."
+            for name, (ok, what) in right.items()
+            if (value := getattr(self, name)) and not ok
         }
         known = searchable.paths()
         unknown = [path for path in self.data if path not in known]
@@ -97,64 +98,18 @@ class Filters:
 
     def apply(self) -> SagaQuerySet:
         """Return the sagas that match; nothing if a value is impossible."""
-        sagas = Saga.objects.all()
         if self.problems:
-            return sagas.none()
-        if self.state:
-            sagas = sagas.filter(state=self.state)
-        if self.type:
-            sagas = sagas.filter(saga_type=self.type)
-        if first_and_last := id_range(self.id):
-            sagas = sagas.filter(id__range=first_and_last)
-        if self.paused:
-            sagas = sagas.paused()
-        if self.waiting:
-            sagas = sagas.waiting()
-        if self.waiting not in {"", ANY}:
-            sagas = sagas.filter(waiting__kind=self.waiting)
-        if self.queue:
-            sagas = sagas.filter(pk__in=Due.sagas_on(self.queue))
-        for path, value in self.data.items():
-            sagas = searchable.with_value(sagas, path, value)
-        return self._in_time(self._at_attention(self._correlated(sagas)))
-
-    def _correlated(self, sagas: SagaQuerySet) -> SagaQuerySet:
-        if not self.correlation:
-            return sagas
-        if connection.vendor == "sqlite":  # its LIKE uses no index; a range does, and the bytes sort the same
-            return sagas.filter(
-                correlation_id__gte=self.correlation, correlation_id__lt=self.correlation + "\U0010ffff"
-            )
-        return sagas.filter(correlation_id__startswith=self.correlation)
-
-    def _at_attention(self, sagas: SagaQuerySet) -> SagaQuerySet:
-        if self.attention:
-            sagas = sagas.at_attention()
-        steps = Step.objects.filter(saga=OuterRef("pk"))
-        if self.attention == ANY:
-            steps = steps.filter(attention__isnull=False)
-        elif self.attention:
-            steps = steps.filter(attention=self.attention)
-        if self.step:
-            steps = steps.filter(name=self.step)
-        return sagas.filter(Exists(steps)) if self.step or self.attention not in {"", ANY} else sagas
-
-    def _in_time(self, sagas: SagaQuerySet) -> SagaQuerySet:
-        """Ids sort by the time they were made, so a time is a range of the primary key."""
-        if self.since:
-            sagas = sagas.filter(id__gte=first_id_at(moment_of(self.since)))
-        if self.until:
-            sagas = sagas.filter(id__lt=first_id_at(moment_of(self.until)))
-        return sagas
+            return Saga.objects.none()
+        texts = {name: getattr(self, name) or None for name in _PLAIN if name not in _READ}
+        read = {name: reads(text) for name, reads in _READ.items() if (text := getattr(self, name))}
+        return Wanted(**texts, **read, data=self.data).sagas()
 
 
 _PLAIN = [each.name for each in fields(Filters) if each.name != "data"]
 
 
-def first_id_at(at: datetime | None) -> UUID:
-    """Return the lowest id that a saga made at that time can have."""
-    milliseconds = int((at or datetime.fromtimestamp(0, UTC)).timestamp() * 1000)
-    return UUID(int=max(milliseconds, 0) << 80)
+def _one_of(words: Iterable[str]) -> str:
+    return f"one of {', '.join(words)}"
 
 
 def moment_of(text: str) -> datetime | None:
@@ -166,3 +121,13 @@ def moment_of(text: str) -> datetime | None:
     if at is None or not 1970 <= at.year < 9000:
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _says(text: str) -> bool:
+    return _SAYS[text.lower()]
+
+
+#: What a link says -> what is meant.
+_SAYS = {"1": True, "true": True, "0": False, "false": False}
+#: Filters that are not texts -> how they are read.
+_READ = {"since": moment_of, "until": moment_of, "paused": _says}

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from sagas.core.words import SagaState
 from sagas.counted import Counts
-from sagas.dashboard.filters import first_id_at
 from sagas.dashboard.rows import Row, for_rows, rows
+from sagas.matching import first_id_at
 from sagas.models import Saga, SagaQuerySet
 from sagas.undelivered import undelivered
 

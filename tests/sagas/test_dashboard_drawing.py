@@ -15,7 +15,7 @@ from sagas.core.events import EVENT_TYPES
 from sagas.core.ids import uuid7
 from sagas.core.words import Attention, SagaState, StepStatus
 from sagas.dashboard import words
-from sagas.dashboard.filters import Filters, first_id_at
+from sagas.dashboard.filters import Filters
 from sagas.dashboard.graph import GAP_X, WIDTH, draw
 from sagas.dashboard.log import Entry
 from sagas.dashboard.nodes import said, with_asked
@@ -24,6 +24,7 @@ from sagas.dashboard.overview import _percentile
 from sagas.dashboard.rows import StepLine, row
 from sagas.dashboard.sentences import SENTENCES, sentence
 from sagas.dashboard.timeline import timeline
+from sagas.matching import first_id_at
 from sagas.models import OperatorAction, Saga
 from sagas.orchestrator.why import _TIME, _in_utc
 from sagas.templatetags import desk

@@ -258,7 +258,7 @@ def test_check_forgives_sagas_that_are_over(run: Run, held: Saga) -> None:
 
 
 def test_a_database_that_is_away_is_said_in_a_sentence(run: Run) -> None:
-    with mock.patch("sagas.models.Saga.objects.order_by", side_effect=OperationalError("no such table")):
+    with mock.patch("sagas.models.Saga.objects.filter", side_effect=OperationalError("no such table")):
         ended = run("list")
     assert ended.code == 1
     assert "migrated" in ended.err

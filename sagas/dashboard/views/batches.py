@@ -114,7 +114,7 @@ def batch_detail(request: HttpRequest, number: int) -> HttpResponse:
         "rows": [(item, sagas.get(item.saga_id), *ITEMS[item.state]) for item in rows],
         "state": state if state in ITEMS else "",
         "older": f"?{urlencode(more)}" if more else "",
-        "which": f"{reverse('saga-list')}?{urlencode(batch.filters)}" if batch.via == VIA else "",
+        "which": f"{reverse('saga-list')}?{urlencode(batch.filters)}",
     }
     return page(request, "sagas/batch.html", context)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sagas import orchestrator
 from sagas.management.commands._saga.arguments import count, moment, user_named, version
-from sagas.management.commands._saga.reading import add_filters, matching, named
+from sagas.management.commands._saga.filtering import add_filters, wanted
 from sagas.management.commands._saga.speaking import Desk, bad_usage
 from sagas.models import Batch, BatchItem
 
@@ -145,17 +145,18 @@ def show(desk: Desk, options: dict[str, Any]) -> None:
 
 def start(desk: Desk, options: dict[str, Any]) -> None:
     """Begin a batch, or print what it would do."""
-    filters = named(options)
+    sought = wanted(options)
+    filters = sought.named()
     if not filters:
         raise bad_usage("A filter is required: that every saga is meant has to be said, as by --state.")
     asked = _asked(options)
     course = orchestrator.Course(options["waves"], options["per_second"], options["stop_above"])
     if options["dry_run"]:
-        _tell(desk, orchestrator.preview_batch(options["verb"], matching(filters), asked, course), options)
+        _tell(desk, orchestrator.preview_batch(options["verb"], sought.sagas(), asked, course), options)
         return
     answer = orchestrator.start_batch(
         options["verb"],
-        matching(filters),
+        sought.sagas(),
         asked,
         course,
         filters=filters,

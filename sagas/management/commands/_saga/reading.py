@@ -1,16 +1,12 @@
 """``saga show`` and ``saga list``."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from sagas import orchestrator
-from sagas.core.words import Attention, SagaState
 from sagas.management.commands._saga.arguments import count
+from sagas.management.commands._saga.filtering import add_filters, wanted
 from sagas.management.commands._saga.speaking import Desk
-from sagas.models import Saga, SagaQuerySet
-
-#: Filter -> the field that has to be equal.
-_EXACT = {"state": "state", "type": "saga_type", "correlation_id": "correlation_id"}
+from sagas.models import Saga
 
 
 def add_subcommands(subcommands: Any) -> None:
@@ -26,29 +22,6 @@ def add_subcommands(subcommands: Any) -> None:
     parser.add_argument("--limit", type=count, default=50)
     parser.add_argument("--json", action="store_true", help="as the API gives it")
     parser.set_defaults(run=list_sagas)
-
-
-def add_filters(parser: Any) -> None:
-    """Add the options that say which sagas are meant."""
-    parser.add_argument("--state", choices=[s.value for s in SagaState])
-    parser.add_argument("--type")
-    codes = ["any", "none", *(a.value for a in Attention)]
-    parser.add_argument("--attention", nargs="?", const="any", choices=codes, help="any, if no code is named")
-    parser.add_argument("--correlation-id", metavar="ID")
-
-
-def named(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the filters that are named; an empty one is, too: what a shell leaves of a variable is not "all"."""
-    return {name: options[name] for name in (*_EXACT, "attention") if options[name] is not None}
-
-
-def matching(filters: Mapping[str, str]) -> SagaQuerySet:
-    """Return the sagas that match all filters, the newest first."""
-    exact = {field: filters[name] for name, field in _EXACT.items() if name in filters}
-    sagas, attention = Saga.objects.order_by("-pk").filter(**exact), filters.get("attention")
-    if attention in {"any", "none"}:
-        return sagas.filter(attention__isnull=attention == "none")
-    return sagas.filter(attention=attention) if attention else sagas
 
 
 def find(saga_id: str) -> Saga:
@@ -79,7 +52,7 @@ def show(desk: Desk, options: dict[str, Any]) -> None:
 def list_sagas(desk: Desk, options: dict[str, Any]) -> None:
     """Print sagas: an id a line, for people with what it is; or a page of JSON."""
     limit = options["limit"]
-    sagas = matching(named(options))
+    sagas = wanted(options).sagas().order_by("-pk")
     if options["after"]:
         sagas = sagas.filter(pk__lt=orchestrator.as_uuid(options["after"]))
     found = list(sagas[: limit + 1])
