@@ -99,7 +99,7 @@ def _claim(channel: str) -> list[Notice]:
     # What is due later than it can be: the clock was set back.
     ripe = Q(due_at__lte=now) | Q(due_at__gt=now + HELD + timedelta(seconds=LONGEST_WAIT))
     due = Notice.objects.filter(ripe, channel=channel, sent_at=None, given_up=False)
-    found = list(due.select_related("alert").order_by("alert_id", "pk")[:TOGETHER])
+    found = _message(channel, list(due.select_related("alert").order_by("alert_id", "pk")[:TOGETHER]))
     if not found:
         return []
     held = []
@@ -112,6 +112,17 @@ def _claim(channel: str) -> list[Notice]:
                 notice.attempt += 1
                 held.append(notice)
     return held
+
+
+def _message(channel: str, due: list[Notice]) -> list[Notice]:
+    """Return what of it goes out together. What is refused while other things are taken goes alone, and after those."""
+    failed = [notice for notice in due if notice.attempt >= FAILED]
+    if not failed:
+        return due
+    first = min(notice.made_at for notice in failed)
+    if not Notice.objects.filter(channel=channel, sent_at__gt=first).exists():
+        return due
+    return [notice for notice in due if notice.attempt < FAILED] or failed[:1]
 
 
 def _send_alone(channel: str, held: Sequence[Notice]) -> None:

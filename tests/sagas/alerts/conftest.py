@@ -11,7 +11,7 @@ from sagas.alerts import looking, telling
 from sagas.engine import Pump
 from sagas.models import Process, Saga
 from tests.sagas import shop
-from tests.sagas.alerts.listening import LISTEN, faults, heard
+from tests.sagas.alerts.listening import LISTEN, faults, heard, refused
 from tests.sagas.running import run
 
 
@@ -44,6 +44,7 @@ def told(settings: Any) -> Iterator[list[dict[str, Any]]]:
     faults.clear()
     yield heard
     faults.clear()
+    refused.clear()
 
 
 @pytest.fixture

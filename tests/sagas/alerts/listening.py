@@ -6,12 +6,16 @@ from typing import Any
 heard: list[dict[str, Any]] = []
 #: What it raises, if anything.
 faults: list[Exception] = []
+#: Titles of what it takes no message with.
+refused: set[str] = set()
 
 
 def listen(message: dict[str, Any]) -> None:
     """Take a message, or raise."""
     if faults:
         raise faults[0]
+    if refused.intersection(alert["title"] for alert in message["alerts"]):
+        raise ValueError("it has a word that is not said here")
     heard.append(message)
 
 

@@ -101,6 +101,41 @@ def test_what_failed_together_is_tried_together(told: Any, time: Time) -> None:
     assert len(told) == 1
 
 
+def _tell_whatever_is_due(time: Time, minutes: int) -> None:
+    for _ in range(minutes * 6):
+        tell()
+        time.passes(10)
+
+
+def test_one_that_is_always_refused_keeps_no_other_back(told: Any, time: Time) -> None:
+    listening.refused.add("matter 7")
+    for number in range(20):
+        notice(time, number)
+    _tell_whatever_is_due(time, 5)
+    assert not told, "as long as nothing is taken at all, it may be the channel"
+    notice(time, 20)
+    _tell_whatever_is_due(time, 60)
+    taken = [alert["title"] for message in told for alert in message["alerts"]]
+    assert sorted(taken) == sorted(f"matter {number}" for number in range(21) if number != 7)
+    notice(time, 21)
+    tell()
+    assert [alert["title"] for alert in told[-1]["alerts"]] == ["matter 21"], "what is new goes first"
+    assert Notice.objects.get(sent_at=None).alert.title == "matter 7"
+
+
+def test_what_a_channel_that_was_down_takes_again_is_one_message(told: Any, time: Time) -> None:
+    notice(time, 99)
+    tell()
+    time.passes(1)
+    listening.faults.append(RuntimeError("no signal"))
+    for number in range(20):
+        notice(time, number)
+    _tell_whatever_is_due(time, 30)
+    listening.faults.clear()
+    _tell_whatever_is_due(time, 6)
+    assert [len(message["alerts"]) for message in told] == [1, 20]
+
+
 def test_who_sends_holds_it_for_longer_than_a_channel_takes() -> None:
     assert telling.HELD.total_seconds() > 4 * channels.PATIENCE
     assert telling.HELD.total_seconds() > telling.PATIENCE
