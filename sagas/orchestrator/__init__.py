@@ -7,7 +7,6 @@ from sagas.orchestrator.actions import act, preview, who_moved
 from sagas.orchestrator.alert_notices import alert_detail
 from sagas.orchestrator.alerting import (
     ALERT_PERMISSION,
-    ALERT_VERBS,
     GIVEN_BACK,
     AlertAnswer,
     act_on_alert,
@@ -28,7 +27,10 @@ from sagas.orchestrator.approvals import (
     unanswered,
 )
 from sagas.orchestrator.asked import (
+    ALERT_VERBS,
+    BATCH_VERBS,
     LONGEST_REASON,
+    QUEUE_VERBS,
     STEP_VERBS,
     VERBS,
     Answer,
@@ -51,7 +53,6 @@ from sagas.orchestrator.batch_plan import (
     preview_batch,
 )
 from sagas.orchestrator.batching import (
-    BATCH_VERBS,
     MOST_UNDER_WAY,
     BatchAnswer,
     act_on_batch,
@@ -75,7 +76,6 @@ from sagas.orchestrator.needing import ATTENTION, GROUPED, Group, attention_grou
 from sagas.orchestrator.operators import check_operator, permission
 from sagas.orchestrator.pausing import (
     QUEUE_PERMISSION,
-    QUEUE_VERBS,
     QueueAnswer,
     QueuePlan,
     act_on_queue,
@@ -105,6 +105,7 @@ from sagas.orchestrator.start import (
     start,
     start_many,
 )
+from sagas.orchestrator.trail import DEEDS
 
 __all__ = [
     "ALERT_PERMISSION",
@@ -113,6 +114,7 @@ __all__ = [
     "BATCHED",
     "BATCH_PERMISSION",
     "BATCH_VERBS",
+    "DEEDS",
     "GIVEN_BACK",
     "GROUPED",
     "LARGEST",

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
 from sagas import registry
@@ -16,7 +16,7 @@ from sagas.core.preview import preview as preview_of
 from sagas.core.progress import StepProgress
 from sagas.core.words import FORWARD, Direction, Verdict
 from sagas.models import RESTART, OperatorAction, Saga
-from sagas.orchestrator import children, ledger, loading, repairing, restarting
+from sagas.orchestrator import children, ledger, loading, repairing, restarting, trail
 from sagas.orchestrator.approvals import check_answerer
 from sagas.orchestrator.asked import (
     STEP_VERBS,
@@ -37,9 +37,6 @@ from sagas.orchestrator.start import Opening, check_data, definition_for, plain,
 #: Verb -> what it takes beside a step, a reason and the fences.
 _TAKES = {"resolve": {"outcome", "result", "evidence"}, "edit": {"data"}}
 
-#: What a recorded request has beside what was asked for: how an edit found the data, and the paths it changed there.
-_FOUND = {"before", "changed"}
-
 
 def act(saga_id: UUID | str, verb: str, asked: Asked) -> Answer:
     """Carry out an operator's verb, and record it, in one transaction.
@@ -49,24 +46,7 @@ def act(saga_id: UUID | str, verb: str, asked: Asked) -> Answer:
     """
     pk = as_uuid(saga_id)
     _check(pk, verb, asked)
-    try:
-        with transaction.atomic():
-            group, held = _lock(pk)
-            stored = _stored(pk, verb, asked)
-            if stored:
-                return stored
-            before = held.progress.version
-            try:
-                created = _carry_out(group, held, verb, asked)
-            except Refused as no:
-                raise _conflict(held, str(no), asked) from no
-            group.write()
-            return _record(group, held, verb, asked, before, created)
-    except IntegrityError:
-        stored = _stored(pk, verb, asked)  # the same action id, at the same moment, through another door
-        if stored is None:
-            raise
-        return stored
+    return trail.once(lambda: _act(pk, verb, asked), lambda: _stored(pk, verb, asked))
 
 
 def preview(saga_id: UUID | str, verb: str, asked: Asked) -> Plan:
@@ -108,6 +88,21 @@ def _check(pk: UUID, verb: str, asked: Asked, *, reason: bool = True) -> None:
             raise Invalid(field, f"is not taken by {verb}; did you mean another verb?")
     if asked.version is not None and (isinstance(asked.version, bool) or not isinstance(asked.version, int)):
         raise Invalid("version", "must be a whole number")
+
+
+@transaction.atomic
+def _act(pk: UUID, verb: str, asked: Asked) -> Answer:
+    group, held = _lock(pk)
+    stored = _stored(pk, verb, asked)
+    if stored:
+        return stored
+    before = held.progress.version
+    try:
+        created = _carry_out(group, held, verb, asked)
+    except Refused as no:
+        raise _conflict(held, str(no), asked) from no
+    group.write()
+    return _record(group, held, verb, asked, before, created)
 
 
 def _lock(pk: UUID) -> tuple[ledger.Group, loading.Held]:
@@ -231,22 +226,22 @@ def _opening(held: loading.Held, asked: Asked) -> Opening:
 
 
 def _stored(pk: UUID, verb: str, asked: Asked) -> Answer | None:
-    if asked.action_id is None:
-        return None
-    known = OperatorAction.objects.filter(action_id=asked.action_id).first()
+    try:
+        known = trail.replayed(asked, verb, _particulars(asked), pk)
+    except trail.Otherwise as other:
+        _check_here(other.known)
+        text = "This action was carried out before, by its id, and not as it is asked for now."
+        raise Conflict(text, snapshot(Saga.objects.get(pk=pk)), _told(other.known)) from None
     if known is None:
         return None
-    if (known.saga_id, known.verb, known.step) != (pk, verb, asked.step):
-        what = known.request.get("queue", known.request.get("batch", "sagas"))
-        what = f"saga {known.saga_id}" if known.saga_id else what
-        raise Invalid("action_id", f"was already used, to {known.verb.replace('_', ' ')} {what}")
-    if "saga" not in known.answer:
-        raise Invalid("action_id", f"was used elsewhere, before saga {pk} was imported")
-    if _particulars(asked) != {field: known.request[field] for field in known.request.keys() - _FOUND}:
-        text = "This action was carried out before, by its id, and not as it is asked for now."
-        raise Conflict(text, snapshot(Saga.objects.get(pk=pk)), _told(known))
+    _check_here(known)
     created = known.answer.get("created")
     return Answer(known.answer["saga"], verb, repeated=True, created=UUID(created) if created else None)
+
+
+def _check_here(known: OperatorAction) -> None:
+    if "saga" not in known.answer:
+        raise Invalid("action_id", f"was used elsewhere, before saga {known.saga_id} was imported")
 
 
 def _record(
@@ -257,21 +252,15 @@ def _record(
     if verb == "edit":
         changed = [each.path for each in differences(held.before.data, held.progress.data)]
         request |= {"before": held.before.data, "changed": changed}
-    OperatorAction.objects.create(
-        action_id=asked.action_id or uuid4().hex,
+    trail.record(
+        asked,
+        verb,
+        request,
+        at=group.now,
         saga_id=held.id,
-        verb=verb,
-        step=asked.step,
-        operator=asked.operator,
-        operator_name=asked.name,
-        via=asked.via,
-        batch=asked.batch,
-        reason=asked.reason,
-        request=request,
         version_before=before,
         version_after=held.progress.version,
         answer={"saga": after, "created": str(created) if created else None},
-        at=group.now,
     )
     return Answer(after, verb, created=created)
 

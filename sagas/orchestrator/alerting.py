@@ -8,22 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from sagas.clock import database_now
 from sagas.conf import settings
 from sagas.core.words import AlertKind
-from sagas.models import Alert, OperatorAction
-from sagas.orchestrator.asked import Asked, Invalid, NotFound, Refused
+from sagas.models import Alert
+from sagas.orchestrator import trail
+from sagas.orchestrator.asked import ALERT_VERBS, Asked, Invalid, NotFound, Refused
 from sagas.orchestrator.operators import check_operator, check_reason, check_words
 
-#: What can be done to an alert, and what that is called where people read it.
-ALERT_VERBS: Mapping[str, str] = {"take": "Take", "give_back": "Give back"}
 #: The permission for both.
 ALERT_PERMISSION = "sagas.take_alert"
 #: What is written of an alert that nobody is on any more.
@@ -67,22 +65,10 @@ def act_on_alert(number: int, verb: str, asked: Asked, hours: float | None = Non
     _check(verb, asked, hours)
     check_reason(asked)
     request = {"alert": number} if hours is None else {"alert": number, "hours": hours}
-    try:
-        with transaction.atomic():
-            alert = alert_numbered(number, Alert.objects.select_for_update())
-            stored = _stored(alert, verb, asked, request)
-            if stored:
-                return stored
-            _check_applies(alert, verb, asked)
-            now = database_now()
-            _change(alert, verb, asked, hours, now)
-            _record(alert, verb, asked, request, now)
-            return AlertAnswer(alert, verb)
-    except IntegrityError:  # by another door, in this moment
-        stored = _stored(alert_numbered(number), verb, asked, request)
-        if stored is None:
-            raise
-        return stored
+    return trail.once(
+        lambda: _act(number, verb, asked, hours, request),
+        lambda: _stored(alert_numbered(number), verb, asked, request),
+    )
 
 
 def preview_alert(number: int, verb: str, asked: Asked, hours: float | None = None) -> tuple[str, ...]:
@@ -178,6 +164,29 @@ def _check(verb: str, asked: Asked, hours: float | None) -> None:
         raise Invalid("hours", f"must be more than 0, and at most {LONGEST}")
 
 
+@transaction.atomic
+def _act(
+    number: int, verb: str, asked: Asked, hours: float | None, request: Mapping[str, Any]
+) -> AlertAnswer:
+    alert = alert_numbered(number, Alert.objects.select_for_update())
+    stored = _stored(alert, verb, asked, request)
+    if stored:
+        return stored
+    _check_applies(alert, verb, asked)
+    now, before = database_now(), alert.version
+    _change(alert, verb, asked, hours, now)
+    trail.record(
+        asked,
+        f"{verb}_alert",
+        request,
+        at=now,
+        version_before=before,
+        version_after=alert.version,
+        answer={"alert": {"id": alert.pk, "title": alert.title}},
+    )
+    return AlertAnswer(alert, verb)
+
+
 def _check_applies(alert: Alert, verb: str, asked: Asked) -> None:
     """Raise Refused unless the verb applies to the alert as it is."""
     if alert.resolved_at is not None:
@@ -209,30 +218,8 @@ def _change(alert: Alert, verb: str, asked: Asked, hours: float | None, now: dat
 
 
 def _stored(alert: Alert, verb: str, asked: Asked, request: Mapping[str, Any]) -> AlertAnswer | None:
-    if asked.action_id is None:
-        return None
-    known = OperatorAction.objects.filter(action_id=asked.action_id).first()
-    if known is None:
-        return None
-    if (known.verb, known.request) != (f"{verb}_alert", request):
-        raise Invalid("action_id", "was already used, for something else")
-    return AlertAnswer(alert, verb, repeated=True)
-
-
-def _record(alert: Alert, verb: str, asked: Asked, request: Mapping[str, Any], now: datetime) -> None:
-    OperatorAction.objects.create(
-        action_id=asked.action_id or uuid4().hex,
-        verb=f"{verb}_alert",
-        operator=asked.operator,
-        operator_name=asked.name,
-        via=asked.via,
-        reason=asked.reason,
-        request=request,
-        version_before=alert.version - 1,
-        version_after=alert.version,
-        answer={"alert": {"id": alert.pk, "title": alert.title}},
-        at=now,
-    )
+    known = trail.replayed(asked, f"{verb}_alert", request)
+    return AlertAnswer(alert, verb, repeated=True) if known else None
 
 
 def _in_utc(moment: datetime | None) -> str:

@@ -24,6 +24,15 @@ VERBS: Mapping[str, str] = {
 }
 #: The verbs that are about one step.
 STEP_VERBS = frozenset({"retry", "skip", "resolve", "approve", "reject"})
+#: What can be done to a queue, to an alert and to a batch, and what that is called where people read it.
+QUEUE_VERBS: Mapping[str, str] = {"pause": "Pause", "resume": "Resume"}
+ALERT_VERBS: Mapping[str, str] = {"take": "Take", "give_back": "Give back"}
+BATCH_VERBS: Mapping[str, str] = {
+    "pause": "Pause",
+    "resume": "Resume",
+    "release": "Wait no longer",
+    "cancel": "Cancel",
+}
 #: Characters of a reason, and of the evidence, at most: people are to read them in a table.
 LONGEST_REASON = 2_000
 
@@ -48,10 +57,14 @@ class Asked:
     data: Mapping[str, Any] | None = None
     batch: Batch | None = None
     """In which it is asked; for who began that, whoever's process this is."""
+    by: str = ""
+    """Who asks, where that is no person: a saga, of its child."""
 
     @property
     def name(self) -> str:
         """Who asks, as the audit trail keeps it."""
+        if self.by:
+            return self.by
         if self.batch is not None:
             return self.batch.operator_name
         if self.operator is not None:

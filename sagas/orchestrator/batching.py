@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Count
 
 from sagas.clock import database_now
-from sagas.models import Batch, BatchItem, OperatorAction, SagaQuerySet
-from sagas.orchestrator import batch_plan
-from sagas.orchestrator.asked import VERBS, Asked, Invalid, NotFound, Refused
+from sagas.models import Batch, BatchItem, SagaQuerySet
+from sagas.orchestrator import batch_plan, trail
+from sagas.orchestrator.asked import BATCH_VERBS, VERBS, Asked, Invalid, NotFound, Refused
 from sagas.orchestrator.batch_plan import BATCH_PERMISSION, LARGEST, Course
 from sagas.orchestrator.operators import check_operator, check_reason, check_words, permission
 
@@ -29,13 +29,6 @@ MOST_UNDER_WAY = 1000
 #: State of an item -> how many of a batch's stand so.
 Counts = Mapping[str, int]
 
-#: What can be done to a batch, and what that is called where people read it.
-BATCH_VERBS: Mapping[str, str] = {
-    "pause": "Pause",
-    "resume": "Resume",
-    "release": "Wait no longer",
-    "cancel": "Cancel",
-}
 #: Verb -> what it would do to a batch.
 _SAYS: Mapping[str, str] = {
     "pause": "No further saga has its turn. What was begun goes on.",
@@ -93,13 +86,9 @@ def start_batch(
         raise Refused(batch_plan.too_many(found.count()))
     if at_most is not None and len(chosen) > at_most:
         raise Refused(f"{len(chosen)} sagas match by now, more than the {at_most} that you saw: look again.")
-    try:
-        return _begin(verb, chosen, asked, course, request)
-    except IntegrityError:
-        stored = _stored("start", asked, request)  # by another door, in this moment
-        if stored is None:
-            raise
-        return stored
+    return trail.once(
+        lambda: _begin(verb, chosen, asked, course, request), lambda: _stored("start", asked, request)
+    )
 
 
 @transaction.atomic
@@ -125,7 +114,8 @@ def _begin(
         for position, (pk, version) in enumerate(chosen)
     )
     BatchItem.objects.bulk_create(items, batch_size=1000)
-    _record(batch, "start", asked, {**request, "batch": batch.pk, "sagas": len(chosen)}, now)
+    found = {"batch": batch.pk, "sagas": len(chosen)}
+    trail.record(asked, "start_batch", {**request, **found}, at=now, batch=batch)
     return BatchAnswer(batch, "start")
 
 
@@ -138,22 +128,20 @@ def act_on_batch(number: int, verb: str, asked: Asked) -> BatchAnswer:
     check_reason(asked)
     batch_numbered(number)
     request = {"batch": number}
-    try:
-        with transaction.atomic():
-            batch = Batch.objects.select_for_update().get(pk=number)
-            stored = _stored(verb, asked, request)
-            if stored:
-                return stored
-            _check_applies(batch, verb, asked)
-            now = database_now()
-            _change(batch, verb, now)
-            _record(batch, verb, asked, request, now)
-            return BatchAnswer(batch, verb)
-    except IntegrityError:
-        stored = _stored(verb, asked, request)
-        if stored is None:
-            raise
+    return trail.once(lambda: _act(verb, asked, request), lambda: _stored(verb, asked, request))
+
+
+@transaction.atomic
+def _act(verb: str, asked: Asked, request: Mapping[str, Any]) -> BatchAnswer:
+    batch = Batch.objects.select_for_update().get(pk=request["batch"])
+    stored = _stored(verb, asked, request)
+    if stored:
         return stored
+    _check_applies(batch, verb, asked)
+    now = database_now()
+    _change(batch, verb, now)
+    trail.record(asked, f"{verb}_batch", request, at=now, batch=batch)
+    return BatchAnswer(batch, verb)
 
 
 def preview_batch_verb(number: int, verb: str, asked: Asked) -> str:
@@ -292,28 +280,9 @@ def _particulars(course: Course) -> dict[str, Any]:
 
 
 def _stored(verb: str, asked: Asked, request: Mapping[str, Any]) -> BatchAnswer | None:
-    if asked.action_id is None:
-        return None
-    known = OperatorAction.objects.filter(action_id=asked.action_id).select_related("batch").first()
+    known = trail.replayed(asked, f"{verb}_batch", request)
     if known is None:
         return None
-    same = all(known.request.get(name) == value for name, value in request.items())
-    if known.verb != f"{verb}_batch" or known.batch is None or not same:
-        raise Invalid("action_id", "was already used, for something else")
+    if known.batch is None:
+        raise Invalid("action_id", "was already used, and the batch has been pruned since")
     return BatchAnswer(known.batch, verb, repeated=True)
-
-
-def _record(batch: Batch, verb: str, asked: Asked, request: Mapping[str, Any], now: datetime) -> None:
-    OperatorAction.objects.create(
-        action_id=asked.action_id or uuid4().hex,
-        verb=f"{verb}_batch",
-        operator=asked.operator,
-        operator_name=asked.name,
-        via=asked.via,
-        batch=batch,
-        reason=asked.reason,
-        request=request,
-        version_before=0,
-        version_after=0,
-        at=now,
-    )

@@ -23,9 +23,9 @@ from sagas.core.undoing import obstacle, reverse
 from sagas.core.waits import CHILD, UNDO_CHILD, NoData, child_data
 from sagas.core.words import Direction, SagaState, StepStatus
 from sagas.models import CHILD as KIND
-from sagas.models import UNDO, Child, OperatorAction, Saga, Step
-from sagas.orchestrator import ledger, loading
-from sagas.orchestrator.asked import Invalid, Refused
+from sagas.models import UNDO, Child, Saga, Step
+from sagas.orchestrator import ledger, loading, trail
+from sagas.orchestrator.asked import Asked, Invalid, Refused
 from sagas.orchestrator.loading import Held
 from sagas.orchestrator.replies import Answered, deliver
 from sagas.orchestrator.snapshot import snapshot
@@ -232,18 +232,16 @@ def _turn_back(child_id: UUID, parent_id: UUID, why: str) -> UnderWay:
     except Refused:
         return UnderWay(None if child.progress.state is SagaState.COMPENSATING else LOOK)
     group.write()
-    OperatorAction.objects.create(
+    trail.record(
+        Asked(operator=None, via="saga", reason=why, by=f"its parent, saga {parent_id}"),
+        "compensate",
+        {},
+        at=group.now,
         action_id=f"{child_id}:{before}:parent",
         saga_id=child_id,
-        verb="compensate",
-        operator=None,
-        operator_name=f"its parent, saga {parent_id}",
-        via="saga",
-        reason=why,
         version_before=before,
         version_after=child.progress.version,
         answer={"saga": snapshot(Saga.objects.get(pk=child_id)), "created": None},
-        at=group.now,
     )
     return UnderWay()
 

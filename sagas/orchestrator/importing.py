@@ -22,7 +22,7 @@ from sagas.core.machine import IllegalTransition, evolve
 from sagas.core.plain import plain
 from sagas.core.progress import Progress
 from sagas.models import IMPORT, Event, LateReply, OperatorAction, Saga, Step
-from sagas.orchestrator import pins, portable
+from sagas.orchestrator import pins, portable, trail
 from sagas.orchestrator.asked import Asked, Invalid, OrchestratorError
 from sagas.orchestrator.exporting import ELSEWHERE, documents
 from sagas.orchestrator.loading import PROGRESS_COLUMNS, STEP_COLUMNS
@@ -224,20 +224,15 @@ def _record(document: portable.SagaDocument, asked: Asked) -> None:
         for action in document.actions
         if action.action_id not in audited
     ]
-    deed = OperatorAction(
+    elsewhere = {name: plain(saga.model_dump(mode="json")[name]) for name in ELSEWHERE}
+    deed = trail.entry(
+        asked,
+        IMPORT,
+        {"revealed": document.revealed, **elsewhere},
+        at=database_now(),
         action_id=f"{IMPORT}:{saga.id}",
         saga_id=saga.id,
-        verb=IMPORT,
-        operator=asked.operator,
-        operator_name=asked.name,
-        via=asked.via,
-        reason=asked.reason,
-        request={
-            "revealed": document.revealed,
-            **{name: plain(saga.model_dump(mode="json")[name]) for name in ELSEWHERE},
-        },
         version_before=saga.version,
         version_after=saga.version,
-        at=database_now(),
     )
     OperatorAction.objects.bulk_create([*there, deed])

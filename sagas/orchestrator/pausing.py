@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, OuterRef, Subquery
@@ -17,14 +16,13 @@ from django.db.models.functions import Coalesce
 
 from sagas import registry, rows
 from sagas.clock import database_now
-from sagas.models import Due, OperatorAction, PausedQueue, Step
-from sagas.orchestrator.asked import Asked, Invalid, NotFound, Refused
+from sagas.models import Due, PausedQueue, Step
+from sagas.orchestrator import trail
+from sagas.orchestrator.asked import QUEUE_VERBS, Asked, Invalid, NotFound, Refused
 from sagas.orchestrator.operators import check_operator, check_reason, check_words
 from sagas.orchestrator.queues import Queue, queues
 from sagas.signals import committed
 
-#: What can be done to a queue, and what that is called where people read it.
-QUEUE_VERBS: Mapping[str, str] = {"pause": "Pause", "resume": "Resume"}
 #: The permission for both.
 QUEUE_PERMISSION = "sagas.pause_queue"
 #: Calls a second, at least and at most, that a queue can be resumed at.
@@ -76,19 +74,12 @@ def act_on_queue(name: str, verb: str, asked: Asked, per_second: float | None = 
     if stored:
         return stored
     try:
-        if verb == "resume":
-            _check_applies(queue_named(name), verb, asked)
-            _give_turns(name, per_second)
-        with transaction.atomic():
-            return _act(name, verb, asked, per_second)
-    except (IntegrityError, Refused) as fault:
-        # Somebody else did it in this moment; or we did, by another door.
-        stored = _stored(name, verb, asked, per_second)
-        if stored is None and isinstance(fault, IntegrityError):
-            _check_applies(queue_named(name), verb, asked)
-        if stored is None:
-            raise
-        return stored
+        return trail.once(
+            lambda: _turn(name, verb, asked, per_second), lambda: _stored(name, verb, asked, per_second)
+        )
+    except IntegrityError:  # somebody else did it in this moment
+        _check_applies(queue_named(name), verb, asked)
+        raise
 
 
 def preview_queue(name: str, verb: str, asked: Asked, per_second: float | None = None) -> QueuePlan:
@@ -129,6 +120,14 @@ def _check_applies(queue: Queue, verb: str, asked: Asked) -> None:
         raise Refused(f"It is another pause than you saw: {queue.name} is paused {by}")
 
 
+def _turn(name: str, verb: str, asked: Asked, per_second: float | None) -> QueueAnswer:
+    if verb == "resume":
+        _check_applies(queue_named(name), verb, asked)
+        _give_turns(name, per_second)
+    return _act(name, verb, asked, per_second)
+
+
+@transaction.atomic
 def _act(name: str, verb: str, asked: Asked, per_second: float | None) -> QueueAnswer:
     queue, now = queue_named(name), database_now()
     _check_applies(queue, verb, asked)
@@ -142,7 +141,9 @@ def _act(name: str, verb: str, asked: Asked, per_second: float | None) -> QueueA
         if not ended:
             raise Refused(f"{name} is not paused any more: somebody resumed it in this moment.")
         transaction.on_commit(lambda: committed.send_robust(sender=PausedQueue, changes=[], queues={name}))
-    return _record(replace(queue, pause=pause), verb, asked, per_second, now)
+    after = replace(queue, pause=pause).document()
+    trail.record(asked, f"{verb}_queue", _request(name, per_second), at=now, answer={"queue": after})
+    return QueueAnswer(verb, after)
 
 
 def _give_turns(queue: str, per_second: float | None) -> None:
@@ -188,31 +189,8 @@ def _move(due_at: Mapping[int, datetime]) -> None:
 
 
 def _stored(name: str, verb: str, asked: Asked, per_second: float | None) -> QueueAnswer | None:
-    if asked.action_id is None:
-        return None
-    known = OperatorAction.objects.filter(action_id=asked.action_id).first()
-    if known is None:
-        return None
-    if (known.verb, known.request) != (f"{verb}_queue", _request(name, per_second)):
-        raise Invalid("action_id", "was already used, for something else")
-    return QueueAnswer(verb, known.answer["queue"], repeated=True)
-
-
-def _record(after: Queue, verb: str, asked: Asked, per_second: float | None, now: datetime) -> QueueAnswer:
-    OperatorAction.objects.create(
-        action_id=asked.action_id or uuid4().hex,
-        verb=f"{verb}_queue",
-        operator=asked.operator,
-        operator_name=asked.name,
-        via=asked.via,
-        reason=asked.reason,
-        request=_request(after.name, per_second),
-        version_before=0,
-        version_after=0,
-        answer={"queue": after.document()},
-        at=now,
-    )
-    return QueueAnswer(verb, after.document())
+    known = trail.replayed(asked, f"{verb}_queue", _request(name, per_second))
+    return QueueAnswer(verb, known.answer["queue"], repeated=True) if known else None
 
 
 def _request(name: str, per_second: float | None) -> dict[str, Any]:

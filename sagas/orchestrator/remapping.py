@@ -21,10 +21,9 @@ from sagas.core.decide import Refused
 from sagas.core.definition import COMMANDS, NO_COMMANDS, SagaDefinition
 from sagas.core.words import Attention
 from sagas.models import Definition, Due, OperatorAction, Process, Saga, SagaQuerySet, Step
-from sagas.orchestrator import ledger, loading, pins
+from sagas.orchestrator import ledger, loading, pins, trail
 from sagas.orchestrator.asked import Asked, Invalid
-from sagas.orchestrator.operators import check_operator, check_reason, permission
-from sagas.orchestrator.start import plain
+from sagas.orchestrator.operators import check_operator, check_reason, check_words, permission
 
 #: Sagas that are decided and written in one transaction.
 BATCH = 100
@@ -94,7 +93,7 @@ def remap(names: Names, asked: Asked, saga_type: str | None = None) -> Iterator[
     _check_names(names)
     check_operator(asked, permission("remap"), "have commands called by other names")
     check_reason(asked)
-    plain(asked.reason, "reason")
+    check_words(asked)
     digests = [definition.pk for definition in _in_flight(names, saga_type)]
     grown = [_naming(role, list(names), saga_type).values("saga") for role in COMMANDS]
     chosen = reduce(or_, (Q(pk__in=some) for some in grown), Q(definition__in=digests))
@@ -225,19 +224,16 @@ def _record(
     group: ledger.Group, done: Iterable[loading.Held], before: Mapping[UUID, SagaDefinition], asked: Asked
 ) -> None:
     OperatorAction.objects.bulk_create(
-        OperatorAction(
+        trail.entry(
+            asked,
+            "remap",
+            {"before": before[held.id].pinned.digest, "after": held.definition.pinned.digest},
+            at=group.now,
             action_id=f"remap:{held.id}:{held.before.version}",
             saga_id=held.id,
-            verb="remap",
-            operator=asked.operator,
-            operator_name=asked.name,
-            via=asked.via,
-            reason=asked.reason,
-            request={"before": before[held.id].pinned.digest, "after": held.definition.pinned.digest},
             version_before=held.before.version,
             version_after=held.progress.version,
             answer={"saga": _brief(held)},
-            at=group.now,
         )
         for held in done
     )

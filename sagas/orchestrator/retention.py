@@ -32,6 +32,7 @@ from sagas.models import (
     SagaQuerySet,
     Step,
 )
+from sagas.orchestrator import trail
 from sagas.orchestrator.asked import Asked
 from sagas.orchestrator.exporting import documents
 
@@ -193,19 +194,8 @@ def _remove(removed: Sequence[Old]) -> None:
 
 def _record(run: str, asked: Asked, older_than: timedelta, count: int) -> None:
     """Say in the audit trail who removed how many; one row for a run, written with each of its batches."""
-    deed = OperatorAction(
-        action_id=run,
-        verb="prune",
-        operator=asked.operator,
-        operator_name=asked.name,
-        via=asked.via,
-        reason=asked.reason,
-        request={"older_than": older_than.total_seconds()},
-        version_before=0,
-        version_after=0,
-        answer={"removed": count},
-        at=database_now(),
-    )
+    request, answer = {"older_than": older_than.total_seconds()}, {"removed": count}
+    deed = trail.entry(asked, "prune", request, at=database_now(), action_id=run, answer=answer)
     OperatorAction.objects.bulk_create(
         [deed], update_conflicts=True, unique_fields=["action_id"], update_fields=["answer", "at"]
     )

@@ -347,7 +347,7 @@ def test_the_same_action_again_gives_the_same_answer(asked: Ask) -> None:
     resume(asked)
     assert pause(asked, action_id="a").repeated, "it was done, and is not done again"
     assert not PausedQueue.objects.exists()
-    with pytest.raises(orchestrator.Invalid, match="already used, for something else"):
+    with pytest.raises(orchestrator.Invalid, match="already used, to pause queue pay"):
         pause(asked, "fetch", action_id="a")
 
 

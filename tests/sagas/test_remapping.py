@@ -262,6 +262,8 @@ def test_it_needs_a_permission_and_a_reason(errand: Any, deploy: Any, asked: Any
         remap(asked(operator=None))
     with pytest.raises(orchestrator.Invalid, match="reason"):
         remap(asked(reason=" "))
+    with pytest.raises(orchestrator.Invalid, match="reason: must be at most 2000 characters"):
+        remap(asked(reason="x" * 2001))
     clerk.user_permissions.add(Permission.objects.get(codename="edit_saga"))
     assert remap(asked(operator=get_user_model().objects.get(pk=clerk.pk)))[0].done
 

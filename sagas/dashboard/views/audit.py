@@ -11,16 +11,9 @@ from sagas.dashboard.access import desk, page
 from sagas.dashboard.filters import moment_of
 from sagas.dashboard.paging import keyset
 from sagas.models import OperatorAction
-from sagas.orchestrator import ALERT_VERBS, BATCH_VERBS, QUEUE_VERBS, VERBS
+from sagas.orchestrator import DEEDS
 
 FIELDS = ("operator", "verb", "since", "until")
-#: What can be asked for, as it is recorded.
-DEEDS = (
-    *VERBS,
-    *(f"{verb}_alert" for verb in ALERT_VERBS),
-    *(f"{verb}_queue" for verb in QUEUE_VERBS),
-    *(f"{verb}_batch" for verb in ("start", *BATCH_VERBS)),
-)
 
 
 @require_safe

@@ -51,7 +51,7 @@ def nobody_looks_whether_it_was_written() -> None:
 def verbs_ignore_the_version() -> None:
     """A verb is carried out on whatever the saga is by now, not on what the operator saw."""
     rewrite(
-        "sagas.orchestrator.actions:act",
+        "sagas.orchestrator.actions:_act",
         "_carry_out(group, held, verb, asked)",
         "_carry_out(group, held, verb, type(asked)(**{**vars(asked), 'version': None}))",
     )
@@ -60,7 +60,7 @@ def verbs_ignore_the_version() -> None:
 @bug(ACTIONS)
 def action_id_not_stored() -> None:
     """An operator's action gets an id of its own, not the client's: a repeated click is a second action."""
-    rewrite("sagas.orchestrator.actions:_record", "asked.action_id or ", "")
+    rewrite("sagas.orchestrator.trail:entry", "asked.action_id or ", "")
 
 
 @bug(ACTIONS)

@@ -92,8 +92,9 @@ def test_a_double_click_is_one_action(alert: Alert, asked: Ask) -> None:
     second = act_on_alert(alert.pk, "take", asked(action_id="once"), hours=1)
     assert (first.repeated, second.repeated) == (False, True)
     assert OperatorAction.objects.count() == 1
-    for verb, hours in (("take", 2), ("give_back", None)):
-        with pytest.raises(Invalid, match="was already used, for something else"):
+    took = f"was already used, to take alert {alert.pk}"
+    for verb, hours, says in (("take", 2, f"{took}, and not as"), ("give_back", None, f"{took}$")):
+        with pytest.raises(Invalid, match=says):
             act_on_alert(alert.pk, verb, asked(action_id="once"), hours=hours)
 
 

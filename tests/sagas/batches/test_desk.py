@@ -382,7 +382,7 @@ def test_an_action_id_of_something_else_is_told(desk: Client, begun: Any) -> Non
     batch = begun(1, action_id="one")
     response = desk.post(at(batch, "pause"), {"reason": "x", "action_id": "one"})
     assert response.status_code == 422
-    assert "action_id was already used, for something else" in words(response)
+    assert f"action_id was already used, to start batch {batch.pk}" in words(response)
 
 
 def test_who_may_only_look_can_do_nothing_to_it(client: Client, begun: Any) -> None:

@@ -191,7 +191,7 @@ def test_another_unique_value_that_is_taken_is_not_hidden(
     def broken(*_: Any, **__: Any) -> None:
         raise IntegrityError("something else")
 
-    monkeypatch.setattr(batching, "_record", broken)
+    monkeypatch.setattr(batching.trail, "record", broken)
     with pytest.raises(IntegrityError, match="something else"):
         begin(asked, action_id="one")
     assert not Batch.objects.exists()
