@@ -1,5 +1,7 @@
 """What we stand on is looked at: each finding says what can happen, and what helps."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -12,7 +14,9 @@ from unittest import mock
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.core import checks
 from django.core.checks import WARNING, CheckMessage
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from sagas import bell, soundness
@@ -144,19 +148,31 @@ def test_a_deployment_as_it_is_documented_has_no_findings(tmp_path: Path) -> Non
 
 
 def test_saga_check_asks_the_servers(db: None) -> None:
-    assert list(upkeep.server_problems()) == []
+    assert upkeep.of_servers()[0] == []
     evicting = {"maxmemory": 1, "maxmemory_policy": "allkeys-lru", "aof_enabled": 1}
     with mock.patch.object(bell, "brief", return_value=evicting):
-        (problem,) = upkeep.server_problems()
+        (problem,), _ = upkeep.of_servers()
     assert "noeviction" in problem
+
+
+def test_saga_check_asks_each_server_once(db: None) -> None:
+    with (
+        mock.patch.object(soundness, "check_redis", wraps=soundness.check_redis) as redis,
+        mock.patch.object(checks, "run_checks", wraps=checks.run_checks) as run_checks,
+        contextlib.suppress(CommandError),
+    ):
+        call_command("saga", "check", stderr=io.StringIO(), stdout=io.StringIO())
+    of_database = [call for call in run_checks.call_args_list if call.kwargs.get("databases")]
+    assert (redis.call_count, len(of_database)) == (1, 1)
 
 
 def test_a_group_that_is_asked_and_is_not_there_is_told_and_strands_nothing(db: None) -> None:
     told = "RefundApproval: step large_refund asks the group managers, and there is no such group"
-    assert any(told in said for said in upkeep.advice())
-    assert list(upkeep.server_problems()) == []
+    problems, advice = upkeep.of_servers()
+    assert any(told in said for said in advice)
+    assert problems == []
     Group.objects.create(name="managers")
-    assert not any(told in said for said in upkeep.advice())
+    assert not any(told in said for said in upkeep.of_servers()[1])
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,9 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
     found = stranded.findings()
     uncertain = [finding for finding in found if finding.elsewhere and not options["alone"]]
     lost = [finding for finding in found if finding not in uncertain]
-    problems = [*system_problems(checks.WARNING), *server_problems(), *map(str, lost), *_unstarted()]
-    for said in (*problems, *advice(), *dict.fromkeys(each.remedy for each in lost if each.remedy)):
+    unsound, advice = of_servers()
+    problems = [*system_problems(checks.WARNING), *unsound, *map(str, lost), *_unstarted()]
+    for said in (*problems, *advice, *dict.fromkeys(each.remedy for each in lost if each.remedy)):
         desk.say(said)
     for finding in uncertain:
         desk.say(f"To be sure of: {finding} If this code shall replace that process, say --alone.")
@@ -90,18 +91,16 @@ def system_problems(level: int) -> Iterator[str]:
             yield str(message)
 
 
-def server_problems() -> Iterator[str]:
-    """Yield what the database and Redis have to say of themselves."""
-    yield from (str(message) for message in _of_servers() if message.id != ASKS_NOBODY)
+def of_servers() -> tuple[list[str], list[str]]:
+    """Return what the database and Redis have to say of themselves: problems; and advice, which strands nothing.
 
-
-def advice() -> Iterator[str]:
-    """Yield what the database lacks for approvals. It strands nothing: what waits goes on once that is there."""
-    yield from (str(message) for message in _of_servers() if message.id == ASKS_NOBODY)
-
-
-def _of_servers() -> Iterator[checks.CheckMessage]:
+    That is what the database lacks for approvals: what waits goes on once it is there.
+    """
     asked = checks.run_checks(tags=[checks.Tags.database], databases=[router.db_for_write(Saga)])
-    for message in [*asked, *soundness.check_redis()]:
-        if message.level >= checks.WARNING and not message.is_silenced():
-            yield message
+    found = [
+        message
+        for message in [*asked, *soundness.check_redis()]
+        if message.level >= checks.WARNING and not message.is_silenced()
+    ]
+    problems = [str(message) for message in found if message.id != ASKS_NOBODY]
+    return problems, [str(message) for message in found if message.id == ASKS_NOBODY]
