@@ -52,7 +52,7 @@ def alert_verb(request: HttpRequest, number: str, verb: str) -> dict[str, Any]:
         alert = _document(orchestrator.alert_numbered(int(number)))
         return {"verb": verb, "alert": alert, "sentences": list(sentences)}
     answer = orchestrator.act_on_alert(int(number), verb, asked, body.hours)
-    return {**_document(answer.alert), "repeated": answer.repeated}
+    return {**_document(answer.alert), "action": {"verb": verb, "repeated": answer.repeated}}
 
 
 def _document(alert: Alert) -> dict[str, Any]:

@@ -472,12 +472,19 @@ class AlertDetail(Alert):
     notices: list[Notice] = Field(description="The latest 100, the newest first.")
 
 
-class AlertActed(Alert):
-    """The alert right after it was taken, or given back."""
+class AlertDone(BaseModel):
+    """What was done to an alert."""
 
+    verb: Literal["take", "give_back"]
     repeated: bool = Field(
         description="The action id was known: it was done then, and the alert is as of now."
     )
+
+
+class AlertActed(Alert):
+    """The alert right after it was taken, or given back."""
+
+    action: AlertDone
 
 
 class AlertPlan(BaseModel):

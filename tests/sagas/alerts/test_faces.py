@@ -194,7 +194,7 @@ def test_one_that_is_not_there_is_not_found(api: Api, number: str) -> None:
 def test_a_program_takes_one_and_gives_it_back(api: Api) -> None:
     alert = opened()
     done = told(api.post(f"/{alert.pk}/take", reason="I look"), documents.AlertActed)
-    assert done.pop("repeated") is False
+    assert done.pop("action") == {"verb": "take", "repeated": False}
     assert done == document(alert)
     assert (done["taken_by"], done["taken_note"], done["tell_at"], done["version"]) == (
         "olga",
@@ -223,9 +223,9 @@ def test_it_is_taken_for_some_hours(api: Api) -> None:
 
 def test_the_same_action_id_takes_it_once(api: Api) -> None:
     alert, body = opened(), {"reason": "I look", "hours": 2, "action_id": "a"}
-    assert api.post(f"/{alert.pk}/take", **body).json()["repeated"] is False
+    assert api.post(f"/{alert.pk}/take", **body).json()["action"]["repeated"] is False
     again = told(api.post(f"/{alert.pk}/take", **body), documents.AlertActed)
-    assert (again.pop("repeated"), again) == (True, document(alert))
+    assert (again.pop("action"), again) == ({"verb": "take", "repeated": True}, document(alert))
     assert OperatorAction.objects.count() == 1
     for path, more in ((f"/{alert.pk}/take", {"hours": 3}), (f"/{opened().pk}/take", {})):
         assert_problem(api.post(path, **{**body, **more}), 422, "action_id", says="already used")
