@@ -6,6 +6,7 @@ from django.http import HttpRequest
 
 from sagas import orchestrator
 from sagas.api.endpoint import needs
+from sagas.api.paging import paged
 from sagas.api.problems import not_found
 from sagas.api.reading import read_body, read_query
 from sagas.api.schemas import AlertBody, AlertQuery
@@ -16,19 +17,13 @@ from sagas.models import Alert
 def alert_list(request: HttpRequest) -> dict[str, Any]:
     """Return a page of alerts, newest first, and where the next one begins."""
     query = AlertQuery.model_validate(read_query(request))
-    alerts = Alert.objects.order_by("-pk")
+    alerts = Alert.objects.all()
     if query.open is not None:
         alerts = alerts.filter(resolved_at__isnull=query.open)
     if query.kind is not None:
         alerts = alerts.filter(kind=query.kind)
-    if query.after is not None:
-        alerts = alerts.filter(pk__lt=query.after)
-    found = list(alerts[: query.limit + 1])
-    page = found[: query.limit]
-    return {
-        "items": orchestrator.alert_documents(page),
-        "next": page[-1].pk if len(found) > query.limit else None,
-    }
+    page, following = paged(alerts, query)
+    return {"items": orchestrator.alert_documents(page), "next": following}
 
 
 @needs("view_saga")

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 
 from sagas import orchestrator
 from sagas.api.endpoint import needs
+from sagas.api.paging import paged
 from sagas.api.problems import not_found
 from sagas.api.reading import read_body, read_query
 from sagas.api.schemas import BatchBody, BatchQuery, BatchSagaQuery, BatchVerbBody
@@ -17,15 +18,8 @@ from sagas.models import Batch
 def batch_list(request: HttpRequest) -> dict[str, Any]:
     """Return a page of batches, newest first, and where the next one begins."""
     query = BatchQuery.model_validate(read_query(request))
-    batches = _in_state(Batch.objects.order_by("-pk"), query.state)
-    if query.after is not None:
-        batches = batches.filter(pk__lt=query.after)
-    found = list(batches[: query.limit + 1])
-    page = found[: query.limit]
-    return {
-        "items": orchestrator.batch_documents(page),
-        "next": page[-1].pk if len(found) > query.limit else None,
-    }
+    page, following = paged(_in_state(Batch.objects.all(), query.state), query)
+    return {"items": orchestrator.batch_documents(page), "next": following}
 
 
 @needs("view_saga")
@@ -62,15 +56,8 @@ def batch_sagas(request: HttpRequest, number: str) -> dict[str, Any]:
     """Return a page of a batch's sagas, in the order of their turns, and where the next one begins."""
     query = BatchSagaQuery.model_validate(read_query(request))
     batch = orchestrator.batch_numbered(int(number))
-    items = _in_state(batch.items.order_by("position"), query.state)
-    if query.after is not None:
-        items = items.filter(position__gt=query.after)
-    found = list(items[: query.limit + 1])
-    page = found[: query.limit]
-    return {
-        "items": [orchestrator.item_document(item) for item in page],
-        "next": page[-1].position if len(found) > query.limit else None,
-    }
+    page, following = paged(_in_state(batch.items.all(), query.state), query, "position")
+    return {"items": [orchestrator.item_document(item) for item in page], "next": following}
 
 
 @needs("view_saga")

@@ -1,6 +1,7 @@
 """A handler per address and method: each reads, calls one verb or one queryset, and returns plain data."""
 
 from dataclasses import asdict
+from operator import itemgetter
 from typing import Any
 
 from django.http import HttpRequest
@@ -8,6 +9,7 @@ from django.urls import reverse
 
 from sagas import orchestrator
 from sagas.api.endpoint import needs
+from sagas.api.paging import cut, paged
 from sagas.api.problems import invalid, not_found
 from sagas.api.reading import read_body, read_query
 from sagas.api.schemas import EventQuery, ListQuery, StartBody, VerbBody
@@ -18,14 +20,10 @@ from sagas.models import Saga
 def saga_list(request: HttpRequest) -> dict[str, Any]:
     """Return a page of sagas, newest first, and where the next one begins."""
     query = ListQuery.model_validate(read_query(request))
-    sagas = query.wanted().sagas().order_by("-pk")
-    if query.after:
-        sagas = sagas.filter(pk__lt=query.after)
-    found = list(sagas[: query.limit + 1])
-    page = found[: query.limit]
+    page, following = paged(query.wanted().sagas(), query)
     return {
         "items": orchestrator.seen_by(request.user, orchestrator.snapshots(page)),
-        "next": str(page[-1].pk) if len(found) > query.limit else None,
+        "next": following,
     }
 
 
@@ -59,8 +57,8 @@ def saga_events(request: HttpRequest, saga_id: str) -> dict[str, Any]:
     query = EventQuery.model_validate(read_query(request))
     saga = _saga(saga_id)
     found = orchestrator.events(saga.pk, query.after, query.limit + 1)
-    page = found[: query.limit]
-    return {"items": page, "next": page[-1]["sequence"] if len(found) > query.limit else None}
+    page, following = cut(found, query, itemgetter("sequence"))
+    return {"items": page, "next": following}
 
 
 @needs("view_saga")
