@@ -5,9 +5,11 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from asgiref.sync import async_to_sync
 from pydantic import ValidationError
 
 from sagas import orchestrator, registry
@@ -19,6 +21,7 @@ from sagas.core.plain import NotPlain, plain, printable
 from sagas.core.words import Attention
 from sagas.engine.work import Work
 from sagas.orchestrator import children, intake, outbox
+from sagas.orchestrator.view import SagaView
 from sagas.replay import Record
 
 log = logging.getLogger(__name__)
@@ -110,12 +113,21 @@ def _validate(handler: registry.Command, work: Work) -> None:
         work.command.refusal = refusal
 
 
+def _call_hook(saga_id: UUID, event: str) -> Any:
+    """Call the author's hook for a terminal saga with its snapshot; awaits it if it is asynchronous."""
+    view = SagaView.of(saga_id)
+    function = outbox.hook(view.saga_type, outbox.hook_of(event)[1])
+    if function is None:
+        return None
+    return async_to_sync(function)(view) if iscoroutinefunction(function) else function(view)
+
+
 def _subscriber(work: Work) -> Call:
     event = work.event.name if work.event is not None else ""
     if work.name == outbox.HOOK:
         if work.called not in outbox.hooks():
             raise _no_hook(work, event)
-        return Call(lambda _: outbox.call_hook(work.saga_id, event), work.event)
+        return Call(lambda _: _call_hook(work.saga_id, event), work.event)
     if work.name == outbox.PARENT:
         return Call(lambda _: children.ended(work.saga_id), work.event)
     if work.name == intake.SAGA:

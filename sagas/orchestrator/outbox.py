@@ -2,11 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from inspect import iscoroutinefunction
 from typing import Any
-from uuid import UUID
-
-from asgiref.sync import async_to_sync
 
 from sagas import registry
 from sagas.conf import settings
@@ -91,17 +87,6 @@ def hook(saga_type: str, name: str) -> Any | None:
         if found is not None:
             return found
     return None
-
-
-def call_hook(saga_id: UUID, event: str) -> Any:
-    """Call the author's hook for a terminal saga with its snapshot; awaits it if it is asynchronous."""
-    from sagas.orchestrator.view import SagaView  # a view is made of a snapshot, which stands above
-
-    view = SagaView.of(saga_id)
-    function = hook(view.saga_type, hook_of(event)[1])
-    if function is None:
-        return None
-    return async_to_sync(function)(view) if iscoroutinefunction(function) else function(view)
 
 
 def _row(held: Held, now: datetime, queue: str, subscriber: str, event: str, payload: Any) -> tuple[Any, ...]:
