@@ -1,11 +1,12 @@
 """``saga retry``, ``compensate`` and the other verbs, all through the orchestrator's door."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sagas import orchestrator
 from sagas.core.words import Verdict
-from sagas.management.commands._saga.arguments import json_object, json_value, user_named, version
+from sagas.management.commands._saga.arguments import json_object, json_value, version
+from sagas.management.commands._saga.asking import add_asking, again, asked
 from sagas.management.commands._saga.reading import find
 from sagas.management.commands._saga.speaking import Desk, bad_usage, refused
 
@@ -17,15 +18,9 @@ def add_subcommands(subcommands: Any) -> None:
             verb, help=f"{label.lower()}; prints the id of the saga, or of the one it starts"
         )
         parser.add_argument("id", metavar="ID")
-        parser.add_argument("--reason", help="why; required, except with --dry-run")
+        add_asking(parser, "saga", plan="print what would happen, as JSON")
         parser.add_argument(
             "--version", type=version, help="refuse if the saga has moved on from this version"
-        )
-        parser.add_argument("--action-id", help="the same one again does nothing, and gives the same answer")
-        parser.add_argument("--dry-run", action="store_true", help="print what would happen, as JSON")
-        parser.add_argument("--json", action="store_true", help="print the saga right after it")
-        parser.add_argument(
-            "--as", dest="operator", metavar="USER", help="act as this user, with its permissions"
         )
         _add_own(parser, verb)
         parser.set_defaults(
@@ -49,28 +44,17 @@ def _add_own(parser: Any, verb: str) -> None:
 def act(desk: Desk, options: dict[str, Any]) -> None:
     """Act on a saga, or print what that would do."""
     verb = options["verb"]
-    if not options["dry_run"] and not (options["reason"] or "").strip():
-        raise bad_usage("--reason is required: say why, for whoever reads the audit trail.")
-    asked = _asked(options)
+    same = ("version", "outcome", "result", "evidence", "data")
+    request = asked(options, **{name: options[name] for name in same})
+    request = replace(request, step=options["step"] or _only_step(options["id"], verb))
     if options["dry_run"]:
-        plan = orchestrator.preview(options["id"], verb, asked)
+        plan = orchestrator.preview(options["id"], verb, request)
         for sentence in plan.sentences:
             desk.say(sentence)
         desk.give_json(asdict(plan))
         return
-    answer = orchestrator.act(options["id"], verb, asked)
+    answer = orchestrator.act(options["id"], verb, request)
     _tell(desk, answer, as_json=options["json"])
-
-
-def _asked(options: dict[str, Any]) -> orchestrator.Asked:
-    same = ("version", "action_id", "outcome", "result", "evidence", "data")
-    return orchestrator.Asked(
-        operator=user_named(options["operator"]),
-        via="command",
-        reason=options["reason"] or "",
-        step=options["step"] or _only_step(options["id"], options["verb"]),
-        **{name: options[name] for name in same},
-    )
 
 
 def _only_step(saga_id: str, verb: str) -> str | None:
@@ -78,11 +62,9 @@ def _only_step(saga_id: str, verb: str) -> str | None:
     if verb not in orchestrator.STEP_VERBS:
         return None
     saga = orchestrator.snapshot(find(saga_id))
-    fitting = {v["step"] for v in saga["verbs"] if v["verb"] == verb and v["applies"]}
-    asking = {s["name"] for s in saga["steps"] if s["attention"]} & fitting
-    meant = sorted(asking or fitting)
+    meant = orchestrator.steps_for(saga, verb)
     if len(meant) == 1:
-        return str(meant[0])
+        return meant[0]
     if meant:
         raise bad_usage(f"--step is required; it could be {', '.join(meant)}.")
     raise refused(f"There is no step to {verb}; the saga is {saga['state']}, at version {saga['version']}.")
@@ -90,9 +72,8 @@ def _only_step(saga_id: str, verb: str) -> str | None:
 
 def _tell(desk: Desk, answer: orchestrator.Answer, *, as_json: bool) -> None:
     saga = answer.saga
-    again = "This action id was known; then, " if answer.repeated else ""
     attention = f", at attention {saga['attention']}" if saga["attention"] else ""
-    desk.say(f"{again}{answer.verb} was done: {saga['state']}{attention}, version {saga['version']}.")
+    desk.say(f"{again(answer)}{answer.verb} was done: {saga['state']}{attention}, version {saga['version']}.")
     if answer.created:
         desk.say(f"It started a new saga, {answer.created}.")
     if as_json:

@@ -4,7 +4,9 @@ from typing import Any
 
 from sagas import alerts, orchestrator
 from sagas.conf import settings
-from sagas.management.commands._saga.arguments import count, user_named, version
+from sagas.management.commands._saga.arguments import version
+from sagas.management.commands._saga.asking import add_asking, again, asked
+from sagas.management.commands._saga.paging import add_paging, give_page
 from sagas.management.commands._saga.speaking import Desk, bad_usage, refused
 from sagas.models import Alert
 
@@ -25,7 +27,13 @@ def add_subcommands(subcommands: Any) -> None:
     for verb, label in orchestrator.ALERT_VERBS.items():
         parser = doing.add_parser(verb.replace("_", "-"), help=f"{label.lower()} an alert; prints its number")
         parser.add_argument("number", metavar="N", type=version)
-        _add_asking(parser)
+        add_asking(parser, "alert", answer="alert")
+        parser.add_argument(
+            "--version",
+            metavar="N",
+            type=version,
+            help="refuse if somebody has taken it, or given it back, since",
+        )
         parser.set_defaults(run=act, verb=verb, hours=None)
         if verb == "take":
             parser.add_argument(
@@ -39,9 +47,7 @@ def add_subcommands(subcommands: Any) -> None:
 def _add_reading(doing: Any) -> None:
     parser = doing.add_parser("list", help="list the open alerts, the newest first; prints a number a line")
     parser.add_argument("--all", action="store_true", help="and those that are over")
-    parser.add_argument("--after", metavar="N", type=version, help="go on after this alert")
-    parser.add_argument("--limit", type=count, default=50)
-    parser.add_argument("--json", action="store_true", help="as the API gives it")
+    add_paging(parser, "alert", "N", version)
     parser.set_defaults(run=list_alerts)
     parser = doing.add_parser("show", help="show an alert, and whom it was told")
     parser.add_argument("number", metavar="N", type=version)
@@ -49,39 +55,10 @@ def _add_reading(doing: Any) -> None:
     parser.set_defaults(run=show)
 
 
-def _add_asking(parser: Any) -> None:
-    parser.add_argument("--reason", help="why; required, except with --dry-run")
-    parser.add_argument(
-        "--version",
-        metavar="N",
-        type=version,
-        help="refuse if somebody has taken it, or given it back, since",
-    )
-    parser.add_argument("--action-id", help="the same one again does nothing, and gives the same alert")
-    parser.add_argument("--dry-run", action="store_true", help="print what would happen")
-    parser.add_argument("--json", action="store_true", help="print the alert right after it")
-    parser.add_argument(
-        "--as", dest="operator", metavar="USER", help="act as this user, with its permissions"
-    )
-
-
 def list_alerts(desk: Desk, options: dict[str, Any]) -> None:
     """Print alerts: a number a line, for people with what it is; or a page of JSON."""
-    found, limit = Alert.objects.order_by("-pk"), options["limit"]
-    if not options["all"]:
-        found = found.filter(resolved_at=None)
-    if options["after"] is not None:
-        found = found.filter(pk__lt=options["after"])
-    read = list(found[: limit + 1])
-    page, more = read[:limit], len(read) > limit
-    if options["json"]:
-        items = orchestrator.alert_documents(page)
-        desk.give_json({"items": items, "next": page[-1].pk if more else None})
-        return
-    for alert in page:
-        desk.give(_line(alert) if desk.seen else alert.pk)
-    if more:
-        desk.say(f"There are more: --after {page[-1].pk}")
+    found = Alert.objects.all() if options["all"] else Alert.objects.filter(resolved_at=None)
+    give_page(desk, options, found, orchestrator.alert_documents, _line)
 
 
 def show(desk: Desk, options: dict[str, Any]) -> None:
@@ -103,22 +80,13 @@ def show(desk: Desk, options: dict[str, Any]) -> None:
 
 def act(desk: Desk, options: dict[str, Any]) -> None:
     """Take an alert or give it back, or print what that would do."""
-    if not options["dry_run"] and not (options["reason"] or "").strip():
-        raise bad_usage("--reason is required: say why, for whoever reads the audit trail.")
-    asked = orchestrator.Asked(
-        operator=user_named(options["operator"]),
-        via="command",
-        reason=options["reason"] or "",
-        version=options["version"],
-        action_id=options["action_id"],
-    )
+    request = asked(options, version=options["version"])
     number, verb = options["number"], options["verb"]
     if options["dry_run"]:
-        _tell(desk, number, orchestrator.preview_alert(number, verb, asked, options["hours"]), options)
+        _tell(desk, number, orchestrator.preview_alert(number, verb, request, options["hours"]), options)
         return
-    answer = orchestrator.act_on_alert(number, verb, asked, options["hours"])
-    again = "This action id was known; then, " if answer.repeated else ""
-    desk.say(f"{again}alert {answer.alert.pk} was {_DONE[verb]}: {answer.alert.title}")
+    answer = orchestrator.act_on_alert(number, verb, request, options["hours"])
+    desk.say(f"{again(answer)}alert {answer.alert.pk} was {_DONE[verb]}: {answer.alert.title}")
     if options["json"]:
         desk.give_json(orchestrator.alert_documents([answer.alert])[0])
     else:

@@ -4,8 +4,10 @@ from argparse import ArgumentTypeError
 from typing import Any
 
 from sagas import orchestrator
-from sagas.management.commands._saga.arguments import count, moment, user_named, version
+from sagas.management.commands._saga.arguments import moment, version
+from sagas.management.commands._saga.asking import add_asking, again, asked
 from sagas.management.commands._saga.filtering import add_filters, wanted
+from sagas.management.commands._saga.paging import add_paging, give_page
 from sagas.management.commands._saga.speaking import Desk, bad_usage
 from sagas.models import Batch, BatchItem
 
@@ -30,21 +32,19 @@ def add_subcommands(subcommands: Any) -> None:
     parser.add_argument(
         "--at-most", metavar="N", type=version, help="refuse if more match by now, as total of a dry run"
     )
-    _add_asking(parser)
+    add_asking(parser, "batch", answer="batch")
     parser.set_defaults(run=start)
     for verb, label in orchestrator.BATCH_VERBS.items():
         parser = doing.add_parser(verb, help=f"{label.lower()}; prints the batch's number")
         parser.add_argument("number", metavar="N", type=version)
-        _add_asking(parser)
+        add_asking(parser, "batch", answer="batch")
         parser.set_defaults(run=act, verb=verb)
 
 
 def _add_reading(doing: Any) -> None:
     parser = doing.add_parser("list", help="list batches, the newest first; prints a number a line")
     parser.add_argument("--state", choices=[state for state, _ in Batch.STATES])
-    parser.add_argument("--after", metavar="N", type=version, help="go on after this batch")
-    parser.add_argument("--limit", type=count, default=50)
-    parser.add_argument("--json", action="store_true", help="as the API gives it")
+    add_paging(parser, "batch", "N", version)
     parser.set_defaults(run=list_batches)
     parser = doing.add_parser("show", help="show a batch")
     parser.add_argument("number", metavar="N", type=version)
@@ -79,16 +79,6 @@ def _add_course(parser: Any) -> None:
     )
 
 
-def _add_asking(parser: Any) -> None:
-    parser.add_argument("--reason", help="why; required, except with --dry-run")
-    parser.add_argument("--action-id", help="the same one again does nothing, and gives the same batch")
-    parser.add_argument("--dry-run", action="store_true", help="print what would happen")
-    parser.add_argument("--json", action="store_true", help="print the batch right after it")
-    parser.add_argument(
-        "--as", dest="operator", metavar="USER", help="act as this user, with its permissions"
-    )
-
-
 def _waves(text: str) -> tuple[int, ...]:
     """Read the sizes of waves."""
     try:
@@ -107,21 +97,10 @@ def _percent(text: str) -> int | None:
 
 def list_batches(desk: Desk, options: dict[str, Any]) -> None:
     """Print batches: a number a line, for people with how each stands; or a page of JSON."""
-    batches, limit = Batch.objects.order_by("-pk"), options["limit"]
+    batches = Batch.objects.all()
     if options["state"]:
         batches = batches.filter(state=options["state"])
-    if options["after"] is not None:
-        batches = batches.filter(pk__lt=options["after"])
-    found = list(batches[: limit + 1])
-    page, more = found[:limit], len(found) > limit
-    if options["json"]:
-        items = orchestrator.batch_documents(page)
-        desk.give_json({"items": items, "next": page[-1].pk if more else None})
-        return
-    for batch in page:
-        desk.give(_line(batch) if desk.seen else batch.pk)
-    if more:
-        desk.say(f"There are more: --after {page[-1].pk}")
+    give_page(desk, options, batches, orchestrator.batch_documents, _line)
 
 
 def show(desk: Desk, options: dict[str, Any]) -> None:
@@ -149,15 +128,15 @@ def start(desk: Desk, options: dict[str, Any]) -> None:
     filters = sought.named()
     if not filters:
         raise bad_usage("A filter is required: that every saga is meant has to be said, as by --state.")
-    asked = _asked(options)
+    request = asked(options)
     course = orchestrator.Course(options["waves"], options["per_second"], options["stop_above"])
     if options["dry_run"]:
-        _tell(desk, orchestrator.preview_batch(options["verb"], sought.sagas(), asked, course), options)
+        _tell(desk, orchestrator.preview_batch(options["verb"], sought.sagas(), request, course), options)
         return
     answer = orchestrator.start_batch(
         options["verb"],
         sought.sagas(),
-        asked,
+        request,
         course,
         filters=filters,
         seen_at=options["seen_at"],
@@ -168,26 +147,15 @@ def start(desk: Desk, options: dict[str, Any]) -> None:
 
 def act(desk: Desk, options: dict[str, Any]) -> None:
     """Act on a batch, or print what that would do."""
-    number, verb, asked = options["number"], options["verb"], _asked(options)
+    number, verb, request = options["number"], options["verb"], asked(options)
     if not options["dry_run"]:
-        _give(desk, orchestrator.act_on_batch(number, verb, asked), options)
+        _give(desk, orchestrator.act_on_batch(number, verb, request), options)
         return
-    says = orchestrator.preview_batch_verb(number, verb, asked)
+    says = orchestrator.preview_batch_verb(number, verb, request)
     desk.say(says)
     if options["json"]:
         (batch,) = orchestrator.batch_documents([orchestrator.batch_numbered(number)])
         desk.give_json({"batch": batch, "sentences": [says]})
-
-
-def _asked(options: dict[str, Any]) -> orchestrator.Asked:
-    if not options["dry_run"] and not (options["reason"] or "").strip():
-        raise bad_usage("--reason is required: say why, for whoever reads the audit trail.")
-    return orchestrator.Asked(
-        operator=user_named(options["operator"]),
-        via="command",
-        reason=options["reason"] or "",
-        action_id=options["action_id"],
-    )
 
 
 def _tell(desk: Desk, plan: orchestrator.BatchPlan, options: dict[str, Any]) -> None:
@@ -202,8 +170,7 @@ def _tell(desk: Desk, plan: orchestrator.BatchPlan, options: dict[str, Any]) -> 
 
 def _give(desk: Desk, answer: orchestrator.BatchAnswer, options: dict[str, Any]) -> None:
     batch = answer.batch
-    again = "This action id was known; then, " if answer.repeated else ""
-    did = f"{again}{answer.verb} was done"
+    did = f"{again(answer)}{answer.verb} was done"
     desk.say(f"{did}; batch {batch.pk}, {batch.verb} of {batch.total}, is {batch.state} now.")
     if options["json"]:
         desk.give_json(orchestrator.batch_documents([batch])[0])

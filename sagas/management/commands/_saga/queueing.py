@@ -3,8 +3,9 @@
 from typing import Any
 
 from sagas import orchestrator
-from sagas.management.commands._saga.arguments import user_named, version
-from sagas.management.commands._saga.speaking import Desk, bad_usage
+from sagas.management.commands._saga.arguments import version
+from sagas.management.commands._saga.asking import add_asking, again, asked
+from sagas.management.commands._saga.speaking import Desk
 
 
 def add_subcommands(subcommands: Any) -> None:
@@ -17,13 +18,7 @@ def add_subcommands(subcommands: Any) -> None:
     for verb, label in orchestrator.QUEUE_VERBS.items():
         parser = verbs.add_parser(verb, help=f"{label.lower()} a queue; prints its name")
         parser.add_argument("queue", metavar="QUEUE")
-        parser.add_argument("--reason", help="why; required, except with --dry-run")
-        parser.add_argument("--action-id", help="the same one again does nothing, and gives the same answer")
-        parser.add_argument("--dry-run", action="store_true", help="print what would happen")
-        parser.add_argument("--json", action="store_true", help="print the queue right after it")
-        parser.add_argument(
-            "--as", dest="operator", metavar="USER", help="act as this user, with its permissions"
-        )
+        add_asking(parser, "queue")
         parser.set_defaults(run=act, verb=verb, per_second=None, pause=None)
         if verb == "resume":
             parser.add_argument(
@@ -49,16 +44,8 @@ def list_queues(desk: Desk, options: dict[str, Any]) -> None:
 
 def act(desk: Desk, options: dict[str, Any]) -> None:
     """Pause or resume a queue, or print what that would do."""
-    if not options["dry_run"] and not (options["reason"] or "").strip():
-        raise bad_usage("--reason is required: say why, for whoever reads the audit trail.")
-    asked = orchestrator.Asked(
-        operator=user_named(options["operator"]),
-        via="command",
-        reason=options["reason"] or "",
-        version=options["pause"],
-        action_id=options["action_id"],
-    )
-    what = (options["queue"], options["verb"], asked, options["per_second"])
+    request = asked(options, version=options["pause"])
+    what = (options["queue"], options["verb"], request, options["per_second"])
     if options["dry_run"]:
         plan = orchestrator.preview_queue(*what)
         for sentence in plan.sentences:
@@ -67,8 +54,7 @@ def act(desk: Desk, options: dict[str, Any]) -> None:
             desk.give_json({"queue": plan.queue.document(), "sentences": list(plan.sentences)})
         return
     answer = orchestrator.act_on_queue(*what)
-    again = "This action id was known; then, " if answer.repeated else ""
-    desk.say(f"{again}{options['queue']} was {options['verb']}d.")
+    desk.say(f"{again(answer)}{options['queue']} was {options['verb']}d.")
     if options["json"]:
         desk.give_json(answer.queue)
     else:

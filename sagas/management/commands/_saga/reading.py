@@ -3,8 +3,8 @@
 from typing import Any
 
 from sagas import orchestrator
-from sagas.management.commands._saga.arguments import count
 from sagas.management.commands._saga.filtering import add_filters, wanted
+from sagas.management.commands._saga.paging import add_paging, give_page
 from sagas.management.commands._saga.speaking import Desk
 from sagas.models import Saga
 
@@ -18,9 +18,7 @@ def add_subcommands(subcommands: Any) -> None:
 
     parser = subcommands.add_parser("list", help="list sagas, the newest first; prints an id a line")
     add_filters(parser)
-    parser.add_argument("--after", metavar="ID", help="go on after this saga")
-    parser.add_argument("--limit", type=count, default=50)
-    parser.add_argument("--json", action="store_true", help="as the API gives it")
+    add_paging(parser, "saga", "ID", str)
     parser.set_defaults(run=list_sagas)
 
 
@@ -51,19 +49,8 @@ def show(desk: Desk, options: dict[str, Any]) -> None:
 
 def list_sagas(desk: Desk, options: dict[str, Any]) -> None:
     """Print sagas: an id a line, for people with what it is; or a page of JSON."""
-    limit = options["limit"]
-    sagas = wanted(options).sagas().order_by("-pk")
-    if options["after"]:
-        sagas = sagas.filter(pk__lt=orchestrator.as_uuid(options["after"]))
-    found = list(sagas[: limit + 1])
-    page, more = found[:limit], len(found) > limit
-    if options["json"]:
-        desk.give_json({"items": orchestrator.snapshots(page), "next": str(page[-1].pk) if more else None})
-        return
-    for saga in page:
-        desk.give(_line(saga) if desk.seen else saga.pk)
-    if more:
-        desk.say(f"There are more: --after {page[-1].pk}")
+    after = orchestrator.as_uuid(options["after"]) if options["after"] else None
+    give_page(desk, options | {"after": after}, wanted(options).sagas(), orchestrator.snapshots, _line)
 
 
 def _line(saga: Saga) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sagas import orchestrator, registry
-from sagas.management.commands._saga.arguments import user_named
+from sagas.management.commands._saga.asking import add_reason, asked
 from sagas.management.commands._saga.speaking import Desk, bad_usage, refused
 
 
@@ -19,11 +19,7 @@ def add_subcommands(subcommands: Any) -> None:
     parser.add_argument("old", metavar="OLD", nargs="?", help="the name that sagas under way were promised")
     parser.add_argument("new", metavar="NEW", nargs="?", help="the name of today")
     parser.add_argument("--type", dest="saga_type", metavar="TYPE", help="only sagas of this type")
-    parser.add_argument("--reason", help="why; required, except with --dry-run")
-    parser.add_argument("--dry-run", action="store_true", help="print what would change, as JSON")
-    parser.add_argument(
-        "--as", dest="operator", metavar="USER", help="act as this user, with its permissions"
-    )
+    add_reason(parser, "print what would change, as JSON")
     parser.set_defaults(run=remap)
 
 
@@ -33,13 +29,9 @@ def remap(desk: Desk, options: dict[str, Any]) -> None:
     if options["dry_run"]:
         _tell(desk, orchestrator.affected(names, options["saga_type"]))
         return
-    if not (options["reason"] or "").strip():
-        raise bad_usage("--reason is required: say why, for whoever reads the audit trail.")
-    asked = orchestrator.Asked(
-        operator=user_named(options["operator"]), via="command", reason=options["reason"]
-    )
+    request = asked(options)
     done, left, stopped = 0, {}, list[Any]()
-    for batch in orchestrator.remap(names, asked, options["saga_type"]):
+    for batch in orchestrator.remap(names, request, options["saga_type"]):
         for saga_id in batch.done:
             desk.give(saga_id)
         done, left = done + len(batch.done), left | dict(batch.left)

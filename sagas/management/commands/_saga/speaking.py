@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -14,6 +15,12 @@ def refused(text: str) -> CommandError:
 def bad_usage(text: str) -> CommandError:
     """Return what ends a subcommand that was not understood: exit code 2."""
     return CommandError(text, returncode=2)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{value!r} is no JSON")
 
 
 class Desk:
@@ -33,7 +40,7 @@ class Desk:
 
     def give_json(self, value: Any) -> None:
         """Print a JSON document for programs."""
-        self.give(json.dumps(value, indent=2, ensure_ascii=False))
+        self.give(json.dumps(value, indent=2, ensure_ascii=False, default=_as_text))
 
     def say(self, text: str) -> None:
         """Print a line for people."""

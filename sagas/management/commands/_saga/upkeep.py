@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.core import checks
 from django.db import router
 
 from sagas import alerts, orchestrator, registry, soundness, stranded
 from sagas.checks import ASKS_NOBODY
+from sagas.management.commands._saga.arguments import user_named
 from sagas.management.commands._saga.speaking import Desk, refused
 from sagas.models import PausedQueue, Saga, Schedule, Token
 from sagas.undelivered import undelivered
@@ -34,10 +34,7 @@ def add_subcommands(subcommands: Any) -> None:
 
 def token(desk: Desk, options: dict[str, Any]) -> None:
     """Make a token for a user, and print it."""
-    users = get_user_model()
-    user = users._default_manager.filter(**{users.USERNAME_FIELD: options["user"]}).first()
-    if user is None or not user.is_active:
-        raise refused(f"There is no active user {options['user']!r}.")
+    user = user_named(options["user"])
     desk.say(f"It speaks for {options['user']} until it is deleted in the admin. It is not shown again.")
     desk.give(Token.issue(user))
 
