@@ -15,6 +15,7 @@ from docs import lifecycle
 from sagas import orchestrator, registry
 from sagas.conf import Settings
 from sagas.core.words import Attention
+from sagas.dashboard.metrics import GAUGES
 from sagas.engine import Pump
 from sagas.models import Due, Saga
 from sagas.testing import drill
@@ -55,6 +56,12 @@ def test_every_setting_is_named() -> None:
     fields = Settings.__dataclass_fields__
     unnamed = [name for name in fields if f"SAGADESK_{name}`" not in pages and f'"{name}": ' not in pages]
     assert unnamed == [], "neither a variable of the environment, nor one of SAGAS in the examples"
+
+
+def test_every_figure_is_in_the_table() -> None:
+    page = (ROOT / "docs" / "deploying.md").read_text()
+    told = re.findall(r"^\| `(sagadesk_\w+)` \| (?:`(\w+)`)? ?\|", page, re.MULTILINE)
+    assert sorted(told) == sorted((gauge.name, gauge.label) for gauge in GAUGES)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -7,6 +7,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from sagas.api.problems import Problem
 from sagas.models import Token
+from sagas.models.token import CHALLENGE, UnknownToken
 
 _SAFE = frozenset({"GET", "HEAD"})
 
@@ -17,25 +18,19 @@ def identify(request: HttpRequest) -> None:
     A bearer token that is given is the only thing that counts; no browser sends it by itself,
     so it needs no CSRF token. A session does, for whatever may change something.
     """
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        request.user = _owner(text.strip())
+    try:
+        owner = Token.bearer(request.headers.get("Authorization", ""))
+    except UnknownToken as unknown:
+        raise _unauthenticated("This token is not known.", unknown.challenge) from None
+    if owner is not None:
+        request.user = owner
     elif not request.user.is_authenticated:
-        raise _unknown("Send Authorization: Bearer <token>, or log in.")
+        raise _unauthenticated("Send Authorization: Bearer <token>, or log in.", CHALLENGE)
     elif request.method not in _SAFE:
         _check_csrf(request)
 
 
-def _owner(text: str) -> Any:
-    # Looked up by its hash: how long that takes tells nothing about the text.
-    token = Token.objects.select_related("user").filter(digest=Token.digest_of(text)).first()
-    if token is None or not token.user.is_active:
-        raise _unknown("This token is not known.", error="invalid_token")
-    return token.user
-
-
-def _unknown(message: str, error: str = "") -> Problem:
-    challenge = 'Bearer realm="sagadesk"' + (f', error="{error}"' if error else "")
+def _unauthenticated(message: str, challenge: str) -> Problem:
     return Problem(401, "unauthenticated", message, headers={"WWW-Authenticate": challenge})
 
 

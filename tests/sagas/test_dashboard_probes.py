@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
+from sagas.dashboard import metrics
 from sagas.dashboard.views import probes
 from sagas.engine import Pump
 from sagas.models import Process, Saga, Token
@@ -45,12 +46,15 @@ def test_readyz_waits_for_migrations(client: Client, db: None, monkeypatch: pyte
 
 
 def test_a_label_is_escaped_as_prometheus_reads_it() -> None:
-    assert probes._label("queue", 'a"b\\c\n') == '{queue="a\\"b\\\\c\\n"}'
+    assert metrics.label("queue", 'a"b\\c\n') == '{queue="a\\"b\\\\c\\n"}'
 
 
 def test_metrics_need_a_token_or_a_session(client: Client, held: Saga, operator: Any) -> None:
     assert client.get("/metrics").status_code == 302
-    assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    unknown = client.get("/metrics", headers={"Authorization": "Bearer wrong"})
+    assert unknown.status_code == 401
+    same = client.get("/api/v1/sagas", headers={"Authorization": "Bearer wrong"})
+    assert unknown["WWW-Authenticate"] == same["WWW-Authenticate"], "a token is read alike everywhere"
     nobody = Token.issue(get_user_model().objects.create_user("nobody"))
     assert client.get("/metrics", headers={"Authorization": f"Bearer {nobody}"}).status_code == 403
     page = client.get(
