@@ -18,7 +18,7 @@ from sagas.core.place import place
 from sagas.engine.periodic import cron_of
 from sagas.models import Saga
 from sagas.orchestrator import rehearsal
-from sagas.orchestrator.start import check_data, check_names
+from sagas.orchestrator.start import check_data
 from sagas.spelling import misspelt
 from sagas.unrepeatable import unrepeatable
 
@@ -98,7 +98,7 @@ def check_approvers(databases: Sequence[str] | None = None, **_: Any) -> list[Ch
 def _approvals(author: Any) -> Iterator[tuple[str, str, str]]:
     """Yield the steps of a type that ask somebody, whom, and its class; what needs data is only known with that."""
     try:
-        steps = sample_definition(author).steps
+        steps = orchestrator.sample_definition(author).steps
     except Exception:  # an author's code, which check_saga_types tells of
         return
     for step in steps:
@@ -144,7 +144,7 @@ def _check_saga_type(author: Any) -> list[CheckMessage]:
         hint = "Define define_steps(self, data) and return a list of SagaStep."
         return [Error(f"{author.saga_type} has no define_steps.", hint=hint, obj=where, id="sagas.E005")]
     try:
-        pinned = sample_definition(author)
+        pinned = orchestrator.sample_definition(author)
     except orchestrator.Invalid as wrong:
         hint = "sample_data must be data that this saga could be started with."
         return [Error(f"sample_data is not accepted: {wrong}", hint=hint, obj=where, id="sagas.E004")]
@@ -193,18 +193,6 @@ def _unrepeatable() -> Iterator[CheckMessage]:
 
 def _class_of(author: Any) -> str:
     return f"{type(author).__module__}.{type(author).__qualname__}"
-
-
-def sample_definition(author: Any) -> SagaDefinition:
-    """Return the definition of a type's sample data, or of none; raises whatever its author's code does."""
-    sample = getattr(author, "sample_data", None)
-    if sample is not None:
-        sample = check_data(author, sample)
-    steps = author.define_steps(dict(sample or {}))
-    deadline = orchestrator.saga_deadline(author, sample or {})
-    made = orchestrator.make_definition(author, steps, deadline)
-    check_names(made, sample or {})
-    return made
 
 
 def _define_steps_raised(author: Any, fault: Exception, where: str) -> CheckMessage:

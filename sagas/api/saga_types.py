@@ -29,7 +29,7 @@ def _described(name: str, author: Any) -> dict[str, Any]:
 def _steps(author: Any) -> list[dict[str, Any]] | None:
     """Return the steps for the type's sample data; None if they depend on data and it gives no sample."""
     try:
-        pinned = orchestrator.definition_for(author, getattr(author, "sample_data", None) or {})
+        pinned = orchestrator.sample_definition(author)
     except Exception:  # an author's code, called without the data it expects: no steps is all that this means
         return None
     return [

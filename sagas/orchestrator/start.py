@@ -231,6 +231,17 @@ def definition_for(author: Any, data: Mapping[str, Any]) -> SagaDefinition:
     return pinned
 
 
+def sample_definition(author: Any) -> SagaDefinition:
+    """Return the definition of a type's sample data, or of none; raises whatever its author's code does."""
+    sample = getattr(author, "sample_data", None)
+    if sample is not None:
+        sample = check_data(author, sample)
+    steps = author.define_steps(dict(sample or {}))
+    made = make_definition(author, steps, saga_deadline(author, sample or {}))
+    check_names(made, sample or {})
+    return made
+
+
 def saga_deadline(author: Any, data: Mapping[str, Any]) -> Any:
     """Return the saga's deadline in seconds: what the author computes from the data, or the class says."""
     compute = getattr(author, "saga_deadline", None)

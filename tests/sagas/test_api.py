@@ -13,11 +13,14 @@ from django.contrib.auth.models import Permission
 from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
+from django.urls import reverse
+from pydantic import BaseModel, Field
 
 from sagas import orchestrator
 from sagas.api import documents
 from sagas.core.ids import uuid7
 from sagas.models import OperatorAction, Saga, Token
+from tests.sagas import shop
 
 pytestmark = pytest.mark.django_db
 
@@ -302,6 +305,24 @@ def test_the_types_are_listed_with_their_steps(api: Api) -> None:
         for each in documents.TypeList.model_validate(response.json()).model_dump()["items"]
     }
     assert [step["name"] for step in types["Errand"]["steps"]] == ["fetch", "pay", "post"]
+
+
+class Named(BaseModel):
+    item: str = Field(validation_alias="thing")
+
+
+def test_sample_data_is_read_by_the_types_model_wherever_its_steps_are_told(
+    api: Api, operator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shop.Errand, "data_model", Named)
+    monkeypatch.setattr(shop.Errand, "sample_data", {"thing": "book"})
+    monkeypatch.setattr(shop.Errand, "deadline", 60.0)
+    items = api.client.get("/api/v1/types", headers=api.headers).json()["items"]
+    assert [len(each["steps"]) for each in items if each["type"] == "Errand"] == [3]
+    api.client.force_login(operator)
+    definition = api.client.get(reverse("saga-type-detail", args=["Errand"])).context["definition"]
+    assert definition.names == ("fetch", "pay", "post")
+    assert definition.digest == orchestrator.sample_definition(shop.Errand()).digest
 
 
 # Acting

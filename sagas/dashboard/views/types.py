@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from django.db.models import Count, Max
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
@@ -42,7 +42,7 @@ def type_list(request: HttpRequest) -> HttpResponse:
 
 
 def _definitions() -> Any:
-    return Definition.objects.values("saga_type").annotate(versions=Count("pk"), latest=Max("created_at"))
+    return Definition.objects.values("saga_type").annotate(versions=Count("pk"))
 
 
 def _counted() -> dict[str, Any]:
@@ -104,7 +104,6 @@ def _periodic(author: Any) -> dict[str, Any] | None:
 def _sample(author: Any) -> SagaDefinition | None:
     """Ask the author's class for the steps of its sample data, if it names some."""
     try:
-        sample = getattr(author, "sample_data", None) or {}
-        return orchestrator.make_definition(author, author.define_steps(dict(sample)))
+        return orchestrator.sample_definition(author)
     except Exception:  # an author's code, asked without real data
         return None

@@ -7,6 +7,7 @@ import pytest
 from sagas import Later, SagaStep, child, orchestrator
 from sagas.engine import Pump
 from sagas.models import Saga, Step
+from sagas.orchestrator.start import make_definition
 from tests.sagas import kin
 from tests.sagas.children.family import again, back, begin, child_of, effects, of, run
 
@@ -88,7 +89,7 @@ def test_a_step_without_a_deadline_is_not_limited_by_its_type() -> None:
         default_timeout = 300.0
 
     steps = [SagaStep("do", "KinService.Do"), child("child", "Kin")]
-    pinned = orchestrator.make_definition(Hasty, steps)
+    pinned = make_definition(Hasty, steps)
     assert [each.deadline for each in pinned.steps] == [300.0, None]
 
 
