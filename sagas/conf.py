@@ -16,6 +16,10 @@ from sagas.core.words import AlertKind
 
 #: Characters; a key that can be guessed protects nothing.
 SHORTEST_SECRET = 16
+_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+#: A column's length, and what can stand in a list of queues on the command line or in the environment.
+_QUEUE = re.compile(r"[^\s,]{1,100}")
+_A_QUEUE = "must be a queue's name, of 1 to 100 characters without blanks and commas, as payment"
 T = TypeVar("T")
 
 
@@ -146,144 +150,116 @@ def _is_secret(key: Any) -> bool:
     return isinstance(key, str) and len(key) >= SHORTEST_SECRET
 
 
-@dataclass(frozen=True)
-class Settings:
-    """All of Sagadesk's settings. Durations are seconds."""
-
-    LEASE: float = 30.0
-    """How long a worker may be silent before what it holds is given to another."""
-    CONCURRENCY: int = 16
-    """Handlers that one worker process runs at once: more where they wait for others, fewer where they compute."""
-    PREFETCH: int = 48
-    """Pieces of work that a worker takes beyond that at most, as long as its handlers are quick: they share commits."""
-    BUDGET: float = 20.0
-    """How long one RQ job goes on serving its queues before it makes room."""
-    MAX_JOBS: int = 10_000
-    """RQ jobs after which a worker process ends, to be started afresh."""
-    CLOCK: float = 1.0
-    """Between two looks of the clock."""
-    ALIVE: float = 10.0
-    """A process that has been silent for longer counts as gone."""
-    UNSERVED: float = 20.0
-    """How long a command may be due on a queue of which nobody knows, until an operator is asked."""
-    QUEUES: Mapping[str, str] = field(default_factory=dict)
-    """Service name -> queue, where it is not the service's name in lower case without "Service"."""
-    ELSEWHERE: tuple[str, ...] = ()
-    """Queues of participants in other projects, with workers of their own: their commands need no handler here."""
-    RUN_QUEUES: tuple[str, ...] = ()
-    """Queues whose commands may be handled in a process that calls ``run``; none: all that it has handlers for."""
-    DELIVERY_RETRY_CAP: float = 300.0
-    """The longest wait between two deliveries of an event to a subscriber that fails."""
-    HTTP: Mapping[str, HttpService] = field(default_factory=dict)
-    """Service name -> where it is, for participants that get their commands by HTTP."""
-    CALLBACK_URL: str = ""
-    """Our own address as participants see it, as ``https://desk.example``: where they send answers that take longer."""
-    RQ: str = "default"
-    """The entry of RQ_QUEUES that says which Redis is ours. Where it is another than this, our queues in RQ are called
-    after it, as ``sagas-payment``: a project's own jobs keep theirs."""
-    ALERTS: Mapping[str, AlertChannel] = field(default_factory=dict)
-    """Name of a channel -> whom it tells when something asks for a person."""
-    ALERT_AFTER: float = 30.0
-    """How long something asks for a person until that is told outside; 0: at once."""
-    ALERT_AGAIN: float = 3600.0
-    """After how long it is told again, if it is still there and nobody is on it; 0: never."""
-    BEHIND: float = 60.0
-    """How long work may be due on a queue that somebody serves, until that is an alert."""
-    DESK_URL: str = ""
-    """The site's address as operators see it, as ``https://desk.example``, with the prefix that a proxy adds, if one
-    does: alerts lead there."""
-    SEARCHABLE: tuple[str, ...] = ()
-    """Paths in the sagas' data, as ``customer.id``, that lists may be filtered by; ``migrate`` makes their indexes."""
-
-
-_PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-#: A column's length, and what can stand in a list of queues on the command line or in the environment.
-_QUEUE = re.compile(r"[^\s,]{1,100}")
-#: What is counted, and not measured.
-_COUNTS = ("CONCURRENCY", "PREFETCH", "MAX_JOBS")
-#: What may be none at all.
-_MAY_BE_NONE = ("PREFETCH", "ALERT_AFTER", "ALERT_AGAIN")
-
-
 class ImpossibleSetting(ImproperlyConfigured):
     """A setting that is unknown or has an impossible value. Its text says which and why."""
 
 
-def read(given: Mapping[str, Any]) -> Settings:
-    """Check and return the settings. Raises :class:`ImpossibleSetting`."""
-    if not isinstance(given, Mapping):
-        raise ImpossibleSetting(f"SAGAS must be a mapping, as {{'CONCURRENCY': 32}}, not {given!r}.")
-    known = [f.name for f in fields(Settings)]
-    for name, value in given.items():
-        if name not in known:
-            raise ImpossibleSetting(f"SAGAS[{name!r}] is not a setting; there are {', '.join(known)}.")
-        if name == "QUEUES":
-            _check_services(value)
-        elif name == "HTTP":
-            given = {**given, name: _named(name, value, "services", _service)}
-        elif name == "ALERTS":
-            given = {**given, name: _named(name, value, "channels", _channel)}
-        elif name == "CALLBACK_URL":
-            _check_url(name, value, r"https?://[^/?#@]+/?")
-        elif name == "DESK_URL":
-            _check_url(name, value, r"https?://[^/?#@\s]+(/[^?#\s]*)?")
-        elif name == "SEARCHABLE":
-            _check_paths(value)
-        elif name == "RQ":
-            if not _is_queue(value):
-                raise ImpossibleSetting(f"SAGAS['RQ'] {_A_QUEUE}, not {value!r}.")
-        elif name in ("ELSEWHERE", "RUN_QUEUES"):
-            _check_queues(name, value)
-        else:
-            _check_number(name, value)
-    # From the environment every number is a float; some count things.
-    counts = {name: int(given[name]) for name in _COUNTS if name in given}
-    lists = {name: tuple(given[name]) for name in ("SEARCHABLE", "ELSEWHERE", "RUN_QUEUES") if name in given}
-    return Settings(**{**given, **counts, **lists})
+# Readers: each returns a setting's value as it is kept. Raises ImpossibleSetting.
 
 
-def _check_number(name: str, value: Any) -> None:
-    if name in _MAY_BE_NONE and value == 0 and not isinstance(value, bool):
-        return
+def _read_as(reader: Callable[[str, Any], Any], default: Any) -> Any:
+    """Say how a setting is read, and what it is unless it is given."""
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata={"read": reader})
+    return field(default=default, metadata={"read": reader})
+
+
+def _number(name: str, value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
         raise ImpossibleSetting(f"SAGAS[{name!r}] must be a number above 0, not {value!r}.")
-    if name in _COUNTS and value != int(value):
+    return value
+
+
+def _number_or_none(name: str, value: Any) -> float:
+    return 0 if value == 0 and not isinstance(value, bool) else _number(name, value)
+
+
+def _count(name: str, value: Any) -> int:
+    """From the environment every number is a float; some count things."""
+    if _number(name, value) != int(value):
         raise ImpossibleSetting(f"SAGAS[{name!r}] must be a whole number, not {value!r}.")
+    return int(value)
 
 
-def _check_services(value: Any) -> None:
-    if not isinstance(value, Mapping):
-        raise ImpossibleSetting(f"SAGAS['QUEUES'] must map service names to queues, not {value!r}.")
-    for service, queue in value.items():
-        if not isinstance(service, str) or not service or "." in service:
-            raise ImpossibleSetting(
-                f"SAGAS['QUEUES'] names the service {service!r}; it is what stands before the dot of a command,"
-                " as PaymentService."
-            )
-        if not _is_queue(queue):
-            raise ImpossibleSetting(f"SAGAS['QUEUES'][{service!r}] {_A_QUEUE}, not {queue!r}.")
+def _count_or_none(name: str, value: Any) -> int:
+    return _count(name, value) if _number_or_none(name, value) else 0
 
 
 def _is_queue(name: Any) -> bool:
     return isinstance(name, str) and _QUEUE.fullmatch(name) is not None
 
 
-_A_QUEUE = "must be a queue's name, of 1 to 100 characters without blanks and commas, as payment"
+def _queue(name: str, value: Any) -> str:
+    if not _is_queue(value):
+        raise ImpossibleSetting(f"SAGAS[{name!r}] {_A_QUEUE}, not {value!r}.")
+    return str(value)
 
 
-def _named(setting: str, value: Any, what: str, read_one: Callable[[Any, Any], T]) -> dict[str, T]:
-    """Read what a name each stands for. Values are not told of: some are secret."""
+def _queues(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ImpossibleSetting(f"SAGAS[{name!r}] must list queues, as ['payment'], not {value!r}.")
+    for queue in value:
+        if not _is_queue(queue):
+            raise ImpossibleSetting(f"SAGAS[{name!r}] names {queue!r}; each {_A_QUEUE}.")
+    return tuple(value)
+
+
+def _services(name: str, value: Any) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
-        raise ImpossibleSetting(
-            f"SAGAS[{setting!r}] must map the names of {what} to their settings, not be a {type(value).__name__}."
-        )
-    found: dict[str, T] = {}
-    for name, given in value.items():
-        try:
-            found[name] = read_one(name, given)
-        except ValueError as wrong:
-            raise ImpossibleSetting(f"SAGAS[{setting!r}][{name!r}]: {wrong}.") from wrong
-    return found
+        raise ImpossibleSetting(f"SAGAS[{name!r}] must map service names to queues, not {value!r}.")
+    for service, queue in value.items():
+        if not isinstance(service, str) or not service or "." in service:
+            raise ImpossibleSetting(
+                f"SAGAS[{name!r}] names the service {service!r}; it is what stands before the dot of a command,"
+                " as PaymentService."
+            )
+        if not _is_queue(queue):
+            raise ImpossibleSetting(f"SAGAS[{name!r}][{service!r}] {_A_QUEUE}, not {queue!r}.")
+    return value
+
+
+def _address(form: str) -> Callable[[str, Any], str]:
+    """Read this desk's address, or none."""
+
+    def read(name: str, value: Any) -> str:
+        if not isinstance(value, str) or (value and not re.fullmatch(form, value)):
+            raise ImpossibleSetting(
+                f"SAGAS[{name!r}] must be this desk's address, as https://desk.example, not {value!r}."
+            )
+        return value
+
+    return read
+
+
+def _paths(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(path, str) for path in value):
+        raise ImpossibleSetting(f"SAGAS[{name!r}] must list paths in the data, not {value!r}.")
+    for path in value:
+        if not _PATH.fullmatch(path):
+            raise ImpossibleSetting(
+                f"SAGAS[{name!r}] names {path!r}; a path is keys of letters, digits, _ and -, joined by dots."
+            )
+    return tuple(value)
+
+
+def _named(what: str, read_one: Callable[[Any, Any], T]) -> Callable[[str, Any], dict[str, T]]:
+    """Read what a name each stands for. Values are not told of: some are secret."""
+
+    def read(setting: str, value: Any) -> dict[str, T]:
+        if not isinstance(value, Mapping):
+            kind = type(value).__name__
+            raise ImpossibleSetting(
+                f"SAGAS[{setting!r}] must map the names of {what} to their settings, not be a {kind}."
+            )
+        found: dict[str, T] = {}
+        for name, given in value.items():
+            try:
+                found[name] = read_one(name, given)
+            except ValueError as wrong:
+                raise ImpossibleSetting(f"SAGAS[{setting!r}][{name!r}]: {wrong}.") from wrong
+        return found
+
+    return read
 
 
 def _service(name: Any, given: Any) -> HttpService:
@@ -312,29 +288,64 @@ def _check_names(kind: type[Any], given: Any) -> None:
         raise ValueError(f"{unknown[0]!r} is not a setting; there are {', '.join(known)}")
 
 
-def _check_url(name: str, value: Any, form: str) -> None:
-    if not isinstance(value, str) or (value and not re.fullmatch(form, value)):
-        raise ImpossibleSetting(
-            f"SAGAS[{name!r}] must be this desk's address, as https://desk.example, not {value!r}."
-        )
+@dataclass(frozen=True)
+class Settings:
+    """All of Sagadesk's settings. Durations are seconds. What says no other way is read as a number."""
+
+    LEASE: float = 30.0
+    """How long a worker may be silent before what it holds is given to another."""
+    CONCURRENCY: int = _read_as(_count, 16)
+    """Handlers that one worker process runs at once: more where they wait for others, fewer where they compute."""
+    PREFETCH: int = _read_as(_count_or_none, 48)
+    """Pieces of work that a worker takes beyond that at most, as long as its handlers are quick: they share commits."""
+    BUDGET: float = 20.0
+    """How long one RQ job goes on serving its queues before it makes room."""
+    MAX_JOBS: int = _read_as(_count, 10_000)
+    """RQ jobs after which a worker process ends, to be started afresh."""
+    CLOCK: float = 1.0
+    """Between two looks of the clock."""
+    ALIVE: float = 10.0
+    """A process that has been silent for longer counts as gone."""
+    UNSERVED: float = 20.0
+    """How long a command may be due on a queue of which nobody knows, until an operator is asked."""
+    QUEUES: Mapping[str, str] = _read_as(_services, {})
+    """Service name -> queue, where it is not the service's name in lower case without "Service"."""
+    ELSEWHERE: tuple[str, ...] = _read_as(_queues, ())
+    """Queues of participants in other projects, with workers of their own: their commands need no handler here."""
+    RUN_QUEUES: tuple[str, ...] = _read_as(_queues, ())
+    """Queues whose commands may be handled in a process that calls ``run``; none: all that it has handlers for."""
+    DELIVERY_RETRY_CAP: float = 300.0
+    """The longest wait between two deliveries of an event to a subscriber that fails."""
+    HTTP: Mapping[str, HttpService] = _read_as(_named("services", _service), {})
+    """Service name -> where it is, for participants that get their commands by HTTP."""
+    CALLBACK_URL: str = _read_as(_address(r"https?://[^/?#@]+/?"), "")
+    """Our own address as participants see it, as ``https://desk.example``: where they send answers that take longer."""
+    RQ: str = _read_as(_queue, "default")
+    """The entry of RQ_QUEUES that says which Redis is ours. Where it is another than this, our queues in RQ are called
+    after it, as ``sagas-payment``: a project's own jobs keep theirs."""
+    ALERTS: Mapping[str, AlertChannel] = _read_as(_named("channels", _channel), {})
+    """Name of a channel -> whom it tells when something asks for a person."""
+    ALERT_AFTER: float = _read_as(_number_or_none, 30.0)
+    """How long something asks for a person until that is told outside; 0: at once."""
+    ALERT_AGAIN: float = _read_as(_number_or_none, 3600.0)
+    """After how long it is told again, if it is still there and nobody is on it; 0: never."""
+    BEHIND: float = 60.0
+    """How long work may be due on a queue that somebody serves, until that is an alert."""
+    DESK_URL: str = _read_as(_address(r"https?://[^/?#@\s]+(/[^?#\s]*)?"), "")
+    """The site's address as operators see it, as ``https://desk.example``, with the prefix that a proxy adds, if one
+    does: alerts lead there."""
+    SEARCHABLE: tuple[str, ...] = _read_as(_paths, ())
+    """Paths in the sagas' data, as ``customer.id``, that lists may be filtered by; ``migrate`` makes their indexes."""
 
 
-def _check_paths(value: Any) -> None:
-    if not isinstance(value, list | tuple) or not all(isinstance(path, str) for path in value):
-        raise ImpossibleSetting(f"SAGAS['SEARCHABLE'] must list paths in the data, not {value!r}.")
-    for path in value:
-        if not _PATH.fullmatch(path):
-            raise ImpossibleSetting(
-                f"SAGAS['SEARCHABLE'] names {path!r}; a path is keys of letters, digits, _ and -, joined by dots."
-            )
-
-
-def _check_queues(name: str, value: Any) -> None:
-    if not isinstance(value, list | tuple):
-        raise ImpossibleSetting(f"SAGAS[{name!r}] must list queues, as ['payment'], not {value!r}.")
-    for queue in value:
-        if not _is_queue(queue):
-            raise ImpossibleSetting(f"SAGAS[{name!r}] names {queue!r}; each {_A_QUEUE}.")
+def read(given: Mapping[str, Any]) -> Settings:
+    """Check and return the settings. Raises :class:`ImpossibleSetting`."""
+    if not isinstance(given, Mapping):
+        raise ImpossibleSetting(f"SAGAS must be a mapping, as {{'CONCURRENCY': 32}}, not {given!r}.")
+    readers = {each.name: each.metadata.get("read", _number) for each in fields(Settings)}
+    if unknown := [name for name in given if name not in readers]:
+        raise ImpossibleSetting(f"SAGAS[{unknown[0]!r}] is not a setting; there are {', '.join(readers)}.")
+    return Settings(**{name: readers[name](name, value) for name, value in given.items()})
 
 
 @lru_cache(maxsize=1)
