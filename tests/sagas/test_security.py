@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,13 @@ def test_only_rqs_own_pages_may_have_scripts_inside(client: Client, operator: An
     client.force_login(operator)
     assert "'unsafe-inline'" in client.get("/django-rq/").headers["Content-Security-Policy"]
     assert "'unsafe-inline'" not in client.get("/sagas/").headers["Content-Security-Policy"]
+
+
+def test_rqs_pages_show_the_queue_of_every_handler(client: Client, operator: Any) -> None:
+    client.force_login(operator)
+    page = re.sub(r"\s", "", client.get("/django-rq/").content.decode())
+    for queue in ("default", "events", "waits", "payment", "billing", "subscription", "claims"):
+        assert f">{queue}</a>" in page
 
 
 def test_logging_in_gives_a_new_session_that_scripts_cannot_read(client: Client, operator: Any) -> None:
