@@ -16,7 +16,7 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import orjson
-from django.db import DataError, connections, models, router, transaction
+from django.db import DataError, connection, connections, models, router, transaction
 from django.db.models.constants import OnConflict
 from django.db.models.expressions import DatabaseDefault
 
@@ -26,10 +26,19 @@ Row = tuple[Any, ...]
 
 #: From so many rows on, a value that all of them share is sent once: reading it is most of what a row costs.
 MANY = 6
+#: PostgreSQL's code for what no row or no index can hold: that is one row's fault, and not the database's.
+TOO_LARGE = "54000"
 
 
 class Stale(RuntimeError):
     """A row was not as it was matched. Nothing was written."""
+
+
+def wait_at_most(milliseconds: int) -> None:
+    """Have this transaction wait no longer than that for a lock, where the database can: on PostgreSQL."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {milliseconds}")
 
 
 class Batch:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from sagas.core.telling import approver_text as approver_text
+
 #: State -> what it means, for those who hover.
 STATES: Mapping[str, str] = {
     "started": "recorded, nothing is dispatched yet",
@@ -24,12 +26,6 @@ STATUS_GLYPHS: Mapping[str, str] = {
     "compensated": "failed",
     "skipped": "skipped",
 }
-
-
-def approver_text(approver: str | None) -> str:
-    """Say who may answer an approval."""
-    kind, _, name = (approver or "").partition(":")
-    return f"the group {name}" if kind == "group" else f"whoever has the permission {name}"
 
 
 def asked_text(approver: str | None, people: int) -> str:

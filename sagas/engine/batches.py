@@ -17,11 +17,10 @@ from django.db import (
     InterfaceError,
     OperationalError,
     close_old_connections,
-    connection,
     transaction,
 )
 
-from sagas import orchestrator
+from sagas import orchestrator, rows
 from sagas.clock import database_now
 from sagas.core.plain import printable
 from sagas.core.words import SagaState
@@ -125,7 +124,7 @@ def _stop_if_too_many_failed(batch: Batch) -> None:
 @transaction.atomic
 def _next(pk: int) -> bool:
     """Give the next saga its turn; return whether another may have its turn at once."""
-    _have_no_patience()
+    rows.wait_at_most(PATIENCE)
     batch = _locked(pk)
     if batch is None or batch.state != Batch.RUNNING:
         return False
@@ -145,12 +144,6 @@ def _next(pk: int) -> bool:
         batch.next_at = max(batch.next_at, now - CATCH_UP) + timedelta(seconds=1 / batch.per_second)
     batch.save()
     return batch.state == Batch.RUNNING
-
-
-def _have_no_patience() -> None:
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE}")
 
 
 def _act(batch: Batch, item: BatchItem, now: datetime) -> None:

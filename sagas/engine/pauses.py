@@ -11,8 +11,8 @@ BELIEVED = 1.0
 class Pauses:
     """The paused queues; read by who is about to begin something, and by nobody else.
 
-    Now and then, if there are none; each time, as long as there are some: who is rung for because one is resumed
-    must not go by what he read before.
+    Now and then, if there are none; each time, as long as there are some: a worker that is
+    rung for because one is resumed must not go by what it read before.
     """
 
     def __init__(self) -> None:

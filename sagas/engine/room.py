@@ -21,7 +21,7 @@ from django.db import (
 
 from sagas.conf import settings
 from sagas.models import Due
-from sagas.rows import Stale
+from sagas.rows import TOO_LARGE, Stale
 from sagas.signals import no_room
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ _DISK_FULL = "53100"
 #: What says that the database is away for now, or does not take anything: PostgreSQL calls it internal when it may
 #: only be read, or has ended a transaction that idled.
 AWAY = (OperationalError, InterfaceError, InternalError)
-_LOCKED, _TOO_LARGE, _BROKEN = "55P03", "54000", "XX"
-"""PostgreSQL's codes for a lock that somebody keeps for too long, for what no row can hold, and, how those begin, for
+_LOCKED, _BROKEN = "55P03", "XX"
+"""PostgreSQL's codes for a lock that somebody keeps for too long, and, how those begin, for
 faults of its own, such as a page that cannot be read: these may well be one row's."""
 
 
@@ -51,7 +51,7 @@ class Unwritable(Exception):
 def is_unwritable(fault: BaseException, *, alone: bool) -> bool:
     """Whether waiting does not help: it cannot be kept, or, beside others, a row is locked that holds them up."""
     code = getattr(fault.__cause__, "sqlstate", None) or ""
-    return code == _TOO_LARGE or code.startswith(_BROKEN) or (code == _LOCKED and not alone)
+    return code == TOO_LARGE or code.startswith(_BROKEN) or (code == _LOCKED and not alone)
 
 
 def is_full(fault: BaseException | None) -> bool:

@@ -5,7 +5,7 @@ What is the matter is seen, and told outside, by :mod:`sagas.alerts`; nothing he
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +16,7 @@ from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from sagas.clock import database_now
 from sagas.conf import settings
+from sagas.core.telling import in_utc
 from sagas.core.words import AlertKind
 from sagas.models import Alert
 from sagas.orchestrator import trail
@@ -190,11 +191,12 @@ def _act(
 def _check_applies(alert: Alert, verb: str, asked: Asked) -> None:
     """Raise Refused unless the verb applies to the alert as it is."""
     if alert.resolved_at is not None:
-        raise Refused(f"It is over since {_in_utc(alert.resolved_at)}.")
+        raise Refused(f"It has been over since {in_utc(alert.resolved_at)}.")
     if asked.version is not None and asked.version != alert.version:
-        by = f"{alert.taken_name} has it since {_in_utc(alert.taken_at)}: {alert.taken_note}"
-        gone = "nobody has it any more"
-        raise Refused(f"You saw it as it is no more: {by if alert.taken_at else gone}")
+        now = "nobody has it any more"
+        if alert.taken_at is not None:
+            now = f"{alert.taken_name} has had it since {in_utc(alert.taken_at)}: {alert.taken_note}"
+        raise Refused(f"You saw it as it is no more: {now}")
     if verb == "give_back" and not alert.taken_name:
         raise Refused("Nobody is on it.")
 
@@ -220,7 +222,3 @@ def _change(alert: Alert, verb: str, asked: Asked, hours: float | None, now: dat
 def _stored(alert: Alert, verb: str, asked: Asked, request: Mapping[str, Any]) -> AlertAnswer | None:
     known = trail.replayed(asked, f"{verb}_alert", request)
     return AlertAnswer(alert, verb, repeated=True) if known else None
-
-
-def _in_utc(moment: datetime | None) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else ""

@@ -13,6 +13,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db.models import Count, F, Q, QuerySet
 
 from sagas.core.definition import SagaStep
+from sagas.core.telling import approver_text
 from sagas.core.words import Attention, Waiting
 from sagas.counted import Counts
 from sagas.models import IMPORT, Saga, Step
@@ -145,7 +146,7 @@ def check_answerer(saga_id: UUID, pinned: SagaStep, verb: str, asked: Asked) -> 
     if approval is None:
         return  # the core says that there is nothing to answer
     if user is None:
-        raise Forbidden(f"{_who(approval.by)} may {verb} {pinned.name}: say who you are, with --as.")
+        raise Forbidden(f"{approver_text(approval.by)} may {verb} {pinned.name}: say who you are, with --as.")
     own = Saga.objects.filter(pk=saga_id, started_by=user.pk).exists() and not approval.self_approval
     groups = _groups(user)
     why = _obstacle(user, groups, user.get_username(), verb, pinned.name, approval.by, own=own)
@@ -176,7 +177,9 @@ def _barred(user: Any, groups: Collection[str], step: Step) -> Iterator[tuple[st
     for verb in ("approve", "reject"):
         why = _obstacle(user, groups, "you", verb, step.name, by, own=own)
         if why is None and verb == "approve" and str(user.pk) in (asked.get("given") or {}):
-            why = f"you have approved {step.name} already, and it takes another person of {_who(by)}."
+            why = (
+                f"you have approved {step.name} already, and it takes another person of {approver_text(by)}."
+            )
         if why is not None:
             yield verb, step.name, why[0].upper() + why[1:]
 
@@ -186,15 +189,12 @@ def _obstacle(
 ) -> str | None:
     """Return why a user, called so, may not answer a step; ``own`` if that takes somebody else than who started it."""
     if not _is(user, groups, by):
-        return f"Only {_who(by)} may {verb} {step}; {name} may not."
+        return f"Only {approver_text(by)} may {verb} {step}; {name} may not."
     if verb == "approve" and own:
-        return f"{name} started this saga, and may not approve {step}: it takes another of {_who(by)}."
+        return (
+            f"{name} started this saga, and may not approve {step}: it takes another of {approver_text(by)}."
+        )
     return None
-
-
-def _who(by: str) -> str:
-    kind, _, name = by.partition(":")
-    return f"the group {name}" if kind == "group" else f"whoever has the permission {name}"
 
 
 def _is(user: Any, groups: Collection[str], by: str) -> bool:

@@ -2,7 +2,7 @@
 
 The row of a command's key says what came of it: the saga that it started, or why there is none. So it starts one
 saga, ever, and none once it is undone. The end of that saga is due work, told to whoever waits for it by the number
-of his command; so whichever comes first, that, the handler's own answer or its repetition, counts.
+of its command; so whichever comes first, that, the handler's own answer or its repetition, counts.
 """
 
 from collections.abc import Iterator
@@ -275,7 +275,7 @@ def _was_stopped(undo_id: UUID, error: str | None) -> str:
 
 
 def ended(saga_id: UUID) -> None:
-    """Tell whoever waits for it that a saga has ended: at least once, and by the number of his command."""
+    """Tell whoever waits for it that a saga has ended: at least once, and by the number of its command."""
     saga = _look(saga_id)
     link = _link_of(saga_id)
     reply = _told(saga, link) if link is not None else None

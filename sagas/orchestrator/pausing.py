@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce
 
 from sagas import registry, rows
 from sagas.clock import database_now
+from sagas.core.telling import in_utc
 from sagas.models import Due, PausedQueue, Step
 from sagas.orchestrator import trail
 from sagas.orchestrator.asked import QUEUE_VERBS, Asked, Invalid, NotFound, Refused
@@ -109,15 +110,15 @@ def _check(verb: str, asked: Asked, per_second: float | None) -> None:
 def _check_applies(queue: Queue, verb: str, asked: Asked) -> None:
     """Raise Refused unless the verb applies to the queue as it is."""
     pause = queue.pause
-    by = f"by {pause.operator_name} since {_in_utc(pause.since)}: {pause.reason}" if pause else ""
+    by = f"{pause.operator_name} paused it at {in_utc(pause.since)}: {pause.reason}" if pause else ""
     if not queue.pausable:
         raise Refused(f"{queue.name} is no participant's: what is due there is that a time is up.")
     if verb == "pause" and pause:
-        raise Refused(f"{queue.name} is paused already, {by}")
+        raise Refused(f"{queue.name} is paused already: {by}")
     if verb == "resume" and pause is None:
         raise Refused(f"{queue.name} is not paused.")
     if verb == "resume" and pause and asked.version is not None and asked.version != pause.pk:
-        raise Refused(f"It is another pause than you saw: {queue.name} is paused {by}")
+        raise Refused(f"It is another pause than you saw: {by}")
 
 
 def _turn(name: str, verb: str, asked: Asked, per_second: float | None) -> QueueAnswer:
@@ -254,7 +255,3 @@ def _counted(count: int) -> str:
 
 def _listed(names: tuple[str, ...]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
-
-
-def _in_utc(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
@@ -156,9 +156,7 @@ def _with_origin(olds: Sequence[Old]) -> list[Old]:
 
 def _locked(wanted: Sequence[Old], before: datetime) -> list[Old]:
     """Lock what may still go and nobody else has locked."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout = {PATIENCE}")
+    rows.wait_at_most(PATIENCE)
     some = Saga.objects.filter(pk__in=[old.id for old in wanted])
     locked = list(some.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True))
     # Asked again, now that nobody can decide about them: a restart may have come while we took the locks.

@@ -32,6 +32,7 @@ from sagas.models import Saga
 from sagas.orchestrator import choreographed, ledger, loading, pins, shapes
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
 from sagas.orchestrator.company import Company
+from sagas.rows import TOO_LARGE
 
 _Part = TypeVar("_Part", SagaStep, Reaction)
 
@@ -141,7 +142,7 @@ def _record(opening: Opening) -> Started:
     try:
         return _company(opening)
     except (DatabaseError, TypeError, ValueError, RecursionError) as fault:
-        if isinstance(fault, OperationalError) and getattr(fault.__cause__, "sqlstate", None) != _TOO_LARGE:
+        if isinstance(fault, OperationalError) and getattr(fault.__cause__, "sqlstate", None) != TOO_LARGE:
             raise
         return record([opening])[0]  # one of those that were written together was at fault: this one?
 
@@ -173,8 +174,6 @@ def record(openings: Sequence[Opening]) -> list[Started]:
 
 
 _company: Company[Opening, Started] = Company(record, most=64)
-_TOO_LARGE = "54000"
-"""PostgreSQL's code for a value that is too large for an index, say: one start's fault, and not the database's."""
 
 _COLUMNS = (
     "id", "saga_type", "definition_id", "correlation_id", "idempotency_key", "fingerprint", "origin_id",

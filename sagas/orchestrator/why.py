@@ -1,9 +1,10 @@
 """Why is it not moving? One line for every saga: what is, what it means, what would help."""
 
 import re
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
+from sagas.core.telling import approver_text, in_utc
 from sagas.core.words import Attention
 from sagas.models import IMPORT
 
@@ -68,30 +69,47 @@ _OF_ENDS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+class _Line(NamedTuple):
+    """Why a saga does not move, as it is worked out."""
+
+    kind: str
+    text: str
+    """With its times in braces."""
+    step: str | None = None
+    """The step that it is about."""
+    verbs: tuple[str, ...] = ()
+    """What would help, most likely first."""
+
+
 def explain(saga: dict[str, Any], now: datetime) -> dict[str, Any]:
     """Return ``{text, timed, kind, verbs}`` for a snapshot: the line, and the verbs that would help and apply now.
 
     ``timed`` is the same line with its times as ``{2026-01-01T12:00:00+00:00}``, for who shows them in a zone.
     """
-    kind, timed, step, helpful = _line(saga, now)
-    applicable = [v for v in saga["verbs"] if v["applies"] and v["step"] in (None, step)]
-    picked = [v for name in helpful for v in applicable if v["verb"] == name]
+    line = _line(saga, now)
+    applicable = [v for v in saga["verbs"] if v["applies"] and v["step"] in (None, line.step)]
+    picked = [v for name in line.verbs for v in applicable if v["verb"] == name]
     verbs = [{k: v[k] for k in ("verb", "step", "label")} for v in picked]
-    return {"text": _TIME.sub(_in_utc, timed), "timed": timed, "kind": kind, "verbs": verbs}
+    return {
+        "text": _TIME.sub(_in_utc, line.text),
+        "timed": line.text,
+        "kind": line.kind,
+        "verbs": verbs,
+    }
 
 
 def _in_utc(told: re.Match[str]) -> str:
     """Write a time out; what only looks like one, in a participant's own words, stays as it is."""
     try:
         time = datetime.fromisoformat(told[1])
-        return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if time.tzinfo else told[0]
+        return in_utc(time) if time.tzinfo else told[0]
     except (ValueError, OverflowError):  # the calendar has an edge
         return told[0]
 
 
-def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:
+def _line(saga: dict[str, Any], now: datetime) -> _Line:
     if saga["origin_kind"] == IMPORT:
-        return "imported", "It was imported: it ran, or runs, elsewhere, and is only a record here.", None, ()
+        return _Line("imported", "It was imported: it ran, or runs, elsewhere, and is only a record here.")
     asking = (
         [step for step in saga["steps"] if step["attention"] == saga["attention"]]
         if saga["attention"]
@@ -103,25 +121,24 @@ def _line(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tu
         error = f": “{step['error']}”" if step["error"] else ""
         paused = " It is paused, too: nothing is called until it is resumed." if saga["paused"] else ""
         waiting = next((f" {_of_pause(each)}" for each in saga["steps"] if each["queue_paused"]), "")
-        return "attention", f"{_called(step)}{error}. {meaning}.{paused}{waiting}", step["name"], verbs
+        return _Line("attention", f"{_called(step)}{error}. {meaning}.{paused}{waiting}", step["name"], verbs)
     if saga["state"] == "completed" and _ended_by(saga):
         text = f"It is completed: {_ended_by(saga)} was published, and everything is delivered."
-        return "over", text, None, ()
+        return _Line("over", text)
     if saga["state"] == "completed" and any(step["function"] for step in saga["steps"]):
-        return "over", "It is completed: its function has come to its end.", None, ()
+        return _Line("over", "It is completed: its function has come to its end.")
     if saga["state"] == "completed":
-        return (
-            "over",
-            "It is completed: every step is done, or was settled or skipped by a named operator.",
-            None,
-            (),
+        return _Line(
+            "over", "It is completed: every step is done, or was settled or skipped by a named operator."
         )
     if saga["state"] == "failed":
         why = str(saga["error"])  # an operator's rollback says so itself
         told = why if why.startswith("rolled back") else f"rolled back: {why}"
-        return "over", f"It was {told}.", None, ("restart",)
+        return _Line("over", f"It was {told}.", None, ("restart",))
     if saga["paused"]:
-        return "paused", "An operator paused it: nothing is claimed until it is resumed.", None, ("resume",)
+        return _Line(
+            "paused", "An operator paused it: nothing is claimed until it is resumed.", None, ("resume",)
+        )
     return _moving(saga, now)
 
 
@@ -158,42 +175,44 @@ def _own(step: dict[str, Any]) -> dict[str, tuple[str, tuple[str, ...]]]:
     return _OF_ENDS if step["expects"] else {}
 
 
-def _waiting(saga: dict[str, Any]) -> tuple[str, str, str | None, tuple[str, ...]]:
+def _waiting(saga: dict[str, Any]) -> _Line:
     """Say for what it waits that lies outside: all is well."""
     waiting = saga["waiting"]
     since, until = waiting["since"], waiting["until"]
     if waiting["step"] is None:
         text = f"It begins at {{{until}}}; nothing is dispatched before."
-        return "waiting", text, None, ("compensate",)
+        return _Line("waiting", text, None, ("compensate",))
     step = next(step for step in saga["steps"] if step["name"] == waiting["step"])
     end = f" until {{{until}}}" if until else ""
     match waiting["kind"]:
         case "approval":
-            text = f"{step['name']} waits for {_approval(step)} since {{{since}}}{end}."
+            text = f"{step['name']} has been waiting for {_approval(step)} since {{{since}}}{end}."
             verbs = ("approve", "reject", "compensate")
             if step["unanswerable"]:
                 text += (
                     f" Nobody can answer: {step['unanswerable']}. Until that is mended, only a superuser may."
                 )
-                return "unanswerable", text, step["name"], verbs
-            return "waiting", text, step["name"], verbs
+                return _Line("unanswerable", text, step["name"], verbs)
+            return _Line("waiting", text, step["name"], verbs)
         case "reply" if step["expects"]:
-            text = f"{' or '.join(step['expects'])} is expected since {{{since}}}{end}, {_of_whom(step)}."
-            return "waiting", text, step["name"], ("compensate",)
+            text = (
+                f"{' or '.join(step['expects'])} has been expected since {{{since}}}{end}, {_of_whom(step)}."
+            )
+            return _Line("waiting", text, step["name"], ("compensate",))
         case "reply" if step["awaits"]:
-            return "waiting", _of_child(step, since, end), step["name"], ("resolve", "compensate")
+            return _Line("waiting", _of_child(step, since, end), step["name"], ("resolve", "compensate"))
         case "reply":
             text = f"{_command(step)} of {step['name']} is taken on, and answered from outside: "
-            text += f"it waits for that reply since {{{since}}}{end}."
-            return "waiting", text, step["name"], ("resolve", "compensate")
+            text += f"it has been waiting for that reply since {{{since}}}{end}."
+            return _Line("waiting", text, step["name"], ("resolve", "compensate"))
         case _:
-            return "waiting", f"{step['name']} waits{end}.", step["name"], ("skip", "compensate")
+            return _Line("waiting", f"{step['name']} waits{end}.", step["name"], ("skip", "compensate"))
 
 
 def _of_child(step: dict[str, Any], since: str, end: str) -> str:
     """Say which saga a step waits for, and how that stands."""
     what = "which undoes its child saga" if step["undone_by"] else f"its child {step['child_type'] or 'saga'}"
-    text = f"{step['name']} waits for saga {step['awaits']}, {what}, since {{{since}}}{end}. "
+    text = f"{step['name']} has been waiting for saga {step['awaits']}, {what}, since {{{since}}}{end}. "
     asks = " and asks for a person (" + step["child_attention"] + ")" if step["child_attention"] else ""
     paused = " and paused" if step["child_paused"] else ""
     return f"{text}That one is {step['child_state']}{paused}{asks}."
@@ -201,20 +220,19 @@ def _of_child(step: dict[str, Any], since: str, end: str) -> str:
 
 def _approval(step: dict[str, Any]) -> str:
     asked = step["asked"] or {}
-    kind, _, name = (step["approver"] or "").partition(":")
-    who = f"the group {name}" if kind == "group" else f"whoever has the permission {name}"
+    who = approver_text(step["approver"])
     people, given = asked.get("people", 1), len(asked.get("given", {}))
     if people == 1:
         return f"the approval of {who}"
     return f"the approvals of {people} people of {who}, {given} of them given,"
 
 
-def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:
+def _moving(saga: dict[str, Any], now: datetime) -> _Line:
     if saga["waiting"] and not any(_works(step) for step in saga["steps"]):
         return _waiting(saga)
     open_steps = [step for step in saga["steps"] if _works(step)]
     if not open_steps:
-        return "moving", "It is about to go on.", None, ()
+        return _Line("moving", "It is about to go on.")
     step = min(open_steps, key=lambda s: s["due_at"])
     if step["probe"]:
         return _probing(step, now)
@@ -222,37 +240,33 @@ def _moving(saga: dict[str, Any], now: datetime) -> tuple[str, str, str | None, 
     tries = f"attempt {step['attempt']} of {step['budget']}"
     if step["unrecorded"]:
         text = f"{what} has ended, and what came of it {step['unrecorded'].rstrip('.')}."
-        return "stuck", f"{text} It is looked at again every minute; the log says more.", step["name"], ()
+        return _Line("stuck", f"{text} It is looked at again every minute; the log says more.", step["name"])
     if step["silent_since"]:
         lost = f"the attempt counts as lost at {{{step['lease_until']}}}, its outcome unknown"
-        return (
-            "moving",
-            f"{what} {_given_to_the_silent(step)}: {tries}. If it stays so, {lost}.",
-            step["name"],
-            (),
+        return _Line(
+            "moving", f"{what} {_given_to_the_silent(step)}: {tries}. If it stays so, {lost}.", step["name"]
         )
     if step["claimed"]:
-        return (
-            "moving",
-            f"{what} is running: {tries}, times out at {{{step['timeout_at']}}}.",
-            step["name"],
-            (),
+        return _Line(
+            "moving", f"{what} is running: {tries}, times out at {{{step['timeout_at']}}}.", step["name"]
         )
     if datetime.fromisoformat(step["due_at"]) > now:
         error = f" ({step['error']})" if step["error"] else ""
         text = f"{what} had no success{error}; {tries} begins at {{{step['due_at']}}}.{_unless_paused(step)}"
-        return "backoff", text, step["name"], ("retry", "compensate")
-    return *_queued(step, f"{what} is due since {{{step['due_at']}}}", now), step["name"], ()
+        return _Line("backoff", text, step["name"], ("retry", "compensate"))
+    return _queued(step, f"{what} has been due since {{{step['due_at']}}}", now)
 
 
-def _queued(step: dict[str, Any], due: str, now: datetime) -> tuple[str, str]:
+def _queued(step: dict[str, Any], due: str, now: datetime) -> _Line:
     """Say of what is due, and of which nobody has begun, why that is."""
     if step["queue_paused"]:
-        return "paused", f"{due}. {_of_pause(step)}"
+        return _Line("paused", f"{due}. {_of_pause(step)}", step["name"])
     if step["put_off"] and datetime.fromisoformat(step["put_off"]) > now:
         error = f": {step['put_off_error']}" if step["put_off_error"] else ""
-        return "queued", f"{due}; on queue {step['queue']} its turn comes at {{{step['put_off']}}}{error}."
-    return "queued", f"{due} on queue {step['queue']}, and no worker has taken it yet."
+        text = f"{due}; on queue {step['queue']} its turn comes at {{{step['put_off']}}}{error}."
+        return _Line("queued", text, step["name"])
+    text = f"{due} on queue {step['queue']}, and no worker has taken it yet."
+    return _Line("queued", text, step["name"])
 
 
 def _of_pause(step: dict[str, Any]) -> str:
@@ -269,25 +283,22 @@ def _given_to_the_silent(step: dict[str, Any]) -> str:
     return f"was given to {step['worker']}, which has been silent since {{{step['silent_since']}}}"
 
 
-def _probing(step: dict[str, Any], now: datetime) -> tuple[str, str, str | None, tuple[str, ...]]:
+def _probing(step: dict[str, Any], now: datetime) -> _Line:
     error = f" ({step['error']})" if step["error"] else ""
     text = f"What became of {_command(step)} of {step['name']} is not known{error}. {step['probe_command']} "
     times = f"time {step['probe']} of {step['probe_budget']}"
     if step["silent_since"]:
         lost = f"this time counts as unanswered at {{{step['lease_until']}}}"
-        return (
-            "moving",
-            f"{text}{_given_to_the_silent(step)}: {times}. If it stays so, {lost}.",
-            step["name"],
-            (),
+        return _Line(
+            "moving", f"{text}{_given_to_the_silent(step)}: {times}. If it stays so, {lost}.", step["name"]
         )
     if step["claimed"]:
-        return "moving", f"{text}is being asked, {times}.", step["name"], ()
+        return _Line("moving", f"{text}is being asked, {times}.", step["name"])
     if datetime.fromisoformat(step["due_at"]) > now:
         verbs = ("retry", "resolve", "compensate")
         text = f"{text}is asked at {{{step['due_at']}}}, {times}.{_unless_paused(step)}"
-        return "backoff", text, step["name"], verbs
-    return *_queued(step, f"{text}is to be asked since {{{step['due_at']}}}", now), step["name"], ()
+        return _Line("backoff", text, step["name"], verbs)
+    return _queued(step, f"{text}has been due since {{{step['due_at']}}}", now)
 
 
 def _of_whom(step: dict[str, Any]) -> str:

@@ -72,7 +72,7 @@ class Watch:
             self._wrote = self._wrote and self._depth > 1
             return go()
         self._depth -= 1
-        if self.dead:  # whoever swallows his own death commits nothing
+        if self.dead:  # what swallows its own death commits nothing
             go(undo)
             return go()
         if self._depth or not self._wrote:

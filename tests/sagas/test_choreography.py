@@ -506,7 +506,7 @@ def test_the_desk_draws_the_events_and_says_what_is_expected_next(
     rows = re.findall(r'data-event="([^"]+)"', page)
     assert rows == ["TradeAgreed", "GoodsAsked", "GoodsTaken", "MoneyAsked", "MoneyTaken or MoneyRefused"]
     assert "expected of bank since" in page
-    assert "MoneyTaken or MoneyRefused is expected since" in page
+    assert "MoneyTaken or MoneyRefused has been expected since" in page
     assert "MoneyAsked is published by taken, for pay." in page
 
 

@@ -184,7 +184,7 @@ def test_a_sagas_page_offers_an_answer_to_who_may_give_it_and_says_to_others_why
     buttons, page = offered(desk, asking(by="group:directors"))
     assert buttons == set()
     assert "Only the group directors may approve ok; you may not." in page
-    assert "waits for the approval of the group directors" in page
+    assert "has been waiting for the approval of the group directors" in page
     buttons, page = offered(desk, asking(starter=boss))
     assert buttons == {"reject"}
     assert "You started this saga, and may not approve ok: it takes another of the group managers." in page

@@ -139,7 +139,7 @@ def test_a_saga_says_whose_pause_it_waits_for(errand: Any, pump: Pump, asked: As
     saga = errand()
     run(pump)
     told = why(saga)
-    assert "PayService.Pay of pay is due since" in told
+    assert "PayService.Pay of pay has been due since" in told
     assert "olga has paused its queue, pay, at 2" in told
     assert told.endswith("their database moves. Nothing on it is begun until it is resumed.")
     step = orchestrator.snapshot(saga)["steps"][1]
@@ -354,7 +354,7 @@ def test_the_same_action_again_gives_the_same_answer(asked: Ask) -> None:
 def test_who_comes_second_is_told_who_was_first(asked: Ask) -> None:
     pause(asked, reason="their database moves")
     with pytest.raises(
-        orchestrator.Refused, match=r"paused already, by olga since 2.* UTC: their database moves"
+        orchestrator.Refused, match=r"paused already: olga paused it at 2.* UTC: their database moves"
     ):
         pause(asked)
     resume(asked)
@@ -392,7 +392,7 @@ def test_in_the_same_moment_as_well(asked: Ask, monkeypatch: pytest.MonkeyPatch)
     pause(asked, reason="their database moves")
     stale = iter([seen])
     monkeypatch.setattr(pausing, "queue_named", lambda name: next(stale, None) or look(name))
-    with pytest.raises(orchestrator.Refused, match="paused already, by olga"):
+    with pytest.raises(orchestrator.Refused, match="paused already: olga"):
         pause(asked)
     was = look("pay")
     resume(asked)
@@ -406,7 +406,7 @@ def test_another_pause_than_was_seen_stays(asked: Ask) -> None:
     resume(asked)
     pause(asked, reason="again")
     with pytest.raises(
-        orchestrator.Refused, match=r"another pause than you saw: pay is paused by olga .*: again"
+        orchestrator.Refused, match=r"another pause than you saw: olga paused it at .*: again"
     ):
         resume(asked, version=number)
     assert resume(asked, version=PausedQueue.objects.get().pk).queue["paused"] is None

@@ -118,7 +118,7 @@ def test_who_is_second_is_told_and_keeps_his_words(desk: Client, paused: PausedQ
     response = desk.post(at("pause"), {"reason": "mine"})
     assert response.status_code == 409
     assert "Nothing was done." in text(response)
-    assert "paused already, by olga" in text(response)
+    assert "paused already: olga" in text(response)
     assert "<q>mine</q>" in text(response)
     orchestrator.act_on_queue("pay", "resume", asked())
     orchestrator.act_on_queue("pay", "pause", asked(reason="again"))
@@ -289,7 +289,7 @@ def test_the_command_line_pauses_and_resumes(run: Run, world: shop.World, errand
 
 
 def test_saga_check_says_what_is_paused(run: Run, paused: PausedQueue) -> None:
-    assert "Queue pay is paused since 2" in run("check").err
+    assert "Queue pay has been paused since 2" in run("check").err
 
 
 def test_what_the_command_line_is_asked_wrongly(run: Run, world: shop.World) -> None:

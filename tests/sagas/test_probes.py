@@ -112,7 +112,7 @@ def test_a_promise_of_which_a_probe_tells_is_waited_for(bank: Any, pump: Pump) -
     step = Step.objects.get(saga=saga)
     assert (saga.attention, step.waiting, names()) == (None, "reply", ["Transfer", "Ask"])
     assert Due.objects.get(saga=saga).queue == registry.WAITS_QUEUE
-    assert "it waits for that reply since" in orchestrator.snapshot(saga)["why"]["text"]
+    assert "it has been waiting for that reply since" in orchestrator.snapshot(saga)["why"]["text"]
     assert_rows_are_the_fold(saga)
     assert orchestrator.step_completed(saga.pk, "transfer", {"reference": 7})
     saga.refresh_from_db()

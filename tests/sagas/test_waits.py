@@ -411,7 +411,7 @@ def test_the_snapshot_says_who_may_answer_and_offers_it(pump: Pump, person: Pers
     saga = run(pump, begin("ok", "hand"))
     told = orchestrator.snapshot(saga)
     assert told["why"]["kind"] == "waiting"
-    assert told["why"]["text"].startswith("ok waits for the approval of the group managers since ")
+    assert told["why"]["text"].startswith("ok has been waiting for the approval of the group managers since ")
     assert [verb["verb"] for verb in told["why"]["verbs"]] == ["approve", "reject", "compensate"]
 
 

@@ -40,7 +40,10 @@ def page(client: Client, saga: Saga) -> str:
 def test_a_page_says_for_whom_it_waits(client: Client, asking: Saga) -> None:
     shown = page(client, asking)
     assert "waits for an approval" in shown
-    assert "ok waits for the approvals of 2 people of the group managers, 0 of them given, since" in shown
+    assert (
+        "ok has been waiting for the approvals of 2 people of the group managers, 0 of them given, since"
+        in shown
+    )
     assert "ok asks the group managers to approve." in shown
 
 

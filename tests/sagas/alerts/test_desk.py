@@ -133,7 +133,7 @@ def test_the_second_is_told_who_was_first_and_loses_nothing(desk: Client) -> Non
     answer = desk.post(verb(alert), {"reason": "also mine", "version": "0"})
     content = answer.content.decode()
     assert answer.status_code == 409
-    assert "<b>Nothing was done.</b> You saw it as it is no more: mia has it since" in content
+    assert "<b>Nothing was done.</b> You saw it as it is no more: mia has had it since" in content
     assert "also mine</textarea>" in content
     assert 'name="version" value="1"' in content
     assert "You take it over from mia" in content
@@ -169,7 +169,7 @@ def test_what_is_over_cannot_be_taken(desk: Client) -> None:
     alert = an_alert(resolved_at=database_now())
     answer = desk.get(verb(alert))
     assert answer.status_code == 409
-    assert "It is over since" in answer.content.decode()
+    assert "It has been over since" in answer.content.decode()
     assert desk.get(reverse("saga-alert-verb", args=[999, "take"])).status_code == 404
 
 

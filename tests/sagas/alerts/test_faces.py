@@ -249,8 +249,8 @@ def test_what_does_not_apply_is_a_conflict(api: Api, dry_run: bool) -> None:
     alert = opened(version=3, taken_name="mia", taken_at=timezone.now(), taken_note="mine")
     for path, more, says in (
         (f"/{opened().pk}/give_back", {}, "Nobody is on it"),
-        (f"/{over().pk}/take", {}, "It is over since"),
-        (f"/{alert.pk}/take", {"version": 2}, "You saw it as it is no more: mia has it since"),
+        (f"/{over().pk}/take", {}, "It has been over since"),
+        (f"/{alert.pk}/take", {"version": 2}, "You saw it as it is no more: mia has had it since"),
     ):
         assert_problem(api.post(path, **body, **more), 409, says=says)
     assert taken(alert) == ("mia", "mine")

@@ -77,7 +77,7 @@ def test_given_back_it_is_told_again_at_once(alert: Alert, asked: Ask) -> None:
 
 def test_the_second_of_two_hears_who_was_first(alert: Alert, asked: Ask, mia: Any) -> None:
     act_on_alert(alert.pk, "take", asked(reason="mine", version=0))
-    with pytest.raises(Refused, match=r"olga has it since .* UTC: mine"):
+    with pytest.raises(Refused, match=r"olga has had it since .* UTC: mine"):
         act_on_alert(alert.pk, "take", asked(operator=mia, version=0))
     act_on_alert(alert.pk, "take", asked(operator=mia, version=1))
     alert.refresh_from_db()
@@ -101,7 +101,7 @@ def test_a_double_click_is_one_action(alert: Alert, asked: Ask) -> None:
 def test_what_is_over_is_nobodys(alert: Alert, asked: Ask) -> None:
     Alert.objects.update(resolved_at=database_now())
     for verb in ("take", "give_back"):
-        with pytest.raises(Refused, match=r"It is over since .* UTC"):
+        with pytest.raises(Refused, match=r"It has been over since .* UTC"):
             act_on_alert(alert.pk, verb, asked())
 
 

@@ -48,7 +48,7 @@ def test_a_parent_waits_for_its_child_without_anything_due(pump: Pump) -> None:
     its = child_of(saga)
     assert saga.waiting == {"kind": "reply", "step": "child", "since": saga.waiting["since"], "until": None}
     assert not Due.objects.filter(saga=saga).exists()
-    assert f"child waits for saga {its.pk}, its child Kin, since" in why(saga)
+    assert f"child has been waiting for saga {its.pk}, its child Kin, since" in why(saga)
     assert why(saga).endswith("That one is pending.")
     shown = orchestrator.snapshot(saga)
     assert (shown["steps"][0]["child"], shown["parent"]) == (str(its.pk), None)

@@ -154,7 +154,7 @@ def test_a_stuck_undo_of_a_completed_child_holds_its_parent_visibly(pump: Pump, 
     back(saga)
     run(pump, saga)
     undo = Saga.objects.get(origin_kind="undo")
-    assert f"waits for saga {undo.pk}, which undoes its child saga" in why(saga)
+    assert f"has been waiting for saga {undo.pk}, which undoes its child saga" in why(saga)
     assert "asks for a person (retries_spent)" in why(saga)
     kin.answers.clear()
     orchestrator.act(undo.pk, "retry", asked(step="plan"))

@@ -57,7 +57,8 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
         desk.say(f"To be looked at: the channel {channel} does not take what it is told; {why}.")
     for pause in PausedQueue.objects.order_by("queue"):
         desk.say(
-            f"Queue {pause} is paused since {pause.since:%Y-%m-%d %H:%M} UTC: {pause.operator_name}, {pause.reason}"
+            f"Queue {pause} has been paused since {pause.since:%Y-%m-%d %H:%M} UTC: "
+            f"{pause.operator_name}, {pause.reason}"
         )
     for each in orchestrator.affected(registry.former_names()) if registry.former_names() else ():
         which = (
