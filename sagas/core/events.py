@@ -7,7 +7,10 @@ decide several. Folding a saga's events with :func:`sagas.core.machine.evolve` g
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, get_args
+
+from pydantic import TypeAdapter
 
 from sagas.core.words import Attention, Outcome, Waiting
 
@@ -369,7 +372,6 @@ _KEPT_APART = frozenset({"at", "version", "step"})
 _RARE = frozenset(
     {"begins_at", "deadline_at", "waiting", "until", "approver", "asked", "generation", "by_hand"}
 )
-_MOMENTS = frozenset({"due_at", "begins_at", "deadline_at", "until"})
 _OWN_FIELDS = {t: tuple(f.name for f in fields(t) if f.name not in _KEPT_APART) for t in EVENT_TYPES.values()}
 
 
@@ -384,20 +386,16 @@ def event_data(event: Event) -> dict[str, Any]:
     return data
 
 
-def event_from(name: str, *, at: datetime, version: int, step: str | None, data: Mapping[str, Any]) -> Event:
-    """Read an event back from its row's columns; KeyError for a name that is not an event's."""
-    values: dict[str, Any] = dict(data)
-    for moment in _MOMENTS & values.keys():
-        values[moment] = datetime.fromisoformat(values[moment])
-    if "waiting" in values:
-        values["waiting"] = Waiting(values["waiting"])
-    if "code" in values:
-        values["code"] = Attention(values["code"])
-    if values.get("outcome"):
-        values["outcome"] = Outcome(values["outcome"])
-    for several in ("keeping", "to", "steps"):
-        if several in values:
-            values[several] = tuple(values[several])
-    if step is not None:
-        values["step"] = step
-    return EVENT_TYPES[name](at=at, version=version, **values)
+@lru_cache
+def _reader(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(EVENT_TYPES[name])
+
+
+def event_from(name: str, *, at: Any, version: int, step: str | None, data: Mapping[str, Any]) -> Event:
+    """Read an event back from its row's columns, or a document. KeyError for a name that is not an event's.
+
+    Raises ValueError for values that it cannot have.
+    """
+    own = {"step": step} if step is not None else {}
+    event: Event = _reader(name).validate_python({**data, **own, "at": at, "version": version})
+    return event

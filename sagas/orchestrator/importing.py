@@ -6,12 +6,11 @@ marks it, and the two doors to a decision, for verbs and for replies, look at th
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from sagas import rows
 from sagas.clock import database_now
@@ -129,11 +128,6 @@ def _definition(document: portable.SagaDocument) -> SagaDefinition:
     return pinned
 
 
-@lru_cache
-def _reader(name: str) -> TypeAdapter[Any]:
-    return TypeAdapter(e.EVENT_TYPES[name])
-
-
 def _event(given: portable.EventPart, before: Progress) -> e.Event:
     """Read an event that must follow. Raises ValueError, or what pydantic raises, for one that does not."""
     if given.type not in e.EVENT_TYPES:
@@ -144,9 +138,8 @@ def _event(given: portable.EventPart, before: Progress) -> e.Event:
         raise ValueError(f"its version is {given.version}, after {before.version}")
     if given.step is not None and given.step not in before.steps:
         raise ValueError(f"the definition has no step {given.step!r}")
-    values = {**given.data, "at": given.at, "version": given.version}
-    event: e.Event = _reader(given.type).validate_python(
-        values | ({"step": given.step} if given.step else {})
+    event = e.event_from(
+        given.type, at=given.at, version=given.version, step=given.step or None, data=given.data
     )
     if plain(e.event_data(event)) != given.data or getattr(event, "step", None) != given.step:
         raise ValueError("it is not as events are written")
