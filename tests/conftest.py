@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import connections, transaction
 from django.test import TransactionTestCase
 
-from sagas.orchestrator import pins
 from tests import servers
+from tests.forgetting import forget_definitions
 
 # What other projects have from the entry point.
 pytest_plugins = ["sagas.testing.plugin", "pytester"]
@@ -92,9 +92,9 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(autouse=True)
 def _fresh_definitions() -> Iterator[None]:
     """The cache of pinned definitions must not outlive the test's database."""
-    pins.forget_definitions()
+    forget_definitions()
     yield
-    pins.forget_definitions()
+    forget_definitions()
 
 
 @pytest.fixture(scope="session")

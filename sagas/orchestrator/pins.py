@@ -50,9 +50,3 @@ def _remember(digest: str, until: float) -> None:
         _stored[digest] = until
         if len(_stored) > REMEMBERED:
             del _stored[next(iter(_stored))]
-
-
-def forget_definitions() -> None:
-    """Drop what is cached of definitions; for tests, whose databases forget them."""
-    definition.cache_clear()
-    _stored.clear()

@@ -47,10 +47,11 @@ from sagas.models import (
     Step,
     Watch,
 )
-from sagas.orchestrator import Asked, batch_plan, pins
+from sagas.orchestrator import Asked, batch_plan
 from sagas.orchestrator.company import Company
 from sagas.soon import Soon
 from tests.crashpoints import seams, shop
+from tests.forgetting import forget_definitions
 
 QUEUES = ("parcel", "events", "waits")
 #: Modules whose names in their packages are their functions'.
@@ -334,7 +335,7 @@ def _forget() -> None:
     bell.connection().close()
     bell.connection.cache_clear()
     bell._script.cache_clear()
-    pins.forget_definitions()
+    forget_definitions()
     clock._heard = None
     STARTING._company = Company(STARTING.record, most=64)
     STARTING._leasing = Company(STARTING.record, most=64)

@@ -16,8 +16,9 @@ from sagas import Rejected, orchestrator, rows
 from sagas.core.messages import Completed
 from sagas.engine import Pump, claims, reap, work
 from sagas.models import Definition, Due, Saga, Step
-from sagas.orchestrator import ledger, pins
+from sagas.orchestrator import ledger
 from sagas.signals import committed
+from tests.forgetting import forget_definitions
 from tests.sagas import functions, shop
 from tests.sagas.running import assert_rows_are_the_fold, at_once, rest, run
 from tests.waiting import until
@@ -161,7 +162,7 @@ def test_a_saga_that_cannot_be_read_does_not_hold_up_its_queue(
     unreadable, healthy = errand(cannot_undo=True), errand()
     document = {"saga_type": "Errand", "steps": []}
     Definition.objects.filter(pk=unreadable.definition_id).update(document=document)
-    pins.forget_definitions()
+    forget_definitions()
     run(pump)
     healthy.refresh_from_db()
     assert healthy.state == "completed"

@@ -19,6 +19,7 @@ from sagas.orchestrator import pins
 from sagas.orchestrator.start import fingerprint
 from sagas.signals import committed
 from sagas.testing import given
+from tests.forgetting import forget_definitions
 from tests.sagas import shop
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +71,7 @@ def test_definitions_that_each_saga_has_for_itself_are_not_remembered_for_ever(
     errand: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pins, "REMEMBERED", 2)
-    pins.forget_definitions()
+    forget_definitions()
     for more in ({}, {"hold": True}, {"branches": True}, {"pivot": True}, {"hold": True}):
         errand(**more)
     digests = [Saga.objects.order_by("-pk")[n].definition_id for n in (1, 0)]
