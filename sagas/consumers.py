@@ -16,11 +16,10 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 from sagas.live import Feed, Viewer
-from sagas.orchestrator import permitted
+from sagas.orchestrator import SEE, permitted
 
 log = logging.getLogger(__name__)
 
-SEE = "sagas.view_saga"
 SIGNED_OUT, NOT_ALLOWED, TOO_LARGE, TOO_MUCH = 4401, 4403, 4413, 4429
 #: Bytes in a frame that we send; the web server's own limit lies above (``sagaproject.processes``).
 LARGEST = 6_000_000

@@ -18,7 +18,6 @@ from sagas.admin.reading import KnownValues, ReadOnlyAdmin
 from sagas.core.words import TERMINAL
 from sagas.models import Definition, Saga, Step
 
-SEE = "sagas.view_saga"
 _FINAL = {state.value for state in TERMINAL}
 
 
@@ -141,16 +140,16 @@ class SagaAdmin(ReadOnlyAdmin):
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         """Whether the action is offered; the orchestrator asks again."""
-        return request.user.has_perms([SEE, orchestrator.permission("retry")])
+        return request.user.has_perms([orchestrator.SEE, orchestrator.permission("retry")])
 
     def has_compensate_permission(self, request: HttpRequest) -> bool:
         """Whether the action is offered; the orchestrator asks again."""
-        return request.user.has_perms([SEE, orchestrator.permission("compensate")])
+        return request.user.has_perms([orchestrator.SEE, orchestrator.permission("compensate")])
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether the data can be edited, which is all that can; the orchestrator asks again."""
         final = obj is not None and obj.state in _FINAL
-        return not final and request.user.has_perms([SEE, orchestrator.permission("edit")])
+        return not final and request.user.has_perms([orchestrator.SEE, orchestrator.permission("edit")])
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """Return all but the data, if that may be edited."""

@@ -9,9 +9,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
 from sagas.dashboard.rendering import rendered
+from sagas.orchestrator import SEE
 
 View = Callable[..., HttpResponse]
-SEE = "sagas.view_saga"
 
 
 def desk(view: View) -> View:

@@ -6,9 +6,7 @@ The only writer of saga state. It knows neither RQ nor Channels: it records due 
 from sagas.orchestrator.actions import act, preview, who_moved
 from sagas.orchestrator.alert_notices import alert_detail
 from sagas.orchestrator.alerting import (
-    ALERT_PERMISSION,
     GIVEN_BACK,
-    AlertAnswer,
     act_on_alert,
     alert_documents,
     alert_numbered,
@@ -16,14 +14,11 @@ from sagas.orchestrator.alerting import (
     preview_alert,
 )
 from sagas.orchestrator.approvals import (
-    ApprovalPage,
     Bars,
-    OpenApproval,
     approvals_count,
     approvals_for,
     bars,
     missing_approvers,
-    unanswerable,
     unanswered,
 )
 from sagas.orchestrator.asked import (
@@ -47,7 +42,6 @@ from sagas.orchestrator.asked import (
 from sagas.orchestrator.batch_plan import (
     BATCH_PERMISSION,
     BATCHED,
-    LARGEST,
     BatchPlan,
     Course,
     preview_batch,
@@ -68,23 +62,20 @@ from sagas.orchestrator.batching import (
 )
 from sagas.orchestrator.bus import delivering, publish
 from sagas.orchestrator.callbacks import call_back
-from sagas.orchestrator.children import CannotUndo, UnderWay
 from sagas.orchestrator.each import Outcome, act_on_each, asking_steps, steps_for
 from sagas.orchestrator.exporting import export
-from sagas.orchestrator.importing import Imported, import_saga
-from sagas.orchestrator.needing import ATTENTION, GROUPED, Group, attention_groups, attention_text
-from sagas.orchestrator.operators import check_operator, permission
+from sagas.orchestrator.importing import import_saga
+from sagas.orchestrator.needing import GROUPED, Group, attention_groups, attention_text
+from sagas.orchestrator.operators import SEE, check_operator, permission
 from sagas.orchestrator.pausing import (
     QUEUE_PERMISSION,
-    QueueAnswer,
     QueuePlan,
     act_on_queue,
     preview_queue,
-    queue_named,
 )
 from sagas.orchestrator.personal import permitted, personal, seen_by
 from sagas.orchestrator.queues import Queue, queues
-from sagas.orchestrator.remapping import Affected, Remapped, affected, at_misconfigured, remap
+from sagas.orchestrator.remapping import Affected, affected, at_misconfigured, remap
 from sagas.orchestrator.replies import (
     Answered,
     Delivered,
@@ -97,9 +88,7 @@ from sagas.orchestrator.replies import (
 from sagas.orchestrator.retention import old_sagas, prune
 from sagas.orchestrator.snapshot import events, latest_events, snapshot, snapshots
 from sagas.orchestrator.start import (
-    Started,
     as_it_stands,
-    definition_for,
     sample_definition,
     start,
     start_many,
@@ -107,52 +96,41 @@ from sagas.orchestrator.start import (
 from sagas.orchestrator.trail import DEEDS
 
 __all__ = [
-    "ALERT_PERMISSION",
     "ALERT_VERBS",
-    "ATTENTION",
     "BATCHED",
     "BATCH_PERMISSION",
     "BATCH_VERBS",
     "DEEDS",
     "GIVEN_BACK",
     "GROUPED",
-    "LARGEST",
     "LONGEST_REASON",
     "MOST_UNDER_WAY",
     "QUEUE_PERMISSION",
     "QUEUE_VERBS",
+    "SEE",
     "STEP_VERBS",
     "VERBS",
     "Affected",
-    "AlertAnswer",
     "Answer",
     "Answered",
-    "ApprovalPage",
     "Asked",
     "Bars",
     "BatchAnswer",
     "BatchPlan",
-    "CannotUndo",
     "Conflict",
     "Course",
     "Delivered",
     "Forbidden",
     "Group",
-    "Imported",
     "Invalid",
     "KeyTaken",
     "NotFound",
-    "OpenApproval",
     "OrchestratorError",
     "Outcome",
     "Plan",
     "Queue",
-    "QueueAnswer",
     "QueuePlan",
     "Refused",
-    "Remapped",
-    "Started",
-    "UnderWay",
     "act",
     "act_on_alert",
     "act_on_batch",
@@ -180,7 +158,6 @@ __all__ = [
     "check_operator",
     "compensation_completed",
     "counts",
-    "definition_for",
     "deliver",
     "delivering",
     "events",
@@ -201,7 +178,6 @@ __all__ = [
     "preview_queue",
     "prune",
     "publish",
-    "queue_named",
     "queues",
     "remap",
     "sample_definition",
@@ -214,7 +190,6 @@ __all__ = [
     "step_completed",
     "step_failed",
     "steps_for",
-    "unanswerable",
     "unanswered",
     "who_moved",
 ]

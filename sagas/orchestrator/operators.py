@@ -12,6 +12,10 @@ def permission(verb: str) -> str:
     return f"sagas.{_SHARED.get(verb, verb)}_saga"
 
 
+#: The permission to see sagas, and all that is about them.
+SEE = permission("view")
+
+
 def check_operator(asked: Asked, needed: str, doing: str) -> None:
     """Raise Forbidden unless whoever asks is at a shell, or logged in with that permission; ``doing`` says for what."""
     if asked.operator is None and asked.via != "command":

@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.html import conditional_escape
 
-from sagas import CANNOT_UNDO, SagaStep, approval, orchestrator, timer
+from sagas import CANNOT_UNDO, SagaStep, approval, timer
 from sagas.core.definition import SagaDefinition
 from sagas.core.events import EVENT_TYPES
 from sagas.core.ids import uuid7
@@ -26,6 +26,7 @@ from sagas.dashboard.sentences import SENTENCES, sentence
 from sagas.dashboard.timeline import timeline
 from sagas.matching import first_id_at
 from sagas.models import OperatorAction, Saga
+from sagas.orchestrator.needing import ATTENTION
 from sagas.orchestrator.why import _TIME, _in_utc
 from sagas.templatetags import desk
 from sagas.templatetags import lines as lines_tags
@@ -367,7 +368,7 @@ def test_every_event_has_a_sentence() -> None:
 
 def test_every_word_of_the_core_has_words_here() -> None:
     assert words.STATES.keys() == set(SagaState)
-    assert orchestrator.ATTENTION.keys() == set(Attention)
+    assert ATTENTION.keys() == set(Attention)
     assert words.STATUS_GLYPHS.keys() == set(StepStatus)
 
 

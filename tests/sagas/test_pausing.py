@@ -15,6 +15,7 @@ from sagas.clock import database_now
 from sagas.engine import Pump, Resident, claims, hold_unserved, pauses
 from sagas.models import Due, OperatorAction, PausedQueue, Process, Saga, Step
 from sagas.orchestrator import pausing
+from sagas.orchestrator.pausing import QueueAnswer
 from sagas.signals import committed
 from tests.sagas import shop
 from tests.sagas.conftest import QUEUES
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 Ask = Callable[..., orchestrator.Asked]
 
 
-def pause(asked: Ask, queue: str = "pay", **more: Any) -> orchestrator.QueueAnswer:
+def pause(asked: Ask, queue: str = "pay", **more: Any) -> QueueAnswer:
     return orchestrator.act_on_queue(queue, "pause", asked(**more))
 
 

@@ -17,6 +17,7 @@ from sagas.core.events import event_from
 from sagas.engine import Pump, claims
 from sagas.models import Due, Event, OperatorAction, Saga, Step
 from sagas.orchestrator import pins, remapping
+from sagas.orchestrator.remapping import Remapped
 from tests.sagas import shop
 from tests.sagas.running import assert_rows_are_the_fold, rest
 
@@ -43,7 +44,7 @@ def pump() -> Pump:
     return Pump(("fetch", "pay", "money", "post", "default", "events", "waits"), "test-worker")
 
 
-def remap(asked: Any, names: Any = NAMES, saga_type: str | None = None) -> list[orchestrator.Remapped]:
+def remap(asked: Any, names: Any = NAMES, saga_type: str | None = None) -> list[Remapped]:
     return list(orchestrator.remap(names, asked, saga_type))
 
 

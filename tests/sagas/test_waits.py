@@ -19,6 +19,7 @@ from sagas.core.words import StepStatus
 from sagas.engine import Pump, claims, hold_unserved, reap
 from sagas.models import Due, LateReply, OperatorAction, Saga, Step
 from sagas.orchestrator import Asked, ledger
+from sagas.orchestrator.start import definition_for
 from sagas.registry import WAITS_QUEUE
 from tests.sagas import waits
 from tests.sagas.plans import due_rows_read
@@ -261,7 +262,7 @@ def test_a_deadline_that_is_not_reached_leaves_nothing_behind(pump: Pump) -> Non
 
 
 def test_each_step_of_a_saga_with_time_outs_is_limited_except_those_that_wait() -> None:
-    pinned = orchestrator.definition_for(waits.Hurry(), {})
+    pinned = definition_for(waits.Hurry(), {})
     assert [step.deadline for step in pinned.steps] == [300.0, None, None]
 
 

@@ -28,7 +28,6 @@ NO_DATABASE = {
     "disk full",
     "the database's clock set",
 }
-KILLS = {"kill -9 of a worker", "worker short of memory, then killed"}
 
 
 def _disturbed(facts: Facts, kinds: set[str]) -> list[float]:

@@ -9,11 +9,12 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
-from sagas.dashboard.access import SEE, View
+from sagas.dashboard.access import View
 from sagas.dashboard.metrics import lines
 from sagas.health import health as look
 from sagas.models import Token
 from sagas.models.token import UnknownToken
+from sagas.orchestrator import SEE
 
 
 @require_safe

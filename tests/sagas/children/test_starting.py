@@ -11,7 +11,8 @@ from sagas.core import messages as m
 from sagas.core.words import Direction
 from sagas.engine import Pump, reap
 from sagas.models import Child, Due, LateReply, Saga
-from sagas.orchestrator import Answered, Asked, UnderWay, children
+from sagas.orchestrator import Answered, Asked, children
+from sagas.orchestrator.children import UnderWay
 from tests.sagas import kin
 from tests.sagas.children.family import begin, child_of, command_of, effects, of, run, step, why
 
