@@ -5,6 +5,9 @@ What is told names steps, types, queues and counts, and nothing that a saga carr
 
 from sagas.alerts.channels import Untold as Untold
 from sagas.alerts.conditions import key_of as key_of
+from sagas.alerts.documents import alert_detail as alert_detail
+from sagas.alerts.documents import alert_documents as alert_documents
+from sagas.alerts.documents import alert_path as alert_path
 from sagas.alerts.looking import look as look
 from sagas.alerts.telling import failing as failing
 from sagas.alerts.telling import sending as sending

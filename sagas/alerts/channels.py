@@ -14,10 +14,10 @@ from django.conf import settings as django_settings
 from django.core.mail import EmailMessage, get_connection
 from django.utils.module_loading import import_string
 
+from sagas.alerts.documents import alert_documents
 from sagas.conf import AlertChannel, settings
 from sagas.core.plain import printable
 from sagas.models import Notice
-from sagas.orchestrator import alert_documents
 from sagas.transports import faults, wire
 
 #: Seconds within which a mail server and a webhook have to answer.

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from sagas import orchestrator
+from sagas import alerts, orchestrator
 from sagas.api.endpoint import needs
 from sagas.api.paging import paged
 from sagas.api.problems import not_found
@@ -17,19 +17,19 @@ from sagas.models import Alert
 def alert_list(request: HttpRequest) -> dict[str, Any]:
     """Return a page of alerts, newest first, and where the next one begins."""
     query = AlertQuery.model_validate(read_query(request))
-    alerts = Alert.objects.all()
+    found = Alert.objects.all()
     if query.open is not None:
-        alerts = alerts.filter(resolved_at__isnull=query.open)
+        found = found.filter(resolved_at__isnull=query.open)
     if query.kind is not None:
-        alerts = alerts.filter(kind=query.kind)
-    page, following = paged(alerts, query)
-    return {"items": orchestrator.alert_documents(page), "next": following}
+        found = found.filter(kind=query.kind)
+    page, following = paged(found, query)
+    return {"items": alerts.alert_documents(page), "next": following}
 
 
 @needs("view_saga")
 def alert_detail(request: HttpRequest, number: str) -> dict[str, Any]:
     """Return one alert, and whom it was told."""
-    return orchestrator.alert_detail(orchestrator.alert_numbered(int(number)))
+    return alerts.alert_detail(orchestrator.alert_numbered(int(number)))
 
 
 @needs("view_saga")
@@ -51,4 +51,4 @@ def alert_verb(request: HttpRequest, number: str, verb: str) -> dict[str, Any]:
 
 
 def _document(alert: Alert) -> dict[str, Any]:
-    return orchestrator.alert_documents([alert])[0]
+    return alerts.alert_documents([alert])[0]

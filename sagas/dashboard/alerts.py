@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 from django.db.models import Max
 
-from sagas.alerts import key_of
+from sagas.alerts import alert_path, key_of
 from sagas.conf import settings
 from sagas.core.words import AlertKind
 from sagas.models import Alert, Notice
-from sagas.orchestrator import ALERT_VERBS, Group, alert_path
+from sagas.orchestrator import ALERT_VERBS, Group
 from sagas.undelivered import Undelivered
 
 S = TypeVar("S", Group, Undelivered)

@@ -4,13 +4,10 @@ The only writer of saga state. It knows neither RQ nor Channels: it records due 
 """
 
 from sagas.orchestrator.actions import act, preview, who_moved
-from sagas.orchestrator.alert_notices import alert_detail
 from sagas.orchestrator.alerting import (
     GIVEN_BACK,
     act_on_alert,
-    alert_documents,
     alert_numbered,
-    alert_path,
     preview_alert,
 )
 from sagas.orchestrator.approvals import (
@@ -137,10 +134,7 @@ __all__ = [
     "act_on_each",
     "act_on_queue",
     "affected",
-    "alert_detail",
-    "alert_documents",
     "alert_numbered",
-    "alert_path",
     "approvals_count",
     "approvals_for",
     "as_it_stands",

@@ -3,21 +3,16 @@
 What is the matter is seen, and told outside, by :mod:`sagas.alerts`; nothing here mends it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models import QuerySet
-from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from sagas.clock import database_now
-from sagas.conf import settings
 from sagas.core.telling import in_utc
-from sagas.core.words import AlertKind
 from sagas.models import Alert
 from sagas.orchestrator import trail
 from sagas.orchestrator.asked import ALERT_VERBS, Asked, Invalid, NotFound, Refused
@@ -35,8 +30,6 @@ GIVEN_BACK: Mapping[str, Any] = {
 }
 #: Hours for which one can be taken, at most: who is on it for longer takes it again.
 LONGEST = 24 * 7
-#: What is raised where the URLs have no such page, or a worker does not have what they import.
-_NO_PAGES = (NoReverseMatch, ImportError, ImproperlyConfigured)
 
 
 @dataclass(frozen=True)
@@ -91,65 +84,6 @@ def preview_alert(number: int, verb: str, asked: Asked, hours: float | None = No
     elif alert.taken_name:
         told.append(f"You take it over from {alert.taken_name}.")
     return (*told, "It mends nothing by itself: the alert is over when what is the matter is.")
-
-
-def alert_path(alert: Alert) -> str:
-    """Return where the desk shows what is the matter; the empty text where it has no page in these URLs."""
-    about = alert.about
-    try:
-        match alert.kind:
-            case AlertKind.ATTENTION:
-                return f"{reverse('saga-list')}?{urlencode(sorted(about.items()))}"
-            case AlertKind.BATCH:
-                return reverse("saga-batch", args=[about["batch"]])
-            case AlertKind.CHANNEL:
-                return reverse("saga-alerts")
-            case AlertKind.WORKERS | AlertKind.CLOCK | AlertKind.REDIS:
-                return reverse("saga-overview")
-            case _:
-                return reverse("saga-queues")
-    except _NO_PAGES:
-        return ""
-
-
-def _take_path(alert: Alert) -> str:
-    try:
-        return reverse("saga-alert-verb", args=[alert.pk, "take"])
-    except _NO_PAGES:
-        return ""
-
-
-def _url(path: str) -> str | None:
-    """Return a path of the desk's as a link for people elsewhere; a request's prefix is the proxy's, and said there."""
-    base = settings().DESK_URL.rstrip("/")
-    return f"{base}/{path.removeprefix(get_script_prefix())}" if base and path else None
-
-
-def alert_documents(alerts: Iterable[Alert]) -> list[dict[str, Any]]:
-    """Return alerts as plain JSON data: what the API, the command line and the channels tell."""
-    return [_document(alert) for alert in alerts]
-
-
-def _document(alert: Alert) -> dict[str, Any]:
-    return {
-        "id": alert.pk,
-        "kind": alert.kind,
-        "about": alert.about,
-        "title": alert.title,
-        "hint": alert.hint,
-        "count": alert.count,
-        "opened_at": alert.opened_at.isoformat(),
-        "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
-        "earlier": alert.earlier,
-        "told": alert.told,
-        "tell_at": alert.tell_at.isoformat() if alert.tell_at else None,
-        "taken_by": alert.taken_name or None,
-        "taken_at": alert.taken_at.isoformat() if alert.taken_at else None,
-        "taken_note": alert.taken_note or None,
-        "version": alert.version,
-        "url": _url(alert_path(alert)),
-        "take_url": _url(_take_path(alert)),
-    }
 
 
 def _check(verb: str, asked: Asked, hours: float | None) -> None:

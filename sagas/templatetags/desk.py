@@ -17,8 +17,8 @@ from django.utils.html import conditional_escape, escape, format_html, format_ht
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import Truncator
 
+from sagas.alerts import alert_path
 from sagas.dashboard.words import WAITS, approver_text
-from sagas.orchestrator import alert_path
 
 register = template.Library()
 register.simple_tag(alert_path)

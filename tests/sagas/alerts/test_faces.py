@@ -16,13 +16,13 @@ from django.urls import reverse
 from django.utils import timezone
 from pydantic import BaseModel
 
-from sagas import models, orchestrator
+from sagas import alerts, models, orchestrator
+from sagas.alerts import documents as alert_documents
 from sagas.alerts import telling
 from sagas.api import documents
 from sagas.core.words import AlertKind
 from sagas.management.commands._saga.speaking import Desk
 from sagas.models import Alert, Notice, OperatorAction, Token
-from sagas.orchestrator import alert_notices
 from tests.shell import Run
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,7 @@ def taken(alert: Alert) -> tuple[str, str]:
 def document(alert: Alert) -> Any:
     """Return the alert as it is told of."""
     alert.refresh_from_db()
-    return orchestrator.alert_documents([alert])[0]
+    return alerts.alert_documents([alert])[0]
 
 
 def user_with(*permissions: str) -> Any:
@@ -172,7 +172,7 @@ def test_one_says_whom_it_was_told(api: Api, settings: Any) -> None:
 
 
 def test_of_many_notices_the_latest_are_shown(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alert_notices, "LATEST", 2)
+    monkeypatch.setattr(alert_documents, "LATEST", 2)
     alert = opened()
     for number in (1, 2, 3):
         noticed(alert, number=number)

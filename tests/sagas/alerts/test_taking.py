@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.urls import set_script_prefix
 
+from sagas.alerts import alert_documents
 from sagas.clock import database_now
 from sagas.models import Alert, OperatorAction
 from sagas.orchestrator import (
@@ -18,7 +19,6 @@ from sagas.orchestrator import (
     NotFound,
     Refused,
     act_on_alert,
-    alert_documents,
     preview_alert,
 )
 

@@ -58,13 +58,13 @@ def _add_reading(doing: Any) -> None:
 def list_alerts(desk: Desk, options: dict[str, Any]) -> None:
     """Print alerts: a number a line, for people with what it is; or a page of JSON."""
     found = Alert.objects.all() if options["all"] else Alert.objects.filter(resolved_at=None)
-    give_page(desk, options, found, orchestrator.alert_documents, _line)
+    give_page(desk, options, found, alerts.alert_documents, _line)
 
 
 def show(desk: Desk, options: dict[str, Any]) -> None:
     """Print an alert: as JSON for programs, or in short for people."""
     alert = orchestrator.alert_numbered(options["number"])
-    document = orchestrator.alert_detail(alert)
+    document = alerts.alert_detail(alert)
     if options["json"]:
         desk.give_json(document)
         return
@@ -88,7 +88,7 @@ def act(desk: Desk, options: dict[str, Any]) -> None:
     answer = orchestrator.act_on_alert(number, verb, request, options["hours"])
     desk.say(f"{again(answer)}alert {answer.alert.pk} was {_DONE[verb]}: {answer.alert.title}")
     if options["json"]:
-        desk.give_json(orchestrator.alert_documents([answer.alert])[0])
+        desk.give_json(alerts.alert_documents([answer.alert])[0])
     else:
         desk.give(answer.alert.pk)
 
@@ -97,7 +97,7 @@ def _tell(desk: Desk, number: int, sentences: tuple[str, ...], options: dict[str
     for sentence in sentences:
         desk.say(sentence)
     if options["json"]:
-        (alert,) = orchestrator.alert_documents([orchestrator.alert_numbered(number)])
+        (alert,) = alerts.alert_documents([orchestrator.alert_numbered(number)])
         desk.give_json({"alert": alert, "sentences": list(sentences)})
 
 
