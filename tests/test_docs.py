@@ -64,6 +64,17 @@ def test_every_figure_is_in_the_table() -> None:
     assert sorted(told) == sorted((gauge.name, gauge.label) for gauge in GAUGES)
 
 
+def test_every_module_has_its_floor() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    table = page[page.index("| roof |") : page.index("`participants/` are the demos")]
+    there = [
+        *(ROOT / "sagas").glob("*.py"),
+        *(each.parent for each in (ROOT / "sagas").glob("*/__init__.py")),
+    ]
+    names = {each.stem for each in there} - {"__init__", "migrations", "templatetags"}
+    assert sorted(names - set(re.findall(r"`(\w+)/?`", table))) == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core import checks
 
+from sagas import worker as processes
 from sagas.management.commands._saga.speaking import Desk, bad_usage, refused
 from sagas.management.commands._saga.upkeep import system_problems
 
@@ -20,20 +21,16 @@ def add_subcommands(subcommands: Any) -> None:
 
 def worker(desk: Desk, options: dict[str, Any]) -> None:
     """Serve queues until told to stop."""
-    from sagas.worker import run_worker  # RQ is only imported where it is needed
-
     if not all(options["queues"]):
         raise bad_usage("QUEUE must not be empty; name none at all to serve every queue.")
     _refuse_unsound()
-    run_worker(options["queues"], burst=options["burst"])
+    processes.run_worker(options["queues"], burst=options["burst"])
 
 
 def clock(desk: Desk, options: dict[str, Any]) -> None:
     """Tick until told to stop."""
-    from sagas.worker import run_clock
-
     _refuse_unsound()
-    run_clock()
+    processes.run_clock()
 
 
 def _refuse_unsound() -> None:
