@@ -41,7 +41,8 @@ def listening(**options: Any) -> asyncio.Redis:
     if "path" in known:
         where["unix_socket_path"] = known["path"]
     if isinstance(pool, SentinelConnectionPool):
-        where["host"], where["port"] = pool.get_master_address()
+        sentinels: Any = pool
+        where["host"], where["port"] = sentinels.get_master_address()
     if issubclass(pool.connection_class, SSLConnection):
         where |= {"ssl": True, **{name: known[name] for name in _OF_TLS if name in known}}
     return asyncio.Redis(**where, **options)

@@ -13,7 +13,6 @@ from channels.auth import get_user
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 from sagas.live import Feed, Viewer
 from sagas.orchestrator import SEE, permitted
@@ -107,7 +106,7 @@ class ListConsumer(AsyncWebsocketConsumer):
     def _variant(self, allowed: frozenset[str]) -> tuple[str, frozenset[str]]:
         return self.kind, allowed if self.kind == "page" else frozenset()
 
-    async def _user_now(self) -> AbstractBaseUser | AnonymousUser:
+    async def _user_now(self) -> Any:
         """Read session and user anew: a log-out elsewhere counts here too."""
         session = self.scope.get("session")
         if session is None:
@@ -118,7 +117,8 @@ class ListConsumer(AsyncWebsocketConsumer):
     async def _may(self, user: Any) -> tuple[int, frozenset[str]]:
         if not user.is_authenticated:
             return SIGNED_OUT, frozenset()
-        return await database_sync_to_async(_allowed)(user)
+        allowed: tuple[int, frozenset[str]] = await database_sync_to_async(_allowed)(user)
+        return allowed
 
     async def _send(self, text: str) -> None:
         if len(text) > LARGEST:  # the server would drop it, and the page would believe itself up to date

@@ -56,7 +56,8 @@ def check_time_zone(**_: Any) -> list[CheckMessage]:
 def check_templates(**_: Any) -> list[CheckMessage]:
     """Find out whether the desk's templates are found, and given what they need."""
     try:
-        engine = get_template("sagas/base.html").backend.engine
+        template: Any = get_template("sagas/base.html")
+        engine = template.backend.engine
     except TemplateDoesNotExist:
         hint = 'Say "APP_DIRS": True in TEMPLATES, or name the loader of app directories.'
         return [Error("The templates of the app sagas are not found.", hint=hint, id="sagas.E011")]

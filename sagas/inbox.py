@@ -43,7 +43,8 @@ class Inbox(models.Model):
         if self.outcome == self.COMPLETED:
             return self.reply
         if self.outcome == self.LATER:
-            return Later(within=self.reply)
+            within: Any = self.reply
+            return Later(within)
         raise Rejected("cancelled" if self.outcome == self.CANCELLED else str(self.reply))
 
 

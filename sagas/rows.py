@@ -307,7 +307,10 @@ def from_json(model: Model, columns: tuple[str, ...], values: list[Any]) -> list
 
 @lru_cache(maxsize=256)
 def _json_readers(model: Model, columns: tuple[str, ...]) -> list[tuple[int, Callable[[Any], Any]]]:
-    readers = {models.UUIDField: UUID, models.DateTimeField: datetime.fromisoformat}
+    readers: dict[type, Callable[[Any], Any]] = {
+        models.UUIDField: UUID,
+        models.DateTimeField: datetime.fromisoformat,
+    }
     kinds = [_kind(model, c) for c in columns]
     return [(index, readers[kind]) for index, kind in enumerate(kinds) if kind in readers]
 

@@ -13,6 +13,7 @@ from sagas import registry
 from sagas.clock import database_now
 from sagas.core.flow import delivery
 from sagas.models import Due
+from sagas.models.due import DueQuerySet
 from sagas.orchestrator import outbox
 
 #: Attempts that have to fail: the first few may be a hiccup.
@@ -62,10 +63,10 @@ def undelivered() -> list[Undelivered]:
     What failed is due again after a while, or held by a worker: only such rows are read, by their indexes, and none
     of a backlog that nobody has tried yet.
     """
-    tried = Due.objects.filter(kind=Due.DELIVERY, attempt__gt=FAILED).order_by().values_list(*_Tried._fields)
+    tried: DueQuerySet = Due.objects.filter(kind=Due.DELIVERY, attempt__gt=FAILED).order_by()
     now = database_now()
-    ahead = tried.free().filter(queue__in=delivering(), due_at__gt=now)
-    held = tried.filter(lease_token__isnull=False)
+    ahead = tried.free().filter(queue__in=delivering(), due_at__gt=now).values_list(*_Tried._fields)
+    held = tried.filter(lease_token__isnull=False).values_list(*_Tried._fields)
     read = [_Tried(*row) for row in ahead.union(held, all=True)[: MOST + 1]]
     found: dict[str, list[_Tried]] = defaultdict(list)
     for each in read[:MOST]:

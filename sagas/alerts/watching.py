@@ -49,14 +49,14 @@ class Watching:
 
     def _do(self, *functions: Callable[[], None]) -> None:
         """Do these one after the other: that one fails must not be the end of the others, nor of the thread."""
-        faults = []
+        faults: list[Exception] = []
         for function in functions:
             try:
                 function()
             except Exception as fault:
                 faults.append(fault)
-        for fault in faults:
-            self._say(fault)
+        for each in faults:
+            self._say(each)
         if not faults:
             self._said = ""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from redis.exceptions import RedisError
 
@@ -33,7 +34,13 @@ class Publisher:
 
 
 _publisher = Publisher()
-_soon = Soon(PACE, lambda versions: _publisher.publish(channel.pack(versions)))
+
+
+def _send(versions: dict[UUID, int]) -> None:
+    _publisher.publish(channel.pack(versions))
+
+
+_soon = Soon(PACE, _send)
 
 
 def publish(sender: Any = None, *, changes: Sequence[Change] = (), **_: Any) -> None:

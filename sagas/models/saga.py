@@ -171,5 +171,5 @@ class Saga(models.Model):
     @property
     def results(self) -> dict[str, Any]:
         """Step name -> what its action returned; a durable function's is that of the step ``function``. One query."""
-        steps: Any = self.steps.order_by("position")  # type: ignore[attr-defined]
+        steps: Any = self.steps.order_by("position")
         return dict(steps.values_list("name", "result"))

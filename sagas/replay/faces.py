@@ -1,7 +1,7 @@
 """The saga as its function sees it: what a plain function calls, and what an ``async def`` awaits."""
 
 import difflib
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from inspect import isawaitable, iscoroutine, iscoroutinefunction, unwrap
@@ -170,7 +170,7 @@ class AsyncSaga(_Context):
         calls = [partial(self._drive, each) for each in branches]
         return NotAwaited(self._replay, f"parallel of {len(calls)}", lambda: self._each(calls, branches))
 
-    def _each(self, calls: list[Callable[[], Any]], branches: Iterable[Any]) -> tuple[Any, ...]:
+    def _each(self, calls: Sequence[Callable[[], Any]], branches: Iterable[Any]) -> tuple[Any, ...]:
         try:
             return self._replay.each_branch(calls)
         finally:
@@ -200,7 +200,7 @@ class AsyncSaga(_Context):
 
 def _suspended(steps: Any) -> Iterator[tuple[CodeType, int]]:
     """Yield the lines in which a coroutine waits, and those that it waits for, the outermost first."""
-    while iscoroutine(steps):
+    while iscoroutine(steps) and steps.cr_frame is not None:
         yield steps.cr_code, steps.cr_frame.f_lineno
         steps = steps.cr_await
 

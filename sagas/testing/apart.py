@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
+from typing import Any
 
 from django.db import DatabaseError, connections
 from django.test.utils import (
@@ -56,12 +57,12 @@ def _names_of_our_own() -> Iterator[None]:
             connections[alias].settings_dict["TEST"] = test
 
 
-def _make() -> list[tuple[object, str, bool]]:
+def _make() -> list[Any]:
     said = StringIO()
     logging.disable(logging.INFO)  # what migrations tell of their work is not about the drill
     try:
         with redirect_stderr(said):
-            made: list[tuple[object, str, bool]] = setup_databases(verbosity=0, interactive=False)
+            made: list[Any] = setup_databases(verbosity=0, interactive=False)
     except DatabaseError as wrong:
         raise NoDatabase(f"A database to drill in cannot be made: {wrong}") from wrong
     except SystemExit:  # how Django says that the server refused

@@ -87,7 +87,7 @@ class _Table:
 def _summed(rows: Any) -> dict[Key, Row]:
     """Key the rows of a ``values(…).annotate(…)`` queryset by its values; sums of nothing are as no row."""
     amounts = tuple(rows.query.annotation_select)
-    found = {}
+    found: dict[Key, Row] = {}
     for row in rows:
         if any(row[name] for name in amounts):
             key = ", ".join(str(value) for name, value in row.items() if name not in amounts)

@@ -51,7 +51,9 @@ class Watch:
     _wrote: bool = False
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        go = lambda text=sql: execute(text, params, many, context)  # noqa: E731 - one statement, sent or changed
+        def go(text: str = sql) -> Any:  # one statement, sent or changed
+            return execute(text, params, many, context)
+
         savepoint = _SAVEPOINT.match(sql)
         if savepoint:
             return self._bracket(savepoint[1].upper(), go, sql)
@@ -121,7 +123,8 @@ class Called:
 def call_handler(work: Work, aliases: tuple[str, ...] = (), death: Death | None = None) -> Called:
     """Call the command's handler as the engine does, in this thread, and watch what it does to these databases."""
     watch = Watch(death)
-    result, fault = None, None
+    result: Any = None
+    fault: BaseException | None = None
     with _kept_usable(aliases) as spoil, _watched(watch, aliases):
         try:
             function, argument, is_async = call.call_of(work)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.db import connections, transaction
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
@@ -31,7 +32,7 @@ def undone(aliases: tuple[str, ...]) -> Iterator[None]:
     """Undo whatever is written within, in all of these databases."""
     with ExitStack() as stack:
         for alias in aliases:
-            atomic = transaction.atomic(using=alias)
+            atomic: Any = transaction.atomic(using=alias)
             # As Django's TestCase does, so that participants may insist on a durable transaction of their own.
             atomic._from_testcase = True
             stack.enter_context(atomic)

@@ -47,7 +47,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _places(mark: pytest.Mark) -> list[str]:
     """Return the steps, and ``undo`` of those that have one; nothing to choose from where it cannot be drilled."""
     from sagas.core.definition import CANNOT_UNDO
-    from sagas.testing.drilling import CannotDrill, subject
+    from sagas.testing.drilling import subject
+    from sagas.testing.refusals import CannotDrill
 
     data = mark.args[1] if len(mark.args) > 1 else mark.kwargs.get("data")
     only = mark.kwargs.get("only")
@@ -96,7 +97,8 @@ def _drilled_if_marked(request: pytest.FixtureRequest) -> None:
 def _drill(mark: pytest.Mark) -> "Report | str":
     """Return the report, or why there is none."""
     from sagas.testing.databases import NotATestDatabase
-    from sagas.testing.drilling import CannotDrill, drill
+    from sagas.testing.drilling import drill
+    from sagas.testing.refusals import CannotDrill
 
     try:
         return drill(*mark.args, **mark.kwargs, check=False)

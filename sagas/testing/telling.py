@@ -125,3 +125,5 @@ def said(reply: m.Reply) -> str:
             return "nothing has arrived so far"
         case m.Unserved(error=error):
             return f"nobody did it: {error}"
+        case _:
+            return ""

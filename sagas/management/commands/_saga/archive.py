@@ -18,7 +18,7 @@ import orjson
 from backports import zstd
 
 #: So that a reader notices what a disk has garbled.
-OPTIONS = {zstd.CompressionParameter.checksum_flag: 1}
+OPTIONS: Mapping[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
 #: What a frame begins with.
 MAGIC = b"\x28\xb5\x2f\xfd"
 

@@ -44,7 +44,8 @@ def _service(text: str) -> tuple[str, str]:
 def drill(desk: Desk, options: dict[str, Any]) -> None:
     """Drill a type, show its table, and keep it for the desk."""
     from sagas.testing.apart import NoDatabase, own_databases  # what tests need is only loaded for this
-    from sagas.testing.drilling import CannotDrill, Drill
+    from sagas.testing.drilling import Drill
+    from sagas.testing.refusals import CannotDrill
 
     try:
         named = dict(options["elsewhere"])

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -64,15 +64,16 @@ def _counted(count: int, options: dict[str, Any]) -> str:
     return f"{count} saga{'' if count == 1 else 's'} {verb}"
 
 
-def _batches(options: dict[str, Any]) -> Iterator[list[UUID]]:
+def _batches(options: dict[str, Any]) -> Generator[list[UUID]]:
     older_than, batch = options["older_than"], options["batch"]
     if options["dry_run"]:
         yield from orchestrator.old_sagas(older_than, batch)
         return
     asked = orchestrator.Asked(operator=None, via="command", reason=_reason(options))
-    with Archive(options["export"]) if options["export"] else contextlib.nullcontext() as archive:
+    with contextlib.ExitStack() as stack:
+        archive = stack.enter_context(Archive(options["export"])) if options["export"] else None
         began = time.monotonic()
-        for ids in orchestrator.prune(older_than, batch, asked, archive and archive.keep):
+        for ids in orchestrator.prune(older_than, batch, asked, archive.keep if archive else None):
             yield ids
             time.sleep(max(PAUSE, time.monotonic() - began))
             began = time.monotonic()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
 from sagas import orchestrator, registry
 from sagas.management.commands._saga.asking import add_reason, asked
@@ -30,7 +31,7 @@ def remap(desk: Desk, options: dict[str, Any]) -> None:
         _tell(desk, orchestrator.affected(names, options["saga_type"]))
         return
     request = asked(options)
-    done, left, stopped = 0, {}, list[Any]()
+    done, left, stopped = 0, dict[UUID, str](), list[Any]()
     for batch in orchestrator.remap(names, request, options["saga_type"]):
         for saga_id in batch.done:
             desk.give(saga_id)
