@@ -148,8 +148,8 @@ def hour() -> Hour:
         completed=sum(done),
         failed=sum(back),
         bars=_bars(done, back),
-        p50=_percentile(took, 50),
-        p95=_percentile(took, 95),
+        p50=percentile(took, 50),
+        p95=percentile(took, 95),
     )
 
 
@@ -165,7 +165,7 @@ def _bars(done: list[int], back: list[int]) -> list[tuple[int, int, int, int]]:
     ]
 
 
-def _percentile(values: list[float], percent: int) -> float | None:
+def percentile(values: list[float], percent: int) -> float | None:
     """Return the smallest value that at least so many percent do not exceed."""
     return values[-(-len(values) * percent // 100) - 1] if values else None
 

@@ -20,7 +20,7 @@ from sagas.dashboard.graph import GAP_X, WIDTH, draw
 from sagas.dashboard.log import Entry
 from sagas.dashboard.nodes import said, with_asked
 from sagas.dashboard.outline import Line, lines_of
-from sagas.dashboard.overview import _percentile
+from sagas.dashboard.overview import percentile
 from sagas.dashboard.rows import StepLine, row
 from sagas.dashboard.sentences import SENTENCES, sentence
 from sagas.dashboard.timeline import timeline
@@ -438,10 +438,10 @@ def test_names_break_behind_underscores_and_stay_text() -> None:
     assert desk.breakable("HTTPService_") == "HTTPService_"
 
 
-def test_percentiles_are_values_that_occurred() -> None:
-    assert _percentile([], 95) is None
-    assert _percentile([1.0], 95) == 1.0
-    assert _percentile([float(n) for n in range(1, 101)], 95) == 95.0
+def testpercentiles_are_values_that_occurred() -> None:
+    assert percentile([], 95) is None
+    assert percentile([1.0], 95) == 1.0
+    assert percentile([float(n) for n in range(1, 101)], 95) == 95.0
 
 
 def test_a_saga_is_known_by_the_name_it_was_given_or_else_by_the_end_of_its_id() -> None:

@@ -14,6 +14,7 @@ from sagas.core.definition import SagaDefinition
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.drilled import drill_of
 from sagas.dashboard.graph import draw
+from sagas.dashboard.heat import heat_of
 from sagas.dashboard.outline import as_steps, lines_of
 from sagas.dashboard.versions import versions_of
 from sagas.engine.periodic import cron_of, schedule_of
@@ -74,6 +75,7 @@ def type_detail(request: HttpRequest, name: str) -> HttpResponse:
         "graph": draw(as_steps(definition), "started") if definition else None,
         "lines": lines_of(definition) if definition else (),
         "definition": definition,
+        "heat": heat_of(name),
         "versions": versions_of(name),
         "drilled": drill_of(name, author, pinned),
         "periodic": _periodic(author),
