@@ -51,6 +51,8 @@ _OFFERED: Mapping[str, Sequence[str]] = {
     SagaState.COMPENSATING: ("retry",),
     SagaState.FAILED: ("restart",),
 }
+#: Verbs by which more sagas are acted on than before: they need the permission for that, too.
+_GOES_ON = frozenset({"resume", "release"})
 
 
 def offered(filters: Filters, user: Any) -> list[tuple[str, str]]:
@@ -59,6 +61,17 @@ def offered(filters: Filters, user: Any) -> list[tuple[str, str]]:
         return []
     verbs = _OFFERED.get(filters.state, ())
     return [(verb, VERBS[verb]) for verb in verbs if user.has_perm(permission(verb))]
+
+
+def verbs_for(user: Any, shown: "Shown") -> list[tuple[str, str, str, str]]:
+    """Return a batch's verbs with what they are called and would do, each with the permission that this user lacks."""
+    return [(verb, label, says, _lacks(user, shown.batch, verb)) for verb, label, says in shown.verbs]
+
+
+def _lacks(user: Any, batch: Batch, verb: str) -> str:
+    """Return the permission without which the orchestrator would refuse; empty if the user has all."""
+    needed = [BATCH_PERMISSION, *([permission(batch.verb)] if verb in _GOES_ON else [])]
+    return next((each for each in needed if not user.has_perm(each)), "")
 
 
 @dataclass(frozen=True)

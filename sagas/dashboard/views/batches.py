@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from sagas import orchestrator
 from sagas.dashboard.access import desk, page
-from sagas.dashboard.batches import ITEMS, Form, Shown
+from sagas.dashboard.batches import ITEMS, Form, Shown, verbs_for
 from sagas.dashboard.paging import SIZE, keyset
 from sagas.models import Batch, Saga
 from sagas.orchestrator import (
@@ -108,9 +108,10 @@ def batch_detail(request: HttpRequest, number: int) -> HttpResponse:
     rows = found[:SIZE]
     sagas = Saga.objects.defer("data").in_bulk({item.saga_id for item in rows})
     more = {"state": state, "after": rows[-1].position} if len(found) > SIZE else None
+    shown = Shown.of([batch])[0]
     context = {
-        "shown": Shown.of([batch])[0],
-        "lacks": "" if request.user.has_perm(BATCH_PERMISSION) else BATCH_PERMISSION,
+        "shown": shown,
+        "verbs": verbs_for(request.user, shown),
         "rows": [(item, sagas.get(item.saga_id), *ITEMS[item.state]) for item in rows],
         "state": state if state in ITEMS else "",
         "older": f"?{urlencode(more)}" if more else "",
@@ -133,6 +134,8 @@ def batch_verb(request: HttpRequest, number: int, verb: str) -> HttpResponse:
             done = "already done" if answer.repeated else "done"
             messages.success(request, f"{BATCH_VERBS[verb]}: {done}.")
             return redirect("saga-batch", number=number)
+    except Forbidden as no:
+        raise PermissionDenied(str(no)) from no
     except Invalid as no:
         problem, status = no, 422
     except Refused as no:
@@ -140,6 +143,8 @@ def batch_verb(request: HttpRequest, number: int, verb: str) -> HttpResponse:
     context = {"batch": batch, "verb": verb, "label": BATCH_VERBS[verb], "asked": asked, "problem": problem}
     try:
         says = "" if refused else orchestrator.preview_batch_verb(number, verb, asked)
+    except Forbidden as no:
+        raise PermissionDenied(str(no)) from no
     except Refused as no:
         says, refused, status = "", str(no), 409
     return page(

@@ -395,6 +395,24 @@ def test_who_may_only_look_can_do_nothing_to_it(client: Client, begun: Any) -> N
     assert client.post(at(batch, "pause"), {"reason": "x"}).status_code == 403
 
 
+@pytest.mark.parametrize("verb", ["resume", "release"])
+def test_who_may_run_batches_but_not_this_verb_is_told_what_he_lacks(
+    client: Client, begun: Any, asked: Ask, verb: str
+) -> None:
+    batch = begun(2)
+    if verb == "resume":
+        orchestrator.act_on_batch(batch.pk, "pause", asked())
+    else:
+        batch.items.update(state=BatchItem.ACTED)
+    someone(client, "view_saga", "run_batch")
+    shown = client.get(at(batch))
+    assert "Your account lacks the permission sagas.retry_saga." in words(shown)
+    assert at(batch, verb) not in text(shown)
+    assert at(batch, "cancel") in text(shown)
+    for refused in (client.get(at(batch, verb)), client.post(at(batch, verb), {"reason": "x"})):
+        assert (refused.status_code, "sagas.retry_saga" in text(refused)) == (403, True)
+
+
 @pytest.mark.parametrize("path", ["/batches/4711/", "/batches/4711/pause/", f"/batches/{'9' * 30}/"])
 def test_there_is_no_such_batch(desk: Client, path: str) -> None:
     assert desk.get(path).status_code == 404
