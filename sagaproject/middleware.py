@@ -44,7 +44,7 @@ def content_security_policy(get_response: Callable):
 def no_nul(get_response: Callable):
     """Answer that an address makes no sense where a NUL character in it is what the database has no room for.
 
-    PostgreSQL says so when it is asked; who gives such a value another meaning, as the API does, is not asked here.
+    PostgreSQL says so when it is asked. This is for the admin's pages: the desk and the API see to it themselves.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:

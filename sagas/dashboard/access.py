@@ -1,4 +1,4 @@
-"""Who may see the desk, and how its pages are answered."""
+"""Who may see the desk, which addresses make sense, and how its pages are answered."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,10 +12,15 @@ from sagas.dashboard.rendering import rendered
 from sagas.orchestrator import SEE
 
 View = Callable[..., HttpResponse]
+#: How a NUL character is written in an address. PostgreSQL has no room for one: no text of ours could match.
+NUL = "%00"
 
 
 def desk(view: View) -> View:
-    """Open a page to those who may see sagas; ask others to log in, or refuse."""
+    """Open a page to those who may see sagas; ask others to log in, or refuse.
+
+    An address with a NUL character in it is told to make no sense, on every database.
+    """
 
     @wraps(view)
     def closed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -23,6 +28,8 @@ def desk(view: View) -> View:
             return redirect_to_login(request.get_full_path())
         if not request.user.has_perm(SEE):
             raise PermissionDenied("Your account may not see sagas. An administrator can grant it.")
+        if NUL in request.get_full_path():
+            return page(request, "sagas/senseless.html", {}, status=400)
         return view(request, *args, **kwargs)
 
     return closed

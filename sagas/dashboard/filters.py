@@ -69,7 +69,12 @@ class Filters:
         known = searchable.paths()
         unknown = [path for path in self.data if path not in known]
         there = f"; there are {', '.join(known)}" if known else ""
-        return wrong | {f"data.{path}": f"data.{path} is not searchable{there}." for path in unknown}
+        wrong |= {f"data.{path}": f"data.{path} is not searchable{there}." for path in unknown}
+        return wrong | {
+            name: f"{name} must not hold a NUL character."
+            for name in self.active
+            if "\x00" in self.active[name]
+        }
 
     @property
     def sought(self) -> list[tuple[str, str]]:
