@@ -11,6 +11,8 @@ let pressed = null; // what a pointer is down on: a click needs the same element
 
 addEventListener("pointerdown", (event) => event.button === 0 && (pressed = event.target), true);
 addEventListener("blur", () => (pressed = null));
+// One for all: where nothing moves, no animation ends, and a listener that waits for it would stay with its region.
+document.addEventListener("animationend", (event) => event.target.classList.remove("changed"));
 // Only after the click that follows.
 for (const over of ["pointerup", "pointercancel"]) addEventListener(over, () => setTimeout(() => (pressed = null)), true);
 
@@ -119,7 +121,6 @@ function settle(root) {
   tell(root.parentNode || root);
   reveal(root);
   for (const action of root.querySelectorAll("[data-act]")) holdOne(action);
-  root.addEventListener("animationend", () => root.classList.remove("changed"), { once: true });
 }
 
 export function showNew(count) {

@@ -1,11 +1,22 @@
 """The live page: it follows the truth, knows when it cannot, and heals."""
 
 import re
+from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
 from tests.browser.desk import Desk
 from tests.waiting import until
+
+#: Counts who listens for the end of an animation.
+COUNTING = """
+window.listening = 0;
+const listen = EventTarget.prototype.addEventListener;
+EventTarget.prototype.addEventListener = function (type, ...more) {
+  if (type === "animationend") window.listening += 1;
+  return listen.call(this, type, ...more);
+};
+"""
 
 
 def live(page: Page) -> None:
@@ -24,6 +35,24 @@ def test_each_change_comes_to_the_page_as_it_is(desk: Desk, page: Page) -> None:
         expect(page.locator(".saga-page")).to_have_attribute("data-version", version)
         expect(page.locator(".log__line--person").first).to_contain_text(f"to see it {verb}")
     assert page.evaluate("window.loaded") == "once"
+
+
+def test_what_has_changed_is_marked_for_a_moment_and_waits_for_nothing_that_never_comes(
+    desk: Desk, browse: Callable[..., Page]
+) -> None:
+    [saga] = desk.order("hold_for_operator")
+    until(lambda: desk.shown(saga)["attention"])
+    for motion in ("no-preference", "reduce"):
+        page = browse(reduced_motion=motion)
+        page.add_init_script(COUNTING)
+        page.goto(f"/sagas/{saga}/")
+        live(page)
+        for verb in ("pause", "resume"):
+            desk.act(saga, verb, f"to see it {verb}")
+            expect(page.locator(".log__line--person").first).to_contain_text(f"to see it {verb}")
+        assert page.evaluate("window.listening") == 1, "one listener, however many changes came"
+        if motion == "no-preference":
+            expect(page.locator(".changed")).to_have_count(0)
 
 
 def test_a_functions_steps_are_followed_as_they_come_until_somebody_looks_elsewhere(
