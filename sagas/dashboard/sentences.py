@@ -14,7 +14,8 @@ def _try(data: Data) -> str:
 
 
 def _because(data: Data) -> str:
-    return f": {data['error']}" if data.get("error") else ""
+    """Say why, without the full stop at its end: the sentence that goes on, or ends, brings its own."""
+    return f": {str(data['error']).removesuffix('.')}" if data.get("error") else ""
 
 
 def _again(data: Data) -> str:
@@ -147,5 +148,4 @@ def _names(data: Data) -> str:
 def sentence(event: Mapping[str, Any]) -> tuple[str, str]:
     """Return an event's tone, and the event in words."""
     tone, say = SENTENCES.get(event["type"], ("started", lambda s, d: event["type"]))
-    text = say(event["step"] or "", event["data"] or {})
-    return tone, text.replace("..", ".")
+    return tone, say(event["step"] or "", event["data"] or {})

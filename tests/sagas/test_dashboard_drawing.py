@@ -366,6 +366,20 @@ def test_every_event_has_a_sentence() -> None:
         assert tone
 
 
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        ("no van.", "had no effect: no van."),
+        ("waiting...", "had no effect: waiting..."),
+        ("open ../stock", "had no effect: open ../stock."),
+        ("from 3..5", "had no effect: from 3..5."),
+    ],
+)
+def test_a_participants_words_are_repeated_as_they_are(error: str, ends: str) -> None:
+    failed = {"type": "StepFailed", "step": "a", "data": {"error": error}}
+    assert sentence(failed)[1].endswith(ends)
+
+
 def test_every_word_of_the_core_has_words_here() -> None:
     assert words.STATES.keys() == set(SagaState)
     assert ATTENTION.keys() == set(Attention)
