@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
 
 from sagas import registry
 from sagas.clock import database_now
@@ -20,6 +21,20 @@ from sagas.orchestrator import outbox
 FAILED = 3
 #: Rows that are read; a count stops there and says "+".
 MOST = 1_000
+#: Of one function, so many are named.
+NAMED = 3
+
+
+class Tried(NamedTuple):
+    """A delivery that has failed, as it is read."""
+
+    name: str
+    event: str
+    saga_id: UUID
+    attempt: int
+    """The one that is to come."""
+    due_at: datetime
+    error: str | None
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,8 @@ class Undelivered:
     """When the first of them failed for the first time, or a little earlier."""
     error: str
     """What the latest attempt ended with."""
+    examples: Sequence[Tried] = ()
+    """Some of them: those that are tried again soonest."""
 
     @property
     def text(self) -> str:
@@ -49,14 +66,6 @@ class Undelivered:
         )
 
 
-class _Tried(NamedTuple):
-    name: str
-    event: str
-    attempt: int
-    due_at: datetime
-    error: str | None
-
-
 def undelivered() -> list[Undelivered]:
     """Return the functions that keep failing, the one with most deliveries first: one query, whatever there is.
 
@@ -65,10 +74,10 @@ def undelivered() -> list[Undelivered]:
     """
     tried: DueQuerySet = Due.objects.filter(kind=Due.DELIVERY, attempt__gt=FAILED).order_by()
     now = database_now()
-    ahead = tried.free().filter(queue__in=delivering(), due_at__gt=now).values_list(*_Tried._fields)
-    held = tried.filter(lease_token__isnull=False).values_list(*_Tried._fields)
-    read = [_Tried(*row) for row in ahead.union(held, all=True)[: MOST + 1]]
-    found: dict[str, list[_Tried]] = defaultdict(list)
+    ahead = tried.free().filter(queue__in=delivering(), due_at__gt=now).values_list(*Tried._fields)
+    held = tried.filter(lease_token__isnull=False).values_list(*Tried._fields)
+    read = [Tried(*row) for row in ahead.union(held, all=True)[: MOST + 1]]
+    found: dict[str, list[Tried]] = defaultdict(list)
     for each in read[:MOST]:
         found[_called(each.name, each.event)].append(each)
     those = (_undelivered(called, tried, now, more=len(read) > MOST) for called, tried in found.items())
@@ -88,7 +97,7 @@ def _called(name: str, event: str) -> str:
     return f"{saga_type}.{hook}"
 
 
-def _undelivered(called: str, tried: Sequence[_Tried], now: datetime, *, more: bool) -> Undelivered:
+def _undelivered(called: str, tried: Sequence[Tried], now: datetime, *, more: bool) -> Undelivered:
     last = max(tried, key=lambda each: each.due_at - timedelta(seconds=outbox.wait_after(each.attempt - 1)))
     return Undelivered(
         called,
@@ -98,4 +107,5 @@ def _undelivered(called: str, tried: Sequence[_Tried], now: datetime, *, more: b
         # The cap may have been another then: that is no reason to speak of times to come.
         since=min(now, *(each.due_at - timedelta(seconds=outbox.waited(each.attempt)) for each in tried)),
         error=last.error or "",
+        examples=sorted(tried, key=lambda each: each.due_at)[:NAMED],
     )

@@ -154,6 +154,25 @@ def test_the_overview_the_metrics_and_the_check_name_it(
     assert code == 0, "it keeps no deploy from mending it"
 
 
+def test_the_page_of_queues_names_the_same_with_some_of_their_sagas(
+    errand: Callable[..., Saga], looking: Client
+) -> None:
+    saga, other = errand(), errand()
+    Saga.objects.filter(pk=saga.pk).update(correlation_id="an-order")
+    rows(other, 3, attempt=3, error="a hiccup")
+    assert "keep failing" not in looking.get("/queues/").content.decode()
+    overview.failing.forget()  # type: ignore[attr-defined]
+    rows(saga, 4, attempt=5, error="KeyError: <customer>")
+    with CaptureQueriesContext(connection) as taken:
+        page = " ".join(looking.get("/queues/").content.decode().split())
+    assert '<th scope="row">Bitter.on_<wbr>saga_<wbr>completed</th><td class="num">4</td>' in page
+    assert "KeyError: &lt;customer&gt;" in page
+    assert page.count(f'href="/sagas/{saga.pk}/" title="an-order">an-order</a>') == 3
+    assert str(other.pk) not in page
+    reads = [each["sql"] for each in taken.captured_queries if '"attempt" >' in each["sql"]]
+    assert len(reads) == 1, "what the overview reads, by its indexes"
+
+
 def test_one_delivery_is_told_of_as_one() -> None:
     one = Undelivered("letters on X", 1, False, 4, database_now(), "no paper")
     assert str(one).startswith("1 delivery to letters on X keeps failing, in up to 4 attempts since 20")

@@ -1,14 +1,17 @@
 """The participants' queues: what is due, who serves it, and which are paused."""
 
+from collections.abc import Sequence
+
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from sagas import orchestrator
+from sagas.dashboard import overview as figures
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.chrome import chrome
-from sagas.models import Due, Process
+from sagas.models import Process, Saga
 from sagas.orchestrator import QUEUE_PERMISSION
+from sagas.undelivered import Tried, Undelivered
 
 
 @require_safe
@@ -16,15 +19,21 @@ from sagas.orchestrator import QUEUE_PERMISSION
 def queues(request: HttpRequest) -> HttpResponse:
     """Show every queue, the processes, and the deliveries that keep failing."""
     around = chrome()
-    failing = (
-        Due.objects.filter(kind=Due.DELIVERY, attempt__gt=1).select_related("saga").order_by("due_at")[:20]
-    )
     context = {
         "chrome": around,
         "queues": orchestrator.queues(),
         "processes": Process.objects.order_by("kind", "name")[:200],
-        "failing": failing,
-        "now": timezone.now(),
+        "failing": _with_examples(figures.failing()[: figures.LISTED]),
         "lacks": "" if request.user.has_perm(QUEUE_PERMISSION) else QUEUE_PERMISSION,
     }
     return page(request, "sagas/queues.html", context)
+
+
+def _with_examples(failing: Sequence[Undelivered]) -> list[tuple[Undelivered, list[tuple[Tried, str]]]]:
+    """Return what keeps failing, each with some of its deliveries, by the names of their sagas."""
+    sagas = {tried.saga_id for each in failing for tried in each.examples}
+    names = dict(Saga.objects.filter(pk__in=sagas).values_list("pk", "correlation_id"))
+    return [
+        (each, [(tried, names.get(tried.saga_id, str(tried.saga_id))) for tried in each.examples])
+        for each in failing
+    ]
