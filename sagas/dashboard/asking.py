@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from django.http import HttpRequest
 
+from sagas.dashboard.confirming import VIA, fields_of, reason_of
 from sagas.models import Saga
-from sagas.orchestrator import LONGEST_REASON, STEP_VERBS, VERBS, Asked, Invalid
+from sagas.orchestrator import STEP_VERBS, VERBS, Asked, Invalid
 
 #: What an action, or an undo, can be settled as -> what that says.
 ACTION_OUTCOMES = {
@@ -46,12 +47,12 @@ class Asking:
     @classmethod
     def read(cls, request: HttpRequest, saga: Saga, verb: str) -> "Asking":
         """Read the fields from a POST, or from the link that leads here."""
-        fields = request.POST if request.method == "POST" else request.GET
+        fields = fields_of(request)
         asking = cls(
             operator=request.user,
             verb=verb,
             step=fields.get("step", "").strip(),
-            reason=fields.get("reason", "").strip()[: LONGEST_REASON + 1],
+            reason=reason_of(fields),
             version=saga.version,
             action_id=fields.get("action_id") or str(uuid4()),
             outcome=fields.get("outcome", ""),
@@ -100,7 +101,7 @@ class Asking:
         """Return the request."""
         return Asked(
             operator=self.operator,
-            via="desk",
+            via=VIA,
             reason=self.reason,
             step=self.step or None,
             version=version,
@@ -144,8 +145,6 @@ def _checked(asking: Asking, version: str | None) -> dict[str, Any]:
         asking.asked(version=None)
     except Invalid as no:
         problem = no
-    if len(asking.reason) > LONGEST_REASON:
-        problem = Invalid("reason", f"must be at most {LONGEST_REASON} characters")
     return {"version": seen, "problem": problem}
 
 

@@ -5,23 +5,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
 from typing import Any
-from uuid import uuid4
 
 from django.http import HttpRequest, QueryDict
 
 from sagas import orchestrator
 from sagas.core.words import SagaState
 from sagas.dashboard.filters import Filters, moment_of
+from sagas.dashboard.numbers import typed, whole
 from sagas.models import Batch, BatchItem
 from sagas.orchestrator import (
     BATCH_PERMISSION,
     BATCH_VERBS,
-    LONGEST_REASON,
+    LARGEST,
     MOST_UNDER_WAY,
     VERBS,
-    Asked,
     Course,
-    Invalid,
     boundary,
     permission,
 )
@@ -80,57 +78,38 @@ class Form:
 
     filters: Filters
     verb: str
-    reason: str
     waves: str
     per_second: str
     stop_above: str
-    action_id: str
     seen_at: datetime | None
     total: int | None
     """Of the preview."""
-    operator: Any
 
     @classmethod
     def read(cls, request: HttpRequest, verb: str) -> "Form":
         """Read it from what was sent, or from the link that leads here."""
         sent, usual = request.POST, Course()
-        total = sent.get("total", "")
         asked = QueryDict(sent.get("list", "")) if request.method == "POST" else request.GET
         return cls(
             filters=Filters.read(asked),
             verb=verb,
-            reason=sent.get("reason", "").strip()[: LONGEST_REASON + 1],
             waves=sent.get("waves", ", ".join(map(str, usual.waves))).strip()[:200],
             per_second=sent.get("per_second", f"{usual.per_second:g}").strip()[:20],
             stop_above=sent.get("stop_above", str(usual.stop_above)).strip()[:20],
-            action_id=sent.get("action_id") or uuid4().hex,
             seen_at=moment_of(sent.get("seen_at", "")),
-            total=int(total) if total.isascii() and total.isdecimal() and len(total) < 10 else None,
-            operator=request.user,
+            total=whole(sent.get("total", ""), LARGEST),
         )
 
     @property
     def course(self) -> Course:
         """How it is to go on. Raises Invalid for what cannot be read, or is none."""
-        waves = tuple(_number("waves", each, int) for each in self.waves.replace(",", " ").split())
-        pace = _number("per_second", self.per_second, float)
-        above = _number("stop_above", self.stop_above, int) if self.stop_above else None
+        wave = "numbers, such as 1, 5, 25"
+        waves = tuple(typed("waves", each, int, wave) for each in self.waves.replace(",", " ").split())
+        pace = typed("per_second", self.per_second, float)
+        above = typed("stop_above", self.stop_above, int) if self.stop_above else None
         course = Course(waves, pace, above)
         course.check()
         return course
-
-    @property
-    def asked(self) -> Asked:
-        """Who asks, and why."""
-        return Asked(operator=self.operator, via="desk", reason=self.reason, action_id=self.action_id)
-
-
-def _number(name: str, text: str, kind: type[Any]) -> Any:
-    try:
-        return kind(text)
-    except ValueError:
-        whole = "numbers, such as 1, 5, 25" if name == "waves" else "a number"
-        raise Invalid(name, f"must be {whole}, not {text!r}") from None
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def test_what_is_wrong_is_said_at_its_field(desk: Client, paused: PausedQueue) -
     for sent in ({"pause": "x"}, {"per_second": "x"}, {"per_second": "0"}, {"per_second": "nan"}):
         response = desk.post(at("resume"), {"reason": "because", **sent})
         assert response.status_code == 422
-        assert f"<b>{next(iter(sent))}</b> must be" in text(response)
+        assert f"<b>{next(iter(sent)).replace('_', ' ')}</b> must be" in text(response)
     assert desk.get(at("resume"), {"per_second": "many"}).status_code == 422
     assert desk.get(at("pause", "nowhere")).status_code == 404
     assert desk.get(at("pause")).status_code == 409

@@ -2,11 +2,9 @@
 
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
@@ -14,22 +12,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from sagas import orchestrator
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.batches import ITEMS, Form, Shown, verbs_for
+from sagas.dashboard.confirming import VIA, Confirming, Says, refusals
+from sagas.dashboard.numbers import whole
 from sagas.dashboard.paging import SIZE, keyset
 from sagas.models import Batch, Saga
-from sagas.orchestrator import (
-    BATCH_PERMISSION,
-    BATCH_VERBS,
-    LONGEST_REASON,
-    VERBS,
-    Asked,
-    Forbidden,
-    Invalid,
-    NotFound,
-    Refused,
-)
+from sagas.orchestrator import BATCH_VERBS, LARGEST, VERBS, Asked, BatchPlan
 from sagas.several import propose
-
-VIA = "desk"
 
 
 @require_safe
@@ -48,50 +36,44 @@ def batch_new(request: HttpRequest, verb: str) -> HttpResponse:
     if not form.filters.active or form.filters.problems:
         messages.error(request, "Say first which sagas: choose a filter.")
         return redirect(f"{reverse('saga-list')}?{form.filters.query}")
-    try:
-        if request.method != "POST" or "preview" in request.POST:
-            return _show(request, form)
-        return _begin(request, form)
-    except Forbidden as no:
-        raise PermissionDenied(str(no)) from no
-    except Invalid as no:
-        return _show(request, form, problem=no, status=422)
+    return _Beginning(request, form).answer()
 
 
-def _begin(request: HttpRequest, form: Form) -> HttpResponse:
-    try:
+class _Beginning(Confirming):
+    template = "sagas/batch_new.html"
+    looks = ("preview",)
+
+    def __init__(self, request: HttpRequest, form: Form) -> None:
+        super().__init__(request, form.verb)
+        self.form = form
+
+    def preview(self, asked: Asked) -> BatchPlan:
+        return orchestrator.preview_batch(self.verb, self.form.filters.apply(), asked, self.form.course)
+
+    def act(self) -> HttpResponse:
+        form = self.form
         answer = orchestrator.start_batch(
-            form.verb,
+            self.verb,
             form.filters.apply(),
-            form.asked,
+            self.asked,
             form.course,
             filters=form.filters.active,
             seen_at=form.seen_at,
             at_most=form.total,
         )
-    except Refused as no:
-        return _show(request, form, refused=str(no), status=409)
-    return redirect("saga-batch", number=answer.batch.pk)
+        return redirect("saga-batch", number=answer.batch.pk)
 
-
-def _show(request: HttpRequest, form: Form, status: int = 200, **context: Any) -> HttpResponse:
-    """Show the form, with what it would do to the sagas that match now; of a course that is none, without that."""
-    plan, problem = None, context.pop("problem", None)
-    try:
-        plan = orchestrator.preview_batch(form.verb, form.filters.apply(), form.asked, form.course)
-    except Invalid as no:
-        problem = problem or no
-        status = max(status, 422)
-    shown = {
-        "form": form,
-        "label": VERBS[form.verb],
-        "plan": plan,
-        "first": propose(request.user, VIA, form.verb, plan.first) if plan else [],
-        "problem": problem,
-        "back": f"{reverse('saga-list')}?{form.filters.query}",
-        **context,
-    }
-    return page(request, "sagas/batch_new.html", shown, status=status)
+    def around(self, plan: BatchPlan | None) -> dict[str, Any]:
+        return {
+            "form": self.form,
+            "typed": True,
+            "label": VERBS[self.verb],
+            "of": "many sagas",
+            "first": propose(self.request.user, VIA, self.verb, plan.first) if plan else [],
+            "back": f"{reverse('saga-list')}?{self.form.filters.query}",
+            "crumb": "Sagas",
+            "back_to": "sagas",
+        }
 
 
 @require_safe
@@ -101,9 +83,9 @@ def batch_detail(request: HttpRequest, number: int) -> HttpResponse:
     batch = _batch(number)
     state = request.GET.get("state", "")
     items = batch.items.filter(state=state) if state in ITEMS else batch.items.all()
-    after = request.GET.get("after", "")
-    if after.isascii() and after.isdecimal() and len(after) < 10:
-        items = items.filter(position__gt=int(after))
+    after = whole(request.GET.get("after", ""), LARGEST)
+    if after is not None:
+        items = items.filter(position__gt=after)
     found = list(items.order_by("position")[: SIZE + 1])
     rows = found[:SIZE]
     sagas = Saga.objects.defer("data").in_bulk({item.saga_id for item in rows})
@@ -124,42 +106,35 @@ def batch_detail(request: HttpRequest, number: int) -> HttpResponse:
 @desk
 def batch_verb(request: HttpRequest, number: int, verb: str) -> HttpResponse:
     """Show what a verb would do to a batch; a POST with a reason does it."""
-    batch = _batch(number)
-    if not request.user.has_perm(BATCH_PERMISSION):
-        raise PermissionDenied(f"Your account lacks the permission {BATCH_PERMISSION}.")
-    asked, problem, refused, status = _asked(request), None, "", 200
-    try:
-        if request.method == "POST":
-            answer = orchestrator.act_on_batch(number, verb, asked)
-            done = "already done" if answer.repeated else "done"
-            messages.success(request, f"{BATCH_VERBS[verb]}: {done}.")
-            return redirect("saga-batch", number=number)
-    except Forbidden as no:
-        raise PermissionDenied(str(no)) from no
-    except Invalid as no:
-        problem, status = no, 422
-    except Refused as no:
-        refused, status = str(no), 409
-    context = {"batch": batch, "verb": verb, "label": BATCH_VERBS[verb], "asked": asked, "problem": problem}
-    try:
-        says = "" if refused else orchestrator.preview_batch_verb(number, verb, asked)
-    except Forbidden as no:
-        raise PermissionDenied(str(no)) from no
-    except Refused as no:
-        says, refused, status = "", str(no), 409
-    return page(
-        request, "sagas/batch_verb.html", {**context, "says": says, "refused": refused}, status=status
-    )
+    return _Confirming(request, verb, _batch(number)).answer()
 
 
-def _asked(request: HttpRequest) -> Asked:
-    reason = request.POST.get("reason", "").strip()[: LONGEST_REASON + 1]
-    action_id = request.POST.get("action_id") or uuid4().hex
-    return Asked(operator=request.user, via=VIA, reason=reason, action_id=action_id)
+class _Confirming(Confirming):
+    template = "sagas/confirm.html"
+
+    def __init__(self, request: HttpRequest, verb: str, batch: Batch) -> None:
+        super().__init__(request, verb)
+        self.batch = batch
+
+    def preview(self, asked: Asked) -> Says:
+        return Says([orchestrator.preview_batch_verb(self.batch.pk, self.verb, asked)])
+
+    def act(self) -> HttpResponse:
+        answer = orchestrator.act_on_batch(self.batch.pk, self.verb, self.asked)
+        done = "already done" if answer.repeated else "done"
+        messages.success(self.request, f"{BATCH_VERBS[self.verb]}: {done}.")
+        return redirect("saga-batch", number=self.batch.pk)
+
+    def around(self, plan: Says | None) -> dict[str, Any]:
+        return {
+            "label": BATCH_VERBS[self.verb],
+            "of": f"batch {self.batch.pk}",
+            "back": reverse("saga-batch", args=[self.batch.pk]),
+            "crumb": f"Batch {self.batch.pk}",
+            "back_to": "batch",
+        }
 
 
 def _batch(number: int) -> Batch:
-    try:
+    with refusals():
         return orchestrator.batch_numbered(number)
-    except NotFound as no:
-        raise Http404(str(no)) from no

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 from sagas import orchestrator
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.log import LONGEST, older_log
+from sagas.dashboard.numbers import whole
 from sagas.dashboard.regions import saga_contexts
 from sagas.models import Saga
 
@@ -28,10 +29,9 @@ def saga_detail(request: HttpRequest, saga_id: UUID) -> HttpResponse:
 def saga_log(request: HttpRequest, saga_id: UUID) -> HttpResponse:
     """Show a part of the saga's log: what came before the event of that number."""
     saga = get_object_or_404(Saga, pk=saga_id)
-    asked = request.GET.get("before", "")
     end = saga.sequence + 1
-    before = min(int(asked), end) if asked.isdecimal() and len(asked) < 10 else end
-    log = older_log(saga.pk, before)
+    before = whole(request.GET.get("before", ""), end)
+    log = older_log(saga.pk, end if before is None else before)
     newer = log.ends + LONGEST + 1 if log.ends < saga.sequence else None
     context = {
         "saga": saga,

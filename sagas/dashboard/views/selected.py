@@ -14,12 +14,12 @@ from django.views.decorators.http import require_http_methods
 
 from sagas import orchestrator
 from sagas.dashboard.access import desk, page
+from sagas.dashboard.confirming import VIA, fields_of, reason_of
 from sagas.dashboard.filters import Filters
 from sagas.models import Saga
-from sagas.orchestrator import LONGEST_REASON, VERBS, NotFound
+from sagas.orchestrator import VERBS, Asked, Invalid, NotFound
+from sagas.orchestrator.operators import check_reason, check_words
 from sagas.several import MOST, SEVERAL, Confirmed, carry_out, propose
-
-VIA = "desk"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,16 +30,17 @@ def selected_verb(request: HttpRequest, verb: str) -> HttpResponse:
         raise Http404(f"{VERBS[verb]} is for one saga at a time.")
     if not request.user.has_perm(orchestrator.permission(verb)):
         raise PermissionDenied(f"Your account lacks the permission {orchestrator.permission(verb)}.")
-    fields = request.POST if request.method == "POST" else request.GET
+    fields = fields_of(request)
     chosen, problem = _chosen(fields)
     if problem or not chosen:
         messages.error(request, problem or "Select the sagas first.")
         return redirect(_list(fields))
     if request.method != "POST" or "preview" in fields:
         return _show(request, verb, chosen, fields)
-    if problem := _wrong(fields.get("reason", "")):
-        return _show(request, verb, chosen, fields, problem=problem, status=422)
-    return _do(request, verb, chosen, fields)
+    try:
+        return _do(request, verb, chosen, fields)
+    except Invalid as no:
+        return _show(request, verb, chosen, fields, problem=no, status=422)
 
 
 def _chosen(fields: QueryDict) -> tuple[list[UUID], str]:
@@ -51,15 +52,6 @@ def _chosen(fields: QueryDict) -> tuple[list[UUID], str]:
         return sorted({orchestrator.as_uuid(each) for each in sent}, reverse=True), ""
     except NotFound as no:
         return [], str(no)
-
-
-def _wrong(reason: str) -> str:
-    """Say what is wrong with a reason; empty if nothing is."""
-    if not reason.strip():
-        return "is required: say why, for whoever reads the audit trail"
-    if len(reason.strip()) > LONGEST_REASON:
-        return f"must be at most {LONGEST_REASON} characters"
-    return "must not hold a NUL character" if "\x00" in reason else ""
 
 
 def _list(fields: QueryDict) -> str:
@@ -77,7 +69,7 @@ def _show(
     verb: str,
     chosen: list[UUID],
     fields: QueryDict,
-    problem: str = "",
+    problem: Invalid | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """Show the form, with the preview of each saga as it is now."""
@@ -88,16 +80,22 @@ def _show(
         "able": [each for each in proposals if not each.refusal],
         "unable": [each for each in proposals if each.refusal],
         "gone": [pk for pk in chosen if str(pk) not in known],
-        "reason": fields.get("reason", ""),
+        "reason": reason_of(fields),
         "problem": problem,
     }
     return _page(request, "sagas/selected.html", verb, fields, context, status)
 
 
 def _do(request: HttpRequest, verb: str, chosen: list[UUID], fields: QueryDict) -> HttpResponse:
-    """Act on each that the page had named; what has moved on since is refused, and said."""
+    """Act on each that the page had named; what has moved on since is refused, and said.
+
+    Raises Invalid for a reason that is none: that is said once, and not of each.
+    """
+    asked = Asked(operator=request.user, via=VIA, reason=reason_of(fields))
+    check_reason(asked)
+    check_words(asked)
     named = [each for pk in chosen if (each := Confirmed.read(fields, pk)) is not None]
-    outcomes = [carry_out(request.user, VIA, verb, fields["reason"].strip(), each) for each in named]
+    outcomes = [carry_out(request.user, VIA, verb, asked.reason, each) for each in named]
     sagas = Saga.objects.in_bulk([each.saga_id for each in outcomes])
     context = {
         "outcomes": [(each, sagas.get(each.saga_id)) for each in outcomes],

@@ -15,9 +15,10 @@ from django.views.decorators.http import require_http_methods
 from sagas import orchestrator
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.asking import Asking, outcomes
+from sagas.dashboard.confirming import fields_of, refusals
 from sagas.dashboard.regions import NOWHERE, verb_buttons
 from sagas.models import Saga
-from sagas.orchestrator import STEP_VERBS, VERBS, Answer, Conflict, Forbidden, Invalid, NotFound, Plan
+from sagas.orchestrator import STEP_VERBS, VERBS, Answer, Conflict, Invalid, Plan
 
 #: The page that answers lead back to, if they were given from there.
 INBOX = "approvals"
@@ -114,9 +115,8 @@ def _preview(saga: Saga, asking: Asking) -> tuple[Plan | None, Conflict | None, 
     if asking.problem or not asking.complete:
         return None, None, asking.problem
     try:
-        return orchestrator.preview(saga.pk, asking.verb, asking.asked(version=None)), None, None
-    except Forbidden as no:
-        raise PermissionDenied(str(no)) from no
+        with refusals():
+            return orchestrator.preview(saga.pk, asking.verb, asking.asked(version=None)), None, None
     except Conflict as no:
         return None, no, None
     except Invalid as no:
@@ -127,14 +127,10 @@ def _do(request: HttpRequest, saga: Saga, asking: Asking) -> HttpResponse:
     if asking.problem:
         return _show(request, saga, asking, status=422)
     plan = _preview(saga, asking)[0] if saga.version == asking.version else None
+    asked = asking.asked(version=asking.version if asking.fenced else None)
     try:
-        answer = orchestrator.act(
-            saga.pk, asking.verb, asking.asked(version=asking.version if asking.fenced else None)
-        )
-    except NotFound as no:
-        raise Http404(str(no)) from no
-    except Forbidden as no:
-        raise PermissionDenied(str(no)) from no
+        with refusals():
+            answer = orchestrator.act(saga.pk, asking.verb, asked)
     except Invalid as no:
         return _show(request, saga, asking, problem=no, status=422)
     except Conflict as no:
@@ -151,8 +147,7 @@ def _mover(conflict: Conflict) -> dict[str, Any] | None:
 
 def _origin(request: HttpRequest) -> str:
     """Return where the operator came from, and wants to be again."""
-    fields = request.POST if request.method == "POST" else request.GET
-    return INBOX if fields.get("from") == INBOX else ""
+    return INBOX if fields_of(request).get("from") == INBOX else ""
 
 
 def _repeats(answer: Answer) -> bool:

@@ -374,6 +374,9 @@ def test_a_reason_is_needed(desk: Client, begun: Any) -> None:
     response = desk.post(at(batch, "pause"), {"reason": ""})
     assert response.status_code == 422
     assert "A reason is required" in words(response)
+    response = desk.post(at(batch, "pause"), {"reason": "x" * 2001})
+    assert response.status_code == 422
+    assert "A reason must be at most 2000 characters" in words(response)
     batch.refresh_from_db()
     assert batch.state == Batch.RUNNING
 
@@ -382,7 +385,7 @@ def test_an_action_id_of_something_else_is_told(desk: Client, begun: Any) -> Non
     batch = begun(1, action_id="one")
     response = desk.post(at(batch, "pause"), {"reason": "x", "action_id": "one"})
     assert response.status_code == 422
-    assert f"action_id was already used, to start batch {batch.pk}" in words(response)
+    assert f"action id was already used, to start batch {batch.pk}" in words(response)
 
 
 def test_who_may_only_look_can_do_nothing_to_it(client: Client, begun: Any) -> None:
