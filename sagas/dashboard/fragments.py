@@ -14,13 +14,13 @@ from sagas.core.words import TERMINAL
 from sagas.dashboard.approvals import COUNT, LIST, count, inbox
 from sagas.dashboard.chrome import chrome
 from sagas.dashboard.filters import Filters
+from sagas.dashboard.lines import saga_line
 from sagas.dashboard.paging import keyset
 from sagas.dashboard.regions import OVERVIEW_REGIONS, SAGA_REGIONS, overview_context, saga_contexts
 from sagas.dashboard.rendering import rendered
 from sagas.dashboard.rows import newer_rows
 from sagas.models import Saga
 from sagas.orchestrator import Bars
-from sagas.templatetags.lines import saga_line
 
 
 class DeskFragments:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sagas.dashboard.formats import compact, moment, span
 from sagas.dashboard.timeline import BEGINS, ENDS
 from sagas.dashboard.words import STATUS_GLYPHS, WAITS
-from sagas.templatetags.desk import compact, moment, span
 
 #: Events after which a step asks for a person about its action; and those after which it does not any more.
 ASKS = {"StepHeld", "StepOutcomeUnknown"}

@@ -5,8 +5,8 @@ from typing import Any
 
 from sagas.core.definition import CANNOT_UNDO, SagaDefinition, SagaStep
 from sagas.core.waits import Approval, Timer, moment
+from sagas.dashboard.formats import span
 from sagas.dashboard.words import asked_text
-from sagas.templatetags.desk import span
 
 #: What becomes of an approval at its deadline, by the answer that it names.
 _OTHERWISE = {"approve": "approved", "reject": "rejected", None: "put to an operator"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sagas.templatetags.desk import span
+from sagas.dashboard.formats import span
 
 #: Event type -> how the attempt that it ends looks.
 ENDS = {

@@ -14,7 +14,7 @@ from sagas.core.definition import SagaDefinition
 from sagas.core.events import EVENT_TYPES
 from sagas.core.ids import uuid7
 from sagas.core.words import Attention, SagaState, StepStatus
-from sagas.dashboard import words
+from sagas.dashboard import formats, lines, markup, words
 from sagas.dashboard.filters import Filters
 from sagas.dashboard.graph import GAP_X, WIDTH, draw
 from sagas.dashboard.log import Entry
@@ -28,8 +28,6 @@ from sagas.matching import first_id_at
 from sagas.models import OperatorAction, Saga
 from sagas.orchestrator.needing import ATTENTION
 from sagas.orchestrator.why import _TIME, _in_utc
-from sagas.templatetags import desk
-from sagas.templatetags import lines as lines_tags
 
 STATUSES = ("completed", "pending", "completed")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -61,9 +59,9 @@ def places(*steps: dict[str, Any]) -> dict[str, tuple[int, int]]:
 
 
 def test_of_very_many_steps_the_latest_are_shown_and_how_many_came_before() -> None:
-    few, many = desk.dots(("completed",) * 33), desk.dots(("completed",) * 34 + ("executing",))
+    few, many = markup.dots(("completed",) * 33), markup.dots(("completed",) * 34 + ("executing",))
     assert (few.count("<i"), "+" in few) == (33, False)
-    assert (many.count("<i"), many.count("dot--executing")) == (desk.DOTS, 1)
+    assert (many.count("<i"), many.count("dot--executing")) == (markup.DOTS, 1)
     assert '"35 steps"' in many
     assert "+3<" in many
 
@@ -79,7 +77,7 @@ def test_a_completed_choreography_lacks_nothing_that_was_never_asked_of_it(state
     ("number", "classes"), [(1, "row-1"), (20, "row-20"), (1408, "row-1000 row-400 row-8")]
 )
 def test_a_row_of_the_grid_is_named_by_its_digits(number: int, classes: str) -> None:
-    assert desk.place(number, "row") == classes
+    assert markup.place(number, "row") == classes
     known = (settings.BASE_DIR / "sagas" / "static" / "sagas" / "grid.css").read_text()
     assert all(f".{name} {{" in known for name in classes.split())
 
@@ -402,21 +400,21 @@ def test_every_word_of_the_core_has_words_here() -> None:
     ],
 )
 def test_durations_are_said_with_their_units(seconds: float | None, said: str) -> None:
-    assert desk.span(seconds) == said
+    assert formats.span(seconds) == said
 
 
 def test_times_say_how_far_away_they_are() -> None:
-    assert desk.relative(NOON, NOON) == "now"
-    assert desk.relative(NOON - timedelta(seconds=12), NOON) == "12 s ago"
-    assert desk.relative(NOON + timedelta(minutes=5), NOON) == "in 5 min"
+    assert formats.relative(NOON, NOON) == "now"
+    assert formats.relative(NOON - timedelta(seconds=12), NOON) == "12 s ago"
+    assert formats.relative(NOON + timedelta(minutes=5), NOON) == "in 5 min"
 
 
 def test_times_in_sentences_become_elements_and_the_rest_stays_text() -> None:
-    said = desk.timed("<b> due at {2026-01-01T12:00:00+00:00}, {not this}")
+    said = markup.timed("<b> due at {2026-01-01T12:00:00+00:00}, {not this}")
     assert "&lt;b&gt; due at <time" in said
     assert "{not this}" in said
     edge = "{0001-01-01T00:00:00+01:00} {9999-12-31T23:59:59-01:00}"
-    assert desk.timed(edge) == edge, "no calendar has these in UTC"
+    assert markup.timed(edge) == edge, "no calendar has these in UTC"
     assert _TIME.sub(_in_utc, edge) == edge
 
 
@@ -426,30 +424,30 @@ def test_what_people_wrote_is_text_in_every_part_of_a_line() -> None:
     saga.created_at = saga.updated_at = NOON
     named = StepLine(saga.pk, evil, "failed", None, 1, 1, None, 0, None)
     acted = OperatorAction(operator_name=evil, verb="retry", step=evil, reason=evil, at=NOON)
-    lines = [
-        lines_tags.saga_line(row(saga, [named])),
-        lines_tags.log_line(Entry(NOON, "failed", evil, 3, 7, evil, detail={evil: evil})),
-        lines_tags.log_line(Entry(NOON, "person", "", 3, action=acted)),
+    shown = [
+        lines.saga_line(row(saga, [named])),
+        lines.log_line(Entry(NOON, "failed", evil, 3, 7, evil, detail={evil: evil})),
+        lines.log_line(Entry(NOON, "person", "", 3, action=acted)),
     ]
-    for line, times in zip(lines, (5, 4, 3), strict=True):
+    for line, times in zip(shown, (5, 4, 3), strict=True):
         assert (line.count("&lt;b&gt;"), line.count('"quoted"')) == (times, 0)
 
 
 def test_a_line_of_the_log_says_what_there_is_to_say() -> None:
-    plain = lines_tags.log_line(Entry(NOON, "pending", "It is due.", 12, 34))
+    plain = lines.log_line(Entry(NOON, "pending", "It is due.", 12, 34))
     assert "It is due." in plain
     assert "v 12</span>" in plain
     assert "<details" not in plain, "nothing is behind it"
-    assert '<details class="more" id="e34"><summary>34–36</summary>' in lines_tags.log_line(
+    assert '<details class="more" id="e34"><summary>34–36</summary>' in lines.log_line(
         Entry(NOON, "pending", "It is due.", 12, 34, "34–36", detail={"attempt": 1})
     )
 
 
 def test_names_break_behind_underscores_and_stay_text() -> None:
-    assert desk.breakable("a_b") == "a_<wbr>b"
-    assert conditional_escape(desk.breakable("<_>")) == "&lt;_<wbr>&gt;"
-    assert desk.breakable("SendCancellationNotice") == "Send<wbr>Cancellation<wbr>Notice"
-    assert desk.breakable("HTTPService_") == "HTTPService_"
+    assert markup.breakable("a_b") == "a_<wbr>b"
+    assert conditional_escape(markup.breakable("<_>")) == "&lt;_<wbr>&gt;"
+    assert markup.breakable("SendCancellationNotice") == "Send<wbr>Cancellation<wbr>Notice"
+    assert markup.breakable("HTTPService_") == "HTTPService_"
 
 
 def testpercentiles_are_values_that_occurred() -> None:
@@ -459,10 +457,10 @@ def testpercentiles_are_values_that_occurred() -> None:
 
 
 def test_a_saga_is_known_by_the_name_it_was_given_or_else_by_the_end_of_its_id() -> None:
-    assert desk.known_as("ORD-7") == "ORD-7"
-    assert desk.known_as("01a22153-d239-736f-91b4-2afa2c0b190b") == "…2c0b190b"
+    assert formats.known_as("ORD-7") == "ORD-7"
+    assert formats.known_as("01a22153-d239-736f-91b4-2afa2c0b190b") == "…2c0b190b"
     assert (
-        desk.known_as("order-01a22153-d239-736f-91b4-2afa2c0b190b")
+        formats.known_as("order-01a22153-d239-736f-91b4-2afa2c0b190b")
         == "order-01a22153-d239-736f-91b4-2afa2c0b190b"
     )
 
@@ -479,16 +477,16 @@ def test_ids_from_a_time_sort_like_ids_made_then() -> None:
 
 
 def test_of_a_document_that_no_person_would_read_the_beginning_is_shown() -> None:
-    shown = desk.pretty({"text": "x" * 500_000})
+    shown = formats.pretty({"text": "x" * 500_000})
     assert len(shown) < 101_000
     assert "more characters" in shown
 
 
 def test_a_document_is_shown_indented_and_its_numbers_whole() -> None:
-    assert desk.pretty({"b": [1, {"ä": None}], "a": {}}) == (
+    assert formats.pretty({"b": [1, {"ä": None}], "a": {}}) == (
         '{\n  "b": [\n    1,\n    {\n      "ä": null\n    }\n  ],\n  "a": {}\n}'
     )
-    assert desk.pretty({"cents": 10**30}) == f'{{\n  "cents": {10**30}\n}}'
+    assert formats.pretty({"cents": 10**30}) == f'{{\n  "cents": {10**30}\n}}'
 
 
 @pytest.mark.parametrize(
@@ -505,9 +503,9 @@ def test_what_was_due_and_nobody_had_begun_with_was_withdrawn() -> None:
 
 def test_a_time_of_another_day_says_which_without_javascript_too() -> None:
     now = timezone.now()
-    assert f">{now:%H:%M:%S}<" in desk.clock(now)
+    assert f">{now:%H:%M:%S}<" in markup.clock(now)
     later = now + timedelta(days=7)
-    assert f">{later:%Y-%m-%d %H:%M:%S} UTC<" in desk.clock(later)
+    assert f">{later:%Y-%m-%d %H:%M:%S} UTC<" in markup.clock(later)
 
 
 def line(step: SagaStep) -> Line:

@@ -13,9 +13,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from sagas import orchestrator
+from sagas.dashboard.formats import named
+from sagas.dashboard.markup import folded
 from sagas.engine import Pump, claims
 from sagas.models import OperatorAction, Saga
-from sagas.templatetags.desk import folded, named
 from tests.sagas import shop
 from tests.sagas.running import rest
 

@@ -6,17 +6,15 @@ They are written by hand, as the lines of lists and logs are: as templates they 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from django import template
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from sagas.templatetags.desk import address, ago, breakable, glyph, operation, place, short, timed, words
+from sagas.dashboard.formats import operation, short, words
+from sagas.dashboard.markup import address, ago, breakable, glyph, place, timed
 
 if TYPE_CHECKING:
     from sagas.dashboard.graph import Edge, Node
     from sagas.dashboard.timeline import Bar, Line, Timeline
-
-register = template.Library()
 
 _NODE = """<li class="step {column}" data-step="{name}">
   <div class="node {row} {column} node--{look}"{here}>{do}</div>
@@ -60,7 +58,6 @@ _VOID = {"failed": "it had no effect", "skipped": "it was skipped"}
 _NOTHING = mark_safe("")
 
 
-@register.simple_tag
 def graph_edges(edges: Sequence["Edge"]) -> SafeString:
     """Draw the lines of a graph. There is nothing in them to escape: they are numbers, and words of our own."""
     return mark_safe("".join(map(_edge, edges)))  # noqa: S308
@@ -74,7 +71,6 @@ def _edge(edge: "Edge") -> str:
     )
 
 
-@register.simple_tag
 def graph_node(node: "Node") -> SafeString:
     """Draw a step in both lanes."""
     return format_html(
@@ -188,7 +184,6 @@ def _told_standing(node: "Node") -> SafeString:
     return mark_safe('<p class="node__told">nothing undoes it</p>') if nobody else _NOTHING
 
 
-@register.simple_tag
 def timeline_lines(timeline: "Timeline") -> SafeString:
     """Draw each step's attempts against time."""
     ticks = _ticks(timeline)

@@ -7,36 +7,20 @@ and what cannot hold a character that would have to be escaped, such as a state 
 from html import escape
 from typing import TYPE_CHECKING
 
-from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from sagas.templatetags.desk import (
-    address,
-    ago,
-    chip,
-    clock,
-    dots,
-    folded,
-    glyph,
-    known_as,
-    named,
-    pretty,
-    span,
-    timed,
-)
+from sagas.dashboard.formats import known_as, named, pretty, span
+from sagas.dashboard.markup import address, ago, chip, clock, dots, folded, glyph, timed
 
 if TYPE_CHECKING:
     from sagas.dashboard.log import Entry
     from sagas.dashboard.rows import Row
 
-register = template.Library()
-
 _MORE = '{}<details class="more" id="e{}"><summary>{}</summary><pre class="json">{}</pre></details>'
 _FLAG = '<span class="flag">{}{}</span>'
 
 
-@register.simple_tag
 def saga_line(row: "Row") -> SafeString:
     """Show a saga as a line of a table."""
     saga = row.saga
@@ -60,7 +44,6 @@ aria-label="Select {known}">{state}</td>
     )
 
 
-@register.simple_tag
 def log_line(entry: "Entry") -> SafeString:
     """Show an entry of a saga's log."""
     return mark_safe(  # noqa: S308
