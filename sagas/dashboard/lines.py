@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from sagas.dashboard.formats import known_as, named, pretty, span
+from sagas.dashboard.deeds import deed
+from sagas.dashboard.formats import known_as, pretty, span
 from sagas.dashboard.markup import address, ago, chip, clock, dots, folded, glyph, timed
 
 if TYPE_CHECKING:
@@ -60,11 +61,8 @@ def log_line(entry: "Entry") -> SafeString:
 def _told(entry: "Entry") -> SafeString:
     action = entry.action
     if action is not None:
-        verb = f"{action.verb} {action.step}" if action.step else action.verb
-        if changed := named(action.request.get("changed")):
-            verb += f" · {changed}"
         reason = folded(format_html("<q>{}</q>", action.reason), f"r{action.pk}")
-        return format_html("<b>{}</b>: {} {}", action.operator_name, verb, reason)
+        return format_html("<b>{}</b>: {} {}", action.operator_name, deed(action), reason)
     text = folded(timed(entry.text), f"t{entry.sequence}")
     if entry.detail:
         return format_html(_MORE, text, entry.sequence, entry.numbers, pretty(entry.detail))

@@ -42,6 +42,15 @@ class Counted:
     def text(self) -> str:
         return f"{MOST:,}+".replace(",", " ") if self.count > MOST else f"{self.count:,}".replace(",", " ")
 
+    @property
+    def query(self) -> str:
+        """The query string of the list of just these."""
+        return _LISTS.get(self.state, f"state={self.state}")
+
+
+#: What is counted and is no state -> the query string of the list of these.
+_LISTS = {"paused": "paused=1", "waiting": "waiting=any"}
+
 
 def counts() -> dict[str, Counted]:
     """Return how many sagas are in each state, are ``paused``, are ``waiting`` for something outside, need a person.

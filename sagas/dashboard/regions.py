@@ -16,14 +16,16 @@ from sagas.core.words import TERMINAL, Direction
 from sagas.dashboard import overview as figures
 from sagas.dashboard.alerts import others, with_alerts
 from sagas.dashboard.beside import Beside, beside
+from sagas.dashboard.buttons import last_buttons, verb_buttons
 from sagas.dashboard.chrome import chrome
 from sagas.dashboard.graph import draw, latest
 from sagas.dashboard.log import LONGEST, log_of
 from sagas.dashboard.nodes import with_asked
 from sagas.dashboard.sequence import sequence
 from sagas.dashboard.timeline import timeline
+from sagas.dashboard.words import why_glyph
 from sagas.models import Saga
-from sagas.orchestrator import VERBS, Bars
+from sagas.orchestrator import Bars
 
 #: Regions of a saga's page -> their partials.
 SAGA_REGIONS = {
@@ -114,13 +116,14 @@ def _context(
         "saga": saga,
         "snapshot": snapshot,
         "why": snapshot["why"],
+        "why_glyph": why_glyph(snapshot["why"]["kind"], saga.state),
         "asks": [step["asked"] for step in snapshot["steps"] if step["asked"] and step["direction"]],
         "graph": draw(latest(with_asked(snapshot["steps"], log.raw)), saga.state),
         "sequence": sequence(snapshot["steps"], log.raw),
         "timeline": timeline(
             _begun(snapshot["steps"]), log.raw, saga.created_at, drawn_to, _untaken(snapshot["steps"])
         ),
-        "verbs": _still(snapshot) if over else verb_buttons(snapshot["verbs"]),
+        "verbs": last_buttons(snapshot) if over else verb_buttons(snapshot["verbs"]),
         "log": log.entries,
         "log_begins": log.begins,
         "commands": _commands(saga.pk, snapshot["steps"]),
@@ -140,46 +143,6 @@ def _begun(steps: Sequence[Mapping[str, Any]]) -> list[str]:
 def _untaken(steps: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """Return the steps that are due, now or later, and that no worker has taken."""
     return frozenset(s["name"] for s in steps if s["scheduled"] and not s["claimed"] and not s["waiting"])
-
-
-def _still(snapshot: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the buttons of a saga that is over: the other verbs never will apply again.
-
-    What still does, or would for somebody else, is there once: here, unless the line above the buttons has it.
-    """
-    above = {verb["verb"] for verb in snapshot["why"]["verbs"]}
-    buttons = [button for button in verb_buttons(snapshot["verbs"]) if button["verb"] not in above]
-    return [button for button in buttons if button["targets"] or button["personal"]]
-
-
-def verb_buttons(verbs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return one entry per verb: where it applies, or why it does not."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for entry in verbs:
-        found.setdefault(entry["verb"], []).append(entry)
-    return [_button(found[verb]) for verb in VERBS if verb in found]
-
-
-def _button(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    verb, reasons = entries[0]["verb"], {entry["reason"] for entry in entries}
-    personal = next((entry["reason"] for entry in entries if not entry["allowed"]), None)
-    return {
-        "verb": verb,
-        "label": entries[0]["label"],
-        "targets": [entry["step"] for entry in entries if entry["applies"]],
-        "reason": personal or (NOWHERE[verb] if len(reasons) > 1 else entries[0]["reason"]),
-        "personal": personal is not None,
-    }
-
-
-#: Verb about a step -> why no step has it, when each step has a reason of its own.
-NOWHERE = {
-    "retry": "No step is in back-off or at attention.",
-    "skip": "No step can be skipped now: each is done, running, or may have had its effect.",
-    "resolve": "No step is at attention, or has an unknown outcome.",
-    "approve": "No step waits for an approval.",
-    "reject": "No step waits for an approval.",
-}
 
 
 def _commands(saga_id: UUID, steps: list[dict[str, Any]]) -> list[CommandLine]:

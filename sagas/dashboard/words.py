@@ -27,6 +27,19 @@ STATUS_GLYPHS: Mapping[str, str] = {
     "skipped": "skipped",
 }
 
+#: Kind of why a saga does not move -> the glyph before it, where its line is not just to be known.
+WHY_GLYPHS: Mapping[str, str] = {
+    "attention": "attention",
+    "unanswerable": "attention",
+    "stuck": "attention",
+    "paused": "paused",
+}
+
+
+def why_glyph(kind: str, state: str) -> str:
+    """Return the glyph before the line that says why a saga of this state does not move."""
+    return state if kind == "over" else WHY_GLYPHS.get(kind, "info")
+
 
 def asked_text(approver: str | None, people: int) -> str:
     """Say who is asked, and how many of them."""

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils.safestring import SafeString
 
 from sagas.alerts import alert_path
-from sagas.dashboard import drawn, formats, lines, markup, words
+from sagas.dashboard import deeds, drawn, formats, lines, markup, words
 
 register = template.Library()
 for _tag in (
@@ -22,6 +22,9 @@ for _tag in (
 ):
     register.simple_tag(_tag)
 for _filter in (
+    deeds.deed,
+    deeds.deed_in_table,
+    deeds.deed_to,
     markup.ago,
     markup.breakable,
     markup.clock,
@@ -34,7 +37,6 @@ for _filter in (
     formats.compact,
     formats.is_text,
     formats.known_as,
-    formats.named,
     formats.pairs,
     formats.pretty,
     formats.short,

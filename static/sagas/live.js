@@ -32,7 +32,7 @@ export function live() {
 }
 
 function connect() {
-  const url = new URL(place.dataset.live, location.href);
+  const url = new URL(document.body.dataset.socket + place.dataset.live, location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   const ours = (socket = new WebSocket(url));
   ours.onopen = () => {

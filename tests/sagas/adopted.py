@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.test import Client
 from shop.sagas import GiftOrder
 
-LINK = re.compile(r'(?:href|src|action|data-live)="(/[^"]*)"')
+LINK = re.compile(r'(?:href|src|action|data-socket)="(/[^"]*)"')
 
 
 def pages(client: Client, saga_id: str, failed_id: str) -> None:
@@ -37,7 +37,9 @@ def pages(client: Client, saga_id: str, failed_id: str) -> None:
         ] == []
         assert all(finders.find(link[8:]) for link in LINK.findall(page) if link.startswith("/static/"))
     assert f"/ops/sagas/{saga_id}/" in client.get("/ops/search/", {"q": saga_id}).headers["Location"]
-    assert f'data-live="/ops/ws/sagas/{saga_id}/"' in client.get(f"/ops/sagas/{saga_id}/").content.decode()
+    page = client.get(f"/ops/sagas/{saga_id}/").content.decode()
+    assert 'data-socket="/ops/ws/sagas/"' in page
+    assert f'data-live="{saga_id}/"' in page
     assert client.get("/ops/api/openapi.json").json()["servers"] == [{"url": "/ops/api"}]
     assert client.get(f"/ops/api/sagas/{saga_id}").json()["state"] == "completed"
     assert client.get(f"/admin/sagas/saga/{saga_id}/change/").status_code == 200

@@ -1,5 +1,6 @@
 """The parts of pages that are computed: the lanes, the timeline, sentences, durations, filters."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from sagas.core.events import EVENT_TYPES
 from sagas.core.ids import uuid7
 from sagas.core.words import Attention, SagaState, StepStatus
 from sagas.dashboard import formats, lines, markup, words
+from sagas.dashboard.deeds import deed, deed_in_table
 from sagas.dashboard.filters import Filters
 from sagas.dashboard.graph import GAP_X, WIDTH, draw
 from sagas.dashboard.log import Entry
@@ -441,6 +443,27 @@ def test_a_line_of_the_log_says_what_there_is_to_say() -> None:
     assert '<details class="more" id="e34"><summary>34–36</summary>' in lines.log_line(
         Entry(NOON, "pending", "It is due.", 12, 34, "34–36", detail={"attempt": 1})
     )
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        ({"verb": "skip", "step": "pay"}, "skip pay"),
+        ({"verb": "resolve", "step": "pay", "request": {"outcome": "done"}}, "resolve pay: done"),
+        ({"verb": "edit", "request": {"changed": ["a", "b"]}}, "edit · a, b"),
+        (
+            {"verb": "start_batch", "request": {"of": "retry", "sagas": 5, "per_second": 2.5}},
+            "start batch: retry of 5, 2.5 a second",
+        ),
+        ({"verb": "resume_queue", "request": {"per_second": 5}}, "resume queue, 5 a second"),
+        ({"verb": "take_alert", "request": {"alert": 1, "hours": 4.0}}, "take alert for 4 h"),
+    ],
+)
+def test_a_deed_is_told_alike_everywhere(done: dict[str, Any], said: str) -> None:
+    action = OperatorAction(operator_name="olga", reason="so", at=NOON, **done)
+    assert deed(action) == said
+    assert re.sub("<[^>]+>", "", deed_in_table(action)) == said
+    assert f"<b>olga</b>: {said} <q>so</q>" in lines.log_line(Entry(NOON, "person", "", 3, action=action))
 
 
 def test_names_break_behind_underscores_and_stay_text() -> None:

@@ -17,7 +17,7 @@ from sagas.dashboard.confirming import Confirming, Says
 from sagas.dashboard.numbers import number_of
 from sagas.dashboard.paging import keyset
 from sagas.models import Alert
-from sagas.orchestrator import ALERT_VERBS, Asked
+from sagas.orchestrator import ALERT_PERMISSION, ALERT_VERBS, Asked
 
 #: Hours for which the page offers to take one, as texts; none: until it is over.
 TERMS = ("", "1", "4", "12")
@@ -37,6 +37,7 @@ def alert_list(request: HttpRequest) -> HttpResponse:
         "page": found,
         "past": Shown.of(found.rows),
         "channels": alerts.channels(),
+        "lacks": "" if request.user.has_perm(ALERT_PERMISSION) else ALERT_PERMISSION,
     }
     return page(request, "sagas/alert_list.html", context)
 

@@ -15,8 +15,8 @@ from django.views.decorators.http import require_http_methods
 from sagas import orchestrator
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.asking import Asking, outcomes
+from sagas.dashboard.buttons import NOWHERE, verb_buttons
 from sagas.dashboard.confirming import fields_of, refusals
-from sagas.dashboard.regions import NOWHERE, verb_buttons
 from sagas.models import Saga
 from sagas.orchestrator import STEP_VERBS, VERBS, Answer, Conflict, Invalid, Plan
 
