@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.contrib.staticfiles import finders
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -202,6 +204,12 @@ def test_who_may_only_look_may_not_take(client: Client) -> None:
     answer = client.get(verb(alert))
     assert answer.status_code == 403
     assert "sagas.take_alert" in answer.content.decode()
+    # The overview's regions are the same for all who look: its frame says what this one lacks.
+    overview = client.get(reverse("saga-overview")).content.decode()
+    assert 'data-overview data-lacks="take_alert"' in overview
+    assert f'<a class="group__take" href="{verb(alert)}">' in overview
+    style = finders.find("sagas/overview.css")
+    assert '[data-lacks="take_alert"] .group__take {\n  display: none;' in Path(style).read_text()
 
 
 def test_the_overview_says_who_is_on_what(desk: Client, told: Any, time: Time, stuck: Stuck) -> None:
@@ -210,7 +218,9 @@ def test_the_overview_says_who_is_on_what(desk: Client, told: Any, time: Time, s
     assert "Take…" not in desk.get(overview).content.decode()
     look()
     alert = Alert.objects.get()
-    assert f'href="{verb(alert)}">Take…' in desk.get(overview).content.decode()
+    content = desk.get(overview).content.decode()
+    assert f'href="{verb(alert)}">Take…' in content
+    assert "data-lacks" not in content
     desk.post(verb(alert), {"reason": "mine"})
     content = desk.get(overview).content.decode()
     assert "Take…" not in content
