@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.test import Client
 
 from sagas.engine import Pump
 from sagas.models import Saga
 from sagas.orchestrator import Asked, loading
 from tests.sagas import shop
+from tests.sagas.running import rest
 from tests.shell import Run, shell
 
 QUEUES = ("fetch", "pay", "post", "default", "events")
@@ -44,6 +46,20 @@ def errand(world: shop.World) -> Callable[..., Saga]:
 def operator(db: None) -> Any:
     """A superuser."""
     return get_user_model().objects.create_superuser("olga", password="x")
+
+
+@pytest.fixture
+def desk(client: Client, operator: Any) -> Client:
+    """A browser in which the operator is logged in."""
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def held(errand: Any, pump: Pump, world: shop.World) -> Saga:
+    """A saga that is held at its second step."""
+    world.behaviour["PayService.Pay"] = shop.reject("broke")
+    return rest(pump, errand(hold=True))
 
 
 @pytest.fixture

@@ -22,13 +22,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def held(errand: Any, pump: Pump, world: shop.World) -> Saga:
-    """A saga that is held at its second step."""
-    world.behaviour["PayService.Pay"] = shop.reject("broke")
-    return rest(pump, errand(hold=True))
-
-
-@pytest.fixture
 def stuck(errand: Any, pump: Pump, world: shop.World) -> Saga:
     """A saga whose refund keeps failing."""
     world.behaviour |= {"PostService.Post": shop.reject("no post"), "PayService.Refund": shop.fail()}

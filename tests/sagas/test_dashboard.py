@@ -26,6 +26,7 @@ from sagas.dashboard.versions import versions_of
 from sagas.engine import Pump
 from sagas.models import Definition, Event, OperatorAction, Process, Saga
 from tests.sagas import shop
+from tests.sagas.pages import text
 from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,25 +41,8 @@ def fresh_figures() -> None:
 
 
 @pytest.fixture
-def desk(client: Client, operator: Any) -> Client:
-    """A browser in which the operator is logged in."""
-    client.force_login(operator)
-    return client
-
-
-@pytest.fixture
 def done(errand: Any, pump: Pump) -> Saga:
     return rest(pump, errand())
-
-
-@pytest.fixture
-def held(errand: Any, pump: Pump, world: shop.World) -> Saga:
-    world.behaviour["PayService.Pay"] = shop.reject("broke")
-    return rest(pump, errand(hold=True))
-
-
-def text(response: Any) -> str:
-    return " ".join(response.content.decode().split())
 
 
 @pytest.mark.parametrize("name", PAGES)

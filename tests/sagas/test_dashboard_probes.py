@@ -10,18 +10,9 @@ from django.utils import timezone
 
 from sagas.dashboard import metrics
 from sagas.dashboard.views import probes
-from sagas.engine import Pump
 from sagas.models import Process, Saga, Token
-from tests.sagas import shop
-from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def held(errand: Any, pump: Pump, world: shop.World) -> Saga:
-    world.behaviour["PayService.Pay"] = shop.reject("broke")
-    return rest(pump, errand(hold=True))
 
 
 def test_healthz_asks_nobody(client: Client, django_assert_num_queries: Any, db: None) -> None:

@@ -14,6 +14,7 @@ from sagas import orchestrator
 from sagas.engine import Pump
 from sagas.models import OperatorAction, Saga
 from tests.sagas import shop
+from tests.sagas.pages import text
 from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,20 +23,10 @@ RETRY, ROLL_BACK = "/sagas/selected/retry/", "/sagas/selected/compensate/"
 
 
 @pytest.fixture
-def desk(client: Client, operator: Any) -> Client:
-    client.force_login(operator)
-    return client
-
-
-@pytest.fixture
 def held(errand: Any, pump: Pump, world: shop.World) -> list[Saga]:
     """Two sagas that an outage left."""
     world.behaviour["PayService.Pay"] = shop.reject("broke")
     return [rest(pump, errand(hold=True)) for _ in range(2)]
-
-
-def text(response: Any) -> str:
-    return " ".join(response.content.decode().split())
 
 
 def form(page: Any, **more: Any) -> dict[str, Any]:

@@ -18,21 +18,10 @@ from sagas.dashboard.markup import folded
 from sagas.engine import Pump, claims
 from sagas.models import OperatorAction, Saga
 from tests.sagas import shop
+from tests.sagas.pages import text
 from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def desk(client: Client, operator: Any) -> Client:
-    client.force_login(operator)
-    return client
-
-
-@pytest.fixture
-def held(errand: Any, pump: Pump, world: shop.World) -> Saga:
-    world.behaviour["PayService.Pay"] = shop.reject("broke")
-    return rest(pump, errand(hold=True))
 
 
 def at(saga: Saga, verb: str, step: str = "") -> str:
@@ -47,10 +36,6 @@ def previewed(desk: Client, where: str, typed: dict[str, Any]) -> Any:
     """Look at what it would do, and send it; return the answer."""
     seen = desk.post(where, {**typed, "preview": "1"}).context["asking"]
     return desk.post(where, {**typed, "previewed": seen.written})
-
-
-def text(response: Any) -> str:
-    return " ".join(response.content.decode().split())
 
 
 def test_the_preview_names_the_commands_and_their_keys(desk: Client, held: Saga) -> None:

@@ -25,7 +25,6 @@ from redis import Redis
 from redis.connection import Connection
 
 from sagas import broker, consumers, orchestrator, routing
-from sagas.engine import Pump
 from sagas.live import channel, feed, publish
 from sagas.live.publish import Publisher
 from sagas.models import Saga
@@ -33,17 +32,10 @@ from sagas.routing import websocket_urlpatterns
 from sagas.signals import Change
 from sagas.soon import Soon
 from tests.sagas import shop
-from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 application = SessionMiddlewareStack(AuthMiddleware(URLRouter(websocket_urlpatterns)))
-
-
-@pytest.fixture
-def held(errand: Any, pump: Pump, world: shop.World) -> Saga:
-    world.behaviour["PayService.Pay"] = shop.reject("broke")
-    return rest(pump, errand(hold=True))
 
 
 def cookie(user: Any) -> list[tuple[bytes, bytes]]:

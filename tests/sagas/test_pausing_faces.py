@@ -17,19 +17,13 @@ from sagas.api import documents
 from sagas.engine import Pump
 from sagas.models import Due, OperatorAction, PausedQueue, Process, Token
 from tests.sagas import shop
+from tests.sagas.pages import text
 from tests.shell import Run
 
 pytestmark = pytest.mark.django_db
 
 
 Ask = Callable[..., orchestrator.Asked]
-
-
-@pytest.fixture
-def desk(client: Client, operator: Any) -> Client:
-    """A browser in which the operator is logged in."""
-    client.force_login(operator)
-    return client
 
 
 @pytest.fixture
@@ -45,10 +39,6 @@ def visitor(client: Client) -> Client:
 def paused(asked: Ask, world: shop.World) -> PausedQueue:
     orchestrator.act_on_queue("pay", "pause", asked(reason="their <database> moves"))
     return PausedQueue.objects.get()
-
-
-def text(response: Any) -> str:
-    return " ".join(response.content.decode().split())
 
 
 def at(verb: str, name: str = "pay") -> str:

@@ -25,12 +25,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 Stuck = Callable[..., Saga]
 
 
-@pytest.fixture
-def desk(client: Client, operator: Any) -> Client:
-    client.force_login(operator)
-    return client
-
-
 def an_alert(number: int = 1, **more: Any) -> Alert:
     now = database_now()
     values: dict[str, Any] = {

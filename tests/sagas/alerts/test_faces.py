@@ -8,8 +8,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
@@ -23,6 +21,7 @@ from sagas.api import documents
 from sagas.core.words import AlertKind
 from sagas.management.commands._saga.speaking import Desk
 from sagas.models import Alert, Notice, OperatorAction, Token
+from tests.sagas.callers import assert_problem, user_with
 from tests.shell import Run
 
 pytestmark = pytest.mark.django_db
@@ -68,13 +67,6 @@ def document(alert: Alert) -> Any:
     return alerts.alert_documents([alert])[0]
 
 
-def user_with(*permissions: str) -> Any:
-    """Return a user who has these permissions only."""
-    otto = get_user_model().objects.create_user("otto" + "-".join(permissions))
-    otto.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return otto
-
-
 class Api:
     """A program with a bearer token."""
 
@@ -102,13 +94,6 @@ def told(response: Any, model: type[BaseModel]) -> Any:
     model.model_validate(response.json())
     assert model.model_fields.keys() == response.json().keys()
     return response.json()
-
-
-def assert_problem(response: Any, status: int, field: str | None = None, *, says: str = "") -> None:
-    body = response.json()
-    assert response.status_code == status, body
-    assert documents.Problem.model_validate(body).field == field
-    assert says in body["error"]["message"]
 
 
 # --- the API: looking

@@ -18,6 +18,7 @@ from sagas.models import Batch, BatchItem, Saga
 from sagas.orchestrator import Course
 from tests.sagas import shop
 from tests.sagas.batches.carrying import Ask
+from tests.sagas.pages import text, words
 from tests.sagas.running import run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,13 +33,6 @@ SENT = {
     "stop_above": "20",
     "reason": "it is back",
 }
-
-
-@pytest.fixture
-def desk(client: Client, operator: Any) -> Client:
-    """A browser in which the operator is logged in."""
-    client.force_login(operator)
-    return client
 
 
 @pytest.fixture
@@ -60,15 +54,6 @@ def someone(client: Client, *permissions: str) -> Client:
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client.force_login(user)
     return client
-
-
-def text(response: Any) -> str:
-    return " ".join(response.content.decode().split())
-
-
-def words(response: Any) -> str:
-    """Return what can be read."""
-    return " ".join(re.sub(r"<[^>]+>", " ", text(response)).split())
 
 
 def at(batch: Batch, verb: str = "") -> str:

@@ -6,8 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 from pydantic import BaseModel
@@ -19,6 +17,7 @@ from sagas.management.commands._saga.speaking import Desk
 from sagas.models import Batch, BatchItem, OperatorAction, Saga, Token
 from sagas.orchestrator import batch_plan, batching
 from tests.sagas import shop
+from tests.sagas.callers import assert_problem, user_with
 from tests.shell import Run
 
 pytestmark = pytest.mark.django_db
@@ -95,26 +94,12 @@ def document() -> Any:
     return orchestrator.batch_documents([Batch.objects.get()])[0]
 
 
-def user_with(*permissions: str) -> Any:
-    """Return a user who has these permissions only."""
-    otto = get_user_model().objects.create_user("otto" + "-".join(permissions))
-    otto.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return otto
-
-
 def told(response: Any, status: int, model: type[BaseModel]) -> Any:
     """Return what was answered, which is as the OpenAPI document has it, and nothing beside that."""
     assert response.status_code == status, response.json()
     model.model_validate(response.json())
     assert model.model_fields.keys() == response.json().keys()
     return response.json()
-
-
-def assert_problem(response: Any, status: int, field: str | None = None, *, says: str = "") -> None:
-    body = response.json()
-    assert response.status_code == status, body
-    assert documents.Problem.model_validate(body).field == field
-    assert says in body["error"]["message"]
 
 
 def carried_on(pump: Pump) -> None:
