@@ -422,7 +422,7 @@ def test_an_alert_is_taken_and_everybody_sees_who_is_on_it(desk: Desk, browse: C
     page.get_by_label("What do you do about it?").fill("calling the bank")
     page.get_by_role("button", name="Take for 4 h").click()
     alert = page.locator(".alert", has_text=matter)
-    expect(alert).to_contain_text(f"{OPERATORS[0]} is on it since")
+    expect(alert).to_contain_text(f"{OPERATORS[0]} has been on it since")
     expect(alert).to_contain_text("calling the bank")
     theirs = other.locator(".group", has_text=group)
     expect(theirs).to_contain_text(OPERATORS[0], timeout=20_000)  # and nobody reloads

@@ -42,7 +42,7 @@ def test_a_worker_that_ended_without_a_word_is_missed_until_its_work_is_given_to
     assert [worker["name"] for worker in looked["workers_silent"]] == ["killed"]
     shown = render_to_string("sagas/_processes.html", {"health": looked})
     assert "1 worker</a>" in shown
-    assert ">killed is silent for 12 s: what it held waits</a>" in shown
+    assert ">killed has been silent for 12 s: what it held waits</a>" in shown
 
 
 def test_its_heart_beats_on_when_the_database_was_away(

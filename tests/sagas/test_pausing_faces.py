@@ -81,7 +81,7 @@ def test_the_numbers_lead_to_the_sagas_that_wait(desk: Client, errand: Any, api:
 def test_every_page_says_what_is_paused_by_whom_and_why(desk: Client, paused: PausedQueue) -> None:
     for name in ("saga-overview", "saga-list", "saga-audit", "saga-queues"):
         shown = text(desk.get(reverse(name)))
-        assert "is paused since" in shown
+        assert "has been paused since" in shown
         assert "by olga: their &lt;database&gt; moves" in shown
     assert "pause queue" in text(desk.get(reverse("saga-audit")))
 

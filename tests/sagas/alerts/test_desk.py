@@ -103,7 +103,7 @@ def test_it_is_taken(desk: Client) -> None:
     answer = desk.post(verb(alert), sent, follow=True)
     content = answer.content.decode()
     assert "You are on it: matter 1 &lt;b&gt;" in content
-    assert "<b>olga</b> is on it" in content
+    assert "<b>olga</b> has been on it since" in content
     assert "calling &lt;them&gt;" in content
     assert "Take over" in content
     again = desk.post(verb(alert), sent, follow=True).content.decode()
