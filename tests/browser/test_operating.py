@@ -429,7 +429,7 @@ def test_an_alert_is_taken_and_everybody_sees_who_is_on_it(desk: Desk, browse: C
     alert.get_by_role("link", name="Give back…").click()
     page.get_by_label("Why?").fill("somebody else's turn")
     page.get_by_role("button", name="Give back").click()
-    expect(page.locator(".alert", has_text=matter)).not_to_contain_text("is on it")
+    expect(page.locator(".alert", has_text=matter)).not_to_contain_text("has been on it")
     expect(theirs.get_by_role("link", name="Take…")).to_be_visible(timeout=20_000)
 
 
