@@ -5,6 +5,7 @@ The only writer of saga state. It knows neither RQ nor Channels: it records due 
 
 from sagas.orchestrator.actions import act, preview, who_moved
 from sagas.orchestrator.alerting import (
+    ALERT_PERMISSION,
     GIVEN_BACK,
     act_on_alert,
     alert_numbered,
@@ -39,6 +40,7 @@ from sagas.orchestrator.asked import (
 from sagas.orchestrator.batch_plan import (
     BATCH_PERMISSION,
     BATCHED,
+    LARGEST,
     BatchPlan,
     Course,
     preview_batch,
@@ -93,6 +95,7 @@ from sagas.orchestrator.start import (
 from sagas.orchestrator.trail import DEEDS
 
 __all__ = [
+    "ALERT_PERMISSION",
     "ALERT_VERBS",
     "BATCHED",
     "BATCH_PERMISSION",
@@ -100,6 +103,7 @@ __all__ = [
     "DEEDS",
     "GIVEN_BACK",
     "GROUPED",
+    "LARGEST",
     "LONGEST_REASON",
     "MOST_UNDER_WAY",
     "QUEUE_PERMISSION",
