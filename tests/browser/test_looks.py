@@ -217,3 +217,19 @@ def test_the_graph_stands_upright_on_a_phone(browse: Callable[..., Page], paths:
     do, undo = boxes[:2]
     assert do["left"] < undo["left"]
     assert abs(do["top"] - undo["top"]) < 2
+
+
+def test_an_attempts_bar_is_as_wide_as_the_time_it_took(
+    browse: Callable[..., Page], paths: list[str]
+) -> None:
+    page = browse(viewport={"width": 1440, "height": 900})
+    page.goto(next(path for path in paths if path.startswith("/sagas/0")))
+    expect(page.locator("#badge")).to_have_text("live")  # what is measured is not replaced meanwhile
+    bars = page.locator("svg rect.bar").evaluate_all(
+        """bars => bars.map(bar => ({
+            told: parseFloat(bar.getAttribute("width")),
+            drawn: 100 * bar.getBoundingClientRect().width / bar.ownerSVGElement.getBoundingClientRect().width,
+        }))"""
+    )
+    assert bars
+    assert all(abs(bar["told"] - bar["drawn"]) < 1 for bar in bars), bars

@@ -251,8 +251,8 @@ def test_how_far_it_is(desk: Client, begun: Any, pump: Pump, world: shop.World) 
     assert "1 went well 3 went wrong 0 left alone 0 under way 0 to come" in words(shown)
     assert "pay: held: the bank is &lt;closed&gt;" in text(shown)
     assert 'aria-label="1 went well, 3 went wrong, 0 left alone, 0 under way, 0 to come"' in text(shown)
-    assert '<rect class="bar__well" x="0" width="250" height="8"/>' in text(shown)
-    assert '<rect class="bar__failed" x="250" width="750" height="8"/>' in text(shown)
+    assert '<rect class="batch-bar__well" x="0" width="250" height="8"/>' in text(shown)
+    assert '<rect class="batch-bar__failed" x="250" width="750" height="8"/>' in text(shown)
     assert at(batch, "cancel") not in text(shown)
 
 
