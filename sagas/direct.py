@@ -35,7 +35,8 @@ def run(
     """Start a saga, and carry it on here; see :meth:`sagas.SagaOrchestrator.run`. Raises as ``start`` does."""
     if not isinstance(wait, int | float) or isinstance(wait, bool) or not 0 <= wait < threading.TIMEOUT_MAX:
         raise orchestrator.Invalid("wait", f"must be a number of seconds from 0, not {wait!r:.80}")
-    if connections[router.db_for_write(Saga)].in_atomic_block:
+    connection = connections[router.db_for_write(Saga)]
+    if connection.in_atomic_block or not connection.get_autocommit():
         raise RuntimeError(
             "run() has been called inside a transaction, which would have to be committed before the first step "
             "can have an effect; use start(), or call run() behind it, as by transaction.on_commit"

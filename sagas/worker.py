@@ -181,6 +181,9 @@ def _work_alone(pump: Pump, seconds: float, stop: "_Stop") -> None:
         log.warning("the database did not answer: %s", fault)
         close_old_connections()
         stop.wait(seconds)
+    except Exception:  # ours, and of one round: whoever supervises us would only start us into the next
+        log.exception("a round of work went wrong; the next one begins")
+        stop.wait(seconds)
 
 
 def _leave(hung: bool = False) -> None:

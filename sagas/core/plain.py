@@ -25,13 +25,30 @@ def plain(value: Any, name: str = "it") -> Any:
         text = _encode(value)
         text.encode()
     except (TypeError, ValueError, RecursionError) as wrong:
-        raise NotPlain(first_offence(value, name)) from wrong
+        raise NotPlain(_said(value, name)) from wrong
+    except Exception as own:  # the value is of a class whose own code was asked for its parts
+        raise NotPlain(f"{name} cannot be read: {type(own).__name__}: {_told(own)}") from own
     if "\\u0000" in text and _NUL.search(text):
-        raise NotPlain(first_offence(value, name))
+        raise NotPlain(_said(value, name))
     read_back = json.loads(text)
     if text.count("[") + text.count("{") > DEEPEST and _depth(read_back) > DEEPEST:
         raise NotPlain(f"{name} is nested more than {DEEPEST} levels deep")
     return read_back
+
+
+def _said(value: Any, name: str) -> str:
+    """Say what is wrong with a value, also where its own code does not bear to be looked at."""
+    try:
+        return first_offence(value, name)
+    except Exception as own:
+        return f"{name} cannot be read: {type(own).__name__}: {_told(own)}"
+
+
+def _told(fault: Exception) -> str:
+    try:
+        return printable(str(fault), 200)
+    except Exception:
+        return "it cannot say what"
 
 
 def _is_flat(value: Any) -> bool:

@@ -1,6 +1,5 @@
 """Calling a handler, and saying what came of it in the core's words."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from sagas.core.context import SagaContext
 from sagas.core.place import place
 from sagas.core.plain import NotPlain, plain, printable
 from sagas.core.words import Attention
+from sagas.engine.slots import TimedOut
 from sagas.engine.work import Work
 from sagas.orchestrator import children, intake, outbox
 from sagas.orchestrator.view import SagaView
@@ -177,8 +177,8 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
             return m.NoSuchCommand(work.number, _text(fault) or m.NoSuchCommand.error)
         case Unserved():
             return m.Unserved(work.number, _text(fault))
-        case TimeoutError() | asyncio.CancelledError():
-            return m.Unknown(work.number, _text(fault) or f"no reply within {work.timeout:g} s", inbox)
+        case TimedOut() | TimeoutError() if _text(fault):
+            return m.Unknown(work.number, _text(fault), inbox)
         case _:
             return m.Unknown(work.number, told(fault), inbox)
 
@@ -190,8 +190,8 @@ _ON_PURPOSE = (
     answers.Unavailable,
     children.CannotUndo,
     Unserved,
+    TimedOut,
     TimeoutError,
-    asyncio.CancelledError,
 )
 
 
@@ -204,9 +204,14 @@ def log_mistake(work: Work, fault: BaseException | None) -> None:
             log.warning(
                 "saga %s: %s failed in attempt %d", work.saga_id, work.called, work.attempt, exc_info=fault
             )
-    elif work.command is not None and not isinstance(fault, _ON_PURPOSE):
+    elif work.command is not None and not _is_on_purpose(fault):
         where = (work.saga_id, work.command.meta.step, work.name, work.attempt)
         log.warning("saga %s, step %s: %s failed in attempt %d", *where, exc_info=fault)
+
+
+def _is_on_purpose(fault: BaseException) -> bool:
+    """Whether somebody meant to raise it. A time-out without a word is one of a library's, which nobody expected."""
+    return isinstance(fault, _ON_PURPOSE) and not (isinstance(fault, TimeoutError) and not _text(fault))
 
 
 def _remembers(work: Work) -> bool:

@@ -23,7 +23,7 @@ from sagas.core.messages import Completed, Rejected
 from sagas.engine import call, claims
 from sagas.engine.pauses import Pauses
 from sagas.engine.room import AWAY, Room, Unwritable, is_unwritable
-from sagas.engine.slots import Slots
+from sagas.engine.slots import Slots, TimedOut
 from sagas.engine.work import Work, work_of
 from sagas.orchestrator import ledger, loading, outbox
 from sagas.rows import Stale
@@ -282,10 +282,7 @@ class Pump:
             self.hung[each.work.token] = self.running.pop(each.work.token)
         if over:
             self._slots.go_on()
-        return [
-            _Outcome(each.work, None, TimeoutError(f"no reply within {each.work.timeout:g} s"))
-            for each in over
-        ]
+        return [_Outcome(each.work, None, TimedOut(each.work.timeout)) for each in over]
 
     def _deliver(self, outcomes: list[_Outcome]) -> None:
         answers = [_answer(outcome) for outcome in outcomes]

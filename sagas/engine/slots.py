@@ -37,6 +37,13 @@ LATEST = 32
 Done = Callable[[Any, BaseException | None], None]
 
 
+class TimedOut(Exception):
+    """A handler's time is over. What it may raise itself, a TimeoutError included, is something else."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no reply within {seconds:g} s")
+
+
 class _Waiting(NamedTuple):
     begin: Callable[[], Any]
     """The function; of a coroutine, what starts it."""
@@ -252,10 +259,11 @@ class Slots:
 
     async def _await(self, make: Callable[[], Any], timeout: float, done: Done) -> None:
         result, fault, began = None, None, time.monotonic()
-        try:
-            result = await asyncio.wait_for(make(), timeout)
-        except BaseException as raised:
-            fault = raised
+        try:  # in this very task: what ends a program would, beyond it, end the loop of all others
+            async with asyncio.timeout(timeout) as limit:
+                result = await make()
+        except BaseException as raised:  # as of a plain handler
+            fault = TimedOut(timeout) if limit.expired() else raised
         with self._lock:
             self._ended(began)
             following = self._later.popleft() if self._later and self._turning <= self._limit() else None
@@ -289,7 +297,13 @@ def _is_out_of_order(connection: Any) -> bool:
 
 
 def _turn(loop: asyncio.AbstractEventLoop) -> None:
-    loop.run_forever()
+    while True:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as ended:  # raised in a task that a handler made for itself
+            log.error("a task of a handler's own raised %s; its loop goes on", type(ended).__name__)
+        else:
+            break
     loop.close()
 
 

@@ -63,6 +63,34 @@ def test_what_is_not_plain_is_told_with_its_place_and_a_way_out(value: Any, says
     assert str(refused.value) == says
 
 
+class Broken(dict[str, Any]):
+    """Whoever asks for its parts hears of its own trouble."""
+
+    def items(self) -> Any:
+        raise LookupError("the row is gone")
+
+    def __iter__(self) -> Any:
+        raise LookupError("the row is gone")
+
+
+class Gone:
+    """Does not bear to be looked at: as a lazy object whose row is gone."""
+
+    @property
+    def __class__(self) -> Any:
+        raise LookupError("the row is gone")
+
+
+@pytest.mark.parametrize("kind", [Broken, Gone])
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_fails_when_it_is_looked_at_is_refused_like_all_that_is_not_plain(
+    kind: Any, inside: bool
+) -> None:
+    value = kind() if kind is Gone else kind(a=1)
+    with pytest.raises(NotPlain, match=r"result cannot be read: LookupError: the row is gone"):
+        plain({"customer": value} if inside else value, "result")
+
+
 def test_a_coroutine_is_taken_for_a_forgotten_await() -> None:
     async def price() -> int:
         return 7

@@ -36,7 +36,6 @@ EXEMPT = {
     "alerts.telling.try_out:": "a person tries a channel, and sees whether it worked; trying again does the same",
     "bell._script:": "it calls nobody: the script goes to Redis when it is first run",
     "bell.Listener._say_so: signs.set": "it goes out with the others, which is a point",
-    "broker.listening:": "it only reads",
     "counted.": "it only reads",
     "drills.keep:": "a single row that stands for itself, and no part of a saga",
     "engine.batches._alone:": "it says why a batch waits for its next round, which does again what was not done",
@@ -61,7 +60,7 @@ EXEMPT = {
 ONLY_ON = {
     "clock.database_now: cursor.execute('SELECT clock": "postgresql",
     'clock.database_now: cursor.execute("SELECT strftime': "sqlite",
-    "engine.batches._have_no_patience:": "postgresql",
+    "rows.wait_at_most:": "postgresql",
     "engine.claims._take:": "postgresql",
     "engine.claims._take_one_by_one:": "sqlite",
     "orchestrator.loading.lock:": "postgresql",

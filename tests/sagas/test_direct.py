@@ -147,6 +147,17 @@ def test_a_handler_that_takes_longer_than_the_caller_waits_goes_on(world: shop.W
     until(lambda: Saga.objects.get(pk=saga.pk).state == "completed")
 
 
+def test_a_call_where_commits_are_the_callers_is_refused(world: shop.World) -> None:
+    transaction.set_autocommit(False)
+    try:
+        with pytest.raises(RuntimeError, match="on_commit"):
+            shop.Errand().run({"item": "book"}, wait=5)
+        transaction.rollback()
+    finally:
+        transaction.set_autocommit(True)
+    assert not world.names
+
+
 def test_a_call_in_a_transaction_is_refused(world: shop.World) -> None:
     with transaction.atomic(), pytest.raises(RuntimeError, match="on_commit"):
         errand()

@@ -90,6 +90,25 @@ class Asynchronous(SagaOrchestrator):
         return [SagaStep("sleep", "AsyncService.Sleep", timeout=0.3 if data.get("hang") else 20, retry=retry)]
 
 
+class Troubled(SagaOrchestrator):
+    saga_type = "Troubled"
+    raises: BaseException
+    calls: str
+
+    def define_steps(self, data: dict[str, Any]) -> list[SagaStep]:
+        return [SagaStep("wait", self.calls, retry=shop.Retry(max_attempts=1))]
+
+
+@command("TroubledService.Wait", queue="troubled")
+def wait(_: Any) -> None:
+    raise Troubled.raises
+
+
+@command("TroubledService.WaitLater", queue="troubled")
+async def wait_later(_: Any) -> None:
+    raise Troubled.raises
+
+
 @pytest.mark.parametrize(
     ("data", "end"), [({}, ("completed", None)), ({"hang": 1}, ("pending", "outcome_unknown"))]
 )
@@ -98,6 +117,55 @@ def test_handlers_may_be_asynchronous_and_are_timed_out(data: Any, end: Any) -> 
     run(Pump(["async"], "test-worker"))
     saga.refresh_from_db()
     assert (saga.state, saga.attention) == end
+
+
+async def _leaves() -> None:
+    await asyncio.sleep(0)
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["itself", "a task of its own"])
+def test_an_asynchronous_handler_that_ends_the_program_ends_itself_only(
+    own: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    slots, ended = Slots(lambda: 5), []
+
+    async def leaving() -> None:
+        if own:
+            asyncio.get_running_loop().create_task(_leaves())
+            await asyncio.sleep(30)
+        await _leaves()
+
+    async def staying() -> str:
+        await release.wait()
+        return "stayed"
+
+    release = asyncio.Event()
+    slots.run_async(staying, 20, lambda result, fault: ended.append((result, fault)), "staying")
+    slots.run_async(leaving, 0.2 if own else 20, lambda *_: ended.append("left"), "leaving")
+    until(lambda: ended == ["left"])
+    loop = slots._loop
+    assert loop is not None
+    loop.call_soon_threadsafe(release.set)
+    until(lambda: len(ended) == 2)
+    assert ended[1] == ("stayed", None)
+    assert ("its loop goes on" in caplog.text) == own
+
+
+@pytest.mark.parametrize("fault", [TimeoutError(), asyncio.CancelledError("by the bank")])
+@pytest.mark.parametrize("named", ["TroubledService.Wait", "TroubledService.WaitLater"])
+def test_a_time_out_that_a_handler_raises_is_told_as_its_own(
+    fault: BaseException, named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Troubled.raises, Troubled.calls = fault, named
+    saga = Troubled().start({})
+    run(Pump(["troubled"], "test-worker"))
+    step = Step.objects.get(saga=saga)
+    assert (step.outcome, step.attention) == ("unknown", "outcome_unknown")
+    assert f"{type(fault).__name__}: {fault}" in (step.error or "")
+    assert "(test_handlers.py:" in (step.error or "")
+    assert "no reply within" not in (step.error or "")
+    assert f"{named} failed in attempt 1" in caplog.text
 
 
 def test_a_command_that_nobody_handles_asks_for_attention(
