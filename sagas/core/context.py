@@ -8,9 +8,6 @@ from sagas.core.definition import SagaDefinition
 from sagas.core.progress import Progress
 from sagas.core.words import StepStatus
 
-#: What a command brings itself: of data under these names a handler would never see anything.
-OWN_KEYS = ("saga_id", "step_name", "results", "original_result")
-
 
 class Meta(NamedTuple):
     """The envelope of a command."""

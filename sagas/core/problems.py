@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sagas.core.flow import problems as flow_problems
 from sagas.core.waits import LONGEST, approval_problems, child_problems, is_span, timer_problems
+from sagas.core.words import OWN_KEYS
 
 if TYPE_CHECKING:
     from sagas.core.definition import SagaDefinition, SagaStep
@@ -92,9 +93,17 @@ def _malformed_retry(label: str, retry: Any) -> Iterable[str]:
 
 def input_problem(step: "SagaStep") -> str | None:
     """Return what is wrong with a step's own input, where a step is made: one that was pinned stops by itself."""
-    if step.input is None or isinstance(step.input, Mapping):
+    if step.input is None:
         return None
-    return f"step {step.name}: input must be a mapping or None, not {step.input!r:.80}."
+    if not isinstance(step.input, Mapping):
+        return f"step {step.name}: input must be a mapping or None, not {step.input!r:.80}."
+    covered = [f"input.{name}" for name in OWN_KEYS if name in step.input]
+    if not covered:
+        return None
+    return (
+        f"step {step.name}: {', '.join(covered)}: these names are the command's own; "
+        "give what you have under another name, as input={'child': …}."
+    )
 
 
 def _malformed_probes(step: "SagaStep") -> Iterable[str]:

@@ -112,3 +112,7 @@ class AlertKind(StrEnum):
     """A batch has paused itself."""
     CHANNEL = "channel"
     """A channel does not take what it is told."""
+
+
+#: What a command brings itself: of data under these names a handler would never see anything.
+OWN_KEYS = ("saga_id", "step_name", "results", "original_result")

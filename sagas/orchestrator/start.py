@@ -20,7 +20,6 @@ from pydantic import BaseModel, ValidationError
 
 from sagas import registry
 from sagas.core import messages as m
-from sagas.core.context import OWN_KEYS
 from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
 from sagas.core.ids import uuid7
 from sagas.core.plain import NotPlain
@@ -28,6 +27,7 @@ from sagas.core.plain import plain as as_plain
 from sagas.core.problems import input_problem
 from sagas.core.reactions import Reaction
 from sagas.core.waits import NoMoment, moment, seconds, wake_at
+from sagas.core.words import OWN_KEYS
 from sagas.models import Saga
 from sagas.orchestrator import choreographed, ledger, loading, pins, shapes
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound

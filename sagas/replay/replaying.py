@@ -172,6 +172,10 @@ class Replay:
                 continue
             except Rejected as reason:
                 no = no or reason
+            except BaseException as other:
+                if (missing := branches[-1].missing) is not None:  # it took the place of the end of the run
+                    raise self.fail(_swallowed(missing)) from other
+                raise
             finally:
                 self.branch = parent
             if branches[-1].missing is not None:

@@ -45,6 +45,30 @@ def _swallows_and_returns(saga: Any, data: Any) -> Any:
         return None
 
 
+def _replaces_in_a_branch(saga: Any, data: Any) -> Any:
+    def branch() -> Any:
+        try:
+            return fetch(saga)
+        finally:
+            {}.pop("handle")
+
+    with suppress(KeyError):
+        saga.parallel(branch, lambda: post(saga))
+    return {"fetched": True}
+
+
+async def _replaces_in_a_branch_later(saga: Any, data: Any) -> Any:
+    async def branch() -> Any:
+        try:
+            return await fetch(saga)
+        finally:
+            {}.pop("handle")
+
+    with suppress(KeyError):
+        await saga.parallel(branch(), post(saga))
+    return {"fetched": True}
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -66,6 +90,9 @@ def _swallows_and_returns(saga: Any, data: Any) -> Any:
         ),
         (_swallows, ["went on behind fetch"]),
         (_swallows_and_returns, ["went on behind fetch"]),
+        (_replaces_in_a_branch, ["went on behind fetch"]),
+        (lambda saga, data: fetch(saga, input={"saga_id": "x"}), ["input.saga_id", "the command's own"]),
+        (lambda saga, data: fetch(saga, input={"original_result": 1}), ["input.original_result"]),
     ],
 )
 def test_what_makes_no_sense_is_told_and_nothing_is_done(
@@ -94,6 +121,7 @@ async def _lists(saga: Any, data: Any) -> Any:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
+        (_replaces_in_a_branch_later, ["went on behind fetch"]),
         (_forgets, ["not awaited", "(in line ", "functions.py)"]),
         (_sleeps, ["awaited something else", "of _sleeps, test_records.py)"]),
         (
