@@ -17,6 +17,7 @@ from sagas.clock import about_now, database_now
 from sagas.core.cron import COUNTED, Cron, InvalidExpression
 from sagas.core.plain import printable
 from sagas.models import Schedule
+from sagas.orchestrator.start import TICK
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def _start(pk: int, cron: Cron, data: Any) -> datetime:
 
 def _saga(saga_type: str, tick: datetime, data: Any) -> UUID:
     try:
-        return orchestrator.start(saga_type, data, idempotency_key=f"every {tick.isoformat()}").saga.pk
+        return orchestrator.start(saga_type, data, idempotency_key=f"{TICK}{tick.isoformat()}").saga.pk
     except (
         orchestrator.KeyTaken
     ) as taken:  # a clock whose own clock was ahead was there, with data of its moment

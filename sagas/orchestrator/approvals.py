@@ -16,7 +16,7 @@ from sagas.core.definition import SagaStep
 from sagas.core.telling import approver_text
 from sagas.core.words import Attention, Waiting
 from sagas.counted import Counts
-from sagas.models import IMPORT, Saga, Step
+from sagas.models import CHILD, IMPORT, RESTART, Saga, Step
 from sagas.orchestrator.asked import Asked, Forbidden
 
 PERMISSION = "sagas.approve_saga"
@@ -147,7 +147,7 @@ def check_answerer(saga_id: UUID, pinned: SagaStep, verb: str, asked: Asked) -> 
         return  # the core says that there is nothing to answer
     if user is None:
         raise Forbidden(f"{approver_text(approval.by)} may {verb} {pinned.name}: say who you are, with --as.")
-    own = Saga.objects.filter(pk=saga_id, started_by=user.pk).exists() and not approval.self_approval
+    own = not approval.self_approval and _began(user, Saga.objects.get(pk=saga_id))
     groups = _groups(user)
     why = _obstacle(user, groups, user.get_username(), verb, pinned.name, approval.by, own=own)
     if why is not None:
@@ -161,7 +161,8 @@ def bars(users: Iterable[Any], saga_ids: Iterable[UUID]) -> Mapping[tuple[Any, U
     """
     asking = Step.objects.filter(saga_id__in=list(saga_ids), approver__isnull=False).select_related("saga")
     found: dict[tuple[Any, UUID], Bars] = {}
-    steps = list(asking.only("name", "approver", "asked", "saga__started_by"))
+    of_saga = ("saga__started_by", "saga__origin_id", "saga__origin_kind")
+    steps = list(asking.only("name", "approver", "asked", *of_saga))
     for user in users if steps else ():
         groups = _groups(user)
         for step in steps:
@@ -173,7 +174,7 @@ def bars(users: Iterable[Any], saga_ids: Iterable[UUID]) -> Mapping[tuple[Any, U
 
 def _barred(user: Any, groups: Collection[str], step: Step) -> Iterator[tuple[str, str, str]]:
     asked, by = step.asked or {}, step.approver or ""
-    own = step.saga.started_by_id == user.pk and not asked.get("self_approval")
+    own = not asked.get("self_approval") and _began(user, step.saga)
     for verb in ("approve", "reject"):
         why = _obstacle(user, groups, "you", verb, step.name, by, own=own)
         if why is None and verb == "approve" and str(user.pk) in (asked.get("given") or {}):
@@ -182,6 +183,14 @@ def _barred(user: Any, groups: Collection[str], step: Step) -> Iterator[tuple[st
             )
         if why is not None:
             yield verb, step.name, why[0].upper() + why[1:]
+
+
+def _began(user: Any, saga: Saga) -> bool:
+    """Whether a user has started a saga, or what it is a restart or a child of: it is the same matter."""
+    known: Saga | None = saga
+    while known is not None and known.started_by_id != user.pk:
+        known = Saga.objects.filter(pk=known.origin_id).first() if known.origin_kind in _SAME else None
+    return known is not None
 
 
 def _obstacle(
@@ -209,6 +218,8 @@ def _groups(user: Any) -> Collection[str]:
 
 
 #: Each has an index, however many steps there are.
+#: A saga of these kinds is the same matter as its origin: who started that has started this.
+_SAME = (RESTART, CHILD)
 _WAITS = Q(waiting=Waiting.APPROVAL.value)
 _MISSED = Q(attention=Attention.EXPECTATION_MISSED.value, approver__isnull=False)
 
@@ -233,7 +244,8 @@ def _asking(user: Any, names: tuple[str, ...] | None) -> QuerySet[Step]:
     steps = Step.objects.filter(pk__in=waits.union(missed)).exclude(saga__origin_kind=IMPORT)
     if names is not None:
         steps = steps.filter(approver__in=names)
-    own = Q(saga__started_by=user) & ~Q(asked__self_approval=True)
+    began = Q(saga__started_by=user) | Q(saga__origin_kind__in=_SAME, saga__origin__started_by=user)
+    own = began & ~Q(asked__self_approval=True)
     answered = Q(asked__given__has_key=str(user))
     return steps.exclude(own).exclude(answered)
 

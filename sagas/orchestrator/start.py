@@ -37,6 +37,10 @@ from sagas.rows import TOO_LARGE
 _Part = TypeVar("_Part", SagaStep, Reaction)
 
 
+#: How the key of a saga begins that the clock starts: the tick follows. Nobody can take it in advance.
+TICK = "every "
+
+
 @dataclass(frozen=True)
 class Started:
     """A saga that is recorded, and whether this call recorded it."""
@@ -88,6 +92,8 @@ def start(
     _check_text("correlation_id", correlation_id)
     _check_text("idempotency_key", idempotency_key)
     if idempotency_key is not None:
+        if started_by is not None and idempotency_key.startswith(TICK):
+            raise Invalid("idempotency_key", f"must not begin with {TICK!r}: such keys are the clock's own")
         present = _present(saga_type, idempotency_key, checked)
         if present:
             return Started(present, created=False)

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from redis.exceptions import RedisError
 
-from sagas import SagaStep, checks, registry, worker
+from sagas import SagaStep, checks, orchestrator, registry, worker
 from sagas.clock import database_now
 from sagas.engine import Pump, periodic
 from sagas.engine.periodic import Periodic
@@ -72,6 +72,14 @@ def time() -> Iterator[Time]:
 def keys() -> list[str | None]:
     found = Saga.objects.filter(saga_type="Nightly").order_by("id")
     return list(found.values_list("idempotency_key", flat=True))
+
+
+def test_nobody_but_the_clock_takes_the_key_of_a_tick(nightly: Nightly, operator: Any) -> None:
+    with pytest.raises(orchestrator.Invalid, match="such keys are the clock's own"):
+        orchestrator.start(
+            "Nightly", {}, idempotency_key="every 2026-01-02T03:00:00+00:00", started_by=operator
+        )
+    assert keys() == []
 
 
 def test_a_saga_is_started_at_each_tick_and_none_for_what_was_before(nightly: Nightly, time: Time) -> None:

@@ -315,6 +315,13 @@ def test_whoever_restarts_a_saga_has_started_it(person: Person, pump: Pump) -> N
     bo = get_user_model().objects.get(pk=bo.pk)
     again = orchestrator.act(saga.pk, "restart", Asked(operator=bo, via="desk", reason="x")).created
     assert Saga.objects.get(pk=again).started_by == bo
+    new = run(pump, Saga.objects.get(pk=again))
+    for own in (mia, bo):
+        with pytest.raises(orchestrator.Forbidden, match=f"{own} started this saga, and may not approve ok"):
+            answer(own, new)
+        assert orchestrator.approvals_for(own).items == []
+        assert orchestrator.bars([own], [new.pk])
+    assert answer(person("ada"), new).saga["state"] == "completed"
 
 
 def test_two_people_have_to_be_two(person: Person, pump: Pump) -> None:
