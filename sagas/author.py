@@ -51,8 +51,8 @@ class SagaOrchestrator:
     queryset's method that leaves what is in force, or a function from queryset to queryset; one of
     ``values(…).annotate(…)`` has sums compared."""
 
-    def __init__(self, saga_store: Any = None, event_publisher: Any = None) -> None:
-        """Take, and ignore, a store and a publisher: the database is both."""
+    def __init__(self, *ignored: Any, **named: Any) -> None:
+        """Take, and ignore, a store, a publisher and whatever else: the database is all of it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections, connections, router
+from django.db.models import prefetch_related_objects
 
 from sagas import orchestrator, registry
 from sagas.conf import settings
@@ -64,7 +65,9 @@ async def arun(saga_type: str, data: Mapping[str, Any], wait: float, **options: 
 
     def called() -> Saga:
         try:
-            return run(saga_type, data, wait, **options)
+            saga = run(saga_type, data, wait, **options)
+            prefetch_related_objects([saga], "steps")  # its results are asked for where no query may be
+            return saga
         finally:
             close_old_connections()
 

@@ -235,7 +235,8 @@ def _enter(saga_class: type[Any]) -> None:
     instance = _instantiate(saga_class)
     saga_type = getattr(instance, "saga_type", None)
     if not isinstance(saga_type, str) or not saga_type:
-        if "define_steps" in vars(saga_class) and not saga_class.__subclasses__():
+        ours = saga_class.__module__.partition(".")[0] == __package__
+        if "define_steps" in vars(saga_class) and not ours and not saga_class.__subclasses__():
             raise Unnamed(f"{_where(saga_class)} defines steps but no saga_type, so nothing can start it.")
         return  # an abstract base
     present = _saga_types.get(saga_type)

@@ -170,6 +170,11 @@ class Saga(models.Model):
 
     @property
     def results(self) -> dict[str, Any]:
-        """Step name -> what its action returned; a durable function's is that of the step ``function``. One query."""
+        """Step name -> what its action returned; a durable function's is that of the step ``function``.
+
+        One query; none where the steps have been prefetched, as :meth:`sagas.SagaOrchestrator.arun` does.
+        """
+        if "steps" in getattr(self, "_prefetched_objects_cache", {}):
+            return {step.name: step.result for step in self.steps.all()}
         steps: Any = self.steps.order_by("position")
         return dict(steps.values_list("name", "result"))

@@ -91,6 +91,8 @@ def drilled(request: pytest.FixtureRequest) -> "list[Drilled]":
 def _drilled_if_marked(request: pytest.FixtureRequest) -> None:
     """Drill also for a test that only has the mark, and takes no fixture."""
     if request.node.get_closest_marker("drill"):
+        if request.config.pluginmanager.hasplugin("django"):
+            request.getfixturevalue("db")  # it may be loaded behind us, and would give it too late
         request.getfixturevalue("drilled")
 
 

@@ -4,6 +4,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from functools import wraps
 from typing import Any
@@ -530,3 +531,12 @@ def test_a_function_may_turn_its_sample_data_down(function: Any) -> None:
         raise Rejected("not today")
 
     assert function(refuses) == []
+
+
+@pytest.mark.parametrize(("module", "told"), [("sagas.choreography", False), ("shop.sagas", True)])
+def test_a_class_without_a_name_is_told_unless_it_is_one_of_ours_to_build_upon(
+    module: str, told: bool
+) -> None:
+    base = type("Base", (), {"__module__": module, "define_steps": lambda self, data: []})
+    with pytest.raises(registry.Unnamed) if told else nullcontext():
+        registry._enter(base)

@@ -281,7 +281,9 @@ def test_a_database_that_is_away_is_waited_for(world: shop.World, monkeypatch: p
 
 def test_it_is_called_from_asynchronous_code(world: shop.World) -> None:
     async def call() -> Saga:
-        return await shop.Errand().arun({"item": "book"})
+        saga = await shop.Errand().arun({"item": "book"})
+        assert saga.results.keys() == {"fetch", "pay", "post"}, "no query is allowed here"
+        return saga
 
     assert asyncio.run(call()).state == "completed"
 

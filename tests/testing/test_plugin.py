@@ -1,6 +1,7 @@
 """The pytest plugin: one mark, a test per command, and a trace for what does not hold."""
 
 import pytest
+from django.conf import settings
 
 from participants.sagas import OrderFulfillment, RefundApproval, TripBooking, subscription_renewal
 from sagas.testing.report import Drilled
@@ -69,3 +70,23 @@ def test_what_does_not_hold_fails_with_its_trace(pytester: pytest.Pytester) -> N
     told.stdout.fnmatch_lines(
         ["*✗ undo charge: *", "*What does not hold:*", "*There is no saga type 'Nothing'*"]
     )
+
+
+def test_whichever_of_the_plugins_comes_first_the_drill_has_its_database(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(settings.BASE_DIR))
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        pytest_plugins = ["tests.testing.refusing"]
+
+        @pytest.mark.drill("OrderFulfillment", only="send_confirmation")
+        def test_orders(): ...
+        """
+    )
+    ours_first = ("-p", "sagas.testing.plugin", "-p", "no:randomly", "-p", "no:cacheprovider")
+    told = pytester.runpytest_subprocess(*ours_first, "--nomigrations")
+    assert told.parseoutcomes() == {"passed": 2}, told.stdout.str()
