@@ -6,6 +6,7 @@ Standard library only, and no Django: ``bin/`` asks before anything is installed
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 from pathlib import Path
 from urllib.parse import quote
@@ -24,12 +25,13 @@ def data_dir() -> Path:
 
 
 def redis_socket(data: Path) -> Path:
-    """Name the embedded Redis' socket: in the data folder, unless that lies too deep.
+    """Name the embedded Redis' socket: in the data folder, unless that lies too deep, or RQ could not read its name.
 
+    RQ takes apart what Redis lists of its clients, at each blank and each =.
     Not under TMPDIR then: two shells may disagree about it, and must meet at one socket.
     """
     socket = data / "redis.sock"
-    if len(os.fsencode(socket)) > LONGEST_SOCKET_PATH:
+    if len(os.fsencode(socket)) > LONGEST_SOCKET_PATH or re.search(r"[\s=]", str(socket)):
         digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
         socket = Path("/tmp", f"sagadesk-{os.getuid()}-{digest}", "redis.sock")  # noqa: S108 - bin/dev checks its owner
     return socket

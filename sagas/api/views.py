@@ -70,6 +70,7 @@ def saga_verb(request: HttpRequest, saga_id: str, verb: str) -> dict[str, Any]:
     dry_run = values.pop("dry_run")
     asked = orchestrator.Asked(operator=request.user, via="api", **values)
     try:
+        asked = orchestrator.about_its_step(saga_id, verb, asked)
         if dry_run:
             return asdict(orchestrator.preview(saga_id, verb, asked))
         answer = orchestrator.act(saga_id, verb, asked)

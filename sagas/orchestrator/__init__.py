@@ -61,7 +61,7 @@ from sagas.orchestrator.batching import (
 )
 from sagas.orchestrator.bus import delivering, publish
 from sagas.orchestrator.callbacks import call_back
-from sagas.orchestrator.each import Outcome, act_on_each, asking_steps, steps_for
+from sagas.orchestrator.each import Outcome, about_its_step, act_on_each, asking_steps, steps_for
 from sagas.orchestrator.exporting import export
 from sagas.orchestrator.importing import import_saga
 from sagas.orchestrator.needing import GROUPED, Group, attention_groups, attention_text
@@ -132,6 +132,7 @@ __all__ = [
     "Queue",
     "QueuePlan",
     "Refused",
+    "about_its_step",
     "act",
     "act_on_alert",
     "act_on_batch",

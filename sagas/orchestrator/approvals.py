@@ -187,10 +187,13 @@ def _barred(user: Any, groups: Collection[str], step: Step) -> Iterator[tuple[st
 
 def _began(user: Any, saga: Saga) -> bool:
     """Whether a user has started a saga, or what it is a restart or a child of: it is the same matter."""
-    known: Saga | None = saga
-    while known is not None and known.started_by_id != user.pk:
-        known = Saga.objects.filter(pk=known.origin_id).first() if known.origin_kind in _SAME else None
-    return known is not None
+    while saga.started_by_id != user.pk:
+        origin = saga.origin_id if saga.origin_kind in _SAME else None
+        before = Saga.objects.filter(pk=origin).first() if origin is not None else None
+        if before is None:
+            return False
+        saga = before
+    return True
 
 
 def _obstacle(

@@ -5,8 +5,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from sagas.models import OperatorAction, Saga
 from sagas.orchestrator.actions import act
-from sagas.orchestrator.asked import STEP_VERBS, VERBS, Answer, Asked, OrchestratorError, Refused
+from sagas.orchestrator.asked import (
+    STEP_VERBS,
+    VERBS,
+    Answer,
+    Asked,
+    Invalid,
+    NotFound,
+    OrchestratorError,
+    Refused,
+)
+from sagas.orchestrator.replies import as_uuid
+from sagas.orchestrator.snapshot import snapshot
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,28 @@ class Outcome:
 def steps_for(saga: Mapping[str, Any], verb: str) -> list[str]:
     """Return the steps of a snapshot that a verb is about: those at attention, or else all that it applies to."""
     return asking_steps(saga, verb) or _fitting(saga, verb)
+
+
+def about_its_step(saga_id: UUID | str, verb: str, asked: Asked) -> Asked:
+    """Name the step that a verb is about, where somebody has not and only one can be meant.
+
+    Where none can, or the saga has moved on, it names one of which the verb's own refusal says so.
+    Raises NotFound; Invalid, with their names, if there are several.
+    """
+    if asked.step is not None or verb not in STEP_VERBS:
+        return asked
+    pk = as_uuid(saga_id)
+    known = OperatorAction.objects.filter(action_id=asked.action_id, saga=pk, verb=verb).first()
+    if known is not None:  # what it was about then, and may be no more
+        return replace(asked, step=known.step)
+    found = Saga.objects.filter(pk=pk).first()
+    if found is None:
+        raise NotFound(f"There is no saga {saga_id}.")
+    saga = snapshot(found)
+    steps = steps_for(saga, verb)
+    if len(steps) > 1 and asked.version in {None, found.version}:
+        raise Invalid("step", f"is required; it could be {', '.join(steps)}")
+    return replace(asked, step=steps[0] if steps else saga["current"] or saga["steps"][-1]["name"])
 
 
 def asking_steps(saga: Mapping[str, Any], verb: str) -> list[str]:

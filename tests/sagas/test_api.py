@@ -380,6 +380,34 @@ def test_a_verb_that_does_not_apply_is_a_conflict(api: Api, held: Saga) -> None:
     assert_problem(api.post(f"/{held.pk}/resume", {"dry_run": True}), 409, "conflict")
 
 
+def test_a_step_may_be_left_out_where_only_one_can_be_meant(api: Api, held: Saga) -> None:
+    body = {"reason": "x", "action_id": "a1"}
+    done = api.post(f"/{held.pk}/retry", body)
+    assert (done.status_code, done.json()["attention"]) == (200, None)
+    again = api.post(f"/{held.pk}/retry", body)
+    assert (again.status_code, again.json()["action"]["repeated"]) == (200, True)
+    none = api.post(f"/{held.pk}/retry", {"reason": "x"})
+    assert none.status_code == 409
+    assert "fetch" in none.content.decode()
+    several = api.post(f"/{held.pk}/skip", {"reason": "x"})
+    assert_problem(several, 422, "invalid", "step")
+    assert "it could be fetch, pay, post" in several.content.decode()
+    stale = api.post(f"/{held.pk}/skip", {"reason": "x", "version": held.version})
+    assert (stale.status_code, stale.json()["saga"]["version"]) == (409, held.version + 1)
+    assert "moved on" in stale.content.decode()
+
+
+def test_of_a_saga_that_is_over_no_step_need_be_named_to_hear_that(
+    api: Api, errand: Callable[..., Saga]
+) -> None:
+    over = errand()
+    for step in ("fetch", "pay", "post"):
+        orchestrator.step_completed(over.pk, step)
+    for verb in ("retry", "approve", "skip"):
+        refused = api.post(f"/{over.pk}/{verb}", {"reason": "x"})
+        assert (refused.status_code, refused.json()["saga"]["state"]) == (409, "completed")
+
+
 @pytest.mark.parametrize(
     ("verb", "body", "field"),
     [
@@ -387,7 +415,6 @@ def test_a_verb_that_does_not_apply_is_a_conflict(api: Api, held: Saga) -> None:
         ("pause", {"reason": "  "}, "reason"),
         ("pause", {"reason": 3}, "reason"),
         ("pause", {"reason": "\x00"}, "reason"),
-        ("retry", {"reason": "x"}, "step"),
         ("retry", {"reason": "x", "step": "nowhere"}, "step"),
         ("pause", {"reason": "x", "version": "1"}, "version"),
         ("pause", {"reason": "x", "version": True}, "version"),

@@ -1,6 +1,7 @@
 """bin/dev and bin/manage, as a person meets them: real processes, in a data folder of the test's own."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -183,10 +184,14 @@ def test_it_runs_on_a_database_of_your_own(tmp_path, postgres_server):
         assert not (dev.data / "db.sqlite3").exists()
 
 
-def test_a_data_folder_may_lie_deep(tmp_path):
-    """A unix socket may not: its path is limited to about a hundred bytes."""
-    with ready(tmp_path.joinpath(*["deep" * 10] * 3, "data")) as dev:
+@pytest.mark.parametrize("folder", ["/".join(["deep" * 10] * 3), "with a = blank"])
+def test_a_data_folder_may_lie_where_a_socket_may_not(tmp_path, folder):
+    """A unix socket's path is limited to about a hundred bytes, and RQ cannot read a blank in it."""
+    with ready(tmp_path / folder / "data") as dev:
         assert dev.manage("shell", "-v0", "-c", PING).stdout == "True\n"
+        order = dev.manage("demo", "order").stdout.strip()
+        shown = ("saga", "show", order, "--json")
+        wait(lambda: json.loads(dev.manage(*shown).stdout)["state"] == "completed", within=60)
 
 
 def test_manage_meets_it_at_the_same_redis_and_database(dev):

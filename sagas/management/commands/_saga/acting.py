@@ -7,8 +7,7 @@ from sagas import orchestrator
 from sagas.core.words import Verdict
 from sagas.management.commands._saga.arguments import json_object, json_value, version
 from sagas.management.commands._saga.asking import add_asking, again, asked
-from sagas.management.commands._saga.reading import find
-from sagas.management.commands._saga.speaking import Desk, bad_usage, refused
+from sagas.management.commands._saga.speaking import Desk, bad_usage
 
 
 def add_subcommands(subcommands: Any) -> None:
@@ -46,7 +45,10 @@ def act(desk: Desk, options: dict[str, Any]) -> None:
     verb = options["verb"]
     same = ("version", "outcome", "result", "evidence", "data")
     request = asked(options, **{name: options[name] for name in same})
-    request = replace(request, step=options["step"] or _only_step(options["id"], verb))
+    try:
+        request = orchestrator.about_its_step(options["id"], verb, replace(request, step=options["step"]))
+    except orchestrator.Invalid as several:
+        raise bad_usage(f"--step {several.reason}.") from several
     if options["dry_run"]:
         plan = orchestrator.preview(options["id"], verb, request)
         for sentence in plan.sentences:
@@ -55,19 +57,6 @@ def act(desk: Desk, options: dict[str, Any]) -> None:
         return
     answer = orchestrator.act(options["id"], verb, request)
     _tell(desk, answer, as_json=options["json"])
-
-
-def _only_step(saga_id: str, verb: str) -> str | None:
-    """Return the one step that a verb can mean: the one at attention, or the only one that it applies to."""
-    if verb not in orchestrator.STEP_VERBS:
-        return None
-    saga = orchestrator.snapshot(find(saga_id))
-    meant = orchestrator.steps_for(saga, verb)
-    if len(meant) == 1:
-        return meant[0]
-    if meant:
-        raise bad_usage(f"--step is required; it could be {', '.join(meant)}.")
-    raise refused(f"There is no step to {verb}; the saga is {saga['state']}, at version {saga['version']}.")
 
 
 def _tell(desk: Desk, answer: orchestrator.Answer, *, as_json: bool) -> None:
