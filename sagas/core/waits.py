@@ -85,14 +85,19 @@ def seconds(span: Any) -> Any:
     return span
 
 
+#: Moments from then on are none: in another zone they may be of a year that no calendar has.
+END_OF_TIME = 9000
+
+
 def moment(told: Any) -> datetime:
     """Read a moment, and return it in UTC. Raises :class:`NoMoment` for anything but ISO 8601 with a time zone."""
+    example = "2026-12-24T18:00:00+00:00"
     with suppress(ValueError, OverflowError):  # the first and the last day have no other zone's time
         read = datetime.fromisoformat(told) if isinstance(told, str) else None
-        if read is not None and read.tzinfo is not None:
+        if read is not None and read.tzinfo is not None and read.year < END_OF_TIME:
             return read.astimezone(UTC)
-    example = "2026-12-24T18:00:00+00:00"
-    raise NoMoment(f"must be a moment with a time zone, such as {example!r}, not {told!r:.80}")
+    late = f", before the year {END_OF_TIME}" if str(told)[:1] == "9" else ""
+    raise NoMoment(f"must be a moment with a time zone{late}, such as {example!r}, not {told!r:.80}")
 
 
 def wake_at(timer: Timer, data: Mapping[str, Any], now: datetime) -> datetime:

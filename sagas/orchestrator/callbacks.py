@@ -6,12 +6,14 @@ is refused, but for a success after a no: it tells of an effect that nobody knew
 
 import hashlib
 import json
+from collections.abc import Iterator
 from uuid import UUID
 
 from django.db import transaction
 
 from sagas.core import messages as m
 from sagas.core.draft import Refused
+from sagas.core.events import DefinitionChanged
 from sagas.core.words import Direction
 from sagas.models import Callback, Event
 from sagas.orchestrator import ledger, loading
@@ -78,7 +80,19 @@ def _was_sent(held: loading.Held, service: str, number: int) -> bool:
     if event is None or event.step is None:
         return False
     name = held.definition.step(event.step).command(_DISPATCHES[event.type])
-    return name is not None and name.partition(".")[0] == service
+    names = {name, *_names_then(held, name, number)} if name is not None else ()
+    return any(each.partition(".")[0] == service for each in names)
+
+
+def _names_then(held: loading.Held, name: str, number: int) -> Iterator[str]:
+    """Yield the names that a command had when it was sent, before operators had it called by this one."""
+    since = Event.objects.filter(saga_id=held.id, sequence__gt=number, type=DefinitionChanged.__name__)
+    for data in since.order_by("-sequence").values_list("data", flat=True):
+        for before, after in data["renamed"].items():
+            if after == name:
+                name = before
+                yield name
+                break
 
 
 def _digest(reply: m.Completed | m.Rejected) -> str:

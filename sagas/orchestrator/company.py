@@ -3,10 +3,12 @@
 So a lone caller never waits, and a crowd costs few commits. The idea is the database's own group commit.
 """
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -32,6 +34,10 @@ class Company(Generic[T, R]):
         """Share ``write``, which takes at most so many items and returns a result for each, or writes nothing."""
         self._write = write
         self._most = most
+        self._begin()
+        _all.add(self)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[_Caller[T, R]] = []
         self._writing = False
@@ -75,3 +81,15 @@ class Company(Generic[T, R]):
             caller.written = True
         for caller in taken[1:] + following:
             caller.turn.release()
+
+
+_all: WeakSet[Company[Any, Any]] = WeakSet()
+
+
+def _after_fork() -> None:
+    """Begin anew: whoever writes in the parent is not here, and would let nobody go on."""
+    for each in _all:
+        each._begin()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -14,6 +14,7 @@ from django.urls import reverse
 from sagas import Later, command, orchestrator, registry, stranded
 from sagas.core.definition import SagaDefinition
 from sagas.core.events import event_from
+from sagas.core.messages import Completed
 from sagas.engine import Pump, claims
 from sagas.models import Due, Event, OperatorAction, Saga, Step
 from sagas.orchestrator import pins, remapping
@@ -115,6 +116,27 @@ def test_a_reply_that_was_promised_is_still_awaited(
     assert rest(pump, saga).state == "completed"
     assert NEW not in world.names, "it was taken on under its old name"
     assert_the_log_says_what_is_pinned(saga)
+
+
+@pytest.mark.parametrize("more", [{}, {NEW: "BankService.Charge"}], ids=["once", "twice"])
+def test_who_was_asked_under_a_former_name_may_still_call_back(
+    errand: Any, deploy: Any, asked: Any, pump: Pump, world: shop.World, more: dict[str, str]
+) -> None:
+    world.behaviour[OLD] = lambda _: Later(within=3600)
+    saga = errand()
+    pump.run(30)
+    deploy()
+    remap(asked())
+    if more:
+        deploy(NEW, more[NEW])
+        orchestrator.remap(more, asked())
+    number = Step.objects.get(saga=saga, name="pay").action_number
+    assert number is not None
+    with pytest.raises(orchestrator.NotFound):
+        orchestrator.call_back(saga.pk, "FetchService", Completed(number, {}, inbox=True))
+    assert orchestrator.call_back(saga.pk, "PayService", Completed(number, {"paid": 1}, inbox=True)) is False
+    saga.refresh_from_db()
+    assert saga.results["pay"] == {"paid": 1}
 
 
 def test_what_a_worker_holds_is_left_alone_and_follows_when_asked_again(

@@ -1,7 +1,10 @@
 """Starting sagas: what is recorded, what is refused, and that one key starts one saga."""
 
 import gc
+import os
+import signal
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -16,6 +19,7 @@ from pydantic import BaseModel, PositiveInt
 from sagas import SagaOrchestrator, SagaStep, orchestrator, registry
 from sagas.models import Definition, Due, Event, Saga, Step
 from sagas.orchestrator import pins
+from sagas.orchestrator.company import Company
 from sagas.orchestrator.start import fingerprint
 from sagas.signals import committed
 from sagas.testing import given
@@ -304,3 +308,26 @@ def test_whatever_define_steps_does_with_its_data_is_its_own_affair() -> None:
     finally:
         registry._saga_classes.pop("Consuming", None)
         registry._saga_types.pop("Consuming", None)
+
+
+def test_what_a_process_forks_starts_sagas_whatever_its_parent_was_at() -> None:
+    under_way, go_on = threading.Event(), threading.Event()
+
+    def write(items: Sequence[str]) -> Sequence[str]:
+        if "parent's" in items:
+            under_way.set()
+            go_on.wait(20)
+        return [item.upper() for item in items]
+
+    company = Company(write, most=4)
+    thread = threading.Thread(target=company, args=("parent's",))
+    thread.start()
+    assert under_way.wait(20)
+    child = os.fork()
+    if not child:
+        signal.alarm(10)  # or, if it waits for whoever is not there, it does so for ever
+        os._exit(0 if company("child's") == "CHILD'S" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    go_on.set()
+    thread.join()
+    assert company("both's") == "BOTH'S"
