@@ -104,7 +104,8 @@ def _do(node: "Node") -> SafeString:
     step = node.step
     marks = [(mark,) for key, mark in _MARKS.items() if step[key]]
     return format_html(
-        '<p class="node__name">{}<b>{}</b></p>{}<p class="node__command" title="{}">{}</p>{}{}',
+        '<p class="node__name" title="{}">{}<b>{}</b></p>{}<p class="node__command" title="{}">{}</p>{}{}',
+        step["name"],
         format_html_join("", "{}", marks) if marks else "",
         breakable(step["name"]),
         format_html('<p class="node__after">{}</p>', node.after) if node.after else "",

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from sagas.dashboard.log import Entry
     from sagas.dashboard.rows import Row
 
-_MORE = '{}<details class="more" id="e{}"><summary>{}</summary><pre class="json">{}</pre></details>'
+_MORE = (
+    '{}<details class="more" id="e{}"><summary title="Details">{}<span class="sr-only">: details of the event</span>'
+    '</summary><pre class="json">{}</pre></details>'
+)
 _FLAG = '<span class="flag">{}{}</span>'
 
 

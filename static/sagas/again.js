@@ -17,7 +17,7 @@ async function renew(place) {
     if (!answer.ok) throw new Error(answer.statusText);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     applyRegion(place, page.querySelector("[data-again]").innerHTML);
-    document.getElementById("banner").innerHTML = page.getElementById("banner").innerHTML;
+    applyRegion(document.getElementById("banner"), page.getElementById("banner").innerHTML);
     badge("live");
   } catch {
     badge("stale", "stale", true);

@@ -1,5 +1,5 @@
 // The live page: says what it shows, applies what is newer, and knows when it is behind.
-import { applyRegions, applyRow, applySaga, movedOn, shown, showNew } from "./apply.js";
+import { applyRegion, applyRegions, applyRow, applySaga, movedOn, shown, showNew } from "./apply.js";
 import { badge } from "./badge.js";
 import { announce } from "./say.js";
 import { ahead } from "./time.js";
@@ -55,7 +55,7 @@ function receive(frame) {
   if (frame.overview) applyRegions(place, frame.overview);
   if (frame.approvals) applyRegions(document, frame.approvals);
   if (frame.new !== undefined) showNew(frame.new);
-  if (frame.banner !== undefined) document.getElementById("banner").innerHTML = frame.banner;
+  if (frame.banner !== undefined) applyRegion(document.getElementById("banner"), frame.banner);
   socket.send(JSON.stringify({ type: "got", n: frame.n }));
   everLive = true;
   badge("live");

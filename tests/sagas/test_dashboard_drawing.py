@@ -440,8 +440,9 @@ def test_a_line_of_the_log_says_what_there_is_to_say() -> None:
     assert "It is due." in plain
     assert "v 12</span>" in plain
     assert "<details" not in plain, "nothing is behind it"
-    assert '<details class="more" id="e34"><summary>34–36</summary>' in lines.log_line(
-        Entry(NOON, "pending", "It is due.", 12, 34, "34–36", detail={"attempt": 1})
+    assert (
+        '<details class="more" id="e34"><summary title="Details">34–36<span class="sr-only">'
+        in lines.log_line(Entry(NOON, "pending", "It is due.", 12, 34, "34–36", detail={"attempt": 1}))
     )
 
 

@@ -15,7 +15,7 @@ from sagas.dashboard.batches import ITEMS, Form, Shown, verbs_for
 from sagas.dashboard.confirming import VIA, Confirming, Says, refusals
 from sagas.dashboard.numbers import whole
 from sagas.dashboard.paging import SIZE, keyset
-from sagas.models import Batch, Saga
+from sagas.models import Batch, BatchItem, Saga
 from sagas.orchestrator import BATCH_VERBS, LARGEST, VERBS, Asked, BatchPlan
 from sagas.several import propose
 
@@ -125,10 +125,18 @@ class _Confirming(Confirming):
         messages.success(self.request, f"{BATCH_VERBS[self.verb]}: {done}.")
         return redirect("saga-batch", number=self.batch.pk)
 
+    def _how(self) -> str:
+        """Say which, and of how many: of a button that says only Cancel, one expects that it changes nothing."""
+        left = self.batch.items.filter(state=BatchItem.WAITING).count()
+        what = {"cancel": f": {left} stay as they are", "resume": f": {left} to come"}
+        return f" batch {self.batch.pk}{what.get(self.verb, '')}"
+
     def around(self, plan: Says | None) -> dict[str, Any]:
         return {
             "label": BATCH_VERBS[self.verb],
             "of": f"batch {self.batch.pk}",
+            "how": self._how(),
+            "leave": "Keep it" if self.verb == "cancel" else "Leave it",
             "back": reverse("saga-batch", args=[self.batch.pk]),
             "crumb": f"Batch {self.batch.pk}",
             "back_to": "batch",
