@@ -28,6 +28,14 @@ RECHECK = 60.0
 LONGEST, OFTEN, MOST_SHOWN = 16_384, 100, 200
 
 
+class Nowhere(AsyncWebsocketConsumer):
+    """An address at which there is no socket of ours."""
+
+    async def connect(self) -> None:
+        """Turn it away, as a page that is not there."""
+        await self.close()
+
+
 class ListConsumer(AsyncWebsocketConsumer):
     """Pages that show many sagas: the list and the overview."""
 

@@ -4,7 +4,7 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from sagas.consumers import ListConsumer, SagaConsumer
+from sagas.consumers import ListConsumer, Nowhere, SagaConsumer
 from sagas.dashboard.fragments import DeskFragments
 from sagas.live import Feed
 from sagas.origin import same_origin
@@ -19,4 +19,6 @@ websocket_urlpatterns = [
 ]
 
 #: What a project's ``asgi`` module gives its web sockets to: they open for who is logged in, on our own pages.
-live_socket = same_origin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
+live_socket = same_origin(
+    AuthMiddlewareStack(URLRouter([*websocket_urlpatterns, re_path("", Nowhere.as_asgi())]))
+)

@@ -40,8 +40,29 @@ def test_a_label_is_escaped_as_prometheus_reads_it() -> None:
     assert metrics.label("queue", 'a"b\\c\n') == '{queue="a\\"b\\\\c\\n"}'
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_who_posts_is_told_that_one_does_not(path: str) -> None:
+    assert Client(enforce_csrf_checks=True).post(path).status_code == 405
+
+
+def test_that_it_is_migrated_is_looked_at_again_and_again(
+    client: Client, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes._unmigrated, "looked", None, raising=False)
+    plans: list[list[Any]] = [[], ["a migration"]]
+    monkeypatch.setattr(probes.MigrationExecutor, "migration_plan", lambda *_: plans[0])
+    assert "migrations" not in client.get("/readyz").json().get("missing", [])
+    plans.pop(0)
+    assert "migrations" not in client.get("/readyz").json().get("missing", [])
+    monkeypatch.setattr(probes, "MIGRATED_FOR", 0.0)
+    assert client.get("/readyz").json()["missing"] == ["migrations"]
+
+
 def test_metrics_need_a_token_or_a_session(client: Client, held: Saga, operator: Any) -> None:
-    assert client.get("/metrics").status_code == 302
+    assert client.get("/metrics", headers={"Accept": "text/html,*/*;q=0.8"}).status_code == 302
+    scraped = client.get("/metrics", headers={"Accept": "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"})
+    assert (scraped.status_code, scraped["WWW-Authenticate"]) == (401, "Bearer")
+    assert scraped["Content-Type"].startswith("text/plain")
     unknown = client.get("/metrics", headers={"Authorization": "Bearer wrong"})
     assert unknown.status_code == 401
     same = client.get("/api/v1/sagas", headers={"Authorization": "Bearer wrong"})

@@ -28,7 +28,7 @@ from sagas import broker, consumers, orchestrator, routing
 from sagas.live import channel, feed, publish
 from sagas.live.publish import Publisher
 from sagas.models import Saga
-from sagas.routing import websocket_urlpatterns
+from sagas.routing import live_socket, websocket_urlpatterns
 from sagas.signals import Change
 from sagas.soon import Soon
 from tests.sagas import shop
@@ -298,3 +298,13 @@ def test_a_dead_redis_costs_a_worker_almost_nothing(monkeypatch: Any) -> None:
     monkeypatch.setattr(Connection, "connect", lambda self: tries(self))
     assert not any(publisher.publish("x") for _ in range(1000))
     assert tries.call_count < 10  # each waits a tenth of a second; the others do not wait
+
+
+@pytest.mark.parametrize("path", ["/ws/sagas", "/ws/sagas/nosuch/", "/elsewhere/"])
+def test_a_socket_that_is_not_there_is_turned_away_and_no_error(path: str) -> None:
+    async def story() -> None:
+        own = [(b"origin", b"http://testserver"), (b"host", b"testserver")]
+        connected, _ = await WebsocketCommunicator(live_socket, path, headers=own).connect()
+        assert not connected
+
+    run(story())

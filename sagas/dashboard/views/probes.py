@@ -1,5 +1,6 @@
 """What monitoring asks: is the process up, can sagas move, and the figures for Prometheus."""
 
+import time
 from functools import wraps
 from typing import Any
 
@@ -7,6 +8,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from sagas.dashboard.access import View
@@ -17,12 +19,14 @@ from sagas.models.token import UnknownToken
 from sagas.orchestrator import SEE
 
 
+@csrf_exempt  # so that who posts is told that one does not
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
     """Say that this process answers; it asks nobody else."""
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Say whether sagas can move: migrated, a worker and the clock alive, and room in the database."""
@@ -42,13 +46,23 @@ def _missing() -> list[str]:
     return [name for name, is_there in there.items() if not is_there]
 
 
+#: Seconds for which a database that was migrated counts as such: to ask reads every migration there is.
+MIGRATED_FOR = 30.0
+
+
 def _unmigrated() -> bool:
-    """Once migrated, always migrated, as far as this process is concerned."""
-    if not getattr(_unmigrated, "done", False):
+    looked = getattr(_unmigrated, "looked", None)
+    if looked is None or time.monotonic() - looked >= MIGRATED_FOR:
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-        _unmigrated.done = not plan  # type: ignore[attr-defined]
-    return not _unmigrated.done  # type: ignore[attr-defined]
+        _unmigrated.looked = None if plan else time.monotonic()  # type: ignore[attr-defined]
+        return bool(plan)
+    return False
+
+
+def _plain(text: str, status: int, challenge: str = "") -> HttpResponse:
+    headers = {"WWW-Authenticate": challenge} if challenge else {}
+    return HttpResponse(f"{text}\n", status=status, headers=headers, content_type="text/plain; charset=utf-8")
 
 
 def for_scrapers(view: View) -> View:
@@ -59,18 +73,19 @@ def for_scrapers(view: View) -> View:
         try:
             user = Token.bearer(request.headers.get("Authorization", "")) or request.user
         except UnknownToken as unknown:
-            return HttpResponse(
-                "unknown token\n", status=401, headers={"WWW-Authenticate": unknown.challenge}
-            )
-        if not user.is_authenticated:
+            return _plain("unknown token", 401, challenge=unknown.challenge)
+        if not user.is_authenticated and "text/html" in request.headers.get("Accept", ""):
             return redirect_to_login(request.get_full_path())
+        if not user.is_authenticated:  # a scraper would follow it, and read a page for people
+            return _plain("a bearer token is needed: manage.py saga token USER", 401, challenge="Bearer")
         if not user.has_perm(SEE):
-            return HttpResponse("forbidden\n", status=403)
+            return _plain(f"this user lacks the permission {SEE}", 403)
         return view(request, *args, **kwargs)
 
     return closed
 
 
+@csrf_exempt
 @require_safe
 @for_scrapers
 def metrics(request: HttpRequest) -> HttpResponse:
