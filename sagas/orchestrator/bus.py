@@ -20,6 +20,7 @@ from sagas.orchestrator.asked import Invalid, NotFound
 from sagas.orchestrator.intake import SAGA
 from sagas.orchestrator.replies import as_uuid
 from sagas.orchestrator.start import Opening, check_data, plain, record, start
+from sagas.replay import check_outside
 from sagas.signals import committed
 
 #: The saga, and the step, whose event is being delivered here, if one is.
@@ -35,6 +36,7 @@ def publish(
     event: str, data: Mapping[str, Any] | None = None, *, saga_id: UUID | str | None = None
 ) -> tuple[UUID, ...]:
     """Publish a domain event in the caller's transaction; :func:`sagas.publish` says where it belongs."""
+    check_outside("publish()")
     if not isinstance(event, str) or not event or len(event) > 100 or event in _OURS:
         raise Invalid("event", f"must be a text of 1 to 100 characters, and no event of ours, not {event!r}")
     payload = _checked(data)

@@ -32,6 +32,7 @@ from sagas.models import Saga
 from sagas.orchestrator import choreographed, ledger, loading, pins, shapes
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
 from sagas.orchestrator.company import Company
+from sagas.replay import check_outside
 from sagas.rows import TOO_LARGE
 
 _Part = TypeVar("_Part", SagaStep, Reaction)
@@ -85,6 +86,7 @@ def start(
     Raises NotFound for an unknown type, Invalid for data that the type does not accept, KeyTaken if the key was
     used with other data.
     """
+    check_outside("start()")
     at = _in_utc(at)
     _check_user(started_by)
     author = _author(saga_type)
@@ -115,6 +117,7 @@ def start(
 
 def start_many(saga_type: str, datas: Sequence[Mapping[str, Any]]) -> list[Saga]:
     """Record many sagas of a type in one transaction: all, or none. Raises as :func:`start` does."""
+    check_outside("start_many()")
     author = _author(saga_type)
     with _uncollected():
         checked = [check_data(author, data) for data in datas]

@@ -10,4 +10,5 @@ recorded has to be asked for: otherwise the function is not the one that made th
 """
 
 from sagas.replay.record import Record as Record
+from sagas.replay.running import check_outside as check_outside
 from sagas.replay.running import run as run

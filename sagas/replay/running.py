@@ -1,6 +1,7 @@
 """One run of a function, and what comes of it in the core's words."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from copy import deepcopy
 from typing import Any
 
@@ -13,6 +14,18 @@ from sagas.replay import faces
 from sagas.replay.record import Record
 from sagas.replay.replaying import Astray, Replay, Suspended
 
+_running: ContextVar[Replay | None] = ContextVar("saga_run", default=None)
+
+
+def check_outside(deed: str) -> None:
+    """Raise, and have its run make no sense, if a durable function does what would be done anew in each of its runs."""
+    replay = _running.get()
+    if replay is not None:
+        raise replay.fail(
+            f"{deed} is done anew in each run of a durable function, and whenever its first one is tried out;"
+            " do it in a step, or have saga.child(…) start a saga"
+        )
+
 
 def run(function: Callable[..., Any], record: Record, *, hold: bool = False) -> m.Ran | m.Unserved:
     """Run a function and say what comes next: new steps, its result, its rejection, or why it makes no sense.
@@ -21,6 +34,7 @@ def run(function: Callable[..., Any], record: Record, *, hold: bool = False) -> 
     """
     number = record.meta.number
     replay = Replay(record, hold=hold)
+    token = _running.set(replay)
     try:
         result = faces.begin(replay, function, deepcopy(dict(record)))
     except Suspended:
@@ -34,6 +48,8 @@ def run(function: Callable[..., Any], record: Record, *, hold: bool = False) -> 
             outcome = m.Returned(number, plain(result, "result"))
         except NotPlain as wrong:
             return _faulty(number, Astray(f"what it returned cannot be recorded: {wrong}"))
+    finally:
+        _running.reset(token)
     try:
         replay.check(ended=not isinstance(outcome, m.Grown))
     except Astray as wrong:

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from sagas import Rejected, command, orchestrator, registry, stranded
+from sagas import Rejected, command, orchestrator, publish, registry, stranded
 from sagas.models import Step
 from sagas.orchestrator import Asked
 from tests.sagas import functions, shop
@@ -43,6 +43,12 @@ def _swallows_and_returns(saga: Any, data: Any) -> Any:
         fetch(saga)
     except BaseException:
         return None
+
+
+def _starts_and_keeps_the_fault(saga: Any, data: Any) -> Any:
+    with suppress(Exception):
+        shop.Errand().start({"item": "book"})
+    return post(saga)
 
 
 def _replaces_in_a_branch(saga: Any, data: Any) -> Any:
@@ -91,6 +97,13 @@ async def _replaces_in_a_branch_later(saga: Any, data: Any) -> Any:
         (_swallows, ["went on behind fetch"]),
         (_swallows_and_returns, ["went on behind fetch"]),
         (_replaces_in_a_branch, ["went on behind fetch"]),
+        (
+            lambda saga, data: shop.Errand().start({"item": "book"}),
+            ["start() is done anew in each run", "in line"],
+        ),
+        (lambda saga, data: orchestrator.start_many("Errand", []), ["start_many() is done anew"]),
+        (lambda saga, data: publish("TradeAgreed", {}), ["publish() is done anew in each run"]),
+        (_starts_and_keeps_the_fault, ["start() is done anew in each run"]),
         (lambda saga, data: fetch(saga, input={"saga_id": "x"}), ["input.saga_id", "the command's own"]),
         (lambda saga, data: fetch(saga, input={"original_result": 1}), ["input.original_result"]),
     ],
