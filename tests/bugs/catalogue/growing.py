@@ -17,6 +17,16 @@ def verdicts_during_a_run_unheard() -> None:
     )
 
 
+@bug("tests/sagas/durable/test_records.py")
+def a_branch_may_replace_its_end() -> None:
+    """A branch whose finally fails goes on behind the end of a run: the saga may complete without a call."""
+    rewrite(
+        "sagas.replay.replaying:Replay.each_branch",
+        "if (missing := branches[-1].missing) is not None:",
+        "if (missing := None) is not None:",
+    )
+
+
 @bug(STARTING)
 def a_child_for_each_attempt() -> None:
     """Nobody looks whether a command has its child already: who repeats it starts another one."""

@@ -39,7 +39,7 @@ def due_work_keeps_its_old_name() -> None:
 def ticks_without_a_key() -> None:
     """A tick's saga has no key of its own: a clock that did not see another one's row starts it a second time."""
     rewrite(
-        "sagas.engine.periodic:_saga", 'idempotency_key=f"every {tick.isoformat()}"', "idempotency_key=None"
+        "sagas.engine.periodic:_saga", 'idempotency_key=f"{TICK}{tick.isoformat()}"', "idempotency_key=None"
     )
 
 
