@@ -227,6 +227,14 @@ def _completed(work: Work, result: Any, inbox: bool) -> m.Reply:
         return m.Unknown(work.number, f"the result of {work.name} cannot be recorded: {wrong}", inbox)
 
 
+def unreadable(work: Work, fault: Exception) -> m.Reply:
+    """Return what it amounts to that a result cannot even be looked at, as a lazy object whose row is gone."""
+    log.warning("saga %s: the result of %s cannot be looked at", work.saga_id, work.name, exc_info=fault)
+    return m.Unknown(
+        work.number, f"the result of {work.name} cannot be recorded: {told(fault)}", _remembers(work)
+    )
+
+
 def _text(fault: BaseException) -> str:
     try:
         return printable(str(fault))

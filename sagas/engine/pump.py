@@ -385,7 +385,10 @@ class Pump:
 
 
 def _answer(outcome: _Outcome) -> orchestrator.Answered:
-    reply = call.reply_to(outcome.work, outcome.result, outcome.fault)
+    try:
+        reply = call.reply_to(outcome.work, outcome.result, outcome.fault)
+    except Exception as own:  # of what the handler returned: it must not take its neighbours' answers with it
+        reply = call.unreadable(outcome.work, own)
     return orchestrator.Answered(outcome.work.saga_id, reply, outcome.work.token, outcome.work.claimed_at)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
+from django.utils.functional import SimpleLazyObject
 
 from sagas import Later, SagaOrchestrator, SagaStep, command, orchestrator, registry
 from sagas.engine import Pump, claims, hold_unserved
@@ -117,6 +118,20 @@ def test_handlers_may_be_asynchronous_and_are_timed_out(data: Any, end: Any) -> 
     run(Pump(["async"], "test-worker"))
     saga.refresh_from_db()
     assert (saga.state, saga.attention) == end
+
+
+def test_a_result_that_cannot_be_looked_at_is_its_handlers_own_trouble(world: shop.World) -> None:
+    def gone() -> Any:
+        raise Saga.DoesNotExist("no such customer")
+
+    first, *others = orchestrator.start_many("Errand", [{"item": str(i), "hold": True} for i in range(4)])
+    answers = {str(first.pk): SimpleLazyObject(gone)}
+    world.behaviour["FetchService.Fetch"] = lambda c: answers.get(c["saga_id"], {"fetched": True})
+    run(Pump(("fetch", "pay", "post"), "test-worker"))
+    assert Saga.objects.filter(pk__in=[o.pk for o in others], state="completed").count() == 3
+    assert world.names.count("FetchService.Fetch") == 3 + shop.QUICK.max_attempts
+    error = Step.objects.get(saga=first, name="fetch").error or ""
+    assert "cannot be recorded: DoesNotExist: no such customer" in error
 
 
 async def _leaves() -> None:
