@@ -27,7 +27,7 @@ def plain(value: Any, name: str = "it") -> Any:
     except (TypeError, ValueError, RecursionError) as wrong:
         raise NotPlain(_said(value, name)) from wrong
     except Exception as own:  # the value is of a class whose own code was asked for its parts
-        raise NotPlain(f"{name} cannot be read: {type(own).__name__}: {_told(own)}") from own
+        raise NotPlain(_unreadable(name, own)) from own
     if "\\u0000" in text and _NUL.search(text):
         raise NotPlain(_said(value, name))
     read_back = json.loads(text)
@@ -41,14 +41,11 @@ def _said(value: Any, name: str) -> str:
     try:
         return first_offence(value, name)
     except Exception as own:
-        return f"{name} cannot be read: {type(own).__name__}: {_told(own)}"
+        return _unreadable(name, own)
 
 
-def _told(fault: Exception) -> str:
-    try:
-        return printable(str(fault), 200)
-    except Exception:
-        return "it cannot say what"
+def _unreadable(name: str, own: Exception) -> str:
+    return f"{name} cannot be read: {type(own).__name__}: {words_of(own)[:200]}"
 
 
 def _is_flat(value: Any) -> bool:
@@ -82,3 +79,11 @@ def _inside(value: Any) -> list[Any]:
 def printable(text: str, limit: int = 2000) -> str:
     """Return a text without what databases have no room for, cut to a length."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()[:limit]
+
+
+def words_of(fault: BaseException) -> str:
+    """Return what an exception says; somebody's own kind may not know how."""
+    try:
+        return printable(str(fault))
+    except Exception:
+        return "it cannot say what"

@@ -91,13 +91,25 @@ END_OF_TIME = 9000
 
 def moment(told: Any) -> datetime:
     """Read a moment, and return it in UTC. Raises :class:`NoMoment` for anything but ISO 8601 with a time zone."""
-    example = "2026-12-24T18:00:00+00:00"
+    read = _read(told)
+    if read is None:
+        raise NoMoment(f"must be a moment with a time zone, such as {_EXAMPLE!r}, not {told!r:.80}")
+    if read.year >= END_OF_TIME:
+        raise NoMoment(
+            f"must be a moment before the year {END_OF_TIME}, such as {_EXAMPLE!r}, not {told!r:.80}"
+        )
+    return read
+
+
+_EXAMPLE = "2026-12-24T18:00:00+00:00"
+
+
+def _read(told: Any) -> datetime | None:
     with suppress(ValueError, OverflowError):  # the first and the last day have no other zone's time
         read = datetime.fromisoformat(told) if isinstance(told, str) else None
-        if read is not None and read.tzinfo is not None and read.year < END_OF_TIME:
+        if read is not None and read.tzinfo is not None:
             return read.astimezone(UTC)
-    late = f", before the year {END_OF_TIME}" if str(told)[:1] == "9" else ""
-    raise NoMoment(f"must be a moment with a time zone{late}, such as {example!r}, not {told!r:.80}")
+    return None
 
 
 def wake_at(timer: Timer, data: Mapping[str, Any], now: datetime) -> datetime:

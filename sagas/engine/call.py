@@ -16,7 +16,7 @@ from sagas.core import answers
 from sagas.core import messages as m
 from sagas.core.context import SagaContext
 from sagas.core.place import place
-from sagas.core.plain import NotPlain, plain, printable
+from sagas.core.plain import NotPlain, plain, words_of
 from sagas.core.words import Attention
 from sagas.engine.slots import TimedOut
 from sagas.engine.work import Work
@@ -161,24 +161,24 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
             return _completed(work, result, inbox)
         case Unfit() if inbox and work.attempt > 1:
             # It keeps a memory of its own, of which we know nothing: an attempt before may stand, and be undone.
-            return m.Unknown(work.number, _text(fault), inbox)
+            return m.Unknown(work.number, words_of(fault), inbox)
         case Unfit():
-            return m.Rejected(work.number, _text(fault), inbox=False)
+            return m.Rejected(work.number, words_of(fault), inbox=False)
         case answers.Rejected():
             # A probe's no is about the command, whichever of its attempts arrived: it is as good as an inbox'.
-            return m.Rejected(work.number, _text(fault) or "rejected", inbox or work.probes is not None)
+            return m.Rejected(work.number, words_of(fault) or "rejected", inbox or work.probes is not None)
         case children.CannotUndo():
-            return m.Unserved(work.number, _text(fault), Attention.CANNOT_UNDO)
+            return m.Unserved(work.number, words_of(fault), Attention.CANNOT_UNDO)
         case answers.Misconfigured():
-            return m.Unserved(work.number, _text(fault), Attention.MISCONFIGURED)
+            return m.Unserved(work.number, words_of(fault), Attention.MISCONFIGURED)
         case answers.Unavailable(retry_after=wait):
-            return m.Unknown(work.number, _text(fault), inbox, wait)
+            return m.Unknown(work.number, words_of(fault), inbox, wait)
         case answers.NoSuchCommand() if work.probes is not None:
-            return m.NoSuchCommand(work.number, _text(fault) or m.NoSuchCommand.error)
+            return m.NoSuchCommand(work.number, words_of(fault) or m.NoSuchCommand.error)
         case Unserved():
-            return m.Unserved(work.number, _text(fault))
-        case TimedOut() | TimeoutError() if _text(fault):
-            return m.Unknown(work.number, _text(fault), inbox)
+            return m.Unserved(work.number, words_of(fault))
+        case TimedOut() | TimeoutError() if words_of(fault):
+            return m.Unknown(work.number, words_of(fault), inbox)
         case _:
             return m.Unknown(work.number, told(fault), inbox)
 
@@ -211,7 +211,7 @@ def log_mistake(work: Work, fault: BaseException | None) -> None:
 
 def _is_on_purpose(fault: BaseException) -> bool:
     """Whether somebody meant to raise it. A time-out without a word is one of a library's, which nobody expected."""
-    return isinstance(fault, _ON_PURPOSE) and not (isinstance(fault, TimeoutError) and not _text(fault))
+    return isinstance(fault, _ON_PURPOSE) and not (isinstance(fault, TimeoutError) and not words_of(fault))
 
 
 def _remembers(work: Work) -> bool:
@@ -235,13 +235,6 @@ def unreadable(work: Work, fault: Exception) -> m.Reply:
     )
 
 
-def _text(fault: BaseException) -> str:
-    try:
-        return printable(str(fault))
-    except Exception:  # a handler's own kind of exception may not know how to say it
-        return "it cannot say what"
-
-
 def told(fault: BaseException) -> str:
     """Return what kind of exception it is, what it says, and where its author finds it."""
-    return f"{type(fault).__name__}: {_text(fault)}{place(fault)}"
+    return f"{type(fault).__name__}: {words_of(fault)}{place(fault)}"

@@ -106,7 +106,7 @@ def a_model_speaks_for_the_inbox() -> None:
     rewrite(
         "sagas.engine.call:_validate", 'if not getattr(handler.function, "saga_inbox", False):', "if True:"
     )
-    rewrite("sagas.engine.call:reply_to", "_text(fault), inbox=False)", "_text(fault), inbox)")
+    rewrite("sagas.engine.call:reply_to", "words_of(fault), inbox=False)", "words_of(fault), inbox)")
 
 
 @bug(GROUPS)
