@@ -20,7 +20,7 @@ from sagas.core import messages as m
 from sagas.core.commands import due_command, own_wake
 from sagas.core.plain import printable
 from sagas.core.words import Direction
-from sagas.engine.room import AWAY, is_unwritable
+from sagas.engine.room import AWAY, is_locked, is_unwritable
 from sagas.engine.work import DomainEvent, Sent, Work, command_work
 from sagas.models import Due, OperatorAction, PausedQueue, Process, Saga
 from sagas.orchestrator import loading
@@ -315,13 +315,13 @@ def _record(answers: Sequence[orchestrator.Answered]) -> None:
     try:
         undecided = orchestrator.deliver(answers).undecided
     except Exception as fault:
-        if isinstance(fault, AWAY) and not is_unwritable(fault, alone=False):
+        if isinstance(fault, AWAY) and not (is_unwritable(fault) or is_locked(fault)):
             raise
         if len(answers) > 1:
             for answer in answers:
                 _record([answer])
             return
-        if isinstance(fault, AWAY) and not is_unwritable(fault, alone=True):
+        if is_locked(fault):
             log.warning("saga %s is locked by somebody; it is looked at again: %s", answers[0].saga_id, fault)
             if isinstance(answers[0].reply, m.Unserved):
                 # Nobody was called, so that no lease may be lost of it.

@@ -21,8 +21,9 @@ from sagas import orchestrator
 from sagas.conf import settings
 from sagas.core.messages import Completed, Rejected
 from sagas.engine import call, claims
+from sagas.engine.aside import Aside
 from sagas.engine.pauses import Pauses
-from sagas.engine.room import AWAY, Room, Unwritable, is_unwritable
+from sagas.engine.room import AWAY, Locked, Room, Unwritable, is_locked, is_unwritable
 from sagas.engine.slots import Slots, TimedOut
 from sagas.engine.work import Work, work_of
 from sagas.orchestrator import ledger, loading, outbox
@@ -82,6 +83,8 @@ class Pump:
         """What has answered, and may have to wait until the database takes it."""
         self._done: SimpleQueue[_Outcome | None] = SimpleQueue()
         """Outcomes; None wakes the pump without one."""
+        self._aside: Aside[_Outcome] = Aside()
+        """What has answered, and stays among what runs until its saga is not locked by others."""
         self._renewed = time.monotonic()
         self._looked = 0.0
         self._more = True
@@ -229,6 +232,7 @@ class Pump:
         return max(0.0, min([glance, *(moment - now for moment in moments)]))
 
     def _commit(self, outcomes: list[_Outcome]) -> None:
+        outcomes += self._unlocked()
         for outcome in outcomes:  # before the time-outs: what has answered is not left behind
             self.running.pop(outcome.work.token, None)
             self.hung.pop(outcome.work.token, None)  # it answered in the very moment in which it was given up
@@ -290,6 +294,9 @@ class Pump:
         known = {saga_id: self._sagas[saga_id] for saga_id in ids & self._sagas.keys()}
         try:
             delivered = self._insist(lambda: self._attempt(answers, known))
+        except Locked as fault:
+            self._deliver_unlocked(outcomes, fault)
+            return
         except AWAY as fault:
             log.error("the database was away for longer than a lease; the clock says what is lost: %s", fault)
             self._forget(ids)
@@ -297,6 +304,7 @@ class Pump:
         except Exception as fault:  # not the database's absence: one of them cannot be written
             self._deliver_apart(outcomes, fault)
             return
+        self._aside.written(each.work.token for each in outcomes)
         self._sagas.update(delivered.sagas)
         for each in delivered.claimed:
             self._begin(work_of(each))
@@ -311,6 +319,38 @@ class Pump:
         """Forget sagas of which nothing runs here any more."""
         for saga_id in ids - {each.work.saga_id for each in self.running.values()}:
             self._sagas.pop(saga_id, None)
+
+    def _deliver_unlocked(self, outcomes: list[_Outcome], fault: Exception) -> None:
+        """Put aside those whose sagas somebody keeps locked, and deliver the others."""
+        locked = self._insist(lambda: loading.locked({outcome.work.saga_id for outcome in outcomes}))
+        if len(outcomes) > 1 and not locked:
+            self._deliver_apart(outcomes, fault)
+            return
+        others = []
+        for outcome in outcomes:
+            work = outcome.work
+            if len(outcomes) > 1 and work.saga_id not in locked:
+                others.append(outcome)
+                continue
+            log.warning("saga %s is locked by somebody; what %s answered waits", work.saga_id, work.name)
+            self._aside.put(work.token, work.saga_id, outcome)
+            self.running[work.token] = _Running(work, float("inf"), _nobody_waits)
+        if others:
+            self._deliver(others)
+
+    def _unlocked(self) -> list[_Outcome]:
+        """Return what was put aside and may be written now. Who is to stop waits no longer than a lease's length."""
+        if self.stopping():
+            for token in self._aside.given_up(settings().LEASE):
+                work = self.running.pop(token).work
+                log.error("saga %s stayed locked; that %s answered is lost", work.saga_id, work.name)
+                self._forget({work.saga_id})
+        try:
+            return self._aside.ready()
+        except AWAY as fault:
+            log.warning("it could not be seen what is locked; it is looked again: %s", fault)
+            close_old_connections()
+            return []
 
     def _deliver_apart(self, outcomes: list[_Outcome], fault: Exception) -> None:
         """Find the one that spoils the group; what cannot be written even alone is kept apart."""
@@ -340,8 +380,10 @@ class Pump:
                 self._room = room
                 return orchestrator.deliver(answers, self._take_on, known)
         except AWAY as fault:
-            if is_unwritable(fault, alone=len(answers) == 1):
+            if is_unwritable(fault):
                 raise Unwritable(str(fault)) from fault
+            if is_locked(fault):
+                raise Locked(str(fault)) from fault
             raise
 
     def _take_on(self, queue: str, now: datetime, timeout: float) -> ledger.Lease | None:

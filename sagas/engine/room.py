@@ -48,10 +48,23 @@ class Unwritable(Exception):
     """Some of what was to be written cannot be, however often the database is asked."""
 
 
-def is_unwritable(fault: BaseException, *, alone: bool) -> bool:
-    """Whether waiting does not help: it cannot be kept, or, beside others, a row is locked that holds them up."""
-    code = getattr(fault.__cause__, "sqlstate", None) or ""
-    return code == TOO_LARGE or code.startswith(_BROKEN) or (code == _LOCKED and not alone)
+class Locked(Exception):
+    """Somebody keeps a row locked of what was to be written."""
+
+
+def is_unwritable(fault: BaseException) -> bool:
+    """Whether it cannot be kept, so that waiting does not help."""
+    code = _code(fault)
+    return code == TOO_LARGE or code.startswith(_BROKEN)
+
+
+def is_locked(fault: BaseException) -> bool:
+    """Whether it waited for a lock until PostgreSQL had enough of it."""
+    return _code(fault) == _LOCKED
+
+
+def _code(fault: BaseException) -> str:
+    return getattr(fault.__cause__, "sqlstate", None) or ""
 
 
 def is_full(fault: BaseException | None) -> bool:

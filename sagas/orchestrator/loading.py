@@ -2,14 +2,14 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connections, router
+from django.db import connections, router, transaction
 
 from sagas import rows
 from sagas.clock import database_now
@@ -148,6 +148,19 @@ SELECT (SELECT json_agg(json_build_array(id, version))::text FROM s),
        (SELECT json_agg(json_build_array(id, saga_id, number, lease_token))::text FROM d),
        clock_timestamp()
 """  # noqa: S608 - names are our models' own
+
+
+def locked(ids: Collection[UUID]) -> frozenset[UUID]:
+    """Return those of these sagas that somebody else keeps locked just now, without waiting for any."""
+    if connections[router.db_for_write(Saga)].vendor != "postgresql":
+        return frozenset()
+    sagas = Saga.objects.filter(pk__in=ids)
+    commands = Due.objects.filter(saga_id__in=ids, kind=Due.COMMAND)
+    with transaction.atomic():
+        free = set(sagas.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
+        ours = set(commands.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        kept = {saga_id for pk, saga_id in commands.values_list("pk", "saga_id") if pk not in ours}
+        return frozenset(kept.union(sagas.values_list("pk", flat=True)) - (free - kept))
 
 
 def read(ids: Iterable[UUID]) -> list[Held]:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from sagas import Rejected, orchestrator, rows
 from sagas.core.messages import Completed
-from sagas.engine import Pump, claims, reap, work
+from sagas.engine import Pump, aside, claims, reap, work
 from sagas.models import Definition, Due, Saga, Step
 from sagas.orchestrator import ledger
 from sagas.signals import committed
@@ -251,25 +251,89 @@ def test_of_branches_that_are_lost_together_none_is_tried_again_once_one_has_tur
     assert not Due.objects.filter(saga=saga, direction="do").exists()
 
 
-def test_a_saga_that_somebody_keeps_locked_costs_its_group_no_outcome(
-    errand: Any, pump: Pump, world: shop.World, settings: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_saga_that_somebody_keeps_locked_costs_its_neighbours_nothing(
+    errand: Any, pump: Pump, world: shop.World, settings: Any
 ) -> None:
-    settings.SAGAS = {**settings.SAGAS, "LEASE": 0.2}
-    locked, healthy = errand(), errand()
+    if connection.vendor != "postgresql":
+        return  # SQLite has one writer, and nobody locks a saga alone
+    settings.SAGAS = {**settings.SAGAS, "LEASE": 0.5}
+    locked, healthy, ended = errand(), errand(), threading.Event()
+
+    def serve() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '50ms'")
+        run(pump)
+        connection.close()
+        ended.set()
+
+    thread = threading.Thread(target=serve)
+    with transaction.atomic():
+        assert Saga.objects.select_for_update(no_key=True).get(pk=locked.pk)
+        thread.start()
+        until(lambda: Saga.objects.filter(pk=healthy.pk, state="completed").exists())
+        lease = Due.objects.filter(saga=locked).values_list("lease_until", flat=True)
+        first = lease.get()
+        until(lambda: lease.get() > first)  # it is kept as long as it takes
+        assert not ended.is_set()
+        assert Saga.objects.get(pk=locked.pk).version == locked.version
+    thread.join(30)
+    assert Saga.objects.get(pk=locked.pk).state == "completed"
+    assert set(world.count.values()) == {2}
+
+
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> Callable[[Saga, int], list[int]]:
+    """Refuse to write so many times what a saga has a part in, for a lock that nobody sees; lists how many it was."""
     deliver = orchestrator.deliver
 
-    def refuses(answers: Any, *more: Any, **options: Any) -> Any:
-        if any(answer.saga_id == locked.pk for answer in answers):
-            raise OperationalError("lock timeout") from psycopg.errors.LockNotAvailable()
-        return deliver(answers, *more, **options)
+    def refuse(saga: Saga, times: int) -> list[int]:
+        refused: list[int] = []
 
-    monkeypatch.setattr(orchestrator, "deliver", refuses)
+        def refuses(answers: Any, *more: Any, **options: Any) -> Any:
+            if len(refused) < times and any(answer.saga_id == saga.pk for answer in answers):
+                refused.append(len(answers))
+                raise OperationalError("lock timeout") from psycopg.errors.LockNotAvailable()
+            return deliver(answers, *more, **options)
+
+        monkeypatch.setattr(orchestrator, "deliver", refuses)
+        monkeypatch.setattr(aside, "SOONEST", 0.01)
+        return refused
+
+    return refuse
+
+
+def test_what_is_locked_where_nobody_sees_it_is_tried_again(
+    errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch, refusals: Any
+) -> None:
+    locked, healthy = errand(), errand()
+    at_once(pump, monkeypatch)
+    refused = refusals(locked, 4)
     run(pump)
-    healthy.refresh_from_db()
-    assert healthy.state == "completed"
-    assert world.count["FetchService.Fetch"] == 2
+    assert refused == [2, 1, 1, 1]
+    assert set(Saga.objects.values_list("pk", "state")) == {(s.pk, "completed") for s in (locked, healthy)}
+    assert set(world.count.values()) == {2}
+
+
+def test_who_is_to_stop_leaves_a_locked_saga_to_the_clock(
+    errand: Any, pump: Pump, world: shop.World, settings: Any, refusals: Any
+) -> None:
+    settings.SAGAS = {**settings.SAGAS, "LEASE": 0.2}
+    refused = refusals(errand(), 1_000_000)
+    pump.stopping = lambda: bool(refused)
+    run(pump)
+    assert pump.busy == 0
     Due.objects.update(lease_until=Now() - timedelta(seconds=1))
-    assert reap() == 1, "and the clock goes on, too"
+    assert reap() == 1
+
+
+def test_the_clock_waits_for_no_lock_beside_others(errand: Any, refusals: Any) -> None:
+    locked, healthy = errand(), errand()
+    assert len(claims.claim(["fetch"], 2, "dying")) == 2
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+    refusals(locked, 2)
+    assert reap() == 2
+    assert Due.objects.get(saga=healthy).lease_token is None
+    assert Due.objects.get(saga=locked).lease_token, "it is looked at again"
 
 
 def test_a_database_that_can_only_be_read_for_a_while_is_waited_for(
