@@ -28,6 +28,8 @@ Row = tuple[Any, ...]
 MANY = 6
 #: PostgreSQL's code for what no row or no index can hold: that is one row's fault, and not the database's.
 TOO_LARGE = "54000"
+#: And for a lock that somebody keeps for longer than is waited for.
+LOCKED = "55P03"
 
 
 class Stale(RuntimeError):

@@ -21,7 +21,7 @@ from django.db import (
 
 from sagas.conf import settings
 from sagas.models import Due
-from sagas.rows import TOO_LARGE, Stale
+from sagas.rows import LOCKED, TOO_LARGE, Stale
 from sagas.signals import no_room
 
 log = logging.getLogger(__name__)
@@ -39,9 +39,8 @@ _DISK_FULL = "53100"
 #: What says that the database is away for now, or does not take anything: PostgreSQL calls it internal when it may
 #: only be read, or has ended a transaction that idled.
 AWAY = (OperationalError, InterfaceError, InternalError)
-_LOCKED, _BROKEN = "55P03", "XX"
-"""PostgreSQL's codes for a lock that somebody keeps for too long, and, how those begin, for
-faults of its own, such as a page that cannot be read: these may well be one row's."""
+_BROKEN = "XX"
+"""How PostgreSQL's codes for faults of its own begin, such as a page that cannot be read: they may be one row's."""
 
 
 class Unwritable(Exception):
@@ -60,7 +59,7 @@ def is_unwritable(fault: BaseException) -> bool:
 
 def is_locked(fault: BaseException) -> bool:
     """Whether it waited for a lock until PostgreSQL had enough of it."""
-    return _code(fault) == _LOCKED
+    return _code(fault) == LOCKED
 
 
 def _code(fault: BaseException) -> str:

@@ -33,7 +33,7 @@ from sagas.orchestrator import choreographed, ledger, loading, pins, shapes
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
 from sagas.orchestrator.company import Company
 from sagas.replay import check_outside
-from sagas.rows import TOO_LARGE
+from sagas.rows import LOCKED, TOO_LARGE
 
 _Part = TypeVar("_Part", SagaStep, Reaction)
 
@@ -149,9 +149,9 @@ def _record(opening: Opening) -> Started:
         with transaction.atomic(savepoint=opening.idempotency_key is not None):
             return record([opening])[0]
     try:
-        return _company(opening)
+        return (_company if opening.idempotency_key is None else _keyed)(opening)
     except (DatabaseError, TypeError, ValueError, RecursionError) as fault:
-        if isinstance(fault, OperationalError) and getattr(fault.__cause__, "sqlstate", None) != TOO_LARGE:
+        if isinstance(fault, OperationalError) and getattr(fault.__cause__, "sqlstate", None) not in _ITS_OWN:
             raise
         return record([opening])[0]  # one of those that were written together was at fault: this one?
 
@@ -183,6 +183,10 @@ def record(openings: Sequence[Opening]) -> list[Started]:
 
 
 _company: Company[Opening, Started] = Company(record, most=64)
+#: Who starts with a key may have to wait for somebody's transaction that has it, too; others are not to wait with them.
+_keyed: Company[Opening, Started] = Company(record, most=64)
+#: What the database says when one of several that are written together is at fault.
+_ITS_OWN = (TOO_LARGE, LOCKED)
 
 _COLUMNS = (
     "id", "saga_type", "definition_id", "correlation_id", "idempotency_key", "fingerprint", "origin_id",

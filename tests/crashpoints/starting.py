@@ -30,7 +30,7 @@ def start_in_company(stage: Stage) -> None:
     """Somebody else waits to be written: whoever writes now writes for both."""
     pin = STARTING.definition_for(STARTING._author("Parcel"), {})
     neighbour = _Caller(STARTING.Opening(pin, {}, idempotency_key="neighbour"))
-    STARTING._company._waiting.append(neighbour)
+    STARTING._keyed._waiting.append(neighbour)
     stage.start(key="k")
     stage.start(key="neighbour")
     stage.others_rest()

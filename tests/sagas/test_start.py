@@ -9,10 +9,11 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
+import psycopg
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils.functional import SimpleLazyObject
 from pydantic import BaseModel, PositiveInt
 
@@ -20,11 +21,12 @@ from sagas import SagaOrchestrator, SagaStep, orchestrator, registry
 from sagas.models import Definition, Due, Event, Saga, Step
 from sagas.orchestrator import pins
 from sagas.orchestrator.company import Company
-from sagas.orchestrator.start import fingerprint
+from sagas.orchestrator.start import _keyed, fingerprint
 from sagas.signals import committed
 from sagas.testing import given
 from tests.forgetting import forget_definitions
 from tests.sagas import shop
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db
 
@@ -207,15 +209,51 @@ def test_many_sagas_are_made_without_looking_for_circles_and_what_was_set_stays_
         gc.enable()
 
 
+def locked() -> OperationalError:
+    fault = OperationalError("canceling statement due to lock timeout")
+    fault.__cause__ = psycopg.errors.LockNotAvailable()
+    return fault
+
+
+@pytest.mark.parametrize("fault", [TypeError("it cannot be written"), locked()])
+@pytest.mark.parametrize(("company", "key"), [("_company", None), ("_keyed", "k")])
 def test_a_start_that_cannot_be_written_is_its_own_fault_alone(
-    world: Any, monkeypatch: pytest.MonkeyPatch
+    world: Any, monkeypatch: pytest.MonkeyPatch, fault: Exception, company: str, key: str | None
 ) -> None:
     def spoiled(opening: Any) -> Any:
-        raise TypeError("another one of those that were written together")
+        raise fault  # of another one of those that were written together
 
-    monkeypatch.setattr(import_module("sagas.orchestrator.start"), "_company", spoiled)
+    monkeypatch.setattr(import_module("sagas.orchestrator.start"), company, spoiled)
     monkeypatch.setattr(transaction, "get_autocommit", lambda: True)
-    assert orchestrator.start("Errand", {"item": "book"}).created
+    assert orchestrator.start("Errand", {"item": "book"}, idempotency_key=key).created
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_anothers_key_keeps_nobody_else_waiting(world: Any) -> None:
+    if connection.vendor != "postgresql":
+        return  # SQLite has one writer: whoever has a transaction keeps everybody waiting
+    found: list[Any] = []
+    orchestrator.start("Errand", {"item": "first"})  # whose definition all others find
+
+    def begin() -> None:
+        connection.cursor().execute("SET lock_timeout = '60s'")
+        found.append(orchestrator.start("Errand", {"item": "a"}, idempotency_key="k"))
+        connection.close()
+
+    def pass_by() -> None:
+        until(lambda: _keyed._writing)
+        found.append(orchestrator.start("Errand", {"item": "b"}))
+        connection.close()
+
+    waiting, passing = threading.Thread(target=begin), threading.Thread(target=pass_by)
+    with transaction.atomic():
+        mine = orchestrator.start("Errand", {"item": "a"}, idempotency_key="k").saga
+        waiting.start()
+        passing.start()
+        passing.join(30)
+        assert [started.saga.data for started in found] == [{"item": "b"}]
+    waiting.join(30)
+    assert (found[1].saga.pk, found[1].created) == (mine.pk, False)
 
 
 def test_data_in_the_place_of_input_is_refused_with_the_step(
