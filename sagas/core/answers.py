@@ -52,4 +52,11 @@ class Unavailable(Exception):
 
 
 class Misconfigured(Exception):
-    """A command was not carried out, and will not be until somebody mends how it is sent."""
+    """A command was not carried out, and will not be until somebody mends how it is sent.
+
+    ``arrived``: it may have been, all the same; its participant's answer says neither.
+    """
+
+    def __init__(self, text: str, *, arrived: bool = False) -> None:
+        super().__init__(text)
+        self.arrived = arrived

@@ -72,6 +72,10 @@ class Unserved:
     number: int
     error: str
     code: Attention = Attention.NO_HANDLER
+    arrived: bool = False
+    """It did reach one, and may have had its effect: it is the answer that nobody understands."""
+    inbox: bool = False
+    """Of a command that arrived, whether its participant has one."""
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,10 @@ def _answer_action(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
             _action_unknown(draft, step, error, inbox=inbox, retry_after=retry_after)
         case m.NoSuchCommand(error=error):
             _action_not_seen(draft, step, error)
+        case m.Unserved(arrived=True) if not step.probe:
+            _action_garbled(draft, step, reply)
         case m.Unserved(error=error) if step.probe and draft.progress.state not in FORWARD:
-            _action_unknowable(draft, step, error)
+            _action_unknowable(draft, step, error, inbox=step.inbox)
         case m.Later():
             _action_promised(draft, step, reply)
         case m.Unserved(error=error, code=code) if draft.progress.state in FORWARD:
@@ -114,7 +116,7 @@ def _action_promised(draft: Draft, step: StepProgress, reply: m.Later) -> None:
     if draft.progress.state in FORWARD or not inbox:
         _await_reply(draft, step, reply)
     elif step.probe:
-        _action_unknowable(draft, step, PROMISED)
+        _action_unknowable(draft, step, PROMISED, inbox=inbox)
     else:
         _action_unknown(draft, step, PROMISED, inbox=inbox, retry_after=None)
 
@@ -145,7 +147,7 @@ def _action_unknown(
     if _ask(draft, step, error, inbox=inbox, retry_after=retry_after):
         return
     if step.probe:
-        _action_unknowable(draft, step, error)
+        _action_unknowable(draft, step, error, inbox=step.inbox)
     else:
         _try_again(draft, step, error, inbox=inbox, retry_after=retry_after)
 
@@ -172,9 +174,21 @@ def _action_not_seen(draft: Draft, step: StepProgress, error: str) -> None:
         _action_unknown(draft, step, error, inbox=step.inbox, retry_after=None)
 
 
-def _action_unknowable(draft: Draft, step: StepProgress, error: str) -> None:
+def _action_garbled(draft: Draft, step: StepProgress, reply: m.Unserved) -> None:
+    """It may have had its effect, and its participant says what nobody understands: a person mends that.
+
+    A rollback goes on as with any that is unknown.
+    """
+    if draft.progress.state is SagaState.COMPENSATING:
+        _action_unknown(draft, step, reply.error, inbox=reply.inbox, retry_after=None)
+    else:
+        draft.add(e.StepOutcomeUnknown, step=step.name, error=reply.error, inbox=reply.inbox)
+        draft.add(e.StepHeld, step=step.name, code=reply.code, error=reply.error)
+
+
+def _action_unknowable(draft: Draft, step: StepProgress, error: str, *, inbox: bool) -> None:
     """Nobody could be asked: a person has to find out, unless a rollback may undo it whatever it was."""
-    draft.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=step.inbox)
+    draft.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=inbox)
     if draft.progress.state is SagaState.COMPENSATING:
         draft.advance()
     else:
@@ -229,8 +243,14 @@ def _answer_undo(draft: Draft, step: StepProgress, reply: m.Reply) -> None:
             _undo_again(draft, step, error, inbox=step.inbox, retry_after=None)
         case m.Later():
             _await_reply(draft, step, reply)
-        case m.Unserved(error=error, code=code):
-            draft.add(e.UndoHeld, step=step.name, code=code, error=error)
+        case m.Unserved(error=error, code=code, arrived=arrived):
+            draft.add(
+                e.UndoHeld,
+                step=step.name,
+                code=code,
+                error=error,
+                outcome=Outcome.UNKNOWN if arrived else None,
+            )
 
 
 def _found_nothing(reply: m.Completed) -> bool:

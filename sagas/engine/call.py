@@ -169,8 +169,8 @@ def reply_to(work: Work, result: Any, fault: BaseException | None) -> m.Reply:
             return m.Rejected(work.number, words_of(fault) or "rejected", inbox or work.probes is not None)
         case children.CannotUndo():
             return m.Unserved(work.number, words_of(fault), Attention.CANNOT_UNDO)
-        case answers.Misconfigured():
-            return m.Unserved(work.number, words_of(fault), Attention.MISCONFIGURED)
+        case answers.Misconfigured(arrived=arrived):
+            return m.Unserved(work.number, words_of(fault), Attention.MISCONFIGURED, arrived, inbox)
         case answers.Unavailable(retry_after=wait):
             return m.Unknown(work.number, words_of(fault), inbox, wait)
         case answers.NoSuchCommand() if work.probes is not None:

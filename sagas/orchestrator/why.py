@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sagas.core.telling import approver_text, in_utc
-from sagas.core.words import Attention
+from sagas.core.words import Attention, Outcome
 from sagas.models import IMPORT
 
 _TIME = re.compile(r"\{(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^{}\s]*)\}")
@@ -36,6 +36,13 @@ _MEANING: dict[str, tuple[str, tuple[str, ...]]] = {
         ("retry", "resolve"),
     ),
 }
+
+
+#: Of a command that is misconfigured, and of which an attempt may have arrived all the same.
+_GARBLED = (
+    "Its call, or its answer, is misconfigured, and it may have had its effect: mend that, then retry, or settle it",
+    ("retry", "resolve", "compensate"),
+)
 
 
 #: The same of a durable function, which has no effect by itself.
@@ -146,6 +153,9 @@ def _meaning(saga: dict[str, Any], step: dict[str, Any]) -> tuple[str, tuple[str
     """Return what a step's attention means, and the verbs that help."""
     if step["attention"] == Attention.LATE_EFFECT:
         return _late(saga, step)
+    unknown = step["outcome"] == Outcome.UNKNOWN and not step["function"]
+    if step["attention"] == Attention.MISCONFIGURED and unknown:
+        return _GARBLED
     return _own(step).get(step["attention"], _MEANING[step["attention"]])
 
 

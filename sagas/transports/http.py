@@ -117,7 +117,9 @@ def meaning(answer: wire.Answer, service: HttpService, command: Any, address: st
             raise Unavailable(f"it answered {_said(answer)} ({address})", retry_after=_retry_after(answer))
         case status if 200 <= status < 300:
             # It may well have been done: nobody must take it for a command that never arrived.
-            raise Unavailable(f"it answered {status}, which is neither 200, done, nor 202, later ({address})")
+            raise Misconfigured(
+                f"it answered {status}, which is neither 200, done, nor 202, later ({address})", arrived=True
+            )
         case status if 300 <= status < 400:
             where = printable(answer.headers.get("location", "nowhere"), 200)
             raise Misconfigured(

@@ -15,6 +15,9 @@ from .breaking_choreographies import BUGS as CHOREOGRAPHIES
 from .bug import Bug
 
 BUGS: Mapping[str, Bug] = {
+    "an answer that nobody understands is taken for none": Bug(
+        replies, "_answer_action", "m.Unserved(arrived=True)", "m.Unserved(arrived=None)"
+    ),
     "a function hears nothing of what comes during a run": Bug(
         growth, "_grow", "    if _unheard(draft, reply):\n        draft.advance()\n", ""
     ),

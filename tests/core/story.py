@@ -52,6 +52,12 @@ class Story:
         """Tell it that nobody serves the step's command."""
         return self.tell(m.Unserved(self.number(name), "no such handler", code), *claimed)
 
+    def garbled(self, name: str, *claimed: str, inbox: bool = True) -> list[str]:
+        """Tell it that the participant answered what nobody understands."""
+        return self.tell(
+            m.Unserved(self.number(name), "204", Attention.MISCONFIGURED, arrived=True, inbox=inbox), *claimed
+        )
+
     def unseen(self, name: str, *claimed: str) -> list[str]:
         """Tell it that a probe found nothing of the step's open command."""
         return self.tell(m.NoSuchCommand(self.number(name)), *claimed)

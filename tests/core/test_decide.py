@@ -1,6 +1,7 @@
 """What each reply decides: given a saga, when a participant answers, then these events."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,37 @@ def test_our_own_fault_is_told_apart() -> None:
     story.unserved("a", code=Attention.MISCONFIGURED)
     assert story["a"].attention is Attention.MISCONFIGURED
     assert story["a"].status is T.EXECUTING
+
+
+def test_an_answer_that_nobody_understands_asks_and_is_taken_for_no_proof_that_nothing_was_done() -> None:
+    story = chain()
+    number = story.number("b")
+    assert story.garbled("b") == ["StepOutcomeUnknown b", "StepHeld b"]
+    assert (story["b"].attention, story["b"].outcome) == (Attention.MISCONFIGURED, Outcome.UNKNOWN)
+    story.tell(m.Retry("b"))
+    assert story.number("b") == number, "under the same key"
+    story.unserved("b", code=Attention.MISCONFIGURED)
+    assert "UndoDispatched b" in story.tell(m.Compensate("on second thoughts"))
+
+
+@pytest.mark.parametrize(
+    ("inbox", "status", "attention"),
+    [(True, T.COMPENSATING, None), (False, T.EXECUTING, Attention.OUTCOME_UNKNOWN)],
+)
+def test_an_answer_that_nobody_understands_is_undone_in_a_rollback(
+    inbox: bool, status: Any, attention: Any
+) -> None:
+    story = fork()
+    story.rejected("a", "b")
+    assert story.garbled("b", "b", inbox=inbox)[0] == "StepOutcomeUnknown b"
+    assert (story["b"].status, story["b"].attention) == (status, attention)
+
+
+def test_an_undo_whose_answer_nobody_understands_asks() -> None:
+    story = chain()
+    story.rejected("b")
+    assert story.garbled("a") == ["UndoHeld a"]
+    assert (story["a"].attention, story["a"].outcome) == (Attention.MISCONFIGURED, Outcome.UNKNOWN)
 
 
 # Turning back

@@ -24,6 +24,7 @@ SAGAS = 1_000
 PATIENCE = 1_500
 #: Seeds that find rare bugs sooner than the first one does, which needs five hundred sagas and more.
 SOONER = {
+    "an action is given up before its time is over": 2,
     "a function goes on without a step, and that is skipped": 8,
     "choreography: a new name is no remedy on the way back": 2,
     "an approval is given behind the end of the way forward": 7,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sagas import conf, registry
+from sagas import conf, orchestrator, registry
 from sagas.core.words import Attention
 from sagas.engine import Pump
 from sagas.models import Due, Saga, Step
@@ -137,7 +137,6 @@ def test_a_no_rolls_back(carrier: Elsewhere, pump: Pump, answer: Any, error: str
     [
         *((says(status), f"it answered {status}") for status in (408, 425, 429, 500, 502, 599)),
         (says(0), "closed the connection without an answer"),
-        (says(204), "it answered 204, which is neither"),
         (says(200, content_length="9"), "breaks off"),
         (says(200, b"<html>"), "a body that is not JSON, and begins with '<html>' (http://127.0.0.1:"),
         (says(200, b"x" * (wire.LARGEST + 1)), f"larger than {wire.LARGEST} bytes"),
@@ -187,6 +186,21 @@ def test_our_own_fault_asks_a_person_and_undoes_nothing(
     assert error in (step.error or "")
     assert f"({carrier.url}/Carrier.Book)" in (step.error or "")
     assert len(carrier.asked) == 1
+
+
+@pytest.mark.parametrize("status", [201, 204, 206])
+def test_another_success_asks_a_person_and_is_undone_if_that_is_wanted(
+    carrier: Elsewhere, pump: Pump, asked: Any, status: int
+) -> None:
+    answers = [says(status), says(200), says(200)]
+    carrier.behaviour = lambda asked: answers.pop(0)(asked)
+    saga, step = sent(pump)
+    assert (saga.state, saga.attention, step.outcome) == ("pending", Attention.MISCONFIGURED, "unknown")
+    assert f"it answered {status}, which is neither 200, done, nor 202, later" in (step.error or "")
+    orchestrator.act(saga.pk, "compensate", asked())
+    saga = rest(pump, saga)
+    assert saga.state == "failed"
+    assert [request.path.rpartition(".")[2] for request in carrier.asked] == ["Book", "Cancel"]
 
 
 def test_a_probe_may_say_that_nothing_has_arrived(carrier: Elsewhere, pump: Pump) -> None:

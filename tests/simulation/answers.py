@@ -33,6 +33,10 @@ def must(books: Books, number: int, reply: Any, *, again: bool) -> Must:
     if kind == "Rejected" and number in books.doubt and not reply.inbox:
         kind = "Unknown"  # one attempt's no does not speak for another
     asked = books.asked[step]
+    if getattr(reply, "arrived", False) and not asked:
+        if direction == "do" and not books.turned:
+            return ("StepOutcomeUnknown", "StepHeld misconfigured")
+        kind = "Unknown" if direction == "do" else kind
     fresh = not asked and step not in books.counted
     left = books.tries[step, direction] + fresh < books.graph.attempts[step, direction]
     left = left and not (direction == "do" and books.expired and not books.pivot_passed)

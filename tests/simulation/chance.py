@@ -50,7 +50,7 @@ BROKEN = {
 PEOPLE = {
     **dict.fromkeys((*CLICKS, *BAD_CLICKS), 2),
     **dict.fromkeys((Fault.RETRY, Fault.RESUME, Fault.RESOLVE, Fault.APPROVE), 5),
-    **dict.fromkeys((Fault.UNSERVED, Fault.MISCONFIGURED, Fault.RETURN), 6),
+    **dict.fromkeys((Fault.UNSERVED, Fault.MISCONFIGURED, Fault.GARBLE, Fault.RETURN), 6),
     Fault.COMPENSATE: 1,
     Fault.VANISH: 2,
     Fault.REMAP: 2,

@@ -65,6 +65,8 @@ class Fault(StrEnum):
     """The worker knows no handler of that name."""
     MISCONFIGURED = auto()
     """The command cannot be sent, for a reason that only we can mend."""
+    GARBLE = auto()
+    """The participant has done what it was told, and answers what nobody understands."""
     VANISH = auto()
     """A participant's handlers disappear with a deployment."""
 
@@ -114,7 +116,7 @@ CLICKS = (
 BAD_CLICKS = (Fault.CLICK_AGAIN, Fault.CLICK_STALE, Fault.CLICK_LATE, Fault.CLICK_LOST)
 #: What happens to choreographies alone.
 PUBLISHING = (Fault.TAKE_IN, Fault.PUBLISH_AGAIN, Fault.PUBLISH)
-DEPLOYMENTS = (Fault.UNSERVED, Fault.MISCONFIGURED, Fault.VANISH, Fault.RETURN)
+DEPLOYMENTS = (Fault.UNSERVED, Fault.MISCONFIGURED, Fault.GARBLE, Fault.VANISH, Fault.RETURN)
 #: The network and the workers at their worst.
 DELIVERY = tuple(
     f for f in Fault if f not in {*CLICKS, *BAD_CLICKS, *DEPLOYMENTS, *PUBLISHING, Fault.DENY, Fault.REMAP}

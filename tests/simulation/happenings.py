@@ -145,6 +145,16 @@ def _time_out(world: "World", position: int) -> None:
     world.replies[-1] = (request.token, m.Unknown(request.number, "it took too long", inbox=inbox))
 
 
+def _garble(world: "World", position: int) -> None:
+    request = world.requests.pop(position)
+    world.execute(request)
+    inbox = world.participants[request.step].inbox
+    garbled = m.Unserved(
+        request.number, "it answered 204", Attention.MISCONFIGURED, arrived=True, inbox=inbox
+    )
+    world.replies[-1] = (request.token, garbled)
+
+
 def _drop(world: "World", position: int) -> None:
     del world.requests[position]
 
@@ -247,6 +257,7 @@ HAPPENINGS: dict[Fault, Happening] = {
     Fault.RESTART: (_once, lambda world, _: world.restart()),
     Fault.UNSERVED: (_uncalled, partial(_unserved, Attention.NO_HANDLER)),
     Fault.MISCONFIGURED: (_uncalled, partial(_unserved, Attention.MISCONFIGURED)),
+    Fault.GARBLE: (_served, _garble),
     Fault.VANISH: (_deployed, lambda world, step: world.vanished.add(step)),
     **{fault: (_steps, partial(press, fault)) for fault in (*CLICKS, Fault.DENY, Fault.REMAP)},
     Fault.CLICK_AGAIN: (_pressed, again),

@@ -126,7 +126,7 @@ class Oracle:
             demand(
                 due is None or due >= events[0].at + wait, "who asks us to wait is not asked before", reply
             )
-        if kind in {"Unknown", "Later"} and not asked:
+        if (kind in {"Unknown", "Later"} or getattr(reply, "arrived", False)) and not asked:
             self._doubted(world, number, reply)
 
     def _own_time(self, world: "World", message: Any, events: Sequence[Any]) -> None:

@@ -78,7 +78,9 @@ def answer(draft: Draft, flow: Flow, step: StepProgress, reply: Any) -> None:
         case m.Unknown(error=error, inbox=inbox):
             draft.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=inbox)
             park(draft, step, Attention.RETRIES_SPENT, error)
-        case m.Unserved(error=error, code=code):
+        case m.Unserved(error=error, code=code, arrived=arrived):
+            if arrived:
+                draft.add(e.StepOutcomeUnknown, step=step.name, error=error, inbox=reply.inbox)
             draft.add(e.StepHeld, step=step.name, code=code, error=error)
         case m.TimeUp():
             publishing.miss(draft, step, _overdue(flow, part, step))

@@ -45,6 +45,7 @@ class Conductor:
         """Check that a reply speaks for its own delivery, and what it decides."""
         score, number, kind = self.score, reply.number, name_of(reply)
         step = score.commands[number]
+        garbled = getattr(reply, "arrived", False)
         codes = [f"{name_of(event)} {getattr(event, 'code', '')}" for event in events]
         place = score.place[step]
         taken = place in {"expected", "overdue"}
@@ -64,12 +65,12 @@ class Conductor:
         if expected == ("StepFailed",):
             demand(f"StepHeld {step}" not in _of_steps(events), "a no behind the undo asks nobody", codes)
         self._undone(step, reply, events)
-        if kind == "Unknown" or "EventAwaited" in expected:
+        if kind == "Unknown" or garbled or "EventAwaited" in expected:
             score.trusted[step] = reply.inbox if step not in score.promised else score.trusted[step]
         if kind == "Completed":
             score.delivered.add(step)
-        elif kind == "Unknown" or (kind == "Rejected" and expected[0] != "StepFailed"):
-            score.tries[step] += 1
+        elif kind == "Unknown" or garbled or (kind == "Rejected" and expected[0] != "StepFailed"):
+            score.tries[step] += not garbled  # it is still that attempt, if another answer of it comes
             score.doubt.add(number)
 
     def _undone(self, step: str, reply: Any, events: Sequence[Any]) -> None:
@@ -129,6 +130,8 @@ def _must(score: Score, step: str, reply: Any) -> tuple[str, ...]:
             return ("StepFailed", parked)
         case "Unknown" if score.tries[step] + 1 < score.attempts[step]:
             return ("DeliveryRescheduled",)
+        case "Unserved" if reply.arrived:
+            return ("StepOutcomeUnknown", "StepHeld misconfigured")
         case "Unknown":
             return ("StepOutcomeUnknown", parked.replace(" held", " retries_spent"))
         case _:
@@ -292,7 +295,8 @@ def _ended(score: Score, message: Any, event: Any) -> None:
         settled = any(score.place[s] in {"done", "skipped"} for s in undoing)
         stands = score.place[step] == "done" and score.standing(step) and undoing and not settled
         demand(not stands, "rule 2: failed when each step is undone or settled", step)
-        undone = score.place[step] == "undone" and score.inbox[step]
+        # Of a step whose effect an operator denied, and that was made anew, the undo is that of the second.
+        undone = score.place[step] == "undone" and score.inbox[step] and step not in score.lied
         demand(not (undone and score.standing(step)), "rule 2: what is undone does not stand", step)
 
 
