@@ -1,11 +1,11 @@
 """A saga that is called: started, and carried on in this very process, as far as that is its business."""
 
+import asyncio
 import os
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
-from uuid import UUID
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections, connections, router
@@ -14,8 +14,12 @@ from django.db.models import prefetch_related_objects
 from sagas import orchestrator, registry
 from sagas.conf import settings
 from sagas.core.words import Waiting
-from sagas.engine import Resident
+from sagas.engine import Resident, Visit
 from sagas.models import Saga
+from sagas.orchestrator.loading import Held
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Seconds between two looks at a saga that goes on elsewhere: at first, and at most.
 LOOK, SLOWEST_LOOK = 0.01, 0.25
@@ -24,7 +28,62 @@ _lock = threading.Lock()
 _resident: Resident | None = None
 
 
-def run(
+class _Called(NamedTuple):
+    """A saga that has been started, and what is known of where it is."""
+
+    saga: Saga
+    visit: Visit | None
+    """While it is carried on here."""
+    end: float
+    """Until when its caller waits, on this process' monotonic clock."""
+
+    @property
+    def left(self) -> float:
+        return self.end - time.monotonic()
+
+
+def run(saga_type: str, data: Mapping[str, Any], wait: float, **options: Any) -> Saga:
+    """Start a saga, and carry it on here; see :meth:`sagas.SagaOrchestrator.run`. Raises as ``start`` does."""
+    called = _call(saga_type, data, wait, **options)
+    held = called.visit.wait(wait) if called.visit is not None else None
+    saga = _as_left(called, held) or _look(called)
+    for pause in _pauses():
+        if _is_settled(saga) or called.left <= 0:
+            break
+        time.sleep(min(pause, called.left))
+        saga = _look(called)
+    return saga
+
+
+async def arun(saga_type: str, data: Mapping[str, Any], wait: float, **options: Any) -> Saga:
+    """Do as :func:`run` does, with a thread for what asks the database, and none for what waits."""
+    called = await _apart(_call, saga_type, data, wait, **options)
+    held = await called.visit.await_(wait) if called.visit is not None else None
+    left = _as_left(called, held)
+    saga = left if left is not None else await _apart(_look, called)
+    for pause in _pauses():
+        if _is_settled(saga) or called.left <= 0:
+            break
+        await asyncio.sleep(min(pause, called.left))
+        saga = await _apart(_look, called)
+    # Its results are asked for where no query may be.
+    await _apart(lambda: prefetch_related_objects([saga], "steps"))
+    return saga
+
+
+async def _apart(ask: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Ask the database in a thread of its own: in the one that others' queries share, they would wait."""
+
+    def asked() -> T:
+        try:
+            return ask(*args, **kwargs)
+        finally:
+            close_old_connections()
+
+    return await sync_to_async(asked, thread_sensitive=False)()
+
+
+def _call(
     saga_type: str,
     data: Mapping[str, Any],
     wait: float,
@@ -32,8 +91,7 @@ def run(
     correlation_id: str | None = None,
     idempotency_key: str | None = None,
     started_by: Any = None,
-) -> Saga:
-    """Start a saga, and carry it on here; see :meth:`sagas.SagaOrchestrator.run`. Raises as ``start`` does."""
+) -> _Called:
     if not isinstance(wait, int | float) or isinstance(wait, bool) or not 0 <= wait < threading.TIMEOUT_MAX:
         raise orchestrator.Invalid("wait", f"must be a number of seconds from 0, not {wait!r:.80}")
     connection = connections[router.db_for_write(Saga)]
@@ -52,26 +110,27 @@ def run(
         started_by=started_by,
         claim=host.lease,
     )
-    if not started.created:
-        return _follow(started.saga.pk, end)
-    held = host.receive(started.claimed).wait(wait) if started.claimed else None
-    if held is None or not _is_settled(saga := orchestrator.as_it_stands(started.saga, held)):
-        return _follow(started.saga.pk, end)
-    return saga
+    return _Called(started.saga, host.receive(started.claimed) if started.claimed else None, end)
 
 
-async def arun(saga_type: str, data: Mapping[str, Any], wait: float, **options: Any) -> Saga:
-    """Call a saga in a thread of its own: in the one that others' queries wait for, they would wait as long."""
+def _as_left(called: _Called, held: Held | None) -> Saga | None:
+    """Return a saga as it was left here, if it is settled; else it goes on, here or elsewhere."""
+    if held is None:
+        return None
+    saga = orchestrator.as_it_stands(called.saga, held)
+    return saga if _is_settled(saga) else None
 
-    def called() -> Saga:
-        try:
-            saga = run(saga_type, data, wait, **options)
-            prefetch_related_objects([saga], "steps")  # its results are asked for where no query may be
-            return saga
-        finally:
-            close_old_connections()
 
-    return await sync_to_async(called, thread_sensitive=False)()
+def _look(called: _Called) -> Saga:
+    return Saga.objects.get(pk=called.saga.pk)
+
+
+def _pauses() -> Iterator[float]:
+    """Say how long to wait between two looks at a saga that goes on elsewhere."""
+    pause = LOOK
+    while True:
+        yield pause
+        pause = min(pause * 1.5, SLOWEST_LOOK)
 
 
 def _host() -> Resident:
@@ -91,18 +150,6 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _follow(saga_id: UUID, end: float) -> Saga:
-    """Look at a saga that goes on elsewhere, from time to time, until it is settled or time is over."""
-    look = LOOK
-    while True:
-        saga = Saga.objects.get(pk=saga_id)
-        left = end - time.monotonic()
-        if _is_settled(saga) or left <= 0:
-            return saga
-        time.sleep(min(look, left))
-        look = min(look * 1.5, SLOWEST_LOOK)
 
 
 def _is_settled(saga: Saga) -> bool:

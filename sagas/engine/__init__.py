@@ -10,7 +10,7 @@ from sagas.engine.liveness import Life
 from sagas.engine.periodic import Periodic
 from sagas.engine.planner import plan_by_keys
 from sagas.engine.pump import Pump
-from sagas.engine.resident import Resident
+from sagas.engine.resident import Resident, Visit
 from sagas.engine.room import Room, is_full
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Pump",
     "Resident",
     "Room",
+    "Visit",
     "carry_on",
     "hold_unserved",
     "is_full",

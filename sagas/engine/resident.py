@@ -5,6 +5,7 @@ From then on it is as with a worker: one commit for each step, shared by the sag
 somebody else's queue, is to be tried later or waits is left to the workers; if the process ends, its leases do, too.
 """
 
+import asyncio
 import logging
 import os
 import socket
@@ -12,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -39,17 +41,26 @@ class Visit:
     """A saga that is carried on here, until it has ended or goes on elsewhere."""
 
     def __init__(self) -> None:
-        self._over = threading.Event()
-        self._held: Held | None = None
+        self._left: Future[Held | None] = Future()
+        self._left.set_running_or_notify_cancel()  # who stops waiting cancels nothing
 
     def wait(self, seconds: float) -> Held | None:
         """Return the saga as it was left; None if that is not known, or it is still here after so long."""
-        return self._held if self._over.wait(seconds) else None
+        try:
+            return self._left.result(seconds)
+        except TimeoutError:
+            return None
+
+    async def await_(self, seconds: float) -> Held | None:
+        """Return the same without a thread that waits."""
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(self._left), seconds)
+        except TimeoutError:
+            return None
 
     def end(self, held: Held | None) -> None:
         """Let go of who waits."""
-        self._held = held
-        self._over.set()
+        self._left.set_result(held)
 
 
 class _Arrival(NamedTuple):

@@ -288,6 +288,45 @@ def test_it_is_called_from_asynchronous_code(world: shop.World) -> None:
     assert asyncio.run(call()).state == "completed"
 
 
+def test_those_who_wait_in_asynchronous_code_take_no_thread(world: shop.World) -> None:
+    may_end = threading.Event()
+    world.behaviour["PostService.Post"] = lambda sent: may_end.wait(30)
+
+    async def call() -> list[Saga]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        calls = [asyncio.create_task(shop.Errand().arun({"item": "book"})) for _ in range(3)]
+        await _reached(lambda: world.count["PostService.Post"] == 3)
+        late = asyncio.create_task(shop.Errand().arun({"item": "book"}))
+        await _reached(lambda: world.count["PostService.Post"] == 4)
+        late.cancel()
+        may_end.set()
+        return await asyncio.gather(*calls)
+
+    assert [saga.state for saga in asyncio.run(call())] == ["completed"] * 3
+    until(lambda: Saga.objects.filter(state="completed").count() == 4)
+
+
+async def _reached(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_it_goes_on_elsewhere_when_it_is_called_from_asynchronous_code(
+    world: shop.World, settings: Any, pump: Pump
+) -> None:
+    settings.SAGAS = {**settings.SAGAS, "RUN_QUEUES": ("fetch",)}
+
+    async def call() -> Saga:
+        called = asyncio.create_task(shop.Errand().arun({"item": "book"}))
+        await asyncio.to_thread(until, lambda: world.count["FetchService.Fetch"] == 1)
+        while not called.done():
+            await asyncio.to_thread(_closing, lambda: pump.run(1))
+        return await called
+
+    assert asyncio.run(call()).state == "completed"
+
+
 def test_its_thread_ends_when_there_is_nothing_for_a_while_and_comes_back(
     world: shop.World, host: Callable[[], resident.Resident], monkeypatch: pytest.MonkeyPatch
 ) -> None:
