@@ -101,35 +101,52 @@ class SagaOrchestrator:
         """Start a saga of this type, from asynchronous code."""
         return await sync_to_async(self.start)(data, **options)
 
-    def handle_step_completed(self, saga_id: UUID | str, step_name: str, result: Any = None) -> bool:
-        """Answer a step's open action with success; False if the reply was late."""
+    def handle_step_completed(
+        self, saga_id: UUID | str, step_name: str, result: Any = None, *, key: str | None = None
+    ) -> bool:
+        """Answer a step's open action with success; False if the reply was late.
+
+        With ``key``, a command's ``meta.key``, it answers that command and no other: what comes twice, as webhooks
+        do, cannot answer the one that an operator had sent meanwhile. Raises Invalid for a key that is not one of
+        the step's.
+        """
         from sagas import orchestrator
 
-        return orchestrator.step_completed(saga_id, step_name, result)
+        return orchestrator.step_completed(saga_id, step_name, result, key=key)
 
-    def handle_step_failed(self, saga_id: UUID | str, step_name: str, error: str = "") -> bool:
-        """Answer a step's open action with a rejection; False if the reply was late."""
+    def handle_step_failed(
+        self, saga_id: UUID | str, step_name: str, error: str = "", *, key: str | None = None
+    ) -> bool:
+        """Answer a step's open action with a rejection; False if the reply was late. Of ``key``, see above."""
         from sagas import orchestrator
 
-        return orchestrator.step_failed(saga_id, step_name, error)
+        return orchestrator.step_failed(saga_id, step_name, error, key=key)
 
-    def handle_compensation_completed(self, saga_id: UUID | str, step_name: str) -> bool:
-        """Answer a step's open undo with success; False if the reply was late."""
+    def handle_compensation_completed(
+        self, saga_id: UUID | str, step_name: str, *, key: str | None = None
+    ) -> bool:
+        """Answer a step's open undo with success; False if the reply was late. Of ``key``, see above."""
         from sagas import orchestrator
 
-        return orchestrator.compensation_completed(saga_id, step_name)
+        return orchestrator.compensation_completed(saga_id, step_name, key=key)
 
-    async def ahandle_step_completed(self, saga_id: UUID | str, step_name: str, result: Any = None) -> bool:
+    async def ahandle_step_completed(
+        self, saga_id: UUID | str, step_name: str, result: Any = None, *, key: str | None = None
+    ) -> bool:
         """Answer as :meth:`handle_step_completed` does, from asynchronous code."""
-        return await sync_to_async(self.handle_step_completed)(saga_id, step_name, result)
+        return await sync_to_async(self.handle_step_completed)(saga_id, step_name, result, key=key)
 
-    async def ahandle_step_failed(self, saga_id: UUID | str, step_name: str, error: str = "") -> bool:
+    async def ahandle_step_failed(
+        self, saga_id: UUID | str, step_name: str, error: str = "", *, key: str | None = None
+    ) -> bool:
         """Answer as :meth:`handle_step_failed` does, from asynchronous code."""
-        return await sync_to_async(self.handle_step_failed)(saga_id, step_name, error)
+        return await sync_to_async(self.handle_step_failed)(saga_id, step_name, error, key=key)
 
-    async def ahandle_compensation_completed(self, saga_id: UUID | str, step_name: str) -> bool:
+    async def ahandle_compensation_completed(
+        self, saga_id: UUID | str, step_name: str, *, key: str | None = None
+    ) -> bool:
         """Answer as :meth:`handle_compensation_completed` does, from asynchronous code."""
-        return await sync_to_async(self.handle_compensation_completed)(saga_id, step_name)
+        return await sync_to_async(self.handle_compensation_completed)(saga_id, step_name, key=key)
 
 
 class TimeoutSagaOrchestrator(SagaOrchestrator):

@@ -13,6 +13,7 @@ from django.db import transaction
 from sagas import rows
 from sagas.core import events as e
 from sagas.core import messages as m
+from sagas.core.commands import idempotency_key
 from sagas.core.plain import printable
 from sagas.core.progress import BEGINNING, StepProgress
 from sagas.core.words import Direction
@@ -184,8 +185,10 @@ def _why(reply: m.Reply) -> str:
     return reply.reason if isinstance(reply, m.Rejected) else getattr(reply, "error", "")
 
 
-def step_completed(saga_id: UUID | str, step_name: str, result: Any = None) -> bool:
-    """Answer a step's open action with success. False: it was late, and is recorded apart.
+def step_completed(
+    saga_id: UUID | str, step_name: str, result: Any = None, *, key: str | None = None
+) -> bool:
+    """Answer a step's open action with success, or that with this key. False: it was late, and is recorded apart.
 
     Of one that was closed as without effect, or that an undo has not met, an operator is asked.
     """
@@ -196,11 +199,11 @@ def step_completed(saga_id: UUID | str, step_name: str, result: Any = None) -> b
         # of the participant's has met, as far as we know it, nobody is troubled.
         return m.Completed(number, plainly, inbox=step.open is not Direction.DO and step.inbox)
 
-    return _outside(saga_id, step_name, Direction.DO, reply)
+    return _outside(saga_id, step_name, Direction.DO, key, reply)
 
 
-def step_failed(saga_id: UUID | str, step_name: str, error: str = "") -> bool:
-    """Answer a step's open action with a rejection. False: it was late, and is recorded apart.
+def step_failed(saga_id: UUID | str, step_name: str, error: str = "", *, key: str | None = None) -> bool:
+    """Answer a step's open action with a rejection, if it has this key. False: it was late, and is recorded apart.
 
     It speaks for the attempt that is being made. Where there were others, of a participant without an inbox, one of
     them may have had the effect: then the outcome is unknown.
@@ -209,21 +212,27 @@ def step_failed(saga_id: UUID | str, step_name: str, error: str = "") -> bool:
         saga_id,
         step_name,
         Direction.DO,
+        key,
         lambda number, step: m.Rejected(number, printable(str(error)), _one(step)),
     )
 
 
-def compensation_completed(saga_id: UUID | str, step_name: str) -> bool:
-    """Answer a step's open undo with success. False: it was late, and is recorded apart."""
-    return _outside(saga_id, step_name, Direction.UNDO, lambda number, _: m.Completed(number))
+def compensation_completed(saga_id: UUID | str, step_name: str, *, key: str | None = None) -> bool:
+    """Answer a step's open undo with success, if it has this key. False: it was late, and is recorded apart."""
+    return _outside(saga_id, step_name, Direction.UNDO, key, lambda number, _: m.Completed(number))
 
 
 def _outside(
-    saga_id: UUID | str, step_name: str, direction: Direction, reply: Callable[[int, StepProgress], m.Reply]
+    saga_id: UUID | str,
+    step_name: str,
+    direction: Direction,
+    key: str | None,
+    reply: Callable[[int, StepProgress], m.Reply],
 ) -> bool:
     """Take a reply that names a step instead of a command: it answers that step's open one, or is late.
 
-    ``reply`` is made of the command's number, and of the step as it stands.
+    With the ``key`` of a command of the step it answers that one, or is late. ``reply`` is made of the command's
+    number, and of the step as it stands.
     """
     pk = as_uuid(saga_id)
     with transaction.atomic():
@@ -234,7 +243,7 @@ def _outside(
         if held is None or step is None:
             kind = type(reply(0, StepProgress(""))).__name__.lower()
             LateReply.objects.create(saga_id=pk, step=str(step_name)[:100], kind=kind)
-        elif take(group, held, Answered(pk, reply(_number(held, step, direction), step))):
+        elif take(group, held, Answered(pk, reply(_number(held, step, direction, key), step))):
             group.write()
             return True
         else:
@@ -253,17 +262,35 @@ def _one(step: StepProgress) -> bool:
     return step.inbox or step.attempt <= 1
 
 
-def _number(held: loading.Held, step: StepProgress, direction: Direction) -> int:
-    """Return the open command's number, or that of the latest action; -1, which no command has, if there is neither.
+def _number(held: loading.Held, step: StepProgress, direction: Direction, key: str | None) -> int:
+    """Return the number of the command that is answered: of the open one, if there is no key.
 
+    Else that of the latest action; -1, which no command has, if there is none, or the key is not known any more.
     An action that undoes what another saga did is an undo to its participant, who may answer it as such.
     """
-    undoes = step.open is Direction.DO and held.definition.step(step.name).undoes is not None
-    if step.open is direction or undoes:
+    undoes = held.definition.step(step.name).undoes is not None
+    if key is not None:
+        return _number_under(key, held, step, Direction.DO if undoes else direction)
+    if step.open is direction or (undoes and step.open is Direction.DO):
         number = step.number
     else:  # what is said of a closed action may be that it had its effect after all
         number = step.action_number if direction is Direction.DO else None
     return -1 if number is None else number
+
+
+def _number_under(key: str, held: loading.Held, step: StepProgress, direction: Direction) -> int:
+    """Return the number of a step's command by its key. Raises Invalid for a key of none that it ever had."""
+    former = (step.former or {}).items() if direction is Direction.DO else ()
+    numbers = {each["generation"]: int(number) for number, each in former}
+    latest = step.generation if direction is Direction.DO else step.undo_generation
+    numbers[latest] = step.number_of(direction) or -1
+    for generation in range(latest, 0, -1):
+        if idempotency_key(held.id, step.name, direction, generation) == key:
+            return numbers.get(generation, -1)
+    what = "action" if direction is Direction.DO else "undo"
+    raise Invalid(
+        "key", f"must be that of an {what} of {step.name}, as command.meta.key says it, not {key!r:.200}"
+    )
 
 
 def as_uuid(saga_id: UUID | str) -> UUID:

@@ -202,6 +202,28 @@ def test_a_promise_that_nobody_keeps_is_tried_again_under_its_key(pump: Pump) ->
     assert LateReply.objects.count() == 1
 
 
+def test_a_promise_is_answered_by_its_key_however_often_it_is_told(pump: Pump, asked: Any) -> None:
+    keys = []
+
+    def promise(sent: Any) -> Any:
+        keys.append(sent.meta.key)
+        return Later(within=timedelta(hours=1))
+
+    waits.answers["FilingService.File"] = promise
+    saga = run(pump, begin("file", "hand", hold=True))
+    assert waits.Permit().handle_step_failed(saga.pk, "file", "illegible", key=keys[0])
+    orchestrator.act(saga.pk, "retry", asked(step="file"))
+    run(pump, saga)
+    assert len(set(keys)) == 2
+    assert not waits.Permit().handle_step_failed(saga.pk, "file", "illegible", key=keys[0]), "told once more"
+    with pytest.raises(orchestrator.Invalid, match="must be that of an action of file"):
+        waits.Permit().handle_step_completed(saga.pk, "file", key=keys[0].replace("file", "hand"))
+    with pytest.raises(orchestrator.Invalid, match="must be that of an undo of file"):
+        waits.Permit().handle_compensation_completed(saga.pk, "file", key=keys[0])
+    assert waits.Permit().handle_step_completed(saga.pk, "file", {"number": 7}, key=keys[1])
+    assert run(pump, saga).state == "completed"
+
+
 def test_an_undo_may_promise_too(pump: Pump, asked: Any) -> None:
     waits.answers["FilingService.Withdraw"] = waits.later()
     saga = run(pump, begin("file", "rest"))

@@ -24,7 +24,12 @@ class Permit(SagaOrchestrator):
                 "ok", **{"by": "group:managers", "show": "{amount}", **data.get("ask", {})}
             ),
             "file": lambda: SagaStep(
-                "file", "FilingService.File", "FilingService.Withdraw", retry=QUICK, undo_retry=QUICK
+                "file",
+                "FilingService.File",
+                "FilingService.Withdraw",
+                retry=QUICK,
+                undo_retry=QUICK,
+                hold=data.get("hold", False),
             ),
             "hand": lambda: SagaStep("hand", "FilingService.Hand", retry=QUICK),
         }
