@@ -4,6 +4,7 @@ import gc
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -40,6 +41,8 @@ _Part = TypeVar("_Part", SagaStep, Reaction)
 
 #: How the key of a saga begins that the clock starts: the tick follows. Nobody can take it in advance.
 TICK = "every "
+#: Of a saga that a step starts, the key is that of the step's command.
+_COMMANDS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}:.+:do:[0-9]+", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,8 @@ def start(
     _check_text("correlation_id", correlation_id)
     _check_text("idempotency_key", idempotency_key)
     if idempotency_key is not None:
-        if started_by is not None and idempotency_key.startswith(TICK):
-            raise Invalid("idempotency_key", f"must not begin with {TICK!r}: such keys are the clock's own")
+        if started_by is not None:
+            _check_free(idempotency_key)
         present = _present(saga_type, idempotency_key, checked)
         if present:
             return Started(present, created=False)
@@ -367,6 +370,16 @@ def _check_text(field: str, value: str | None) -> None:
     if not isinstance(value, str) or not value.strip() or len(value) > 200:
         raise Invalid(field, "must be a text of 1 to 200 characters")
     plain(value, field)
+
+
+def _check_free(key: str) -> None:
+    """Raise Invalid for a key that a user would take from a saga that is yet to come."""
+    if key.startswith(TICK):
+        raise Invalid("idempotency_key", f"must not begin with {TICK!r}: such keys are the clock's own")
+    if _COMMANDS.fullmatch(key):
+        raise Invalid(
+            "idempotency_key", "must not have the form of a command's: such keys are the steps' own"
+        )
 
 
 def _check_user(started_by: Any) -> None:

@@ -1,13 +1,14 @@
 """Child sagas, on real rows: started once, and awaited to their end, whoever tells of it."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db.models.functions import Now
 
 from sagas import Rejected, orchestrator, registry
 from sagas.core import messages as m
+from sagas.core.commands import idempotency_key
 from sagas.core.words import Direction
 from sagas.engine import Pump, reap
 from sagas.models import Child, Due, LateReply, Saga
@@ -42,6 +43,15 @@ def test_a_child_has_its_parents_correlation_id_and_who_started_that(pump: Pump,
     assert (its.correlation_id, its.started_by) == ("trip-7", operator)
     with pytest.raises(orchestrator.Forbidden, match="started this saga, and may not approve"):
         orchestrator.act(its.pk, "approve", Asked(operator=operator, via="desk", reason="fine", step="ok"))
+
+
+def test_nobody_but_a_step_takes_the_key_of_its_child(operator: Any) -> None:
+    key = idempotency_key(uuid4(), "call: a child", Direction.DO, 1)
+    with pytest.raises(orchestrator.Invalid, match="such keys are the steps' own"):
+        orchestrator.start("Errand", {"item": "book"}, idempotency_key=key, started_by=operator)
+    assert orchestrator.start("Errand", {"item": "book"}, idempotency_key=key).created, (
+        "code knows what it does"
+    )
 
 
 def test_a_parent_waits_for_its_child_without_anything_due(pump: Pump) -> None:
