@@ -51,7 +51,7 @@ def check_alerts(**_: Any) -> list[CheckMessage]:
     ours = conf.settings()
     found: list[CheckMessage] = []
     for name, channel in sorted(ours.ALERTS.items()):
-        if channel.call and (wrong := _uncallable(channel.call)):
+        if channel.call and (wrong := uncallable(channel.call)):
             text = f"SAGAS['ALERTS'][{name!r}]: {channel.call} {wrong}."
             hint = "It is called with what a webhook gets: def page(message). `saga alert try` sends a trial."
             found.append(Error(text, hint=hint, id="sagas.E016"))
@@ -62,7 +62,7 @@ def check_alerts(**_: Any) -> list[CheckMessage]:
     return found
 
 
-def _uncallable(path: str) -> str:
+def uncallable(path: str) -> str:
     """Say why there is no function at a path; nothing if there is one."""
     try:
         function = import_string(path)

@@ -11,9 +11,10 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Info, Tags, Warning, register
-from django.db import OperationalError, ProgrammingError, connections, router
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.db import DEFAULT_DB_ALIAS, OperationalError, ProgrammingError, connections, router
 from redis.exceptions import RedisError
 
 from sagas import bell, broker, registry, stranded
@@ -50,6 +51,21 @@ def check_queues(**_: Any) -> list[CheckMessage]:
     )
     hint = 'Give each of them in RQ_QUEUES "SERIALIZER": "rq.serializers.JSONSerializer".'
     return [Warning(text, hint=hint, id="sagas.W002")]
+
+
+@register(TAG)
+def check_alias(**_: Any) -> list[CheckMessage]:
+    """Find a router that has our rows in a database of their own: transactions are those of ``default``."""
+    elsewhere = {router.db_for_write(model) for model in apps.get_app_config("sagas").get_models()}
+    elsewhere -= {DEFAULT_DB_ALIAS}
+    if not elsewhere:
+        return []
+    text = (
+        f"DATABASE_ROUTERS sends the app sagas to {', '.join(sorted(elsewhere))}: what a saga decides is then not"
+        " written in one transaction, and may be lost by halves."
+    )
+    hint = 'Let the router say None, or "default", for the app label sagas.'
+    return [Error(text, hint=hint, id="sagas.E017")]
 
 
 @register(TAG)

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from channels.routing import ProtocolTypeRouter
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.asgi import get_asgi_application
 from django.core.checks import CheckMessage
+from django.urls import set_script_prefix
 
 from sagas import hosting
-from sagas.hosting import PROCESSORS
+from sagas.hosting import MIDDLEWARE, PROCESSORS
 
 urlpatterns: list[Any] = []
 django_alone = get_asgi_application()
@@ -74,6 +76,58 @@ def test_a_desk_that_is_nowhere_is_told(settings: Any) -> None:
     assert ids(hosting.check_mounting()) == ["sagas.W018"]
 
 
+@pytest.mark.parametrize("missing", MIDDLEWARE)
+def test_middleware_that_the_desk_lacks_is_named(settings: Any, missing: str) -> None:
+    settings.MIDDLEWARE = [each for each in settings.MIDDLEWARE if each != missing]
+    (message,) = hosting.check_mounting()
+    assert (message.id, message.msg.endswith(f": {missing}.")) == ("sagas.E018", True)
+
+
+class Sessions(SessionMiddleware):
+    """A project's own."""
+
+
+def test_a_middleware_may_be_the_projects_own(settings: Any) -> None:
+    others = [each for each in settings.MIDDLEWARE if "SessionMiddleware" not in each]
+    settings.MIDDLEWARE = [f"{__name__}.Sessions", *others, "misspelt.Middleware"]
+    assert hosting.check_mounting() == []
+
+
+@pytest.mark.parametrize(
+    ("app", "found"), [("sessions", ["sagas.E019"]), ("staticfiles", ["sagas.W022"]), ("messages", [])]
+)
+def test_an_app_that_the_desk_lacks_is_named(settings: Any, app: str, found: list[str]) -> None:
+    settings.INSTALLED_APPS = [each for each in settings.INSTALLED_APPS if each != f"django.contrib.{app}"]
+    assert ids(hosting.check_mounting()) == found
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    assert ids(hosting.check_mounting()) == [each for each in found if each != "sagas.E019"]
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("admin:login", []),
+        ("/login/?by=password", []),
+        ("https://accounts.example/", []),
+        ("log-in", ["sagas.E020"]),
+        (None, ["sagas.E020"]),
+        ("/accounts/login/", ["sagas.W021"]),  # Django's own, if nothing else is said
+    ],
+)
+def test_a_login_that_is_nowhere_is_told(settings: Any, url: str | None, found: list[str]) -> None:
+    settings.LOGIN_URL = url
+    assert ids(hosting.check_mounting()) == found
+
+
+def test_a_login_is_looked_for_below_the_prefix_that_a_server_adds(settings: Any) -> None:
+    settings.LOGIN_URL = "login"
+    set_script_prefix("/shop/")
+    try:
+        assert hosting.check_mounting() == []
+    finally:
+        set_script_prefix("/")
+
+
 def test_callbacks_that_would_find_nobody_are_told(settings: Any) -> None:
     settings.ROOT_URLCONF = __name__
     settings.SAGAS = {"CALLBACK_URL": "https://shop.example"}
@@ -86,8 +140,8 @@ def test_callbacks_that_would_find_nobody_are_told(settings: Any) -> None:
         ("django_alone", ["sagas.W019"]),
         ("no_sockets", ["sagas.W019"]),
         ("wrapped", []),  # nobody can see into it
-        ("misspelt", []),  # the server says so
-        (None, []),
+        ("misspelt", ["sagas.W023"]),
+        (None, []),  # WSGI serves it
     ],
 )
 def test_a_web_process_without_sockets_is_told_where_that_can_be_seen(

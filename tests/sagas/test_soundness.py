@@ -46,6 +46,21 @@ def test_our_own_settings_are_sound(db: None) -> None:
     assert ids(soundness.check_database(["default"])) == ["sagas.W009"], "tests do not wait for the disk"
 
 
+class Apart:
+    """Has the sagas in a database of their own."""
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return "sagas" if model._meta.app_label == "sagas" else None
+
+
+def test_sagas_in_a_database_of_their_own_are_refused(settings: Any) -> None:
+    assert soundness.check_alias() == []
+    settings.DATABASE_ROUTERS = [f"{__name__}.Apart"]
+    (message,) = soundness.check_alias()
+    assert ids([message]) == ["sagas.E017"]
+    assert message.msg.startswith("DATABASE_ROUTERS sends the app sagas to sagas: ")
+
+
 @pytest.mark.parametrize(
     ("library", "found"), [((3, 51, 2), ON_SQLITE), ((3, 40, 1), ON_SQLITE), ((3, 51, 3), False)]
 )
