@@ -216,7 +216,8 @@ def _unhandled(pinned: SagaDefinition, where: str) -> Iterator[CheckMessage]:
         for role, name in _commands(step):
             if registry.handler(name) is None and registry.queue_for(name) not in conf.settings().ELSEWHERE:
                 text = f"{pinned.saga_type}: nobody handles {name}, the {role} of step {step.name}."
-                yield Error(text, hint=_remedy(name, registry.commands()), obj=where, id="sagas.E007")
+                # No Error: the handler may come with another process, or a later deploy; the saga waits for it.
+                yield Warning(text, hint=_remedy(name, registry.commands()), obj=where, id="sagas.W024")
 
 
 def _unborn(pinned: SagaDefinition, where: str) -> Iterator[CheckMessage]:
@@ -248,6 +249,7 @@ def _remedy(name: str, known: Iterable[str]) -> str:
     return (
         f"{meant} a function decorated with {decorator} in the `sagas` module of an installed app;"
         f" or if workers of another project do, name its queue, {registry.queue_for(name)}, in SAGAS['ELSEWHERE']."
+        " Without either, a saga that comes to it asks for a person (no_handler)."
     )
 
 

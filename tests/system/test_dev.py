@@ -235,11 +235,11 @@ def test_a_saga_that_could_not_run_is_refused_before_anything_starts(tmp_path):
         "class Bad(SagaOrchestrator):\n"
         "    saga_type = 'Bad'\n"
         "    def define_steps(self, data):\n"
-        "        return [SagaStep(name='a', action='Nobody.Does')]\n"
+        "        return [SagaStep(name='a', action='Nobody.Does', needs=('b',))]\n"
     )
     dev = Dev(tmp_path / "data", free_port(), SAGADESK_APPS="badsaga", PYTHONPATH=str(tmp_path))
     assert dev.ended() == 1
-    assert "nobody handles Nobody.Does, the action of step a" in dev.said()
+    assert "a needs b" in dev.said()
     assert "Traceback" not in dev.said()
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "db.sqlite3")) as database:
         assert database.execute("SELECT count(*) FROM badsaga_thing").fetchall() == [
