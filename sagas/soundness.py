@@ -15,6 +15,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, OperationalError, ProgrammingError, connections, router
+from django.db.migrations.executor import MigrationExecutor
 from redis.exceptions import RedisError
 
 from sagas import bell, broker, registry, stranded
@@ -28,6 +29,8 @@ SOUND_SQLITE = (3, 51, 3)
 #: The first daphne that bounds a socket's messages, and lets no client smuggle headers.
 SOUND_DAPHNE = (4, 2, 2)
 OLDEST_REDIS = (5,)
+#: Of a Redis that does not answer.
+SILENT_REDIS = "sagas.I003"
 #: What keeps a worker that is cut off from holding a row for ever: the server's side, and ours.
 TIMEOUTS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
 PATIENCE = ("connect_timeout", "keepalives_idle", "tcp_user_timeout")
@@ -177,9 +180,21 @@ def check_connections(databases: Sequence[str] | None = None, **_: Any) -> list[
 
 def _alive() -> tuple[int, int]:
     """Return how many workers and clocks there are: one of each at least, since nothing would move without."""
-    since = database_now() - timedelta(seconds=our_settings().ALIVE)
-    kinds = Counter(Process.objects.filter(seen_at__gte=since).values_list("kind", flat=True))
+    kinds = alive()
     return max(kinds[Process.WORKER], 1), max(kinds[Process.CLOCK], 1)
+
+
+def alive() -> Counter[str]:
+    """Return how many processes of each kind have lately said that they live."""
+    since = database_now() - timedelta(seconds=our_settings().ALIVE)
+    return Counter(Process.objects.filter(seen_at__gte=since).values_list("kind", flat=True))
+
+
+def unapplied() -> list[str]:
+    """Return the migrations that the database of sagas still lacks, of all apps, as ``sagas.0023_alerts``."""
+    executor = MigrationExecutor(connections[router.db_for_write(Saga)])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
 
 
 def _too_many(room: int, workers: int, clocks: int) -> Iterator[CheckMessage]:
@@ -230,7 +245,7 @@ def check_redis() -> list[CheckMessage]:
     try:
         told: dict[str, Any] = bell.brief(lambda redis: redis.info())
     except RedisError as fault:
-        return [Info(f"Redis does not answer: {fault}", hint="Workers look by themselves.", id="sagas.I003")]
+        return [Info(f"Redis does not answer: {fault}", hint="Workers look by themselves.", id=SILENT_REDIS)]
     return list(_judge_redis(told))
 
 

@@ -18,11 +18,13 @@ from django.core import checks
 from django.core.checks import WARNING, CheckMessage
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from sagas import bell, soundness
 from sagas.clock import database_now
 from sagas.management.commands._saga import upkeep
 from sagas.models import Process
+from tests.shell import Run
 
 ON_SQLITE = connection.vendor == "sqlite"
 
@@ -168,6 +170,37 @@ def test_saga_check_asks_the_servers(db: None) -> None:
     with mock.patch.object(bell, "brief", return_value=evicting):
         (problem,), _ = upkeep.of_servers()
     assert "noeviction" in problem
+
+
+def test_saga_check_mentions_that_nobody_works(db: None, run: Run) -> None:
+    now = database_now()
+    process = {"host": "h", "pid": 1, "started_at": now}
+    with mock.patch.object(bell, "brief", side_effect=bell.RedisError("away")):
+        code, _, err = run("check")
+    assert code == 0, "before a first deploy nobody does"
+    assert "Redis does not answer: away" in err
+    assert "To be looked at: No worker is alive" in err
+    assert "To be looked at: No clock is alive" in err
+    assert err.endswith("No problem.\n")
+    Process.objects.create(name="w", kind=Process.WORKER, seen_at=now, **process)
+    Process.objects.create(name="c", kind=Process.CLOCK, seen_at=now, **process)
+    assert "alive" not in run("check").err
+
+
+@pytest.mark.parametrize(
+    ("app", "code", "says"),
+    [("sagas", 1, "The database"), ("auth", 0, "To be looked at: The database")],
+)
+def test_saga_check_says_that_a_database_is_not_migrated(
+    db: None, run: Run, app: str, code: int, says: str
+) -> None:
+    assert soundness.unapplied() == []
+    last = MigrationRecorder.Migration.objects.filter(app=app).order_by("name").last()
+    assert last is not None
+    last.delete()
+    done = run("check")
+    assert done.code == code
+    assert f"{says} lacks the migration {app}.{last.name}: `python manage.py migrate`." in done.err
 
 
 def test_saga_check_asks_each_server_once(db: None) -> None:

@@ -8,9 +8,10 @@ from django.db import router
 
 from sagas import alerts, orchestrator, registry, soundness, stranded
 from sagas.checks import ASKS_NOBODY
+from sagas.health import NO_CLOCK, NO_WORKER
 from sagas.management.commands._saga.arguments import user_named
 from sagas.management.commands._saga.speaking import Desk, refused
-from sagas.models import PausedQueue, Saga, Schedule, Token
+from sagas.models import PausedQueue, Process, Saga, Schedule, Token
 from sagas.undelivered import undelivered
 
 
@@ -45,16 +46,15 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
     uncertain = [finding for finding in found if finding.elsewhere and not options["alone"]]
     lost = [finding for finding in found if finding not in uncertain]
     unsound, advice = of_servers()
-    problems = [*system_problems(checks.WARNING), *unsound, *map(str, lost), *_unstarted()]
+    behind, others_behind = _unapplied()
+    problems = [*behind, *system_problems(checks.WARNING), *unsound, *map(str, lost), *_unstarted()]
     for said in (*problems, *advice, *dict.fromkeys(each.remedy for each in lost if each.remedy)):
         desk.say(said)
     for finding in uncertain:
         desk.say(f"To be sure of: {finding} If this code shall replace that process, say --alone.")
-    for failing in undelivered():
-        desk.say(f"To be looked at: {failing}")
-    for channel in alerts.failing():
-        why = f"`saga alert try {channel}` says why"
-        desk.say(f"To be looked at: the channel {channel} does not take what it is told; {why}.")
+    to_look_at = [*others_behind, *_nobody(), *map(str, undelivered()), *_channels()]
+    for seen in to_look_at:
+        desk.say(f"To be looked at: {seen}")
     for pause in PausedQueue.objects.order_by("queue"):
         desk.say(
             f"Queue {pause} has been paused since {pause.since:%Y-%m-%d %H:%M} UTC: "
@@ -73,7 +73,37 @@ def check(desk: Desk, options: dict[str, Any]) -> None:
         desk.give_json({"ok": not problems, "problems": problems, "stranded": documents})
     if problems:
         raise refused(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}.")
-    desk.say("All is well.")
+    desk.say("No problem." if to_look_at or advice else "All is well.")
+
+
+def _unapplied() -> tuple[list[str], list[str]]:
+    """Return that the tables of sagas are of older code than this, a problem; and that those of other apps are."""
+    missing = soundness.unapplied()
+    ours = [name for name in missing if name.startswith("sagas.")]
+    others = [name for name in missing if name not in ours]
+    return _behind(ours), _behind(others)
+
+
+def _behind(missing: list[str]) -> list[str]:
+    if not missing:
+        return []
+    many = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return [f"The database lacks the migration {missing[0]}{many}: `python manage.py migrate`."]
+
+
+def _nobody() -> Iterator[str]:
+    """Yield who is not there to do the work. No problem: before a first deploy nobody is."""
+    kinds = soundness.alive()
+    if not kinds[Process.WORKER]:
+        yield f"{NO_WORKER} `python manage.py saga worker` is one."
+    if not kinds[Process.CLOCK]:
+        yield f"{NO_CLOCK} `python manage.py saga clock` is one."
+
+
+def _channels() -> Iterator[str]:
+    """Yield which channels fail."""
+    for channel in alerts.failing():
+        yield f"the channel {channel} does not take what it is told; `saga alert try {channel}` says why."
 
 
 def _unstarted() -> Iterator[str]:
@@ -92,13 +122,16 @@ def system_problems(level: int) -> Iterator[str]:
 def of_servers() -> tuple[list[str], list[str]]:
     """Return what the database and Redis have to say of themselves: problems; and advice, which strands nothing.
 
-    That is what the database lacks for approvals: what waits goes on once it is there.
+    That is what the database lacks for approvals: what waits goes on once it is there; and a Redis that is away:
+    work goes on without it.
     """
     asked = checks.run_checks(tags=[checks.Tags.database], databases=[router.db_for_write(Saga)])
     found = [
         message
         for message in [*asked, *soundness.check_redis()]
-        if message.level >= checks.WARNING and not message.is_silenced()
+        if (message.level >= checks.WARNING or message.id == soundness.SILENT_REDIS)
+        and not message.is_silenced()
     ]
-    problems = [str(message) for message in found if message.id != ASKS_NOBODY]
-    return problems, [str(message) for message in found if message.id == ASKS_NOBODY]
+    advice = {ASKS_NOBODY, soundness.SILENT_REDIS}
+    problems = [str(message) for message in found if message.id not in advice]
+    return problems, [str(message) for message in found if message.id in advice]
