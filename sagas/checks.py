@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Error, Info, Tags, Warning, registe
 from django.db import OperationalError, ProgrammingError, router
 from django.utils.module_loading import import_string
 
-from sagas import SagaOrchestrator, conf, orchestrator, registry
+from sagas import SagaOrchestrator, conf, illtyped, orchestrator, registry
 from sagas.core import messages as m
 from sagas.core.cron import InvalidExpression
 from sagas.core.definition import InvalidDefinition, SagaDefinition, SagaStep
@@ -135,6 +135,8 @@ def _unusable_classes() -> Iterator[CheckMessage]:
 
 def _check_saga_type(author: Any) -> list[CheckMessage]:
     where = _class_of(author)
+    if misfits := list(illtyped.of_class(author)):
+        return [_illtyped(text, where) for text in misfits]
     try:
         cron_of(author)
     except InvalidExpression as wrong:
@@ -157,7 +159,19 @@ def _check_saga_type(author: Any) -> list[CheckMessage]:
     if isinstance(begun, str):
         text = f"{author.saga_type}: with its sample_data the function fails: {begun}."
         return [Error(text, hint="Mend the function, or sample_data.", obj=where, id="sagas.E010")]
-    return [*_unhandled(begun, where), *_unborn(begun, where)]
+    found = (_illtyped(text, where) for text in illtyped.of_steps(begun))
+    return [*found, *_misshown(begun, where), *_unhandled(begun, where), *_unborn(begun, where)]
+
+
+def _illtyped(text: str, where: str) -> CheckMessage:
+    hint = "docs/writing-a-saga.md says what each is for, and what it may be."
+    return Error(text, hint=hint, obj=where, id="sagas.E021")
+
+
+def _misshown(pinned: SagaDefinition, where: str) -> Iterator[CheckMessage]:
+    for text in illtyped.of_shown(pinned):
+        hint = 'show="Refund {amount} to {customer.name}", or paths without braces: show=("amount", "customer.name").'
+        yield Warning(text, hint=hint, obj=where, id="sagas.W025")
 
 
 def _begun(author: Any, pinned: SagaDefinition) -> SagaDefinition | str:

@@ -132,6 +132,7 @@ def command(
     """
 
     _check_name("command", name, "PaymentService.Refund")
+    _check_kinds(name, model, inbox)
 
     def register(function: Handler) -> Handler:
         check_argument("@command", function, "command")
@@ -152,6 +153,14 @@ def _check_name(decorator: str, name: object, example: str) -> None:
     """Raise unless it is called with a name: ``@command`` alone would leave the function unregistered, and lost."""
     if not isinstance(name, str) or not name:
         raise TypeError(f'@{decorator} takes a name first, as @{decorator}("{example}").')
+
+
+def _check_kinds(name: str, model: object, inbox: object) -> None:
+    """Raise unless they are what they are taken for: it would be found out with the first command."""
+    if model is not None and not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise TypeError(f"The command {name}: model must be a pydantic model, not {model!r:.80}.")
+    if inbox is not None and not isinstance(inbox, bool):
+        raise TypeError(f"The command {name}: inbox must be True, False or None, not {inbox!r:.80}.")
 
 
 def check_argument(caller: str, function: Handler, argument: str) -> None:

@@ -1,6 +1,7 @@
 """The start-up checks: which class, what is wrong, and what would help."""
 
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -284,6 +285,74 @@ def test_what_does_not_make_a_type_is_said_in_its_own_words(
 ) -> None:
     id_, text, _ = said(define(step(), base=base, **attributes))
     assert (id_, says in text) == ("sagas.E005", True), text
+
+
+async def hears(self: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("attributes", "says"),
+    [
+        ({"data_model": dict}, "Trial: data_model must be a pydantic model, or None, not <class 'dict'>."),
+        ({"hold_on_failure": "no"}, "Trial: hold_on_failure must be True or False, not 'no'."),
+        (
+            {"on_saga_completed": lambda self: None},
+            "Trial calls <lambda>(saga), which it does not take: too many positional arguments.",
+        ),
+        (
+            {"_on_saga_failed": hears},
+            "Trial calls hears(saga), which it does not take: too many positional arguments.",
+        ),
+        ({"on_saga_failed": "mail"}, "Trial: on_saga_failed must be a function, not 'mail'."),
+    ],
+)
+def test_an_attribute_of_another_kind_is_told_before_it_fails(
+    define: Define, attributes: dict[str, Any], says: str
+) -> None:
+    id_, text, _ = said(define(step(), **attributes))
+    assert (id_, text) == ("sagas.E021", says)
+
+
+@pytest.mark.parametrize("flag", ["hold", "pivot", "retriable"])
+def test_what_a_step_says_by_true_or_false_is_no_text(define: Define, flag: str) -> None:
+    id_, text, _ = said(define(step(**{flag: "no"})))
+    assert (id_, text) == ("sagas.E021", f"Trial: step fetch: {flag} must be True or False, not 'no'.")
+
+
+def test_whether_one_may_approve_ones_own_is_no_text(define: Define) -> None:
+    wrong: Any = "no"
+    id_, text, _ = said(define(approval("ok", by="group:managers", self_approval=wrong)))
+    assert (id_, text) == ("sagas.E021", "Trial: step ok: self_approval must be True or False, not 'no'.")
+
+
+@pytest.mark.parametrize(
+    "show", ["Refund {amount", "Refund { amount }", "Refund {}", "Refund {amount:.2f}", ("id", "{amount}")]
+)
+def test_braces_that_people_would_see_are_told(define: Define, show: Any) -> None:
+    id_, text, _ = said(define(approval("ok", by="group:managers", show=show)))
+    written = show if isinstance(show, str) else show[1]
+    assert id_ == "sagas.W025"
+    assert text == f"Trial: step ok: show has braces around what is no path, {written!r}."
+
+
+@pytest.mark.parametrize("show", ["Refund {amount} to {customer.name}", "Refund", ("amount", "results.a.b")])
+def test_braces_around_paths_are_passed_in_silence(define: Define, show: Any) -> None:
+    assert define(approval("ok", by="group:managers", show=show)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"model": dict}, "The command Misfit: model must be a pydantic model, not <class 'dict'>."),
+        ({"inbox": "no"}, "The command Misfit: inbox must be True, False or None, not 'no'."),
+    ],
+)
+def test_options_of_a_handler_of_another_kind_are_refused_where_they_stand(
+    options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(TypeError, match=re.escape(says)):
+        command("Misfit", **options)
+    assert "Misfit" not in registry.commands()
 
 
 def test_a_reaction_without_a_subscriber_says_how_to_write_one(define: Define) -> None:
