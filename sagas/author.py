@@ -5,10 +5,13 @@ Importing it needs no app registry, so an app may define its sagas anywhere; the
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import markcoroutinefunction, sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
 from pydantic import BaseModel
 
 from sagas import registry
@@ -16,6 +19,30 @@ from sagas.core.definition import SagaStep
 
 if TYPE_CHECKING:
     from sagas.models import Saga
+
+
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
+
+
+def _verb(verb: _Verb) -> _Verb:
+    """Say what would be right where a verb is called on the class, or a plain one from asynchronous code."""
+    name = verb.__name__
+
+    @wraps(verb)
+    def called(*given: Any, **options: Any) -> Any:
+        if not given or not isinstance(given[0], SagaOrchestrator):
+            raise TypeError(
+                f"{name}() is called on a saga's class; call it on an instance, as Order().{name}(…)"
+            )
+        try:
+            return verb(*given, **options)
+        except SynchronousOnlyOperation as wrong:
+            text = (
+                f"{name}() is called from asynchronous code, which it would hold up: await a{name}(…) there"
+            )
+            raise SynchronousOnlyOperation(text) from wrong
+
+    return cast(_Verb, markcoroutinefunction(called) if iscoroutinefunction(verb) else called)
 
 
 class SagaOrchestrator:
@@ -70,6 +97,7 @@ class SagaOrchestrator:
         """Return the data of a saga that a clock starts (see ``every``); the clock waits, and may ask twice."""
         return {}
 
+    @_verb
     def start(self, data: Mapping[str, Any], **options: Any) -> "Saga":
         """Start a saga of this type; options are ``correlation_id``, ``idempotency_key``, ``at`` and ``started_by``.
 
@@ -79,6 +107,7 @@ class SagaOrchestrator:
 
         return orchestrator.start(self.saga_type, data, **options).saga
 
+    @_verb
     def run(self, data: Mapping[str, Any], *, wait: float = 30.0, **options: Any) -> "Saga":
         """Start a saga and carry it on in this process; return it when it has ended, or waits for a person.
 
@@ -91,16 +120,19 @@ class SagaOrchestrator:
 
         return direct.run(self.saga_type, data, wait, **options)
 
+    @_verb
     async def arun(self, data: Mapping[str, Any], *, wait: float = 30.0, **options: Any) -> "Saga":
         """Start a saga and carry it on as :meth:`run` does, from asynchronous code."""
         from sagas import direct
 
         return await direct.arun(self.saga_type, data, wait, **options)
 
+    @_verb
     async def astart(self, data: Mapping[str, Any], **options: Any) -> "Saga":
         """Start a saga of this type, from asynchronous code."""
         return await sync_to_async(self.start)(data, **options)
 
+    @_verb
     def handle_step_completed(
         self, saga_id: UUID | str, step_name: str, result: Any = None, *, key: str | None = None
     ) -> bool:
@@ -114,6 +146,7 @@ class SagaOrchestrator:
 
         return orchestrator.step_completed(saga_id, step_name, result, key=key)
 
+    @_verb
     def handle_step_failed(
         self, saga_id: UUID | str, step_name: str, error: str = "", *, key: str | None = None
     ) -> bool:
@@ -122,6 +155,7 @@ class SagaOrchestrator:
 
         return orchestrator.step_failed(saga_id, step_name, error, key=key)
 
+    @_verb
     def handle_compensation_completed(
         self, saga_id: UUID | str, step_name: str, *, key: str | None = None
     ) -> bool:
@@ -130,18 +164,21 @@ class SagaOrchestrator:
 
         return orchestrator.compensation_completed(saga_id, step_name, key=key)
 
+    @_verb
     async def ahandle_step_completed(
         self, saga_id: UUID | str, step_name: str, result: Any = None, *, key: str | None = None
     ) -> bool:
         """Answer as :meth:`handle_step_completed` does, from asynchronous code."""
         return await sync_to_async(self.handle_step_completed)(saga_id, step_name, result, key=key)
 
+    @_verb
     async def ahandle_step_failed(
         self, saga_id: UUID | str, step_name: str, error: str = "", *, key: str | None = None
     ) -> bool:
         """Answer as :meth:`handle_step_failed` does, from asynchronous code."""
         return await sync_to_async(self.handle_step_failed)(saga_id, step_name, error, key=key)
 
+    @_verb
     async def ahandle_compensation_completed(
         self, saga_id: UUID | str, step_name: str, *, key: str | None = None
     ) -> bool:

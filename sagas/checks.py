@@ -2,13 +2,17 @@
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.db import OperationalError, ProgrammingError, router
-from django.utils.module_loading import import_string
+from django.utils.module_loading import import_string, module_has_submodule
 
 from sagas import SagaOrchestrator, conf, illtyped, orchestrator, registry
 from sagas.core import messages as m
@@ -31,6 +35,9 @@ _MISSES_DATA = (LookupError, TypeError, ValueError, AttributeError)
 _MISCALLED = re.compile(
     r"unexpected keyword argument|positional arguments? but|SagaStep\.__init__\(\) missing"
 )
+
+#: What a module has that defines sagas, or handles their commands.
+_OURS = re.compile(r"^\s*(?:from|import) sagas\b", re.MULTILINE)
 
 
 @register(TAG)
@@ -74,7 +81,7 @@ def uncallable(path: str) -> str:
 @register(TAG)
 def check_saga_types(**_: Any) -> list[CheckMessage]:
     """Find saga types that could not run, or could not be rolled back."""
-    found = list(_unusable_classes())
+    found = [*_unusable_classes(), *_unread_modules()]
     if check_settings():  # which say where participants are
         return found
     for _name, author in sorted(registry.saga_types().items()):
@@ -131,6 +138,19 @@ def _unusable_classes() -> Iterator[CheckMessage]:
             yield Error(
                 f"{where} cannot be instantiated: {_said(fault)}.", hint=hint, obj=where, id="sagas.E003"
             )
+
+
+def _unread_modules() -> Iterator[CheckMessage]:
+    """Yield a warning for each app whose sagas stand in a module of another name than the one that is looked for."""
+    for app in apps.get_app_configs():
+        name = f"{app.name}.saga"
+        if name in sys.modules or module_has_submodule(app.module, "sagas"):
+            continue  # somebody has imported it
+        origin = getattr(find_spec(name), "origin", None)
+        if origin and origin.endswith(".py") and _OURS.search(Path(origin).read_text(errors="replace")):
+            text = f"{name} is not loaded: sagas are looked for in the module {app.name}.sagas."
+            hint = "Rename it to sagas.py, or import it there."
+            yield Warning(text, hint=hint, obj=app.label, id="sagas.W026")
 
 
 def _check_saga_type(author: Any) -> list[CheckMessage]:

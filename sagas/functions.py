@@ -19,6 +19,9 @@ OPTIONS = frozenset(
     | {"saga_deadline", "periodic_data", "on_saga_completed", "on_saga_failed"}
 )
 
+#: What is given where no data is, which may be None.
+_NONE: Any = object()
+
 
 class DurableFunction(SagaOrchestrator):
     """The saga type of a function; :func:`durable_saga` makes one for each."""
@@ -32,8 +35,14 @@ class DurableFunction(SagaOrchestrator):
         """Return the function's own step: it is run to learn of the others."""
         return [SagaStep(FUNCTION, command_of(self.saga_type), timeout=self.timeout, retry=self.retry)]
 
-    def __call__(self, saga: Any, data: Mapping[str, Any]) -> Any:
+    def __call__(self, saga: Any, data: Mapping[str, Any] = _NONE) -> Any:
         """Call the function itself, as tests may."""
+        if data is _NONE:
+            name = type(self).__name__
+            raise TypeError(
+                f"{name}(data) calls the function itself, which takes the saga, too; start one by {name}.start(data),"
+                f" or {name}.run(data)"
+            )
         return type(self).function(saga, data)
 
     def __repr__(self) -> str:

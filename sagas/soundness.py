@@ -112,7 +112,7 @@ def check_sqlite(**_: Any) -> list[CheckMessage]:
     return [
         Info(
             f"SQLite {sqlite3.sqlite_version} can, very rarely, corrupt a database that several processes write to.",
-            hint="It is mended in SQLite 3.51.3. Keep backups, or set DATABASE_URL to a PostgreSQL database.",
+            hint="It is mended in SQLite 3.51.3. Keep backups, or use PostgreSQL.",
             id="sagas.I002",
         )
     ]

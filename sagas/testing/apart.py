@@ -84,6 +84,6 @@ def _check_right(alias: str) -> None:
     if not may:
         raise NoDatabase(
             f"A drill makes a database of its own, and the user {user} may not create one. "
-            f"Let it (ALTER ROLE {user} CREATEDB), or drill where DATABASE_URL names a server on which it may; "
-            "without DATABASE_URL, SQLite in memory does."
+            f"Let it (ALTER ROLE {user} CREATEDB), or drill with settings that name a server on which it may; "
+            "with SQLite nobody has to let it."
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 from functools import wraps
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -396,6 +397,30 @@ def test_a_decorator_without_a_name_is_refused_where_it_stands(decorator: Any) -
 
         @decorator
         def handler(command: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "found"),
+    [
+        ("saga.py", "from sagas import SagaOrchestrator\n", True),
+        ("saga.py", "import sagas\n", True),
+        ("saga.py", "class Saga: ...  # a story\n", False),
+        ("sagas.py", "from . import saga\n", False),
+    ],
+)
+def test_sagas_in_a_module_of_nearly_that_name_are_told(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, text: str, found: bool
+) -> None:
+    app = f"shop_{tmp_path.name}"
+    (tmp_path / app).mkdir()
+    (tmp_path / app / "__init__.py").touch()
+    (tmp_path / app / "saga.py").write_text("from sagas import SagaStep\n")
+    (tmp_path / app / module).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, app]
+    told = [message for message in checks.check_saga_types() if message.id == "sagas.W026"]
+    says = f"{app}.saga is not loaded: sagas are looked for in the module {app}.sagas."
+    assert [message.msg for message in told] == ([says] if found else [])
 
 
 def test_sample_data_must_be_data_that_the_saga_takes(define: Define) -> None:

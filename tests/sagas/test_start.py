@@ -1,5 +1,6 @@
 """Starting sagas: what is recorded, what is refused, and that one key starts one saga."""
 
+import asyncio
 import gc
 import os
 import signal
@@ -11,8 +12,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.contrib.auth import get_user_model
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils.functional import SimpleLazyObject
 from pydantic import BaseModel, PositiveInt
@@ -327,6 +329,26 @@ def test_authors_start_and_answer_from_asynchronous_code() -> None:
         return (await Saga.objects.aget(pk=saga.pk)).state
 
     assert async_to_sync(story)() == "failed"
+
+
+@pytest.mark.parametrize("verb", ["start", "run", "astart", "arun"])
+def test_a_verb_that_is_called_on_the_class_says_so(verb: str) -> None:
+    says = rf"^{verb}\(\) is called on a saga's class; call it on an instance, as Order\(\).{verb}\("
+    with pytest.raises(TypeError, match=says):
+        getattr(shop.Errand, verb)({"item": "a"})
+    with pytest.raises(TypeError, match=says):
+        getattr(shop.Errand, verb)(data={"item": "a"})
+    assert iscoroutinefunction(getattr(shop.Errand, verb)) == verb.startswith("a")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("verb", ["start", "run"])
+def test_a_plain_verb_in_asynchronous_code_names_the_other_one(verb: str) -> None:
+    async def story() -> None:
+        getattr(shop.Errand(), verb)({"item": "a"})
+
+    with pytest.raises(SynchronousOnlyOperation, match=rf"await a{verb}\(…\) there"):
+        asyncio.run(story())
 
 
 def test_whatever_define_steps_does_with_its_data_is_its_own_affair() -> None:

@@ -42,6 +42,11 @@ def test_an_option_that_nobody_knows_is_refused() -> None:
         def lonely() -> None: ...
 
 
+def test_a_function_that_is_called_with_data_alone_says_how_it_is_started() -> None:
+    with pytest.raises(TypeError, match=r"start one by \w+.start\(data\), or \w+.run\(data\)"):
+        functions.errands({"item": "pen"})
+
+
 def forget() -> None:
     OperatorAction.objects.all().delete()
     Saga.objects.all().delete()
