@@ -72,6 +72,8 @@ class Run:
         """It undoes a child that is completed: its actions are that one's undos."""
         self._kin = kin
         self._results: dict[str, Any] = {}
+        self._unheard: dict[str, Work] = {}
+        """Actions whose promise to answer later was lost on its way to us."""
         self._held_up: dict[str, Work] = {}
 
     @property
@@ -176,6 +178,7 @@ class Run:
         assert reply.within is not None  # only a child may take as long as it likes
         meta = work.command.meta
         self.world.promised.add(self._where(meta.step, meta.direction))
+        self._unheard.pop(meta.step, None)
         answer = self._from_outside(work)
         if isinstance(answer, m.Completed) and not meta.undoes:
             self._results[meta.step] = answer.result
@@ -229,6 +232,8 @@ class Run:
         line.notes += self.world.note(made, where, called.watch)
         if isinstance(called.reply, m.Completed) and where[1] is Direction.DO:
             self._results[meta.step] = called.reply.result
+        if isinstance(called.reply, m.Later) and where[1] is Direction.DO:
+            self._unheard[meta.step] = work
         if self.world.elsewhere.serves(work.name):
             self._compared(work, called.reply)
         return called
@@ -302,7 +307,7 @@ class Run:
     def intervene(self, act: Act, step: str) -> None:
         """Let an operator do what is planned, about a step of this saga."""
         self.world.met.add(act)
-        result = self._results.get(step) if act.outcome is Verdict.DONE else None
+        result = self._looked_up(step, act.moment.direction) if act.outcome is Verdict.DONE else None
         words = " ".join(filter(None, (act.verb, act.outcome and act.outcome.value)))
         line = self.play.say(step if act.verb != "compensate" else "", f"an operator: {words}")
         line.marked = True
@@ -310,6 +315,14 @@ class Run:
             self._tell(act.message(step, result))
         except Refused as no:
             self.world.refused = line.became = str(no)
+
+    def _looked_up(self, step: str, direction: Direction) -> Any:
+        """Return what an operator finds to have come of a step; what was promised has come from outside by then."""
+        work = self._unheard.pop(step, None) if direction is Direction.DO else None
+        answer = self._from_outside(work) if work is not None else None
+        if isinstance(answer, m.Completed):
+            self._results[step] = answer.result
+        return self._results.get(step)
 
     def resume(self) -> bool:
         """Have a paused saga go on."""

@@ -11,6 +11,7 @@ from django.db import transaction
 from participants.models import Account, LedgerEntry, PaymentInbox, Product, Reservation
 from participants.sagas import OrderFulfillment
 from sagas import Later, Rejected, SagaStep, approval, registry, timer
+from sagas.core.words import StepStatus
 from sagas.inbox import once
 from sagas.testing import CannotDrill, DrillFailed, drill
 from sagas.testing.databases import NotATestDatabase, refuse_real
@@ -344,6 +345,20 @@ def test_a_saga_that_waits_is_drilled_without_waiting() -> None:
 def test_a_promise_that_is_kept_from_outside_is_one_effect() -> None:
     with broken.participants(Charge=_charges_later):
         assert drill(Lease, only="charge").ok
+
+
+def test_what_an_operator_finds_to_be_done_is_what_was_promised() -> None:
+    results = []
+
+    def note(ending: Any) -> None:
+        charge = ending.steps["charge"]
+        if charge.status is StepStatus.COMPLETED:
+            results.append(charge.result)
+
+    with broken.participants(Charge=_charges_later):
+        report = drill(Lease, only="charge", invariants=[note])
+    assert any(each.point.name == "charge: resolve done" for each in report.drilled)
+    assert {str(result) for result in results} == {str({"amount": PRICE})}
 
 
 class Apart(Lease):
