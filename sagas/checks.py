@@ -69,6 +69,25 @@ def check_alerts(**_: Any) -> list[CheckMessage]:
     return found
 
 
+@register(TAG)
+def check_callbacks(**_: Any) -> list[CheckMessage]:
+    """Find participants elsewhere that have nowhere to send an answer which takes longer."""
+    if check_settings():  # which say who is elsewhere, and refuse an address that is not whole
+        return []
+    ours = conf.settings()
+    if not ours.HTTP or ours.CALLBACK_URL:
+        return []
+    text = (
+        f"SAGAS['HTTP'] names {', '.join(sorted(ours.HTTP))}, and SAGAS['CALLBACK_URL'] is empty: who says 202 cannot"
+        " answer later, and its outcome is unknown in the end."
+    )
+    hint = (
+        "Set it to this site's address as participants see it, as https://desk.example. Where all of them answer at"
+        ' once, say SILENCED_SYSTEM_CHECKS = ["sagas.W027"].'
+    )
+    return [Warning(text, hint=hint, id="sagas.W027")]
+
+
 def uncallable(path: str) -> str:
     """Say why there is no function at a path; nothing if there is one."""
     try:

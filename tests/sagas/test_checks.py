@@ -470,6 +470,18 @@ def test_possible_settings_are_passed(settings: Any) -> None:
     assert checks.check_settings() == []
 
 
+def test_participants_elsewhere_that_could_not_answer_later_are_told(settings: Any) -> None:
+    carrier = {"url": "https://carrier.example/", "secrets": ["s" * 32]}
+    settings.SAGAS = {"HTTP": {"Carrier": carrier}}
+    id_, text, _ = said(checks.check_callbacks())
+    assert (id_, text.startswith("SAGAS['HTTP'] names Carrier, and")) == ("sagas.W027", True)
+    settings.SAGAS = {"HTTP": {"Carrier": carrier}, "CALLBACK_URL": "https://desk.example"}
+    assert checks.check_callbacks() == []
+    settings.SAGAS = {"HTTP": {"Carrier": carrier}, "CALLBACK_URL": "/ops/"}
+    assert checks.check_callbacks() == [], "that it is no address is told by another check"
+    assert said(checks.check_settings())[0] == "sagas.E001"
+
+
 def test_all_that_is_installed_is_sound() -> None:
     assert not [message for message in checks.check_saga_types() if message.is_serious()]
 
