@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from pkgutil import iter_modules
 from typing import Any
 
 from django.apps import apps
@@ -16,9 +17,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, OperationalError, ProgrammingError, connections, router
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from redis.exceptions import RedisError
 
-from sagas import bell, broker, registry, stranded
+from sagas import bell, broker, migrations, registry, stranded
 from sagas.checks import TAG, check_settings
 from sagas.clock import database_now
 from sagas.conf import settings as our_settings
@@ -195,6 +197,15 @@ def unapplied() -> list[str]:
     executor = MigrationExecutor(connections[router.db_for_write(Saga)])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def lacking() -> list[str]:
+    """Return which of our own migrations the database lacks; to hear that there is none costs one statement."""
+    applied = MigrationRecorder(connections[router.db_for_write(Saga)]).applied_migrations()
+    ours = [each.name for each in iter_modules(migrations.__path__)]
+    if all(("sagas", name) in applied for name in ours):
+        return []
+    return [name for name in unapplied() if name.startswith("sagas.")]
 
 
 def _too_many(room: int, workers: int, clocks: int) -> Iterator[CheckMessage]:

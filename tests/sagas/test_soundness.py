@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from sagas import bell, soundness
 from sagas.clock import database_now
-from sagas.management.commands._saga import upkeep
+from sagas.management.commands._saga import running, upkeep
 from sagas.models import Process
 from tests.shell import Run
 
@@ -201,6 +202,52 @@ def test_saga_check_says_that_a_database_is_not_migrated(
     done = run("check")
     assert done.code == code
     assert f"{says} lacks the migration {app}.{last.name}: `python manage.py migrate`." in done.err
+
+
+@pytest.mark.parametrize("process", ["worker", "clock"])
+def test_a_process_waits_for_a_database_that_is_not_migrated(
+    db: None, run: Run, process: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    last = MigrationRecorder.Migration.objects.filter(app="sagas").order_by("name").last()
+    assert last is not None
+    last.delete()
+    text = f"The database lacks the migration sagas.{last.name}: `python manage.py migrate`."
+    waited = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            MigrationRecorder.Migration.objects.create(app="sagas", name=last.name)
+
+    with (
+        mock.patch.object(running.time, "sleep", sleep),
+        mock.patch.object(running.processes, f"run_{process}", side_effect=lambda *_, **__: waited.append(0)),
+    ):
+        assert run(process).code == 0
+    assert waited == [running.PAUSE, running.PAUSE, 0]
+    said = [record.getMessage() for record in caplog.records if record.name == running.__name__]
+    assert said == [f"{text} It is waited for.", "the database is migrated"]
+
+
+def test_who_only_does_what_is_there_does_not_wait_for_migrations(db: None, run: Run) -> None:
+    MigrationRecorder.Migration.objects.filter(app="sagas").delete()
+    done = run("worker", "--burst")
+    assert done.code == 1
+    assert re.search(
+        r"lacks the migration sagas\.0001_\w+ and \d+ more: `python manage.py migrate`", done.err
+    )
+
+
+def test_who_is_interrupted_while_waiting_says_so(db: None, run: Run) -> None:
+    MigrationRecorder.Migration.objects.filter(app="sagas").delete()
+    with mock.patch.object(running.time, "sleep", side_effect=KeyboardInterrupt):
+        done = run("clock")
+    assert (done.code, done.err) == (1, "CommandError: Stopped before it began.\n")
+
+
+def test_that_nothing_is_lacking_costs_one_statement(db: None, django_assert_max_num_queries: Any) -> None:
+    with django_assert_max_num_queries(2):  # of which one asks whether there is such a table
+        assert soundness.lacking() == []
 
 
 def test_saga_check_asks_each_server_once(db: None) -> None:

@@ -81,14 +81,13 @@ def _unapplied() -> tuple[list[str], list[str]]:
     missing = soundness.unapplied()
     ours = [name for name in missing if name.startswith("sagas.")]
     others = [name for name in missing if name not in ours]
-    return _behind(ours), _behind(others)
+    return [behind(ours)] if ours else [], [behind(others)] if others else []
 
 
-def _behind(missing: list[str]) -> list[str]:
-    if not missing:
-        return []
+def behind(missing: list[str]) -> str:
+    """Say which migrations the database lacks."""
     many = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    return [f"The database lacks the migration {missing[0]}{many}: `python manage.py migrate`."]
+    return f"The database lacks the migration {missing[0]}{many}: `python manage.py migrate`."
 
 
 def _nobody() -> Iterator[str]:
