@@ -14,9 +14,20 @@ import sys
 import time
 from pathlib import Path
 
-from _setup import ROOT, RUNTIME, VENV, VENV_PYTHON, environment, fail, prepare_data, say, virtual_environment
+from _setup import (
+    ROOT,
+    RUNTIME,
+    VENV,
+    VENV_PYTHON,
+    data_folder,
+    environment,
+    fail,
+    prepare_data,
+    say,
+    virtual_environment,
+)
 
-from sagaproject.data import data_dir, redis_socket
+from sagaproject.data import redis_socket
 from sagaproject.processes import DAPHNE_OPTIONS, die_with, free_port, redis_command
 
 #: Long enough for a slow machine; what goes wrong for good is in the logs by then.
@@ -57,7 +68,7 @@ startsecs=0
 stopwaitsecs=8
 killasgroup=true
 redirect_stderr=true
-stdout_logfile={logs}/{name}-%(process_num)d.log
+stdout_logfile={log}-%(process_num)d.log
 stdout_logfile_maxbytes=1MB
 stdout_logfile_backups=1
 
@@ -69,7 +80,7 @@ def main() -> None:
     for number in SIGNALS:
         signal.signal(number, _end)
     print("Sagadesk", flush=True)
-    port, data = _port(), data_dir()
+    port, data = _port(), data_folder()
     _only_one(data)
     virtual_environment(RUNTIME)
     env = environment()
@@ -183,7 +194,7 @@ def _program(data: Path, name: str, command: list[str], count: int = 1, priority
         count=count,
         priority=priority,
         root=_literal(ROOT),
-        logs=_literal(_logs(data)),
+        log=_literal(_literal(_logs(data) / name)),  # which it reads twice
     )
 
 

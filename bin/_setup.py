@@ -22,7 +22,7 @@ RUNTIME = ("requirements.lock",)
 DEVELOPMENT = ("requirements.lock", "requirements-dev.lock")
 
 sys.path.insert(0, str(ROOT))
-from sagaproject.data import data_dir, redis_url  # noqa: E402 - the path comes first
+from sagaproject.data import Unusable, data_dir, redis_url  # noqa: E402 - the path comes first
 
 
 def say(topic: str, text: str) -> None:
@@ -34,6 +34,17 @@ def say(topic: str, text: str) -> None:
 def fail(text: str) -> None:
     """End with a message instead of a traceback."""
     sys.exit(f"\n{text}")
+
+
+def data_folder() -> Path:
+    """Return the data folder, in which we may write; or end with what is wrong with it."""
+    try:
+        data = data_dir()
+        if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
+            raise Unusable(data, "you may not write there")
+    except Unusable as wrong:
+        fail(str(wrong))
+    return data
 
 
 def virtual_environment(locks: tuple[str, ...]) -> None:
@@ -53,7 +64,7 @@ def virtual_environment(locks: tuple[str, ...]) -> None:
 
 def environment() -> dict[str, str]:
     """Return the environment that every process of this installation shares."""
-    data = data_dir()
+    data = data_folder()
     env = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "sagaproject.settings",
@@ -102,7 +113,7 @@ def install_system_packages(packages: dict[str, str]) -> None:
     # RUNLEVEL=1 keeps a server's package from starting the server.
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     options = ["--quiet=2", "--no-install-recommends", "--option=Dpkg::Use-Pty=0"]
-    with open(data_dir() / "apt.log", "w") as log:
+    with open(data_folder() / "apt.log", "w") as log:
         for words in (["update"], ["install", "--yes", *options, *names]):
             if subprocess.run([*apt, *words], env=quiet, stdout=log, stderr=log, check=False).returncode:
                 fail(f"apt-get {words[0]} failed; {log.name} says why. Needed: {' '.join(names)}")

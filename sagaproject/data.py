@@ -17,10 +17,23 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST_SOCKET_PATH = 107
 
 
+class Unusable(Exception):
+    """A data folder that cannot be one. Its text says which, why, and what to do."""
+
+    def __init__(self, data: Path, why: str) -> None:
+        remedy = "name a folder of yours, as SAGADESK_DATA=/some/where"
+        super().__init__(f"{data} cannot be the data folder: {why}; {remedy}.")
+
+
 def data_dir() -> Path:
-    """Return the data folder, made at first use and closed to other users."""
+    """Return the data folder, made at first use and closed to other users. Raises :class:`Unusable`."""
     data = Path(os.environ.get("SAGADESK_DATA") or ROOT / ".sagadesk").absolute()
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as fault:
+        raise Unusable(data, "it is a file") from fault
+    except (OSError, ValueError) as fault:
+        raise Unusable(data, getattr(fault, "strerror", None) or str(fault)) from fault
     return data
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 
-from sagaproject.data import ROOT, data_dir, redis_url, secret_key
+from sagaproject.data import ROOT, Unusable, data_dir, redis_url, secret_key
 from sagaproject.database import database
 
 
@@ -69,7 +69,10 @@ def document(name: str) -> dict[str, Any]:
 #: Whether this process serves until it is told to stop, as a worker or the clock.
 STAYS = sys.argv[1:3] in (["saga", "worker"], ["saga", "clock"])
 BASE_DIR = ROOT
-DATA_DIR = data_dir()
+try:
+    DATA_DIR = data_dir()
+except Unusable as wrong:
+    raise ImproperlyConfigured(str(wrong)) from wrong
 DEBUG = switched_on("SAGADESK_DEBUG")
 SECRET_KEY = secret_key(DATA_DIR)
 ALLOWED_HOSTS = listed("SAGADESK_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")

@@ -184,7 +184,7 @@ def test_it_runs_on_a_database_of_your_own(tmp_path, postgres_server):
         assert not (dev.data / "db.sqlite3").exists()
 
 
-@pytest.mark.parametrize("folder", ["/".join(["deep" * 10] * 3), "with a = blank"])
+@pytest.mark.parametrize("folder", ["/".join(["deep" * 10] * 3), "with a = blank, 50%off"])
 def test_a_data_folder_may_lie_where_a_socket_may_not(tmp_path, folder):
     """A unix socket's path is limited to about a hundred bytes, and RQ cannot read a blank in it."""
     with ready(tmp_path / folder / "data") as dev:
@@ -216,6 +216,19 @@ def test_data_survives_and_a_given_password_is_set(own):
         )
         names = "from django.contrib.auth.models import User as U; print(U.objects.filter(username='ann').exists())"
         assert again.manage("shell", "-v0", "-c", names).stdout == "True\n"
+
+
+@pytest.mark.parametrize(("folder", "why"), [("file", "it is a file"), ("file/below", "Not a directory")])
+def test_a_data_folder_that_is_none_is_told_in_a_sentence(tmp_path, folder, why):
+    (tmp_path / "file").touch()
+    dev = Dev(tmp_path / "log", free_port(), SAGADESK_DATA=str(tmp_path / folder))
+    assert dev.ended() == 1
+    managed = dev.manage("saga", "list")
+    checked = dev.manage("check")
+    for said in (dev.said(), managed.stderr, checked.stderr):
+        assert "Traceback" not in said
+        assert f"{tmp_path / folder} cannot be the data folder: " in said
+        assert why in said
 
 
 def test_an_app_that_is_not_there_is_named(tmp_path):
