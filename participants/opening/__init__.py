@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from django.contrib.auth.models import Group, Permission
 from django.db import models, transaction
+from django.db.models import Q
 
 from participants.models import (
     Account,
@@ -54,7 +55,7 @@ from participants.sagas import (
 from participants.sagas.refund import MANAGERS
 from participants.scenarios.order import CLOSED_REGION
 from participants.services.claims import GOODWILL
-from sagas.models import LateReply, OperatorAction, Saga, SagaQuerySet
+from sagas.models import Due, LateReply, OperatorAction, Saga, SagaQuerySet
 
 SAGA_TYPES = tuple(
     saga.saga_type
@@ -158,8 +159,10 @@ def empty() -> dict[str, int]:
 
 
 def in_flight() -> int:
-    """Return how many of the demos' sagas are not finished."""
-    return _sagas().active().count()
+    """Return how many of the demos' sagas are under way: not those that only go on when a person has done something."""
+    called = Due.objects.filter(lease_token__isnull=False).values("saga_id")
+    rests = Q(attention__isnull=False) | Q(paused=True) | Q(waiting__kind__in=["approval", "timer"])
+    return _sagas().active().exclude(rests & ~Q(pk__in=called)).count()
 
 
 def _sagas() -> SagaQuerySet:

@@ -14,6 +14,7 @@ from participants.management.commands.demo import Command
 from participants.models import InventoryInbox, Product
 from participants.opening import books
 from participants.scenarios.order import SCENARIOS
+from sagas.engine import claims
 from sagas.models import Saga
 
 pytestmark = pytest.mark.django_db
@@ -74,18 +75,28 @@ def test_seeding_twice_is_seeding_once() -> None:
 
 def test_reset_is_refused_while_orders_are_in_flight() -> None:
     call_command("demo", "order")
-    with pytest.raises(CommandError, match="1 of the demos' sagas are in flight"):
+    with pytest.raises(CommandError, match="1 of the demos' sagas are under way"):
         call_command("demo", "reset")
     assert Saga.objects.count() == 1
 
 
+def test_reset_is_refused_while_a_service_is_called_for_a_saga_that_asks_besides() -> None:
+    call_command("demo", "order")
+    Saga.objects.update(attention="held")
+    assert claims.claim(["inventory"], 1, "a worker")
+    with pytest.raises(CommandError, match="--force"):
+        call_command("demo", "reset")
+    call_command("demo", "reset", "--force")
+    assert not Saga.objects.exists()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_reset_makes_the_shop_as_new(shop: None, rest: Any) -> None:
-    for scenario in ("happy", "address_not_served", "refund_fails_forever"):
+    for scenario in ("happy", "address_not_served", "refund_fails_forever", "hold_for_operator"):
         call_command("demo", "order", "--scenario", scenario)
     call_command("demo", "subscription", "--scenario", "downgraded")
     rest()
-    call_command("demo", "reset", "--force")
+    call_command("demo", "reset")
     assert not Saga.objects.exists()
     assert not InventoryInbox.objects.exists()
     assert Product.objects.get(sku="TEA-100").on_hand == books.PLENTY

@@ -73,10 +73,10 @@ class Command(BaseCommand):
             self.stderr.write(f"Added {added}." if added else "The shops are stocked already.")
 
     def reset(self, *, force: bool, **_: Any) -> None:
-        """Make the shops as new. Refused while sagas are in flight, as their services would go on writing."""
+        """Make the shops as new. Refused while sagas are under way, as their services would go on writing."""
         flying = opening.in_flight()
         if flying and not force:
-            raise CommandError(f"{flying} of the demos' sagas are in flight; let them end, or say --force.")
+            raise CommandError(f"{flying} of the demos' sagas are under way; let them end, or say --force.")
         removed = opening.empty()
         opening.seed()
         listed = ", ".join(f"{count} {what}" for what, count in removed.items() if count)
