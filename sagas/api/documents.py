@@ -58,7 +58,9 @@ class Step(BaseModel):
     )
     dispatched_at: datetime | None
     claimed_at: datetime | None
-    timeout_at: datetime | None
+    timeout_at: datetime | None = Field(
+        description="When the attempt that is being made times out, or until when an answer from outside is waited for."
+    )
     executed_at: datetime | None
     compensated_at: datetime | None
     worker: str | None

@@ -201,7 +201,7 @@ def _step(
         "direction": step.open,
         "claimed": claimed,
         "claimed_at": _iso(row.claimed_at) if row and claimed else None,
-        "timeout_at": _iso(row.timeout_at) if row and claimed else None,
+        "timeout_at": _iso(row.timeout_at if row and claimed else _limit(step)),
         "worker": row.worker if row and claimed else None,
         "silent_since": _iso(beside.silent.get(row.worker or "")) if row and claimed else None,
         "lease_until": _iso(row.lease_until) if row and claimed else None,
@@ -231,6 +231,11 @@ def _step(
         "undo_key": _key(saga, step, Direction.UNDO, step.undo_generation),
     }
     return described
+
+
+def _limit(step: Step) -> datetime | None:
+    """Return until when an answer from outside is waited for."""
+    return step.due_at if step.waiting in {Waiting.REPLY, Waiting.APPROVAL} else None
 
 
 def _is_put_off(row: Due, step: Step) -> bool:

@@ -170,6 +170,8 @@ def test_a_promise_gives_up_its_lease_and_is_kept_from_outside(pump: Pump) -> No
     assert saga.waiting is not None
     assert (saga.waiting["kind"], saga.waiting["step"]) == ("reply", "file")
     assert Due.objects.get().lease_token is None
+    step, _ = orchestrator.snapshot(saga)["steps"]
+    assert step["timeout_at"] == saga.waiting["until"] is not None
     assert waits.Permit().handle_step_completed(saga.pk, "file", {"number": 7})
     assert run(pump, saga).state == "completed"
     assert Step.objects.get(name="file").result == {"number": 7}
