@@ -24,6 +24,8 @@ SIGNED_OUT, NOT_ALLOWED, TOO_LARGE, TOO_MUCH = 4401, 4403, 4413, 4429
 LARGEST = 6_000_000
 #: Seconds between two looks whether the operator still may.
 RECHECK = 60.0
+#: Seconds after which who has not said what it shows is told what its address is about.
+SILENT = 1.0
 #: What a page may say: bytes in a frame, frames in ten seconds, sagas shown at once.
 LONGEST, OFTEN, MOST_SHOWN = 16_384, 100, 200
 
@@ -47,6 +49,7 @@ class ListConsumer(AsyncWebsocketConsumer):
         self.feed = feed
         self.viewer = Viewer(self._send, self._give_up)
         self._watch: asyncio.Task[None] | None = None
+        self._unasked: asyncio.TimerHandle | None = None
         self._frames: list[float] = []
 
     async def connect(self) -> None:
@@ -59,12 +62,15 @@ class ListConsumer(AsyncWebsocketConsumer):
         self.viewer.variant = self._variant(allowed)
         self.viewer.person = self.scope["user"].pk
         self._watch = asyncio.create_task(self._recheck())
+        self._unasked = asyncio.get_running_loop().call_later(SILENT, self._tell_unasked)
 
     async def disconnect(self, code: int) -> None:
         """Forget the page."""
         self.feed.leave(self.viewer)
         if self._watch:
             self._watch.cancel()
+        if self._unasked:
+            self._unasked.cancel()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Hear what the page shows, or that it has applied a frame; nonsense ends the connection."""
@@ -76,6 +82,8 @@ class ListConsumer(AsyncWebsocketConsumer):
                 if self.viewer.confirm(number):
                     self.feed.wake()
             case {"type": "show", "sagas": dict(sagas)} if (shown := _shown(sagas)) is not None:
+                if self._unasked:
+                    self._unasked.cancel()
                 listing = frame.get("list")
                 self.viewer.show(
                     shown,
@@ -86,6 +94,11 @@ class ListConsumer(AsyncWebsocketConsumer):
                 self.feed.join(self.viewer)
             case _:
                 await self.close(TOO_MUCH)
+
+    def _tell_unasked(self) -> None:
+        """Tell a program that says nothing, as pages do, what pages at its address show."""
+        self.viewer.show({}, overview=True, listing="")
+        self.feed.join(self.viewer)
 
     def _read(self, text: str | None) -> Any:
         now = time.monotonic()
@@ -143,6 +156,12 @@ class SagaConsumer(ListConsumer):
     """A page that shows one saga whole."""
 
     kind = "page"
+
+    def _tell_unasked(self) -> None:
+        shown = _shown({self.scope["path"].rstrip("/").rpartition("/")[2]: -1})
+        if shown is not None:
+            self.viewer.show(shown, overview=False, listing=None)
+            self.feed.join(self.viewer)
 
 
 def _allowed(user: Any) -> tuple[int, frozenset[str]]:

@@ -156,6 +156,24 @@ def test_the_overview_and_new_sagas_are_told(errand: Any, operator: Any, world: 
     run(story())
 
 
+def test_a_program_that_only_listens_is_told_what_its_address_is_about(
+    held: Saga, errand: Any, operator: Any, asked: Any, monkeypatch: Any
+) -> None:
+    async def story() -> None:
+        async with Socket(f"/ws/sagas/{held.pk}/", headers) as page, Socket("/ws/sagas/", headers) as desk:
+            await page.hear_until(lambda f: f.get("sagas", [{}])[0].get("version") == held.version)
+            await desk.hear_until(lambda f: "overview" in f)
+            await act(held.pk, "pause", asked())
+            await page.hear_until(lambda f: f.get("sagas", [{}])[0].get("version") == held.version + 1)
+            await sync_to_async(errand)()
+            await desk.hear_until(lambda f: "new" in f)
+
+    monkeypatch.setattr(consumers, "SILENT", 0.0)
+    headers = cookie(operator)
+    act = database_sync_to_async(orchestrator.act)
+    run(story())
+
+
 @pytest.mark.parametrize("path", ["/ws/sagas/", f"/ws/sagas/{uuid4()}/"])
 def test_strangers_and_the_unpermitted_are_turned_away_with_the_reason(path: str, db: None) -> None:
     async def story(headers: list[tuple[bytes, bytes]], code: int) -> None:
