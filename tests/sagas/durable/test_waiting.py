@@ -68,3 +68,19 @@ def test_a_child_saga_answers_the_function(play: Callable[..., Play], world: sho
     assert (failed.saga.state, failed.saga.error) == ("failed", "no child: sold out")
     assert failed.steps["errand"] == "compensated"
     assert world.names[-1] == "FetchService.Return"
+
+
+def test_who_does_not_answer_in_a_child_is_undone_and_another_is_taken(
+    play: Callable[..., Play], world: shop.World
+) -> None:
+    def body(saga: Any, data: Any) -> Any:
+        try:
+            saga.child("usual", "Errand", {"item": "pen"})
+        except Rejected as no:
+            return {"why": str(no), "instead": saga.step("other", "PostService.Post")["by"]}
+
+    world.behaviour["PayService.Pay"] = shop.fail()
+    done = play(body)
+    assert done.end == ("completed", None)
+    assert "the line is dead" in done.step("function").result["why"]
+    assert world.names[-3:] == ["PayService.Refund", "FetchService.Return", "PostService.Post"]
