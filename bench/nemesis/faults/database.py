@@ -36,6 +36,13 @@ def _exhaust_connections(world: World, chance: random.Random, dose: Dose) -> Non
         time.sleep(chance.uniform(2, 5))
 
 
+@fault("F6", "sagas locked by somebody", every=20, needs="postgres")
+def _lock_sagas(world: World, chance: random.Random, dose: Dose) -> None:
+    with world.store.locked(chance.uniform(0.05, 0.5)) as sagas:
+        dose(sagas=sagas)
+        time.sleep(chance.uniform(1, 12))
+
+
 @fault("F11", "the database's clock set", every=45)
 def _set_clock(world: World, chance: random.Random, dose: Dose) -> None:
     seconds = chance.choice(JUMPS)
