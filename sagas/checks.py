@@ -165,6 +165,8 @@ def _unread_modules() -> Iterator[CheckMessage]:
         name = f"{app.name}.saga"
         if name in sys.modules or module_has_submodule(app.module, "sagas"):
             continue  # somebody has imported it
+        if not module_has_submodule(app.module, "saga"):  # nor has an app of one module any
+            continue
         origin = getattr(find_spec(name), "origin", None)
         if origin and origin.endswith(".py") and _OURS.search(Path(origin).read_text(errors="replace")):
             text = f"{name} is not loaded: sagas are looked for in the module {app.name}.sagas."

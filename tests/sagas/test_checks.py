@@ -423,6 +423,16 @@ def test_sagas_in_a_module_of_nearly_that_name_are_told(
     assert [message.msg for message in told] == ([says] if found else [])
 
 
+def test_an_app_of_one_module_has_no_other(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = f"one_module_{tmp_path.name}"
+    (tmp_path / f"{app}.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, app]
+    assert not [message for message in checks.check_saga_types() if message.id == "sagas.W026"]
+
+
 def test_sample_data_must_be_data_that_the_saga_takes(define: Define) -> None:
     class Model(BaseModel):
         size: int
