@@ -19,6 +19,18 @@ def any_success_is_done() -> None:
 
 
 @bug(HTTP)
+def what_is_garbled_never_was() -> None:
+    """An answer that nobody understands counts as if the command had never arrived: no rollback undoes it."""
+    rewrite("sagas.transports.http:meaning", "arrived=True", "arrived=False")
+
+
+@bug("tests/sagas/test_waits.py")
+def keys_of_replies_are_not_read() -> None:
+    """Whoever answers a step from outside answers what is open by then, whichever command it was asked."""
+    rewrite("sagas.orchestrator.replies:_number", "if key is not None:", "if False:")
+
+
+@bug(HTTP)
 def private_addresses_for_everybody() -> None:
     """A service may be on any private address, whether or not it is listed as private."""
     rewrite("sagas.transports.wire:_may", "ip.is_global or private", "True")

@@ -38,6 +38,12 @@ def a_lost_attempt_never_was() -> None:
 
 
 @bug(GROUPS)
+def a_lock_is_waited_for() -> None:
+    """What a handler answered is written however long somebody keeps its saga locked, and all others wait, too."""
+    rewrite("sagas.engine.pump:Pump._attempt", "raise Locked(str(fault)) from fault", "pass")
+
+
+@bug(GROUPS)
 def undecided_given_back() -> None:
     """An outcome that could not be recorded frees its command, as if nobody had tried it."""
     rewrite(
