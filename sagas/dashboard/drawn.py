@@ -181,8 +181,11 @@ def _undoing(node: "Node") -> SafeString:
 
 
 def _told_standing(node: "Node") -> SafeString:
-    nobody = node.undo == "standing" and node.step["compensation"] is None
-    return mark_safe('<p class="node__told">nothing undoes it</p>') if nobody else _NOTHING
+    if node.undo != "standing" or node.step["compensation"] is not None:
+        return _NOTHING
+    done = node.step["executed_at"] or not node.step["standing"]
+    told = "nothing undoes it" if done else "whether it was done is not known; nothing undoes it"
+    return format_html('<p class="node__told">{}</p>', told)
 
 
 def timeline_lines(timeline: "Timeline") -> SafeString:

@@ -169,6 +169,15 @@ def test_the_overview_groups_what_needs_a_person(desk: Client, held: Saga) -> No
     assert "attention=held&amp;type=Errand&amp;step=pay" in page
 
 
+def test_of_what_nothing_undoes_it_is_said_whether_it_was_done(
+    desk: Client, errand: Any, pump: Pump, world: shop.World
+) -> None:
+    world.behaviour["PostService.Post"] = shop.fail()
+    saga = rest(pump, errand())
+    assert saga.state == "failed"
+    assert "whether it was done is not known; nothing undoes it" in text(desk.get(f"/sagas/{saga.pk}/"))
+
+
 def test_the_overview_says_that_more_groups_need_a_person_than_it_lists(
     desk: Client, held: Saga, errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

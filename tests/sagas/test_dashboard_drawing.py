@@ -474,7 +474,7 @@ def test_names_break_behind_underscores_and_stay_text() -> None:
     assert markup.breakable("HTTPService_") == "HTTPService_"
 
 
-def testpercentiles_are_values_that_occurred() -> None:
+def test_percentiles_are_values_that_occurred() -> None:
     assert percentile([], 95) is None
     assert percentile([1.0], 95) == 1.0
     assert percentile([float(n) for n in range(1, 101)], 95) == 95.0
