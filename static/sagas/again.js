@@ -1,11 +1,15 @@
 // A page to which nobody pushes anything asks for itself again, every so many seconds.
 import { applyRegion } from "./apply.js";
 import { badge } from "./badge.js";
+import { fresh, LOST, stale } from "./stale.js";
+
+let heard = 0;
 
 export function again() {
   const place = document.querySelector("[data-again]");
   if (!place) return;
   badge("live");
+  heard = Date.now();
   setInterval(() => document.hidden || renew(place), place.dataset.again * 1000);
 }
 
@@ -18,8 +22,9 @@ async function renew(place) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     applyRegion(place, page.querySelector("[data-again]").innerHTML);
     applyRegion(document.getElementById("banner"), page.getElementById("banner").innerHTML);
-    badge("live");
+    heard = Date.now();
+    fresh();
   } catch {
-    badge("stale", "stale", true);
+    stale("stale", LOST, heard, true);
   }
 }

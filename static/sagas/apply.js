@@ -1,8 +1,8 @@
 // Putting what is newer into the page, without moving anything that a person looks at or works with.
-import { holdOne } from "./badge.js";
 import { reveal } from "./copy.js";
 import { follow, followed } from "./follow.js";
 import { announce } from "./say.js";
+import { holdOne } from "./stale.js";
 import { tell } from "./time.js";
 
 const waiting = new Map(); // region -> html that came while it was in use

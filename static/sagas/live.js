@@ -1,20 +1,21 @@
 // The live page: says what it shows, applies what is newer, and knows when it is behind.
 import { applyRegion, applyRegions, applyRow, applySaga, movedOn, shown, showNew } from "./apply.js";
 import { badge } from "./badge.js";
-import { announce } from "./say.js";
+import { fresh, LOST, stale } from "./stale.js";
 import { ahead } from "./time.js";
 
 const SILENCE = 8000; // without a word for so long, the page is stale
 const AGAIN = 15000;
 const FINAL = { 4401: "signed out", 4403: "not allowed", 4413: "too large" };
 const SAID = {
-  4401: "You are signed out. Load the page again to log in.",
-  4403: "You may not watch this any more.",
-  4413: "This page is too large to be followed. Load it again to see what is new.",
+  4401: "You are signed out. Load the page again to log in. What stands here is of {since}.",
+  4403: "You may not watch this any more. What stands here is of {since}.",
+  4413: "This page is too large to be followed. Load it again to see what is new since {since}.",
 };
 
 let socket = null;
 let heard = 0;
+let told = 0; // when it was last told something, where heard also counts a connection that was opened
 let failures = 0;
 let everLive = false;
 let place = null;
@@ -23,7 +24,7 @@ export function live() {
   place = document.querySelector("[data-live]");
   if (!place) return;
   badge("catching");
-  heard = Date.now();
+  heard = told = Date.now();
   connect();
   setInterval(watch, 500);
   document.addEventListener("visibilitychange", () => document.hidden || watch());
@@ -45,7 +46,7 @@ function connect() {
 
 function receive(frame) {
   delete place.dataset.ended;
-  heard = Date.now();
+  heard = told = Date.now();
   failures = 0;
   if (frame.now) ahead.ms = frame.now - Date.now();
   for (const saga of frame.sagas || []) {
@@ -58,15 +59,14 @@ function receive(frame) {
   if (frame.banner !== undefined) applyRegion(document.getElementById("banner"), frame.banner);
   socket.send(JSON.stringify({ type: "got", n: frame.n }));
   everLive = true;
-  badge("live");
+  fresh();
 }
 
 function lost(code) {
   socket = null;
   if (FINAL[code]) {
-    if (!place.dataset.ended) announce(SAID[code]);
     place.dataset.ended = "1";
-    badge("stale", FINAL[code], code !== 4413); // each verb checks the version: it need not wait for what never comes
+    stale(FINAL[code], SAID[code], told, code !== 4413); // each verb checks the version: it need not wait for what never comes
     if (code === 4401) setTimeout(connect, AGAIN); // one may log in again beside it, and keep what is typed here
     return;
   }
@@ -78,6 +78,7 @@ function lost(code) {
 
 function watch() {
   if (place.dataset.ended || Date.now() - heard < SILENCE) return;
-  badge("stale", everLive ? "stale" : "not live", everLive);
+  if (everLive) stale("stale", LOST, told, true);
+  else badge("stale", "not live");
   if (socket?.readyState === WebSocket.OPEN) socket.close(); // deaf: begin anew
 }

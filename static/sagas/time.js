@@ -7,6 +7,14 @@ const timeOfDay = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 // How far the server's clock is ahead of this one, in milliseconds; live.js learns it.
 export const ahead = { ms: 0 };
 
+// The moment at which all stands still, in milliseconds of this machine, while nobody tells what is new.
+let stood = null;
+
+export function stand(at) {
+  stood = at;
+  tell(document);
+}
+
 export function tellTimes() {
   tell(document);
   setInterval(() => document.hidden || tell(document), 1000);
@@ -15,7 +23,7 @@ export function tellTimes() {
 export function tell(root) {
   for (const time of root.querySelectorAll("time[datetime]")) tellOne(time);
   for (const node of root.querySelectorAll("[data-since]")) {
-    set(node, span((Date.now() + ahead.ms - Date.parse(node.dataset.since)) / 1000));
+    set(node, span((now() - Date.parse(node.dataset.since)) / 1000));
   }
 }
 
@@ -24,14 +32,23 @@ function tellOne(time) {
   if (!time.dataset.told) {
     time.dataset.told = "1";
     time.title = exactly.format(at);
-    if (time.dataset.style === "clock") set(time, today(at) ? timeOfDay.format(at) : shortly.format(at));
+    if (time.dataset.style === "clock") set(time, clock(at));
     if (time.dataset.style === "exact") set(time, shortly.format(at));
   }
-  if (time.dataset.style === "relative") set(time, relative((Date.now() + ahead.ms - at) / 1000));
+  if (time.dataset.style === "relative") set(time, relative((now() - at) / 1000));
 }
 
 function set(node, text) {
   if (node.textContent !== text) node.textContent = text;
+}
+
+function now() {
+  return (stood ?? Date.now()) + ahead.ms;
+}
+
+// The time of day, with the day where that is not today.
+export function clock(at) {
+  return today(new Date(at)) ? timeOfDay.format(at) : shortly.format(at);
 }
 
 function today(at) {

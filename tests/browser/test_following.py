@@ -118,6 +118,40 @@ def test_a_killed_web_process_makes_pages_stale_and_its_return_heals_them(desk: 
     expect(page.locator("#why-restart")).not_to_have_attribute("aria-disabled", "true")
 
 
+def test_a_page_that_lost_its_connection_says_so_on_top_and_lets_its_clocks_stand(
+    desk: Desk, page: Page
+) -> None:
+    [saga] = desk.order("hold_for_operator")
+    until(lambda: desk.shown(saga)["attention"])
+    others = [page.context.new_page() for _ in range(3)]
+    act = {
+        page: (f"/sagas/{saga}/", ".verbs .button:not(.button--off)"),
+        others[0]: ("/sagas/?attention=held", ".offered .button, #selected .button"),
+        others[1]: ("/", ".group__take"),
+        others[2]: ("/alerts/", ".alert__do a"),
+    }
+    for each, (path, buttons) in act.items():
+        each.goto(path)
+        live(each)
+        expect(each.locator(buttons).first).to_be_attached()
+        expect(each.locator("#stale")).to_be_hidden()
+    desk.kill("web")
+    for each, (_, buttons) in act.items():
+        expect(each.locator("#stale")).to_have_text(re.compile(r"No connection since \d+:\d\d:\d\d"))
+        for button in each.locator(buttons).all():
+            expect(button).to_have_attribute("aria-disabled", "true")
+            expect(button).to_have_attribute("title", re.compile("stale"))
+    clocks = page.locator("[data-since]").all_inner_texts()
+    page.wait_for_function("began => Date.now() - began > 2500", arg=page.evaluate("Date.now()"))
+    assert page.locator("[data-since]").all_inner_texts() == clocks
+    desk.start("web")
+    for each, (_, buttons) in act.items():
+        live(each)
+        expect(each.locator("#stale")).to_be_hidden()
+        expect(each.locator(buttons).first).not_to_have_attribute("aria-disabled", "true")
+    expect(page.locator("[data-since]").first).not_to_have_text(clocks[0])
+
+
 def test_pages_follow_while_redis_is_gone_and_after_it_is_back(desk: Desk, page: Page) -> None:
     [saga] = desk.order("hold_for_operator")
     until(lambda: desk.shown(saga)["attention"])

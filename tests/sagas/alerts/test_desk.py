@@ -201,7 +201,7 @@ def test_who_may_only_look_may_not_take(client: Client) -> None:
     # The overview's regions are the same for all who look: its frame says what this one lacks.
     overview = client.get(reverse("saga-overview")).content.decode()
     assert 'data-overview data-lacks="take_alert"' in overview
-    assert f'<a class="group__take" href="{verb(alert)}">' in overview
+    assert f'<a class="group__take" data-act href="{verb(alert)}">' in overview
     style = finders.find("sagas/overview.css")
     assert '[data-lacks="take_alert"] .group__take {\n  display: none;' in Path(style).read_text()
 
