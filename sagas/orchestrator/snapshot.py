@@ -1,6 +1,6 @@
 """A saga as plain data: one representation for the API, the command line, hooks and pages."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,7 +9,6 @@ from django.db import transaction
 from django.db.models import F
 
 from sagas.clock import database_now
-from sagas.conf import settings
 from sagas.core import messages as m
 from sagas.core.commands import idempotency_key
 from sagas.core.decide import Refused, decide
@@ -18,11 +17,12 @@ from sagas.core.flow import END
 from sagas.core.progress import late_in
 from sagas.core.waits import UNDO_CHILD
 from sagas.core.words import Direction, SagaState, StepStatus, Verdict, Waiting
-from sagas.models import CHILD, RESTART, Due, Event, OperatorAction, Process, Saga, Step
+from sagas.models import CHILD, RESTART, Due, Event, OperatorAction, Saga, Step
 from sagas.orchestrator import loading, repairing, restarting, why
 from sagas.orchestrator.approvals import unanswerable
 from sagas.orchestrator.asked import VERBS
 from sagas.orchestrator.family import Family, family_of
+from sagas.orchestrator.present import UNASKED, Present
 from sagas.orchestrator.queues import paused
 
 _STEP_FIELDS = (
@@ -41,8 +41,7 @@ class _Beside(NamedTuple):
     family: Family
     nobody: Mapping[str, str]
     """Approver -> why nobody can answer for it."""
-    silent: Mapping[str, datetime]
-    """Worker -> since when it is silent that should not be."""
+    present: Present
     pauses: Mapping[str, dict[str, Any]]
     """Queue -> who paused it."""
 
@@ -82,18 +81,10 @@ def snapshots(sagas: Iterable[Saga]) -> list[dict[str, Any]]:
     beside = _Beside(
         family=family_of(_child_keys(saga, steps[saga.pk]) for saga in listed),
         nobody=unanswerable(by for those in steps.values() for step in those if (by := _asked(step))),
-        silent=_silent({row.worker for row in open_rows if row.worker}, now),
+        present=Present.at(now) if open_rows else UNASKED,
         pauses=paused(row.queue for row in open_rows if not row.worker),
     )
     return [_snapshot(s, steps[s.pk], due[s.pk], restarted.get(s.pk), beside, now) for s in listed]
-
-
-def _silent(workers: Collection[str], now: datetime) -> dict[str, datetime]:
-    """Return when those of these workers last said that they are alive that should have said so since."""
-    if not workers:
-        return {}
-    known = Process.objects.filter(pk__in=workers).only("seen_at")
-    return {each.name: each.seen_at for each in known if each.silent_at(now) >= settings().ALIVE}
 
 
 def _asked(step: Step) -> str | None:
@@ -180,7 +171,7 @@ def _snapshot(
         "steps": described,
     }
     document["verbs"] = _verbs(saga, steps, due, restarted, now)
-    document["why"] = why.explain(document, now)
+    document["why"] = why.explain(document, now, beside.present)
     return document
 
 
@@ -203,7 +194,7 @@ def _step(
         "claimed_at": _iso(row.claimed_at) if row and claimed else None,
         "timeout_at": _iso(row.timeout_at if row and claimed else _limit(step)),
         "worker": row.worker if row and claimed else None,
-        "silent_since": _iso(beside.silent.get(row.worker or "")) if row and claimed else None,
+        "silent_since": _iso(beside.present.silent.get(row.worker or "")) if row and claimed else None,
         "lease_until": _iso(row.lease_until) if row and claimed else None,
         "unrecorded": row.error if row and claimed else None,
         "queue": row.queue if row else None,

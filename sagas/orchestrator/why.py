@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from sagas.core.telling import approver_text, in_utc
 from sagas.core.words import Attention, Outcome
 from sagas.models import IMPORT
+from sagas.orchestrator.present import Present
+from sagas.registry import WAITS_QUEUE
 
 _TIME = re.compile(r"\{(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^{}\s]*)\}")
 
@@ -88,12 +90,12 @@ class _Line(NamedTuple):
     """What would help, most likely first."""
 
 
-def explain(saga: dict[str, Any], now: datetime) -> dict[str, Any]:
+def explain(saga: dict[str, Any], now: datetime, present: Present) -> dict[str, Any]:
     """Return ``{text, timed, kind, verbs}`` for a snapshot: the line, and the verbs that would help and apply now.
 
     ``timed`` is the same line with its times as ``{2026-01-01T12:00:00+00:00}``, for who shows them in a zone.
     """
-    line = _line(saga, now)
+    line = _line(saga, now, present)
     applicable = [v for v in saga["verbs"] if v["applies"] and v["step"] in (None, line.step)]
     picked = [v for name in line.verbs for v in applicable if v["verb"] == name]
     verbs = [{k: v[k] for k in ("verb", "step", "label")} for v in picked]
@@ -114,7 +116,7 @@ def _in_utc(told: re.Match[str]) -> str:
         return told[0]
 
 
-def _line(saga: dict[str, Any], now: datetime) -> _Line:
+def _line(saga: dict[str, Any], now: datetime, present: Present) -> _Line:
     if saga["origin_kind"] == IMPORT:
         return _Line("imported", "It was imported: it ran, or runs, elsewhere, and is only a record here.")
     asking = (
@@ -146,7 +148,7 @@ def _line(saga: dict[str, Any], now: datetime) -> _Line:
         return _Line(
             "paused", "An operator paused it: nothing is claimed until it is resumed.", None, ("resume",)
         )
-    return _moving(saga, now)
+    return _moving(saga, now, present)
 
 
 def _meaning(saga: dict[str, Any], step: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -237,15 +239,16 @@ def _approval(step: dict[str, Any]) -> str:
     return f"the approvals of {people} people of {who}, {given} of them given,"
 
 
-def _moving(saga: dict[str, Any], now: datetime) -> _Line:
+def _moving(saga: dict[str, Any], now: datetime, present: Present) -> _Line:
     if saga["waiting"] and not any(_works(step) for step in saga["steps"]):
-        return _waiting(saga)
+        line, until = _waiting(saga), saga["waiting"]["until"]
+        return line._replace(text=line.text + _unless_gone(present.lacks(WAITS_QUEUE) if until else ""))
     open_steps = [step for step in saga["steps"] if _works(step)]
     if not open_steps:
         return _Line("moving", "It is about to go on.")
     step = min(open_steps, key=lambda s: s["due_at"])
     if step["probe"]:
-        return _probing(step, now)
+        return _probing(step, now, present)
     what = _called(step)
     tries = f"attempt {step['attempt']} of {step['budget']}"
     if step["unrecorded"]:
@@ -253,29 +256,32 @@ def _moving(saga: dict[str, Any], now: datetime) -> _Line:
         return _Line("stuck", f"{text} It is looked at again every minute; the log says more.", step["name"])
     if step["silent_since"]:
         lost = f"the attempt counts as lost at {{{step['lease_until']}}}, its outcome unknown"
-        return _Line(
-            "moving", f"{what} {_given_to_the_silent(step)}: {tries}. If it stays so, {lost}.", step["name"]
-        )
+        text = f"{what} {_given_to_the_silent(step)}: {tries}. If it stays so, {lost}."
+        return _Line("moving", text + _unless_gone(present.lacks_clock), step["name"])
     if step["claimed"]:
         return _Line(
             "moving", f"{what} is running: {tries}, times out at {{{step['timeout_at']}}}.", step["name"]
         )
     if datetime.fromisoformat(step["due_at"]) > now:
         error = f" ({step['error']})" if step["error"] else ""
-        text = f"{what} had no success{error}; {tries} begins at {{{step['due_at']}}}.{_unless_paused(step)}"
+        text = (
+            f"{what} had no success{error}; {tries} begins at {{{step['due_at']}}}.{_unless(step, present)}"
+        )
         return _Line("backoff", text, step["name"], ("retry", "compensate"))
-    return _queued(step, f"{what} has been due since {{{step['due_at']}}}", now)
+    return _queued(step, f"{what} has been due since {{{step['due_at']}}}", now, present)
 
 
-def _queued(step: dict[str, Any], due: str, now: datetime) -> _Line:
+def _queued(step: dict[str, Any], due: str, now: datetime, present: Present) -> _Line:
     """Say of what is due, and of which nobody has begun, why that is."""
     if step["queue_paused"]:
         return _Line("paused", f"{due}. {_of_pause(step)}", step["name"])
     if step["put_off"] and datetime.fromisoformat(step["put_off"]) > now:
         error = f": {step['put_off_error']}" if step["put_off_error"] else ""
         text = f"{due}; on queue {step['queue']} its turn comes at {{{step['put_off']}}}{error}."
+        text += _unless_gone(present.lacks(step["queue"]))
         return _Line("queued", text, step["name"])
-    text = f"{due} on queue {step['queue']}, and no worker has taken it yet."
+    lacks = present.lacks(step["queue"])
+    text = f"{due} on queue {step['queue']}{f'. {lacks}' if lacks else ', and no worker has taken it yet.'}"
     return _Line("queued", text, step["name"])
 
 
@@ -285,30 +291,36 @@ def _of_pause(step: dict[str, Any]) -> str:
     return f"{by.rstrip('.')}. Nothing on it is begun until it is resumed."
 
 
-def _unless_paused(step: dict[str, Any]) -> str:
-    return f" But {_of_pause(step)}" if step["queue_paused"] else ""
+def _unless(step: dict[str, Any], present: Present) -> str:
+    """Say why what is due later will not be begun then."""
+    if step["queue_paused"]:
+        return f" But {_of_pause(step)}"
+    return _unless_gone(present.lacks(step["queue"]))
+
+
+def _unless_gone(lacks: str) -> str:
+    return f" {lacks}" if lacks else ""
 
 
 def _given_to_the_silent(step: dict[str, Any]) -> str:
     return f"was given to {step['worker']}, which has been silent since {{{step['silent_since']}}}"
 
 
-def _probing(step: dict[str, Any], now: datetime) -> _Line:
+def _probing(step: dict[str, Any], now: datetime, present: Present) -> _Line:
     error = f" ({step['error']})" if step["error"] else ""
     text = f"What became of {_command(step)} of {step['name']} is not known{error}. {step['probe_command']} "
     times = f"time {step['probe']} of {step['probe_budget']}"
     if step["silent_since"]:
         lost = f"this time counts as unanswered at {{{step['lease_until']}}}"
-        return _Line(
-            "moving", f"{text}{_given_to_the_silent(step)}: {times}. If it stays so, {lost}.", step["name"]
-        )
+        text = f"{text}{_given_to_the_silent(step)}: {times}. If it stays so, {lost}."
+        return _Line("moving", text + _unless_gone(present.lacks_clock), step["name"])
     if step["claimed"]:
         return _Line("moving", f"{text}is being asked, {times}.", step["name"])
     if datetime.fromisoformat(step["due_at"]) > now:
         verbs = ("retry", "resolve", "compensate")
-        text = f"{text}is asked at {{{step['due_at']}}}, {times}.{_unless_paused(step)}"
+        text = f"{text}is asked at {{{step['due_at']}}}, {times}.{_unless(step, present)}"
         return _Line("backoff", text, step["name"], verbs)
-    return _queued(step, f"{text}has been due since {{{step['due_at']}}}", now)
+    return _queued(step, f"{text}has been due since {{{step['due_at']}}}", now, present)
 
 
 def _of_whom(step: dict[str, Any]) -> str:

@@ -146,7 +146,7 @@ def test_a_saga_says_whose_pause_it_waits_for(errand: Any, pump: Pump, asked: As
     step = orchestrator.snapshot(saga)["steps"][1]
     assert step["queue_paused"]["operator"] == "olga"
     resume(asked)
-    assert "no worker has taken it yet" in why(saga)
+    assert "on queue pay. No worker" in why(saga)
 
 
 def test_one_that_asks_for_a_person_says_so_as_well(errand: Any, asked: Ask) -> None:

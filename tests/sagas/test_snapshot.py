@@ -78,3 +78,68 @@ def test_a_worker_that_is_silent_is_not_said_to_be_running(errand: Any, seconds:
     assert datetime.fromisoformat(step["lease_until"]) == lease
     told = "counts as lost at" in document["why"]["text"]
     assert told == (step["silent_since"] is not None) == (seconds > 10)
+
+
+WORKER, CLOCK = "manage.py saga worker", "manage.py saga clock"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("served", "clock", "says"),
+    [
+        (["fetch"], True, ", and no worker has taken it yet."),
+        (["fetch"], False, f". No clock is alive, which sees when a time has come: {CLOCK} starts one."),
+        (["pay"], True, f". No worker serves fetch: {WORKER} fetch starts one."),
+        (None, True, f". No worker is alive: {WORKER} starts one."),
+        (None, False, f". No worker and no clock is alive: {WORKER} and {CLOCK} start them."),
+    ],
+)
+def test_what_is_due_says_who_is_missing_and_how_to_start_it(
+    errand: Callable[..., Saga], served: list[str] | None, clock: bool, says: str
+) -> None:
+    saga = errand()
+    alive(served, clock)
+    told = orchestrator.snapshot(saga)["why"]["text"]
+    assert told.startswith("FetchService.Fetch of fetch has been due since ")
+    assert told.endswith(f" on queue fetch{says}")
+    Step.objects.filter(name="fetch").update(due_at=database_now() + timedelta(minutes=1))
+    later = orchestrator.snapshot(saga)["why"]["text"]
+    assert later.endswith(
+        f" UTC.{says.removeprefix('.')}" if "starts" in says or "start them" in says else " UTC."
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_another_projects_worker_no_command_is_told(errand: Callable[..., Saga], settings: Any) -> None:
+    settings.SAGAS = {"ELSEWHERE": ["fetch"]}
+    saga = errand()
+    alive(["pay"], clock=True)
+    told = orchestrator.snapshot(saga)["why"]["text"]
+    assert told.endswith(" No worker serves fetch: start one in the project that does.")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_a_clock_ends_what_waits_until_a_time(errand: Callable[..., Saga]) -> None:
+    begins = database_now() + timedelta(hours=1)
+    saga = orchestrator.start("Errand", {"item": "book"}, at=begins).saga
+    alive(["waits"], clock=False)
+    told = orchestrator.snapshot(saga)["why"]["text"]
+    assert told.endswith(
+        f"nothing is dispatched before. No clock is alive, which sees when a time has come: {CLOCK} starts one."
+    )
+    alive(None, clock=True)
+    assert orchestrator.snapshot(saga)["why"]["text"].endswith("nothing is dispatched before.")
+
+
+def alive(served: list[str] | None, clock: bool) -> None:
+    now = database_now()
+    if served is not None:
+        Process.objects.create(
+            name="w", kind=Process.WORKER, queues=served, pid=1, started_at=now, seen_at=now
+        )
+    if clock:
+        Process.objects.create(name="c", kind=Process.CLOCK, pid=1, started_at=now, seen_at=now)
+    gone = now - timedelta(minutes=1)
+    for name, kind in (("gone", Process.WORKER), ("gone clock", Process.CLOCK)):
+        row = {"kind": kind, "queues": ["fetch"], "pid": 1, "started_at": gone, "seen_at": gone}
+        Process.objects.get_or_create(name=name, defaults=row)
