@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from sagas import SagaStep, drills, orchestrator
+from sagas.clock import database_now
 from sagas.core.definition import SagaDefinition
 from sagas.core.ids import uuid7
 from sagas.dashboard import overview, searching
@@ -459,6 +461,22 @@ def test_types_and_queues_tell_what_is_defined_and_who_serves_it(desk: Client, h
     assert "FetchService.Fetch" in page
     assert desk.get(reverse("saga-type-detail", args=["Nope"])).status_code == 404
     assert "nobody" in text(desk.get(reverse("saga-queues")))
+
+
+def test_who_was_killed_stands_behind_those_alive_with_for_how_long_nothing_was_heard_of_it(
+    desk: Client,
+) -> None:
+    now = database_now()
+    for name, kind, silent in (("a-killed", "worker", 40), ("w-alive", "worker", 3), ("x-clock", "clock", 0)):
+        seen = now - timedelta(seconds=silent)
+        Process.objects.create(name=name, kind=kind, pid=1, started_at=seen, seen_at=seen)
+    with patch("sagas.health.database_now", return_value=now):
+        shown = text(desk.get(reverse("saga-queues")))
+    order = [shown.index(f'<th scope="row">{name}') for name in ("x-clock", "w-alive", "a-killed")]
+    assert order == sorted(order)
+    assert shown.count("not heard of for") == 1
+    assert "not heard of for 40 s" in shown[order[-1] :]
+    assert '<tr class="silent"><th scope="row">a-killed' in shown
 
 
 def test_a_type_is_shown_as_its_newest_saga_was_started_whatever_was_undone_since(
