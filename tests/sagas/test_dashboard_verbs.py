@@ -45,6 +45,31 @@ def test_the_preview_names_the_commands_and_their_keys(desk: Client, held: Saga)
     assert "What this will do" in page
 
 
+@pytest.mark.parametrize("verb", ["retry", "resolve"])
+def test_who_tries_again_or_settles_sees_what_was_called_and_what_it_said(
+    desk: Client, held: Saga, verb: str
+) -> None:
+    page = text(desk.get(at(held, verb, "pay")))
+    key = f"{held.pk}:pay:do:1"
+    assert f'<dt>Key of PayService.Pay</dt><dd><code class="key">{key}</code>' in page
+    assert f'data-copy="{key}"' in page
+    assert "<dt>Attempts</dt><dd>1 of 3</dd>" in page
+    assert f"<dt>Last error</dt><dd>{orchestrator.snapshot(held)['steps'][1]['error']}</dd>" in page
+    assert 'class="called"' not in text(desk.get(at(held, "pause")))
+
+
+def test_whose_undo_fails_has_the_key_of_the_undo_first(
+    desk: Client, errand: Any, world: shop.World, pump: Pump
+) -> None:
+    world.behaviour["FetchService.Return"] = shop.fail()
+    world.behaviour["PayService.Pay"] = shop.reject("no money")
+    saga = rest(pump, errand())
+    page = text(desk.get(at(saga, "resolve", "fetch")))
+    undo = page.index(f'<code class="key">{saga.pk}:fetch:undo:1</code>')
+    assert undo < page.index(f'<code class="key">{saga.pk}:fetch:do:1</code>')
+    assert "<dt>Last error</dt><dd>ConnectionError: the line is dead" in page
+
+
 def test_a_verb_is_done_once_with_its_reason_and_leads_back(desk: Client, held: Saga) -> None:
     response = desk.post(at(held, "compensate"), form(held))
     assert (response.status_code, response.headers["Location"]) == (

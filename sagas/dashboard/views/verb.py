@@ -16,6 +16,7 @@ from sagas import orchestrator
 from sagas.dashboard.access import desk, page
 from sagas.dashboard.asking import Asking, outcomes
 from sagas.dashboard.buttons import NOWHERE, verb_buttons
+from sagas.dashboard.called import LOOKED_UP, called
 from sagas.dashboard.confirming import fields_of, refusals
 from sagas.models import Saga
 from sagas.orchestrator import STEP_VERBS, VERBS, Answer, Conflict, Invalid, Plan
@@ -99,6 +100,7 @@ def _show(request: HttpRequest, saga: Saga, asking: Asking, **context: Any) -> H
         "saga": saga,
         "outcomes": outcomes(step),
         "asked": step["asked"] if step and asking.verb in {"approve", "reject"} else None,
+        "called": called(step) if asking.verb in LOOKED_UP else None,
         "origin": _origin(request),
         "asking": asking,
         "plan": plan,
