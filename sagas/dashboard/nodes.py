@@ -36,7 +36,7 @@ def said(step: Mapping[str, Any], *, forward: bool = True) -> Said:
     return Said(
         glyph="waiting" if word in {"waiting", "due"} else STATUS_GLYPHS.get(word, "info"),
         word=_unreached(step) if word == "pending" and not forward else word,
-        note=_took(step) if undoing else "" if word == "due" else progress or _took(step),
+        note=_took(step) if undoing else progress.removeprefix("due").lstrip() or _took(step),
         told=_told(step, undoing=undoing),
         undo_note=f"{'waits ' if step.get('waiting') or progress == QUEUE else ''}{progress}"
         if undoing
@@ -79,10 +79,28 @@ def _progress(step: Mapping[str, Any]) -> str:
         return asked if step.get("claimed") else f"{asked} at {{{step['due_at']}}}"
     tries = f"try {step['attempt']} of {step['budget']}" if step["attempt"] > 1 else ""
     if step.get("claimed"):
-        return f"{tries}, running" if tries else "running"
+        return f"{tries}, {_where(step)}" if tries else _where(step)
     if step["attempt"] > 1 and step.get("due_at"):
         return f"{tries} at {{{step['due_at']}}}"
-    return "due" if step.get("scheduled") else tries
+    return f"due {_where(step)}".rstrip() if step.get("scheduled") else tries
+
+
+def _where(step: Mapping[str, Any]) -> str:
+    """Say who has taken it, or where it waits until somebody does, and since when."""
+    if step.get("claimed"):
+        return f"since {{{step['claimed_at']}}} on {step['worker']}" if step.get("worker") else "running"
+    return f"in queue {step['queue']} since {{{step['due_at']}}}" if step.get("queue") else ""
+
+
+def stands(step: Mapping[str, Any]) -> str:
+    """Say how the open command of a step stands, in a few words. Times stand in braces."""
+    if step["silent_since"]:
+        return "its worker is silent"
+    if step["claimed"]:
+        return f"running {_where(step)}"
+    if step["waiting"] or not step["scheduled"]:
+        return "open"
+    return f"due at {{{step['due_at']}}}" if step["attempt"] > 1 else f"waiting {_where(step)}"
 
 
 def _resting(step: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from sagas.dashboard.buttons import last_buttons, verb_buttons
 from sagas.dashboard.chrome import chrome
 from sagas.dashboard.graph import draw, latest
 from sagas.dashboard.log import LONGEST, log_of
-from sagas.dashboard.nodes import with_asked
+from sagas.dashboard.nodes import stands, with_asked
 from sagas.dashboard.sequence import sequence
 from sagas.dashboard.timeline import timeline
 from sagas.dashboard.words import why_glyph
@@ -163,7 +163,7 @@ def _commands(saga_id: UUID, steps: list[dict[str, Any]]) -> list[CommandLine]:
                     key=idempotency_key(saga_id, step["name"], direction, count),
                     earlier=count - 1,
                     attempt=step["attempt"] if is_open else None,
-                    state="open" if is_open else "closed",
+                    state=stands(step) if is_open else "closed",
                 )
             )
     return lines

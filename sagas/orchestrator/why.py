@@ -259,9 +259,8 @@ def _moving(saga: dict[str, Any], now: datetime, present: Present) -> _Line:
         text = f"{what} {_given_to_the_silent(step)}: {tries}. If it stays so, {lost}."
         return _Line("moving", text + _unless_gone(present.lacks_clock), step["name"])
     if step["claimed"]:
-        return _Line(
-            "moving", f"{what} is running: {tries}, times out at {{{step['timeout_at']}}}.", step["name"]
-        )
+        times = f"begun at {{{step['claimed_at']}}}, times out at {{{step['timeout_at']}}}"
+        return _Line("moving", f"{what} is running on {step['worker']}: {tries}, {times}.", step["name"])
     if datetime.fromisoformat(step["due_at"]) > now:
         error = f" ({step['error']})" if step["error"] else ""
         text = (

@@ -25,10 +25,10 @@ from sagas.dashboard import overview, searching
 from sagas.dashboard.fragments import rendered_pages
 from sagas.dashboard.log import LONGEST
 from sagas.dashboard.versions import versions_of
-from sagas.engine import Pump
+from sagas.engine import Pump, claims
 from sagas.models import Definition, Event, OperatorAction, Process, Saga
 from tests.sagas import shop
-from tests.sagas.pages import text
+from tests.sagas.pages import text, words
 from tests.sagas.running import rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -477,6 +477,19 @@ def test_who_was_killed_stands_behind_those_alive_with_for_how_long_nothing_was_
     assert shown.count("not heard of for") == 1
     assert "not heard of for 40 s" in shown[order[-1] :]
     assert '<tr class="silent"><th scope="row">a-killed' in shown
+
+
+def test_a_step_that_waits_in_its_queue_is_told_from_one_that_runs(desk: Client, errand: Any) -> None:
+    saga = errand()
+    waits = words(desk.get(reverse("saga-detail", args=[saga.pk])))
+    assert re.search(r"due in queue fetch since \d", waits)
+    assert re.search(r"waiting in queue fetch since \d", waits)
+    assert claims.claim(["fetch"], 1, "worker-a")
+    runs = words(desk.get(reverse("saga-detail", args=[saga.pk])))
+    assert "FetchService.Fetch of fetch is running on worker-a: attempt 1 of 3, begun at" in runs
+    assert re.search(r"executing since \d.* on worker-a", runs)
+    assert re.search(r"running since \d.* on worker-a", runs)
+    assert "in queue" not in runs
 
 
 def test_a_type_is_shown_as_its_newest_saga_was_started_whatever_was_undone_since(

@@ -290,7 +290,13 @@ def test_the_axis_ends_with_its_last_label() -> None:
     ("more", "word", "note"),
     [
         ({}, "due", ""),
+        ({"queue": "pay", "due_at": "2026-01-01"}, "due", "in queue pay since {2026-01-01}"),
         ({"claimed": True}, "executing", "running"),
+        (
+            {"claimed": True, "worker": "w-1", "claimed_at": "2026-01-01"},
+            "executing",
+            "since {2026-01-01} on w-1",
+        ),
         ({"claimed": True, "silent_since": "2026-11-30T10:15:27+00:00"}, "executing", "its worker is silent"),
         ({"attempt": 2, "due_at": "2026-01-01"}, "executing", "try 2 of 5 at {2026-01-01}"),
         ({"waiting": "reply"}, "waiting", "for a reply"),
