@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.db.models import Max
+from django.db.models import Case, Max, Q, QuerySet, When
+from django.db.models import Count as Counted
 
 from sagas.alerts import alert_path, key_of
 from sagas.conf import settings
-from sagas.core.words import AlertKind
+from sagas.core.words import URGENCY, AlertKind
 from sagas.models import Alert, Notice
 from sagas.orchestrator import ALERT_VERBS, Group
 from sagas.undelivered import Undelivered
@@ -22,15 +23,44 @@ SHOWN = 200
 GROUPED = (AlertKind.ATTENTION, AlertKind.UNDELIVERED)
 
 
+#: What asks for a person, the most urgent first: what keeps all sagas from moving, then what each of them asks.
+KINDS = (
+    *(AlertKind.WORKERS, AlertKind.CLOCK, AlertKind.REDIS, AlertKind.UNSERVED, AlertKind.ATTENTION),
+    *(AlertKind.UNDELIVERED, AlertKind.BATCH, AlertKind.BEHIND, AlertKind.CHANNEL),
+)
+
+
 def open_alerts() -> list[Alert]:
-    """Return what asks for a person; what nobody is on comes first, then the newest."""
-    return list(Alert.objects.filter(resolved_at=None).order_by("taken_name", "-pk")[:SHOWN])
+    """Return what asks for a person; the most urgent comes first, of that what nobody is on, of that the newest."""
+    return list(_urgent_first(Alert.objects.filter(resolved_at=None))[:SHOWN])
+
+
+def _urgent_first(found: QuerySet[Alert]) -> QuerySet[Alert]:
+    kind = Case(*(When(kind=kind, then=rank) for rank, kind in enumerate(KINDS)), default=len(KINDS))
+    asked = (When(about__attention=code, then=-rank) for code, rank in URGENCY.items())
+    taken = Case(When(taken_name="", then=0), default=1)
+    return found.order_by(kind, Case(*asked, default=0), taken, "-pk")
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many alerts are open, and how many of them somebody is on."""
+
+    open: int
+    taken: int
+
+    @classmethod
+    def now(cls) -> "Count":
+        """Count them, in one query."""
+        taken = ~Q(taken_name="")
+        found = Alert.objects.filter(resolved_at=None)
+        return cls(**found.aggregate(open=Counted("pk"), taken=Counted("pk", filter=taken)))
 
 
 def others(most: int) -> list[Alert]:
     """Return so many of those that the overview has no line of its own for, and that are there at this moment."""
     found = Alert.objects.filter(resolved_at=None, gone_at=None).exclude(kind__in=GROUPED)
-    return list(found.order_by("taken_name", "-pk")[:most])
+    return list(_urgent_first(found)[:most])
 
 
 def with_alerts(shown: Sequence[S]) -> list[tuple[S, Alert | None]]:

@@ -30,10 +30,11 @@ DONE = {"take": "You are on it", "give_back": "Nobody is on it any more"}
 def alert_list(request: HttpRequest) -> HttpResponse:
     """Show the open alerts, and those that are over, newest first."""
     found = keyset(Alert.objects.filter(resolved_at__isnull=False), request.GET, {})
-    shown = alerts.open_alerts()
+    shown, count = alerts.open_alerts(), alerts.Count.now()
     context = {
         "open": Shown.of(shown),
-        "more": max(0, Alert.objects.filter(resolved_at=None).count() - len(shown)),
+        "count": count,
+        "more": max(0, count.open - len(shown)),
         "page": found,
         "past": Shown.of(found.rows),
         "channels": alerts.channels(),

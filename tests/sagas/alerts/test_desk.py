@@ -240,6 +240,27 @@ def test_the_audit_trail_tells_of_it(desk: Client) -> None:
     assert "for 4 h" in content
 
 
+def test_the_most_urgent_comes_first_then_what_nobody_is_on_then_the_newest(desk: Client) -> None:
+    wanted = [
+        ("workers", "", "mia"),
+        ("attention", "late_effect", ""),
+        ("attention", "held", ""),
+        ("attention", "held", ""),
+        ("attention", "held", "mia"),
+        ("behind", "", ""),
+    ]
+    made = {}
+    for place in (4, 5, 3, 0, 2, 1):
+        kind, code, who = wanted[place]
+        about = {"attention": code} if code else {}
+        made[place] = an_alert(place, kind=kind, about=about, taken_name=who, taken_at=database_now())
+    content = page(desk)
+    places = [content.index(f"matter {place} ") for place in range(6)]
+    assert places == sorted(places)
+    assert "6 open, 2 of them taken" in content
+    assert [alert.pk for alert in alerts.others(9)] == [made[0].pk, made[5].pk]
+
+
 def test_more_alerts_are_no_more_queries(desk: Client) -> None:
     an_alert(1)
     an_alert(2, resolved_at=database_now())
