@@ -158,6 +158,44 @@ def test_more_sagas_are_not_more_queries(desk: Client, errand: Any, name: str) -
     assert len(many) <= len(few)
 
 
+@pytest.mark.parametrize(
+    ("query", "few", "many"),
+    [
+        ({}, "", ""),
+        ({"type": "Errand"}, "2 sagas match", "5+ sagas match"),
+        ({"state": "pending", "type": "Errand"}, "2 sagas match", "more than 50 sagas match"),
+        ({"since": "2020-01-01T00:00", "until": "2100-01-01T00:00"}, "2 sagas match", "5+ sagas match"),
+        ({"type": "Nope"}, "", ""),
+        ({"attention": "nonsense"}, "", ""),
+    ],
+)
+def test_a_filtered_list_says_how_many_match_up_to_a_bound_in_as_many_queries(
+    desk: Client, errand: Any, monkeypatch: pytest.MonkeyPatch, query: Any, few: str, many: str
+) -> None:
+    monkeypatch.setattr("sagas.dashboard.tally.MOST", 5)
+    sagas = [errand(), errand()]
+    asked = []
+    for told in (few, many):
+        desk.get(reverse("saga-list"), query)
+        with CaptureQueriesContext(connection) as queries:
+            page = words(desk.get(reverse("saga-list"), query))
+        asked.append(len(queries))
+        assert f"Sagas {told} Batches".replace("  ", " ") in page
+        if told is few:
+            Saga.objects.bulk_create([_like(sagas[0]) for _ in range(60)])
+    assert asked[0] == asked[1]
+
+
+def test_one_that_matches_is_told_in_the_singular(desk: Client, errand: Any) -> None:
+    saga = errand()
+    assert "1 saga matches" in text(desk.get(reverse("saga-list"), {"id": str(saga.pk)}))
+
+
+def _like(saga: Saga) -> Saga:
+    same = {field.attname: getattr(saga, field.attname) for field in Saga._meta.concrete_fields}
+    return Saga(**same | {"id": uuid7(), "idempotency_key": None})
+
+
 def test_the_list_never_counts(desk: Client, errand: Any) -> None:
     errand()
     with CaptureQueriesContext(connection) as queries:

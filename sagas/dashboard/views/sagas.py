@@ -15,6 +15,7 @@ from sagas.dashboard.filters import Filters
 from sagas.dashboard.paging import keyset
 from sagas.dashboard.rows import for_rows, rows
 from sagas.dashboard.searching import LEAST, find
+from sagas.dashboard.tally import tally
 from sagas.dashboard.words import WAITS
 from sagas.orchestrator import VERBS, attention_text
 from sagas.several import SEVERAL
@@ -32,6 +33,7 @@ def saga_list(request: HttpRequest) -> HttpResponse:
     context = {
         "filters": filters,
         "page": found,
+        "tally": tally(filters, found),
         "rows": rows(found.rows),
         "states": list(SagaState),
         "waits": list(WAITS.items()),
