@@ -86,7 +86,7 @@ def rendered_pages(ids: Iterable[UUID], allowed: frozenset[str], barred: Bars) -
         saga.pk: {
             "version": saga.version,
             "final": saga.state in TERMINAL,
-            "title": f"{saga.correlation_id} {saga.state} · Sagadesk",
+            "title": context["title"],
             "regions": _rendered(SAGA_REGIONS, context),
         }
         for saga, context in zip(sagas, saga_contexts(sagas, allowed, barred), strict=True)

@@ -18,13 +18,14 @@ from sagas.dashboard.alerts import others, with_alerts
 from sagas.dashboard.beside import Beside, beside
 from sagas.dashboard.buttons import last_buttons, verb_buttons
 from sagas.dashboard.chrome import chrome
+from sagas.dashboard.formats import known_as
 from sagas.dashboard.graph import draw, latest
 from sagas.dashboard.log import LONGEST, log_of
 from sagas.dashboard.nodes import stands, with_asked
 from sagas.dashboard.sequence import sequence
 from sagas.dashboard.timeline import timeline
 from sagas.dashboard.words import why_glyph
-from sagas.models import Saga
+from sagas.models import IMPORT, Saga
 from sagas.orchestrator import Bars
 
 #: Regions of a saga's page -> their partials.
@@ -114,6 +115,7 @@ def _context(
     drawn_to = end if any(step["scheduled"] for step in snapshot["steps"]) else saga.updated_at
     return {
         "saga": saga,
+        "title": _title(saga),
         "snapshot": snapshot,
         "why": snapshot["why"],
         "why_glyph": why_glyph(snapshot["why"]["kind"], saga.state),
@@ -133,6 +135,12 @@ def _context(
         "seconds": (end - saga.created_at).total_seconds(),
         "over": over,
     }
+
+
+def _title(saga: Saga) -> str:
+    """Return what the browser's tab says; a mark before it where a person is needed, to find it among many."""
+    mark = "▲ " if saga.attention and saga.origin_kind != IMPORT else ""
+    return f"{mark}{known_as(saga.correlation_id)} {saga.state} · Sagadesk"
 
 
 def _begun(steps: Sequence[Mapping[str, Any]]) -> list[str]:

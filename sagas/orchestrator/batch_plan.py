@@ -212,11 +212,14 @@ def _sentences(verb: str, total: int, matching: int, course: Course) -> list[str
     if pauses := sorted(PausedQueue.names()):
         told.append(f"What calls a paused queue waits until that is resumed: {', '.join(pauses)}.")
     if matching > total:
-        told.append(
-            f"{matching - total} more match, and are left alone: it is not for them, they are paused, "
-            "or they moved a moment ago."
-        )
+        told.append(_left_alone(matching - total))
     return told
+
+
+def _left_alone(count: int) -> str:
+    if count == 1:
+        return "1 more matches, and is left alone: it is not for that one, or it is paused, or moved a moment ago."
+    return f"{count} more match, and are left alone: it is not for them, they are paused, or they moved a moment ago."
 
 
 def _in_waves(sizes: Sequence[int], total: int) -> str:

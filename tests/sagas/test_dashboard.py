@@ -22,6 +22,7 @@ from sagas.clock import database_now
 from sagas.core.definition import SagaDefinition
 from sagas.core.ids import uuid7
 from sagas.dashboard import overview, searching
+from sagas.dashboard.formats import known_as
 from sagas.dashboard.fragments import rendered_pages
 from sagas.dashboard.log import LONGEST
 from sagas.dashboard.versions import versions_of
@@ -227,7 +228,14 @@ def test_the_overview_says_that_more_groups_need_a_person_than_it_lists(
     response = desk.get("/")
     assert [len(response.context[name]) for name in ("groups", "others")] == [1, 1]
     assert "+1" in text(response)
-    assert "more groups" in text(response)
+    assert "<b>more group</b>" in text(response)
+
+
+def test_the_tab_of_a_saga_that_needs_a_person_bears_a_mark(desk: Client, held: Saga, errand: Any) -> None:
+    told = f"▲ {known_as(held.correlation_id)} pending · Sagadesk"
+    assert f"<title>{told}</title>" in text(desk.get(reverse("saga-detail", args=[held.pk])))
+    assert rendered_pages([held.pk], frozenset(), {})[held.pk]["title"] == told
+    assert "▲" not in text(desk.get(reverse("saga-detail", args=[errand().pk])))
 
 
 def test_the_hour_counts_a_past_minute_once_and_this_one_anew(world: shop.World, pump: Pump) -> None:

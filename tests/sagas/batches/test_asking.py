@@ -158,7 +158,7 @@ def test_the_preview_says_what_it_will_do_and_changes_nothing(held: Any, errand:
         "Each is done only if its saga is then still as it is now, and the verb applies; "
         "others are left alone, and listed.",
         "It goes on with nobody looking, and can be paused, resumed and cancelled; what was done stays done.",
-        "1 more match, and are left alone: it is not for them, they are paused, or they moved a moment ago.",
+        "1 more matches, and is left alone: it is not for that one, or it is paused, or moved a moment ago.",
     )
     assert not Batch.objects.exists()
 

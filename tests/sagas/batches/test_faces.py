@@ -170,7 +170,7 @@ def test_a_dry_run_says_what_would_happen_and_changes_nothing(
     assert plan["first"] == three
     assert [(each["count"], each["step"]) for each in plan["alike"]] == [(3, "fetch")]
     said = " ".join(plan["sentences"])
-    for words in ("first 1, then the other 2", "at most 2 a second", "more than 5 %", "1 more match"):
+    for words in ("first 1, then the other 2", "at most 2 a second", "more than 5 %", "1 more matches"):
         assert words in said
     assert not Batch.objects.exists()
     assert not OperatorAction.objects.exists()
