@@ -1,6 +1,7 @@
 // What every page does in the browser. All of it is extra: without it, links and forms work as they are.
 import { again } from "./again.js";
 import { copyButtons } from "./copy.js";
+import { drafts } from "./drafts.js";
 import { follow } from "./follow.js";
 import { onceForms, utcInputs } from "./forms.js";
 import { keys } from "./keys.js";
@@ -15,6 +16,7 @@ themeSwitch();
 copyButtons();
 onceForms();
 utcInputs();
+drafts();
 keys();
 menus();
 selecting();

@@ -228,6 +228,36 @@ def test_a_reason_is_required(desk: Desk, page: Page) -> None:
     assert not desk.shown(saga)["paused"]
 
 
+def test_what_was_typed_outlives_a_session_that_ended_and_a_form_that_is_refused(
+    desk: Desk, page: Page
+) -> None:
+    saga = stuck(desk)
+    where = f"/sagas/{saga}/resolve/?step=process_payment"
+    page.goto(where)
+    page.get_by_label("Why?").fill("the bank says so")
+    page.get_by_label("Evidence").fill("ticket 7")
+    page.context.clear_cookies(name="sagadesk")
+    page.get_by_role("button", name="Preview").click()
+    expect(page).to_have_url(re.compile("/login/"))
+    page.get_by_label("Name").fill(OPERATORS[0])
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Log in").click()
+    expect(page).to_have_url(re.compile("/resolve/"))
+    expect(page.get_by_label("Why?")).to_have_value("the bank says so")
+    expect(page.get_by_label("Evidence")).to_have_value("ticket 7")
+    page.context.clear_cookies(name="sagadesk-csrf")
+    page.get_by_role("radio", name="done").check()
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading", name="That form was too old")).to_be_visible()
+    page.goto(where)
+    expect(page.get_by_label("Why?")).to_have_value("the bank says so")
+    page.get_by_role("radio", name="done").check()
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_role("button", name="Settle process_payment by hand").click()
+    expect(page.locator(".notice--success")).to_be_visible()
+    page.wait_for_function("() => sessionStorage.length === 0")
+
+
 def test_of_two_operators_who_press_retry_one_wins_and_the_other_is_told(
     desk: Desk, browse: Callable[..., Page]
 ) -> None:
