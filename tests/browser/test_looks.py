@@ -137,6 +137,29 @@ AS_HIGH = """([least, most]) => {
 }"""
 
 
+def test_a_saga_prints_on_white_unfolded_and_without_what_one_presses(page: Page, paths: list[str]) -> None:
+    page.set_viewport_size({"width": 718, "height": 1000})  # what its margins leave of A4
+    page.goto(next(path for path in paths if path.startswith("/sagas/0")))
+    expect(page.locator("#badge")).to_have_text("live")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    shown = page.evaluate(
+        """() => [...document.querySelectorAll("nav, button, .button, .more summary")]
+            .filter((node) => node.checkVisibility() && node.getBoundingClientRect().height)
+            .map((node) => node.outerHTML)"""
+    )
+    assert not shown
+    for name in ("Log", "Commands", "Data", "People"):
+        expect(page.get_by_role("heading", name=name, exact=True).first).to_be_visible()
+    expect(page.locator(".log .json").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    boxes = page.locator(".table-box").evaluate_all(
+        "all => all.map((box) => box.scrollWidth - box.clientWidth)"
+    )
+    assert max(boxes) <= 0, boxes
+
+
 def test_login_fits_a_phone(browse: Callable[..., Page]) -> None:
     page = browse(None, viewport={"width": 360, "height": 640})
     page.goto("/login/")
