@@ -115,14 +115,16 @@ def _claim(channel: str) -> list[Notice]:
 
 
 def _message(channel: str, due: list[Notice]) -> list[Notice]:
-    """Return what of it goes out together. What is refused while other things are taken goes alone, and after those."""
-    failed = [notice for notice in due if notice.attempt >= FAILED]
-    if not failed:
-        return due
-    first = min(notice.made_at for notice in failed)
-    if not Notice.objects.filter(channel=channel, sent_at__gt=first).exists():
-        return due
-    return [notice for notice in due if notice.attempt < FAILED] or failed[:1]
+    """Return what of it goes out together: nothing new with what was refused, which may be at fault itself.
+
+    What is refused while other things are taken goes alone.
+    """
+    new = [notice for notice in due if notice.attempt < FAILED]
+    if new or not due:
+        return new
+    first = min(notice.made_at for notice in due)
+    taken = Notice.objects.filter(channel=channel, sent_at__gt=first).exists()
+    return due[:1] if taken else due
 
 
 def _send_alone(channel: str, held: Sequence[Notice]) -> None:
