@@ -37,20 +37,16 @@ class _Called(NamedTuple):
     end: float
     """Until when its caller waits, on this process' monotonic clock."""
 
-    @property
-    def left(self) -> float:
-        return self.end - time.monotonic()
-
 
 def run(saga_type: str, data: Mapping[str, Any], wait: float, **options: Any) -> Saga:
     """Start a saga, and carry it on here; see :meth:`sagas.SagaOrchestrator.run`. Raises as ``start`` does."""
     called = _call(saga_type, data, wait, **options)
     held = called.visit.wait(wait) if called.visit is not None else None
     saga = _as_left(called, held) or _look(called)
-    for pause in _pauses():
-        if _is_settled(saga) or called.left <= 0:
+    for pause in _pauses(called.end):
+        if _is_settled(saga):
             break
-        time.sleep(min(pause, called.left))
+        time.sleep(pause)
         saga = _look(called)
     return saga
 
@@ -61,10 +57,10 @@ async def arun(saga_type: str, data: Mapping[str, Any], wait: float, **options: 
     held = await called.visit.await_(wait) if called.visit is not None else None
     left = _as_left(called, held)
     saga = left if left is not None else await _apart(_look, called)
-    for pause in _pauses():
-        if _is_settled(saga) or called.left <= 0:
+    for pause in _pauses(called.end):
+        if _is_settled(saga):
             break
-        await asyncio.sleep(min(pause, called.left))
+        await asyncio.sleep(pause)
         saga = await _apart(_look, called)
     # Its results are asked for where no query may be.
     await _apart(lambda: prefetch_related_objects([saga], "steps"))
@@ -125,11 +121,11 @@ def _look(called: _Called) -> Saga:
     return Saga.objects.get(pk=called.saga.pk)
 
 
-def _pauses() -> Iterator[float]:
-    """Say how long to wait between two looks at a saga that goes on elsewhere."""
+def _pauses(end: float) -> Iterator[float]:
+    """Say how long to wait between two looks at a saga that goes on elsewhere, as long as there is time."""
     pause = LOOK
-    while True:
-        yield pause
+    while (left := end - time.monotonic()) > 0:
+        yield min(pause, left)
         pause = min(pause * 1.5, SLOWEST_LOOK)
 
 

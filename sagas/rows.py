@@ -30,6 +30,8 @@ MANY = 6
 TOO_LARGE = "54000"
 #: And for a lock that somebody keeps for longer than is waited for.
 LOCKED = "55P03"
+#: And for transactions that wait for each other, of which it has ended this one.
+DEADLOCKED = "40P01"
 
 
 class Stale(RuntimeError):

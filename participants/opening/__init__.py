@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.contrib.auth.models import Group, Permission
 from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from participants.models import (
     Account,
@@ -160,9 +161,10 @@ def empty() -> dict[str, int]:
 
 def in_flight() -> int:
     """Return how many of the demos' sagas are under way: not those that only go on when a person has done something."""
-    called = Due.objects.filter(lease_token__isnull=False).values("saga_id")
+    # A worker holds one of its commands, or may take one: another branch is not at rest.
+    called = Due.objects.filter(Q(lease_token__isnull=False) | Q(due_at__lte=Now(), paused=False))
     rests = Q(attention__isnull=False) | Q(paused=True) | Q(waiting__kind__in=["approval", "timer"])
-    return _sagas().active().exclude(rests & ~Q(pk__in=called)).count()
+    return _sagas().active().exclude(rests & ~Q(pk__in=called.values("saga_id"))).count()
 
 
 def _sagas() -> SagaQuerySet:

@@ -21,7 +21,7 @@ from sagas import orchestrator
 from sagas.conf import settings
 from sagas.core.messages import Completed, Rejected
 from sagas.engine import call, claims
-from sagas.engine.aside import Aside
+from sagas.engine.aside import MOST, Aside
 from sagas.engine.pauses import Pauses
 from sagas.engine.room import AWAY, Locked, Room, Unwritable, is_locked, is_unwritable
 from sagas.engine.slots import Slots, TimedOut
@@ -84,7 +84,9 @@ class Pump:
         self._done: SimpleQueue[_Outcome | None] = SimpleQueue()
         """Outcomes; None wakes the pump without one."""
         self._aside: Aside[_Outcome] = Aside()
-        """What has answered, and stays among what runs until its saga is not locked by others."""
+        """What has answered, and waits under its lease until its saga is not locked by others."""
+        self._leaving: float | None = None
+        """Since when, on this process' monotonic clock, nothing is to be claimed any more."""
         self._renewed = time.monotonic()
         self._looked = 0.0
         self._more = True
@@ -109,11 +111,12 @@ class Pump:
         try:
             while True:
                 now = time.monotonic()
-                if stay and self.running and now > end + GRACE and not self.worn_out:
+                if stay and (self.running or self._aside) and now > end + GRACE and not self.worn_out:
                     end = now + budget
                 claiming = now < end and not self.stopping()
+                self._leaving = None if claiming else (self._leaving or now)
                 found = self._fill() if claiming else 0
-                if not self.running and not found and not (stay and claiming):
+                if not self.running and not self._aside and not found and not (stay and claiming):
                     return
                 self._harvest(claiming, end)
         finally:
@@ -137,7 +140,7 @@ class Pump:
     @property
     def free(self) -> int:
         """How much more may be taken: what can run at once, and what will have begun in a moment."""
-        return settings().CONCURRENCY + self._ahead - len(self.running)
+        return settings().CONCURRENCY + self._ahead - len(self.running) if len(self._aside) < MOST else 0
 
     @property
     def _ahead(self) -> int:
@@ -185,7 +188,7 @@ class Pump:
         def done(result: Any, fault: BaseException | None) -> None:
             call.log_mistake(work, fault)
             outcome = _Outcome(work, result, fault)
-            if self.hung.pop(work.token, None) is None:
+            if self.hung.pop(work.token, None) is None or work.token in self._aside:
                 self._done.put(outcome)
             else:  # in a thread of its own: an event loop must not wait for the database
                 self._slots.run(lambda: _speak_late(outcome), _nobody_waits)
@@ -232,13 +235,13 @@ class Pump:
         return max(0.0, min([glance, *(moment - now for moment in moments)]))
 
     def _commit(self, outcomes: list[_Outcome]) -> None:
-        outcomes += self._unlocked()
         for outcome in outcomes:  # before the time-outs: what has answered is not left behind
             self.running.pop(outcome.work.token, None)
             self.hung.pop(outcome.work.token, None)  # it answered in the very moment in which it was given up
+            self._aside.drop(outcome.work.token)
         now = time.monotonic()  # the same for both: what has not begun must not time out in between
         self._give_back(now)
-        outcomes += self._timed_out(now)
+        outcomes += self._timed_out(now) + self._unlocked(now)
         if not outcomes:
             return
         self._unwritten = [o.work for o in outcomes]
@@ -304,7 +307,6 @@ class Pump:
         except Exception as fault:  # not the database's absence: one of them cannot be written
             self._deliver_apart(outcomes, fault)
             return
-        self._aside.written(each.work.token for each in outcomes)
         self._sagas.update(delivered.sagas)
         for each in delivered.claimed:
             self._begin(work_of(each))
@@ -317,46 +319,60 @@ class Pump:
 
     def _forget(self, ids: set[UUID]) -> None:
         """Forget sagas of which nothing runs here any more."""
-        for saga_id in ids - {each.work.saga_id for each in self.running.values()}:
+        for saga_id in ids - self._here:
             self._sagas.pop(saga_id, None)
+
+    @property
+    def _here(self) -> set[UUID]:
+        """The sagas of which something runs here, or has been put aside."""
+        return {work.saga_id for work in (*(each.work for each in self.running.values()), *self._aside.works)}
 
     def _deliver_unlocked(self, outcomes: list[_Outcome], fault: Exception) -> None:
         """Put aside those whose sagas somebody keeps locked, and deliver the others."""
-        locked = self._insist(lambda: loading.locked({outcome.work.saga_id for outcome in outcomes}))
-        if len(outcomes) > 1 and not locked:
+        locked = ids = frozenset(outcome.work.saga_id for outcome in outcomes)
+        if len(outcomes) > 1:
+            with suppress(*AWAY):  # if that cannot even be seen, they all wait
+                locked = loading.locked(ids)
+        if not locked:
             self._deliver_apart(outcomes, fault)
             return
-        others = []
         for outcome in outcomes:
-            work = outcome.work
-            if len(outcomes) > 1 and work.saga_id not in locked:
-                others.append(outcome)
-                continue
-            log.warning("saga %s is locked by somebody; what %s answered waits", work.saga_id, work.name)
-            self._aside.put(work.token, work.saga_id, outcome)
-            self.running[work.token] = _Running(work, float("inf"), _nobody_waits)
-        if others:
+            if outcome.work.saga_id in locked:
+                self._put_aside(outcome)
+        if others := [outcome for outcome in outcomes if outcome.work.saga_id not in locked]:
             self._deliver(others)
 
-    def _unlocked(self) -> list[_Outcome]:
-        """Return what was put aside and may be written now. Who is to stop waits no longer than a lease's length."""
-        if self.stopping():
-            for token in self._aside.given_up(settings().LEASE):
-                work = self.running.pop(token).work
-                log.error("saga %s stayed locked; that %s answered is lost", work.saga_id, work.name)
-                self._forget({work.saga_id})
+    def _put_aside(self, outcome: _Outcome) -> None:
+        work = outcome.work
+        log.warning("saga %s is locked by somebody; what %s came to waits", work.saga_id, work.name)
+        self._aside.put(work, outcome)
+
+    def _unlocked(self, now: float) -> list[_Outcome]:
+        """Return what was put aside and may be written now. Who is leaving waits no longer than a lease's length."""
         try:
-            return self._aside.ready()
+            found = self._aside.take()
         except AWAY as fault:
             log.warning("it could not be seen what is locked; it is looked again: %s", fault)
             close_old_connections()
-            return []
+            found = []
+        if self._aside and self._leaving is not None and now > self._leaving + settings().LEASE:
+            lost = self._aside.give_up()
+            for work in lost:
+                log.error("saga %s stayed locked; what %s came to is lost", work.saga_id, work.name)
+            self._forget({work.saga_id for work in lost})
+        return found
 
     def _deliver_apart(self, outcomes: list[_Outcome], fault: Exception) -> None:
         """Find the one that spoils the group; what cannot be written even alone is kept apart."""
         if len(outcomes) > 1:
+            stuck = 0
             for outcome in outcomes:
+                self._renew()
+                if stuck > 1:  # it is no row of one saga that somebody keeps: the others wait untried
+                    self._put_aside(outcome)
+                    continue
                 self._deliver([outcome])
+                stuck += outcome.work.token in self._aside
             return
         log.error("what became of %s cannot be written", outcomes[0].work.name, exc_info=fault)
         work = outcomes[0].work
@@ -410,7 +426,7 @@ class Pump:
 
     def _leased(self) -> list[Work]:
         """Return what is ours until its lease ends."""
-        return [*self._unwritten, *(each.work for each in self.running.values())]
+        return [*self._unwritten, *(each.work for each in self.running.values()), *self._aside.works]
 
     def _renew(self) -> None:
         if time.monotonic() - self._renewed <= settings().LEASE / 3:

@@ -158,7 +158,7 @@ class Resident(Pump):
 
     def _forget(self, ids: set[UUID]) -> None:
         """Let go of whoever waits for a saga of which nothing runs here any more."""
-        for saga_id in ids - {each.work.saga_id for each in self.running.values()}:
+        for saga_id in ids - self._here:
             held = self._sagas.pop(saga_id, None)
             self._latest = time.monotonic()
             visit = self._visits.pop(saga_id, None)

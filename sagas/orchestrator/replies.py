@@ -243,11 +243,13 @@ def _outside(
         if held is None or step is None:
             kind = type(reply(0, StepProgress(""))).__name__.lower()
             LateReply.objects.create(saga_id=pk, step=str(step_name)[:100], kind=kind)
-        elif take(group, held, Answered(pk, reply(_number(held, step, direction, key), step))):
-            group.write()
-            return True
         else:
-            late_reply(held, Answered(pk, reply(step.number_of(direction) or 0, step))).save()
+            number = _number(held, step, direction, key)
+            if take(group, held, Answered(pk, reply(number, step))):
+                group.write()
+                return True
+            told = number if number > 0 else step.number_of(direction) or 0
+            late_reply(held, Answered(pk, reply(told, step))).save()
     if held is None:
         raise NotFound(f"There is no saga {saga_id}; the reply is recorded among the late ones.")
     if step is None:
@@ -283,14 +285,23 @@ def _number_under(key: str, held: loading.Held, step: StepProgress, direction: D
     former = (step.former or {}).items() if direction is Direction.DO else ()
     numbers = {each["generation"]: int(number) for number, each in former}
     latest = step.generation if direction is Direction.DO else step.undo_generation
-    numbers[latest] = step.number_of(direction) or -1
+    numbers[latest] = step.number_of(direction) or 0
     for generation in range(latest, 0, -1):
         if idempotency_key(held.id, step.name, direction, generation) == key:
-            return numbers.get(generation, -1)
+            return numbers.get(generation) or _sent_as(held, step, direction, generation)
     what = "action" if direction is Direction.DO else "undo"
     raise Invalid(
         "key", f"must be that of an {what} of {step.name}, as command.meta.key says it, not {key!r:.200}"
     )
+
+
+def _sent_as(held: loading.Held, step: StepProgress, direction: Direction, generation: int) -> int:
+    """Return the number of a command that its step does not remember any more, from the log."""
+    sending = _SENDING if direction is Direction.DO else (e.UndoDispatched.__name__,)
+    sent = Event.objects.filter(
+        saga_id=held.id, step=step.name, type__in=sending, data__generation=generation
+    )
+    return sent.values_list("sequence", flat=True).first() or -1
 
 
 def as_uuid(saga_id: UUID | str) -> UUID:

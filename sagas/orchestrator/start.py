@@ -34,7 +34,7 @@ from sagas.orchestrator import choreographed, ledger, loading, pins, shapes
 from sagas.orchestrator.asked import Invalid, KeyTaken, NotFound
 from sagas.orchestrator.company import Company
 from sagas.replay import check_outside
-from sagas.rows import LOCKED, TOO_LARGE
+from sagas.rows import DEADLOCKED, LOCKED, TOO_LARGE
 
 _Part = TypeVar("_Part", SagaStep, Reaction)
 
@@ -185,11 +185,20 @@ def record(openings: Sequence[Opening]) -> list[Started]:
     return [Started(_saga(row), created=True, claimed=claimed.get(row[0], ())) for row in values]
 
 
+def _record_in_order(openings: Sequence[Opening]) -> list[Started]:
+    """Write sagas with keys, in the order of those: two processes that start the same ones never wait in a circle."""
+    order = sorted(
+        range(len(openings)), key=lambda n: (openings[n].pin.saga_type, openings[n].idempotency_key)
+    )
+    started = dict(zip(order, record([openings[n] for n in order]), strict=True))
+    return [started[n] for n in range(len(openings))]
+
+
 _company: Company[Opening, Started] = Company(record, most=64)
 #: Who starts with a key may have to wait for somebody's transaction that has it, too; others are not to wait with them.
-_keyed: Company[Opening, Started] = Company(record, most=64)
+_keyed: Company[Opening, Started] = Company(_record_in_order, most=64)
 #: What the database says when one of several that are written together is at fault.
-_ITS_OWN = (TOO_LARGE, LOCKED)
+_ITS_OWN = (TOO_LARGE, LOCKED, DEADLOCKED)
 
 _COLUMNS = (
     "id", "saga_type", "definition_id", "correlation_id", "idempotency_key", "fingerprint", "origin_id",

@@ -338,7 +338,7 @@ def _forget() -> None:
     forget_definitions()
     clock._heard = None
     STARTING._company = Company(STARTING.record, most=64)
-    STARTING._keyed = Company(STARTING.record, most=64)
+    STARTING._keyed = Company(STARTING._record_in_order, most=64)
     PUBLISHING._publisher = PUBLISHING.Publisher()
     # A pace of 0: a hint goes out in the thread that gives it.
     PUBLISHING._soon = Soon(0, lambda versions: PUBLISHING._publisher.publish(channel.pack(versions)))

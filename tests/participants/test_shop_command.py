@@ -83,6 +83,8 @@ def test_reset_is_refused_while_orders_are_in_flight() -> None:
 def test_reset_is_refused_while_a_service_is_called_for_a_saga_that_asks_besides() -> None:
     call_command("demo", "order")
     Saga.objects.update(attention="held")
+    with pytest.raises(CommandError, match="--force"):
+        call_command("demo", "reset")
     assert claims.claim(["inventory"], 1, "a worker")
     with pytest.raises(CommandError, match="--force"):
         call_command("demo", "reset")

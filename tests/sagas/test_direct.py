@@ -327,6 +327,12 @@ def test_it_goes_on_elsewhere_when_it_is_called_from_asynchronous_code(
     assert asyncio.run(call()).state == "completed"
 
 
+def test_nobody_waits_for_less_than_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([1.0, 2.9, 3.1])
+    monkeypatch.setattr(direct, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    assert list(direct._pauses(3.0)) == pytest.approx([direct.LOOK, direct.LOOK * 1.5])
+
+
 def test_its_thread_ends_when_there_is_nothing_for_a_while_and_comes_back(
     world: shop.World, host: Callable[[], resident.Resident], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,11 +16,12 @@ from sagas import Rejected, orchestrator, rows
 from sagas.core.messages import Completed
 from sagas.engine import Pump, aside, claims, reap, work
 from sagas.models import Definition, Due, Saga, Step
-from sagas.orchestrator import ledger
+from sagas.orchestrator import ledger, loading
 from sagas.signals import committed
 from tests.forgetting import forget_definitions
 from tests.sagas import functions, shop
 from tests.sagas.running import assert_rows_are_the_fold, at_once, rest, run
+from tests.sagas.test_handlers import Hanging
 from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -324,6 +325,100 @@ def test_who_is_to_stop_leaves_a_locked_saga_to_the_clock(
     assert pump.busy == 0
     Due.objects.update(lease_until=Now() - timedelta(seconds=1))
     assert reap() == 1
+
+
+def test_a_hung_handler_whose_time_out_met_a_lock_still_counts_as_hung(
+    errand: Any, world: shop.World, settings: Any, refusals: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SAGAS = {**settings.SAGAS, "CONCURRENCY": 1}
+    ends = threading.Event()
+    monkeypatch.setattr(Hanging, "wait_for", ends, raising=False)
+    pump = Pump(("hang", "fetch", "pay", "post"), "test-worker")
+    refused = refusals(Hanging().start({}), 1)
+    try:
+        run(pump)
+        assert (refused, len(pump.hung)) == ([1], 1)
+        healthy = errand()
+        run(pump)
+        healthy.refresh_from_db()
+        assert healthy.state == "completed", "it has a slot of its own"
+    finally:
+        ends.set()
+
+
+def test_a_handler_that_answers_while_its_time_out_waits_for_a_lock_is_heard(
+    world: shop.World, refusals: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends, pump = threading.Event(), Pump(("hang",), "test-worker")
+    monkeypatch.setattr(Hanging, "wait_for", ends, raising=False)
+    saga = Hanging().start({})
+    refused = refusals(saga, 1_000_000)
+    thread = threading.Thread(target=lambda: (run(pump), connection.close()))
+    thread.start()
+    until(lambda: refused)
+    ends.set()
+    until(lambda: not pump.hung)
+    monkeypatch.undo()
+    thread.join(30)
+    saga.refresh_from_db()
+    assert saga.state == "completed"
+
+
+@pytest.mark.parametrize("fault", [DataError("too large"), OperationalError("away")])
+def test_what_was_locked_and_cannot_be_written_then_is_tried_no_more(
+    errand: Any, pump: Pump, refusals: Any, settings: Any, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    settings.SAGAS = {**settings.SAGAS, "LEASE": 0.2}
+    saga, write = errand(), ledger.Group.write
+
+    def cannot(group: ledger.Group) -> None:
+        if saga.pk in group.sagas:
+            raise fault
+        write(group)
+
+    refusals(saga, 1)
+    monkeypatch.setattr(ledger.Group, "write", cannot)
+    run(pump)
+    assert (len(pump._aside), pump._leased()) == (0, [])
+    assert Due.objects.get(saga=saga).lease_token, "the clock says what is lost"
+
+
+def test_where_nothing_can_be_seen_of_a_lock_all_wait_and_nobody_is_forgotten(
+    errand: Any, pump: Pump, world: shop.World, refusals: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sagas, unseen = [errand(), errand()], iter(range(3))
+    locked = loading.locked
+
+    def cannot_be_seen(ids: Any) -> Any:
+        if next(unseen, None) is not None:
+            raise OperationalError("lock timeout") from psycopg.errors.LockNotAvailable()
+        return locked(ids)
+
+    at_once(pump, monkeypatch)
+    refused = refusals(sagas[0], 2)
+    monkeypatch.setattr(loading, "locked", cannot_be_seen)
+    run(pump)
+    assert refused[0] == 2
+    assert set(Saga.objects.values_list("state", flat=True)) == {"completed"}
+    assert set(world.count.values()) == {2}
+
+
+def test_locked_sagas_take_nobodys_slots(
+    errand: Any, pump: Pump, world: shop.World, settings: Any, refusals: Any
+) -> None:
+    settings.SAGAS = {**settings.SAGAS, "CONCURRENCY": 1, "PREFETCH": 0}
+    locked = errand()
+    refused = refusals(locked, 1_000_000)
+    pump.stopping = lambda: Saga.objects.filter(state="completed").exists()
+    thread = threading.Thread(target=lambda: (pump.run(60, stay=True), connection.close()))
+    settings.SAGAS = {**settings.SAGAS, "LEASE": 0.2}
+    thread.start()
+    until(lambda: refused)
+    errand()
+    pump.ring()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert Saga.objects.filter(state="completed").count() == 1
 
 
 def test_the_clock_waits_for_no_lock_beside_others(errand: Any, refusals: Any) -> None:

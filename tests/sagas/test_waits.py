@@ -226,6 +226,23 @@ def test_a_promise_is_answered_by_its_key_however_often_it_is_told(pump: Pump, a
     assert run(pump, saga).state == "completed"
 
 
+def test_an_effect_is_found_late_by_a_key_that_its_step_has_forgotten(pump: Pump, asked: Any) -> None:
+    keys = []
+
+    def promise(sent: Any) -> Any:
+        keys.append(sent.meta.key)
+        return Later(within=timedelta(hours=1))
+
+    waits.answers["FilingService.File"] = promise
+    saga = run(pump, begin("file", "hand", hold=True))
+    assert waits.Permit().handle_step_failed(saga.pk, "file", "illegible")
+    orchestrator.act(saga.pk, "retry", asked(step="file"))
+    run(pump, saga)
+    Step.objects.filter(saga=saga, name="file").update(former=None)  # as a version before left it
+    waits.Permit().handle_step_completed(saga.pk, "file", {"number": 7}, key=keys[0])
+    assert Step.objects.get(name="file").former == {"2": {"generation": 1, "late": True}}
+
+
 def test_an_undo_may_promise_too(pump: Pump, asked: Any) -> None:
     waits.answers["FilingService.Withdraw"] = waits.later()
     saga = run(pump, begin("file", "rest"))
