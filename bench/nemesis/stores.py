@@ -173,17 +173,17 @@ class Postgres:
                 connection.close()
 
     @contextmanager
-    def locked(self, share: float) -> Iterator[int]:
-        """Keep a share of the sagas under way locked, as a long transaction would; yield how many."""
+    def locked(self, share: float) -> Iterator[list[str]]:
+        """Keep a share of the sagas under way locked, as a long transaction would; yield which."""
         # Those that somebody has just locked are left out: two who wait for each other are another fault.
         some = (
             "SELECT id FROM sagas_saga WHERE state IN ('started', 'pending', 'compensating') AND random() < %s"
             " ORDER BY id LIMIT 50 FOR NO KEY UPDATE SKIP LOCKED"
         )
-        connection, sagas = None, 0
+        connection, sagas = None, list[str]()
         with suppress(psycopg.OperationalError):  # it is away just now
             connection = psycopg.connect(self._super("desk"))
-            sagas = len(connection.execute(some, [share]).fetchall())
+            sagas = [str(pk) for (pk,) in connection.execute(some, [share]).fetchall()]
         try:
             yield sagas
         finally:

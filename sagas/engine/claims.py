@@ -310,6 +310,11 @@ def _resumed_since(moment: datetime) -> frozenset[str]:
 
 def _record(answers: Sequence[orchestrator.Answered]) -> None:
     """Record what became of commands, and keep those apart of which it cannot be: they must not hold up the others."""
+    locked = loading.locked({answer.saga_id for answer in answers}) if answers else frozenset()
+    for answer in answers:
+        if answer.saga_id in locked:
+            _leave(answer)
+    answers = [answer for answer in answers if answer.saga_id not in locked]
     if not answers:
         return
     try:
@@ -322,18 +327,23 @@ def _record(answers: Sequence[orchestrator.Answered]) -> None:
                 _record([answer])
             return
         if is_locked(fault):
-            log.warning("saga %s is locked by somebody; it is looked at again: %s", answers[0].saga_id, fault)
-            if isinstance(answers[0].reply, m.Unserved):
-                # Nobody was called, so that no lease may be lost of it.
-                later = database_now() + timedelta(seconds=PASSED_ON)
-                held = Due.objects.filter(saga_id=answers[0].saga_id, lease_token=answers[0].lease_token)
-                held.update(**_FREE, due_at=later)
+            _leave(answers[0])
             return
         log.error("what became of a command of saga %s cannot be written", answers[0].saga_id, exc_info=fault)
         undecided = [(answers[0], fault)]
     for answer, why in undecided:
         if answer.lease_token is not None:
             keep_apart(answer.saga_id, answer.lease_token, f"could not be recorded: {why}")
+
+
+def _leave(answer: orchestrator.Answered) -> None:
+    """Leave a saga that somebody keeps locked for the next look."""
+    log.warning("saga %s is locked by somebody; it is looked at again", answer.saga_id)
+    if isinstance(answer.reply, m.Unserved):
+        # Nobody was called, so that no lease may be lost of it.
+        later = database_now() + timedelta(seconds=PASSED_ON)
+        held = Due.objects.filter(saga_id=answer.saga_id, lease_token=answer.lease_token)
+        held.update(**_FREE, due_at=later)
 
 
 def _unserved(work: Work) -> orchestrator.Answered:

@@ -431,6 +431,28 @@ def test_the_clock_waits_for_no_lock_beside_others(errand: Any, refusals: Any) -
     assert Due.objects.get(saga=locked).lease_token, "it is looked at again"
 
 
+def test_the_clock_takes_back_what_is_not_locked_without_waiting_for_the_lock(errand: Any) -> None:
+    if connection.vendor != "postgresql":
+        return  # SQLite has one writer, and nobody locks a saga alone
+    locked, healthy = errand(), errand()
+    assert len(claims.claim(["fetch"], 2, "dying")) == 2
+    Due.objects.update(lease_until=Now() - timedelta(seconds=1))
+
+    def take_back() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '60s'")
+        reap()
+        connection.close()
+
+    thread = threading.Thread(target=take_back)
+    with transaction.atomic():
+        assert Saga.objects.select_for_update(no_key=True).get(pk=locked.pk)
+        thread.start()
+        thread.join(30)
+        assert Due.objects.get(saga=healthy).lease_token is None
+    assert Due.objects.get(saga=locked).lease_token, "it is looked at again"
+
+
 def test_a_database_that_can_only_be_read_for_a_while_is_waited_for(
     errand: Any, pump: Pump, world: shop.World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,8 @@ ANSWER = 0.5
 BEYOND = 10.0
 #: Seconds for which what has waited on a queue that was paused is worked off, at the slowest pace.
 BACKLOG = 15.0
+#: Seconds for which a saga is locked at most, and what is then due of it.
+LOCKED = 15.0
 #: Seconds without any saga's end that are too long, while the database is there.
 STANDSTILL = 90.0
 #: While one of these lasts, or was, nothing can be claimed, or times mean something else.
@@ -43,6 +45,15 @@ def _pauses(facts: Facts) -> dict[str, list[tuple[float, float]]]:
             since[entry["queue"]] = entry["t"]
         elif entry["what"] == "queue":
             found[entry["queue"]].append((since.pop(entry["queue"], entry["t"]), entry["t"] + BACKLOG))
+    return found
+
+
+def _locks(facts: Facts) -> dict[str, list[float]]:
+    """Return when somebody locked which sagas: nothing can be recorded of those meanwhile."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for entry in facts.nemesis:
+        for saga in entry.get("locked", ()):
+            found[saga].append(entry["t"])
     return found
 
 
@@ -163,7 +174,7 @@ def recoveries(facts: Facts) -> list[Row]:
     by_pid: dict[int, list[Row]] = defaultdict(list)
     for call in facts.calls:
         by_pid[call["pid"]].append(call)
-    disturbances, pauses = _disturbed(facts, NO_DATABASE), _pauses(facts)
+    disturbances, pauses, locks = _disturbed(facts, NO_DATABASE), _pauses(facts), _locks(facts)
     paused = _paused(facts)
     found = []
     for killed in _kills(facts):
@@ -183,11 +194,12 @@ def recoveries(facts: Facts) -> list[Row]:
                 since <= again["began"] and killed["t"] <= until
                 for since, until in pauses[_queue_of(facts, call)]
             )
+            locked = _near(locks[call["saga"]], killed["t"] - LOCKED, again["began"])
             found.append(
                 {
                     "t": killed["t"],
                     "seconds": seconds,
-                    "disturbed": held_up or _near(disturbances, *window),
+                    "disturbed": held_up or locked or _near(disturbances, *window),
                     "key": call["key"],
                 }
             )

@@ -39,7 +39,7 @@ def _exhaust_connections(world: World, chance: random.Random, dose: Dose) -> Non
 @fault("F6", "sagas locked by somebody", every=20, needs="postgres")
 def _lock_sagas(world: World, chance: random.Random, dose: Dose) -> None:
     with world.store.locked(chance.uniform(0.05, 0.5)) as sagas:
-        dose(sagas=sagas)
+        dose(locked=sagas)
         time.sleep(chance.uniform(1, 12))
 
 
