@@ -45,6 +45,8 @@ SOON = 0.1
 AFTER_ALL = 1.0
 #: A worker ends, to be started afresh, when this many times its slots are taken by handlers that hang.
 TOO_MANY_HUNG = 2
+#: Seconds for which it is looked before each commit what is locked, once a lock has been waited for.
+WARY = 10.0
 #: Seconds between two looks at whether to stop.
 GLANCE = 0.5
 
@@ -85,6 +87,8 @@ class Pump:
         """Outcomes; None wakes the pump without one."""
         self._aside: Aside[_Outcome] = Aside()
         """What has answered, and waits under its lease until its saga is not locked by others."""
+        self._wary_until = 0.0
+        """Until when, on this process' monotonic clock, no commit waits for a lock if that can be helped."""
         self._leaving: float | None = None
         """Since when, on this process' monotonic clock, nothing is to be claimed any more."""
         self._renewed = time.monotonic()
@@ -247,7 +251,7 @@ class Pump:
         self._unwritten = [o.work for o in outcomes]
         try:
             ours = self._pass_on(outcomes)
-            commands = [o for o in ours if o.work.event is None]
+            commands = self._sieved([o for o in ours if o.work.event is None])
             if commands:
                 self._deliver(commands)
             self._settle_deliveries([o for o in ours if o.work.event is not None])
@@ -290,6 +294,15 @@ class Pump:
         if over:
             self._slots.go_on()
         return [_Outcome(each.work, None, TimedOut(each.work.timeout)) for each in over]
+
+    def _sieved(self, outcomes: list[_Outcome]) -> list[_Outcome]:
+        """Put aside what is locked, where a lock was met lately: its neighbours would wait for each one anew."""
+        if not outcomes or time.monotonic() > self._wary_until:
+            return outcomes
+        locked: frozenset[UUID] = frozenset()
+        with suppress(*AWAY):  # whoever writes finds out
+            locked = loading.locked({outcome.work.saga_id for outcome in outcomes})
+        return self._without(locked, outcomes)
 
     def _deliver(self, outcomes: list[_Outcome]) -> None:
         answers = [_answer(outcome) for outcome in outcomes]
@@ -336,16 +349,21 @@ class Pump:
         if not locked:
             self._deliver_apart(outcomes, fault)
             return
+        if others := self._without(locked, outcomes):
+            self._deliver(others)
+
+    def _without(self, locked: Collection[UUID], outcomes: list[_Outcome]) -> list[_Outcome]:
+        """Put aside those whose sagas are locked, and return the others."""
         for outcome in outcomes:
             if outcome.work.saga_id in locked:
                 self._put_aside(outcome)
-        if others := [outcome for outcome in outcomes if outcome.work.saga_id not in locked]:
-            self._deliver(others)
+        return [outcome for outcome in outcomes if outcome.work.saga_id not in locked]
 
     def _put_aside(self, outcome: _Outcome) -> None:
         work = outcome.work
         log.warning("saga %s is locked by somebody; what %s came to waits", work.saga_id, work.name)
         self._aside.put(work, outcome)
+        self._wary_until = time.monotonic() + WARY
 
     def _unlocked(self, now: float) -> list[_Outcome]:
         """Return what was put aside and may be written now. Who is leaving waits no longer than a lease's length."""

@@ -315,6 +315,29 @@ def test_what_is_locked_where_nobody_sees_it_is_tried_again(
     assert set(world.count.values()) == {2}
 
 
+def test_who_has_met_a_lock_waits_for_no_other_one_for_a_while(
+    errand: Any, pump: Pump, world: shop.World, refusals: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, asked = errand(), errand(), list[set[Any]]()
+
+    def locked(ids: Any) -> frozenset[Any]:
+        asked.append({*ids})
+        return frozenset({second.pk} if len(asked) < 3 else ())
+
+    monkeypatch.setattr(loading, "locked", locked)
+    refused = refusals(first, 1)
+    pump.queues = frozenset({"fetch"})
+    at_once(pump, monkeypatch)
+    run(pump)  # it waits for the first, which is not locked any more when it looks
+    assert refused == [2]
+    assert {first.pk, second.pk} in asked
+    pump.queues = frozenset({"pay"})
+    before = len(asked)
+    run(pump)
+    assert len(asked) > before, "it looks before it writes"
+    assert set(Step.objects.filter(name="pay").values_list("status", flat=True)) == {"completed"}
+
+
 def test_who_is_to_stop_leaves_a_locked_saga_to_the_clock(
     errand: Any, pump: Pump, world: shop.World, settings: Any, refusals: Any
 ) -> None:
