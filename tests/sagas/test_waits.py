@@ -186,13 +186,7 @@ def test_a_promise_can_be_broken_from_outside(pump: Pump) -> None:
 
 
 def test_a_promise_that_nobody_keeps_is_tried_again_under_its_key(pump: Pump) -> None:
-    keys = []
-
-    def promise(sent: Any) -> Any:
-        keys.append(sent.meta.key)
-        return Later(within=timedelta(hours=1))
-
-    waits.answers["FilingService.File"] = promise
+    keys = waits.promising("FilingService.File")
     saga = run(pump, begin("file", "hand"))
     for _ in range(2):
         time_passes(saga)
@@ -205,13 +199,7 @@ def test_a_promise_that_nobody_keeps_is_tried_again_under_its_key(pump: Pump) ->
 
 
 def test_a_promise_is_answered_by_its_key_however_often_it_is_told(pump: Pump, asked: Any) -> None:
-    keys = []
-
-    def promise(sent: Any) -> Any:
-        keys.append(sent.meta.key)
-        return Later(within=timedelta(hours=1))
-
-    waits.answers["FilingService.File"] = promise
+    keys = waits.promising("FilingService.File")
     saga = run(pump, begin("file", "hand", hold=True))
     assert waits.Permit().handle_step_failed(saga.pk, "file", "illegible", key=keys[0])
     orchestrator.act(saga.pk, "retry", asked(step="file"))
@@ -227,13 +215,7 @@ def test_a_promise_is_answered_by_its_key_however_often_it_is_told(pump: Pump, a
 
 
 def test_an_effect_is_found_late_by_a_key_that_its_step_has_forgotten(pump: Pump, asked: Any) -> None:
-    keys = []
-
-    def promise(sent: Any) -> Any:
-        keys.append(sent.meta.key)
-        return Later(within=timedelta(hours=1))
-
-    waits.answers["FilingService.File"] = promise
+    keys = waits.promising("FilingService.File")
     saga = run(pump, begin("file", "hand", hold=True))
     assert waits.Permit().handle_step_failed(saga.pk, "file", "illegible")
     orchestrator.act(saga.pk, "retry", asked(step="file"))

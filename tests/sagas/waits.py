@@ -61,3 +61,15 @@ for _name in ("FilingService.File", "FilingService.Withdraw", "FilingService.Han
 def later(within: float = 3600) -> Callable[[Any], Later]:
     """Return a behaviour that promises an answer."""
     return lambda _: Later(within=within)
+
+
+def promising(name: str) -> list[str]:
+    """Have a command answered by a promise each time it comes; return the keys under which it has come."""
+    keys: list[str] = []
+
+    def promise(sent: Any) -> Later:
+        keys.append(sent.meta.key)
+        return Later(within=3600)
+
+    answers[name] = promise
+    return keys
