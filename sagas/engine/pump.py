@@ -192,7 +192,8 @@ class Pump:
         def done(result: Any, fault: BaseException | None) -> None:
             call.log_mistake(work, fault)
             outcome = _Outcome(work, result, fault)
-            if self.hung.pop(work.token, None) is None or work.token in self._aside:
+            unwritten = work.token in self._aside or any(each.token == work.token for each in self._unwritten)
+            if self.hung.pop(work.token, None) is None or unwritten:
                 self._done.put(outcome)
             else:  # in a thread of its own: an event loop must not wait for the database
                 self._slots.run(lambda: _speak_late(outcome), _nobody_waits)
